@@ -1,0 +1,52 @@
+"""Versioned benchmark datasets from recipes: simple, physical, fully labelled data for probing what a model has learned.
+
+``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in memory; ``releases``
+and ``open`` read what the ``deepbench`` command has built.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepbench.catalog import find, open, releases  # noqa: A004
+    from deepbench.errors import DeepBenchError
+    from deepbench.recipe.model import Recipe, load_recipe, parse_recipe
+    from deepbench.samples import labels, objects, render
+
+__all__ = [
+    "DeepBenchError",
+    "Recipe",
+    "find",
+    "labels",
+    "load_recipe",
+    "objects",
+    "open",
+    "parse_recipe",
+    "releases",
+    "render",
+]
+
+_HOMES = {
+    "DeepBenchError": "deepbench.errors",
+    "Recipe": "deepbench.recipe.model",
+    "find": "deepbench.catalog",
+    "labels": "deepbench.samples",
+    "load_recipe": "deepbench.recipe.model",
+    "objects": "deepbench.samples",
+    "open": "deepbench.catalog",
+    "parse_recipe": "deepbench.recipe.model",
+    "releases": "deepbench.catalog",
+    "render": "deepbench.samples",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'deepbench' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,212 @@
+"""The catalog: list releases and open them. It only reads.
+
+A catalog is a folder with one folder per name and in it one per version. A version exists when its manifest does.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from deepbench import format as fmt
+from deepbench.errors import CatalogError
+from deepbench.recipe.load import nearest
+from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe, load_recipe
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+
+CATALOG = "releases"
+"""Folder of the catalog where none is named."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A published version of a dataset.
+
+    Attributes
+    ----------
+    name : str
+    version : Version
+    folder : Path
+    """
+
+    name: str
+    version: fmt.Version
+    folder: Path
+
+    @cached_property
+    def manifest(self) -> fmt.Manifest:
+        """What the release consists of.
+
+        Raises
+        ------
+        ReleaseError
+            The manifest cannot be read.
+        """
+        path = self.folder / fmt.MANIFEST
+        return fmt.Manifest.from_json(path.read_bytes(), str(path))
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """The recipe it was made from, every default filled in."""
+        return load_recipe(self.folder / fmt.RECIPE)
+
+    def check_table(self, table: str) -> str:
+        """Return the name of a table of the release.
+
+        Raises
+        ------
+        CatalogError
+            There is no such table.
+        """
+        if table not in self.manifest.tables:
+            raise CatalogError(_unknown(f"table '{table}' in {self.name}@{self.version}", table, self.manifest.tables))
+        return table
+
+    def labels(self, table: str) -> pd.DataFrame:
+        """Return the labels of a table as a data frame, one row per sample, without the digests."""
+        return self._parquet(self.check_table(table), list(self.manifest.tables[table].columns))
+
+    def objects(self, table: str) -> pd.DataFrame:
+        """Return the long table of repeated objects, one row per copy.
+
+        Raises
+        ------
+        CatalogError
+            The table repeats no objects.
+        """
+        self.check_table(table)
+        if not self.recipe.label_plan(table).object_columns:
+            raise CatalogError(f"table '{table}' of {self.name}@{self.version} repeats no objects")
+        return self._parquet(f"{table}.objects", None)
+
+    def _parquet(self, name: str, columns: list[str] | None) -> pd.DataFrame:
+        import pandas as pd
+
+        return pd.read_parquet(self.folder / fmt.METADATA / f"{name}.parquet", columns=columns)
+
+    def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
+        """Open the data lazily.
+
+        Parameters
+        ----------
+        chunks : "shards" or dict of str to int, optional
+            Dask arrays with chunks of whole shards, or of the given sizes; without it, arrays that read when indexed.
+
+        Returns
+        -------
+        DataTree
+            One node per table, with data and labels along ``sample``. Reading a missing file raises
+            ``MissingDataError``.
+        """
+        import xarray as xr
+
+        from deepbench.store import ReleaseStore
+
+        listed = frozenset(
+            each.path.removeprefix(f"{fmt.DATA}/")
+            for each in self.manifest.objects
+            if each.path.startswith(f"{fmt.DATA}/")
+        )
+        store = ReleaseStore(self.folder / fmt.DATA, listed)
+        tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
+        if chunks is None:
+            return tree
+        nodes: dict[str, Any] = {"/": tree.to_dataset()}
+        for name, summary in self.manifest.tables.items():
+            sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
+            nodes[name] = tree[name].to_dataset().chunk(sizes)
+        return xr.DataTree.from_dict(nodes)
+
+
+def releases(catalog: str | Path = CATALOG) -> list[Release]:
+    """Return every release of a catalog, by name, oldest version first.
+
+    Raises
+    ------
+    CatalogError
+        There is no such folder.
+    """
+    folder = Path(catalog)
+    if not folder.is_dir():
+        raise CatalogError(f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first")
+    found = [
+        Release(place.name, fmt.Version.parse(version.name), version)
+        for place in sorted(folder.iterdir())
+        if re.fullmatch(RELEASE_NAME, place.name)
+        for version in place.iterdir()
+        if re.fullmatch(VERSION, version.name) and (version / fmt.MANIFEST).is_file()
+    ]
+    return sorted(found, key=lambda release: (release.name, release.version))
+
+
+def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -> Release:
+    """Return a release of a catalog: the newest when no version is given.
+
+    Raises
+    ------
+    CatalogError
+        There is no such name or version; the message lists what there is.
+    """
+    fmt.check_name(name)
+    wanted = None if version is None else fmt.Version.parse(version)
+    every = releases(catalog)
+    named = [release for release in every if release.name == name]
+    if not named:
+        names = list(dict.fromkeys(release.name for release in every))
+        raise CatalogError(_unknown(f"release '{name}' in '{catalog}'", name, names))
+    if wanted is None:
+        return named[-1]
+    for release in named:
+        if release.version == wanted:
+            return release
+    versions = ", ".join(str(release.version) for release in named)
+    raise CatalogError(f"'{name}' has no version {version} in '{catalog}'; versions: {versions}")
+
+
+def open(
+    name: str,
+    version: str | None = None,
+    catalog: str | Path = CATALOG,
+    chunks: Literal["shards"] | dict[str, int] | None = None,
+) -> xr.DataTree:
+    """Open a release lazily: the newest version when none is given.
+
+    Parameters
+    ----------
+    name : str
+    version : str, optional
+    catalog : str or Path
+        Folder of the releases.
+    chunks : "shards" or dict of str to int, optional
+        Dask arrays with chunks of whole shards, or of the given sizes; without it, arrays that read when indexed.
+
+    Returns
+    -------
+    DataTree
+        One node per table, with data and labels along ``sample``.
+
+    Raises
+    ------
+    CatalogError
+        There is no such release.
+    ReleaseError
+        Its manifest cannot be read.
+
+    Examples
+    --------
+    >>> tree = deepbench.open("shapes", version="1.0.0")      # doctest: +SKIP
+    >>> tree["images"]["image"][0].plot()                     # doctest: +SKIP
+    """
+    return find(name, version, catalog).open(chunks)
+
+
+def _unknown(what: str, word: str, allowed: Any) -> str:
+    near = nearest(word, allowed)
+    hint = f"did you mean '{near}'? " if near else ""
+    return f"there is no {what}; {hint}there is: {', '.join(allowed) or 'nothing'}"

@@ -1,0 +1,95 @@
+"""Every error that DeepBench raises on purpose.
+
+Each message says what is wrong, with which value, what is allowed and how to mend it. All of them are
+``DeepBenchError`` and also the built-in class a caller would expect; the values named in a message are kept as
+attributes, and they survive pickling, because most of them travel from a Dask worker to the user.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+class DeepBenchError(Exception):
+    """Base of all errors of DeepBench. ``values`` become attributes of the error."""
+
+    def __init__(self, message: str, **values: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(values)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a recipe, and where it stands.
+
+    Attributes
+    ----------
+    message : str
+        What is wrong, what is allowed, and the nearest valid spelling where there is one.
+    path : tuple of str or int
+        The way from the top of the document to the place, such as ``("tables", "images", "size", 0)``.
+    line, column : int
+        Place in the file, counted from 1; 0 where it is unknown.
+    """
+
+    message: str
+    path: tuple[str | int, ...] = ()
+    line: int = 0
+    column: int = 0
+
+    def describe(self, file: str) -> str:
+        """Return ``file:line:column: path: message``, without the parts that are unknown."""
+        place = f"{file}:{self.line}:{self.column}" if self.line else file
+        where = ".".join(str(step) for step in self.path)
+        return f"{place}: {where}: {self.message}" if where else f"{place}: {self.message}"
+
+
+class RecipeError(DeepBenchError, ValueError):
+    """A recipe is not valid. ``problems`` holds every problem found, ``file`` the recipe's name."""
+
+    file: str
+    problems: tuple[Problem, ...]
+
+    @classmethod
+    def from_problems(cls, file: str, problems: list[Problem]) -> RecipeError:
+        """Return one error that tells all problems of a recipe, in the order of the file."""
+        ordered = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        message = "\n".join(problem.describe(file) for problem in ordered)
+        return cls(message, file=file, problems=ordered)
+
+
+class ExpressionError(DeepBenchError, ValueError):
+    """An expression of a recipe does not follow the grammar or cannot be evaluated."""
+
+
+class StreamError(DeepBenchError, ValueError):
+    """A random stream was asked for a seed, sample or element outside its range, or two streams collide."""
+
+
+class LabelError(DeepBenchError, ValueError):
+    """A label lies outside the range of its parameter, or a table of labels does not fit the recipe."""
+
+
+class PlanError(DeepBenchError, ValueError):
+    """A build cannot fit into the memory or on the disk it was given."""
+
+
+class CatalogError(DeepBenchError, LookupError):
+    """A release, a version or a table is not in the catalog, or the catalog cannot be used."""
+
+
+class ReleaseError(DeepBenchError):
+    """A release is damaged, of another format, or would have to change although releases never do."""
+
+
+class MissingDataError(ReleaseError, FileNotFoundError):
+    """An object that the manifest lists is not there."""
+
+
+class ClusterError(DeepBenchError, RuntimeError):
+    """The Dask cluster cannot be reached, or its workers cannot do the work."""
+
+
+class BuildError(DeepBenchError, RuntimeError):
+    """Blocks of a build failed; what was finished is kept. ``failures`` names them."""

@@ -1,0 +1,286 @@
+"""The release format: names, versions, layout of arrays, digests and the manifest. ``docs/format.md`` is its contract.
+
+Everything here is a pure function of a recipe or of arrays; nothing touches a file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import xxhash
+
+from deepbench.errors import CatalogError, ReleaseError
+from deepbench.recipe.model import RELEASE_NAME, VERSION
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepbench.labelling import Column
+    from deepbench.recipe.model import Recipe, Storage
+    from deepbench.recipe.table import DataVariable
+
+FORMAT_VERSION = 1
+"""Version of the folder's layout and of the manifest."""
+
+RENDER_VERSION = 1
+"""Changes whenever any rendered value changes for an unchanged recipe."""
+
+DATA = "data.zarr"
+METADATA = "metadata"
+RECIPE = "recipe.yaml"
+INPUTS = "inputs"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+BUILDING = ".building"
+"""Folder of unfinished builds in a catalog: never listed, never read as data."""
+
+LABEL_CHUNK = 2**20
+"""Rows per chunk of the label variables."""
+
+CSV_ROWS = 1_000_000
+"""Tables of metadata with more rows are not written as CSV."""
+
+
+class Version(NamedTuple):
+    """A semantic version of data."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str) -> Version:
+        """Read ``MAJOR.MINOR.PATCH``.
+
+        Raises
+        ------
+        CatalogError
+            The text is not a semantic version.
+        """
+        if not re.fullmatch(VERSION, text):
+            raise CatalogError(f"'{text}' is not a version: use MAJOR.MINOR.PATCH, such as 1.0.0")
+        return cls(*(int(part) for part in text.split(".")))
+
+    def __str__(self) -> str:
+        return ".".join(str(part) for part in self)
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` when a release may be called so; it can never leave the catalog's folder.
+
+    Raises
+    ------
+    CatalogError
+        It may not.
+    """
+    if not re.fullmatch(RELEASE_NAME, name):
+        raise CatalogError(
+            f"{name!r} is not a release's name: use 1 to 63 lower-case letters, digits, '-' and '_', "
+            "beginning with a letter or digit"
+        )
+    return name
+
+
+# how arrays are cut
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one data variable is cut: shapes of chunks and shards, ``sample`` first."""
+
+    chunks: tuple[int, ...]
+    shards: tuple[int, ...]
+
+
+def power_of_two(limit: float) -> int:
+    """Return the largest power of two that is not above ``limit``, at least 1."""
+    return 1 << max(0, int(limit).bit_length() - 1)
+
+
+def sample_bytes(variable: DataVariable) -> int:
+    """Return the bytes of one sample of a variable, uncompressed."""
+    return int(np.prod(variable.shape, dtype=np.int64)) * np.dtype(variable.dtype).itemsize
+
+
+def shard_length(variables: tuple[DataVariable, ...], storage: Storage) -> int:
+    """Return the samples per shard of a table: the largest power of two whose widest variable fits.
+
+    It never depends on the number of samples, so growing a table keeps its finished shards.
+    """
+    return power_of_two(storage.shard_bytes / max(sample_bytes(variable) for variable in variables))
+
+
+def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
+    """Return chunks and shards of a variable in a table with ``length`` samples per shard.
+
+    A sample larger than a chunk, or a shard, is cut along its own axes, the first axis first.
+    """
+    size = sample_bytes(variable)
+    samples = min(length, power_of_two(storage.chunk_bytes / size))
+    chunk = _cut(variable, storage.chunk_bytes)
+    largest = _cut(variable, storage.shard_bytes)
+    shard = tuple(_whole(edge, piece) for edge, piece in zip(largest, chunk, strict=True))
+    return Layout((samples, *chunk), (length, *shard))
+
+
+def _cut(variable: DataVariable, limit: int) -> tuple[int, ...]:
+    """Return the shape of a piece of one sample with at most ``limit`` bytes, cut along the first axes."""
+    piece = list(variable.shape)
+    for axis, edge in enumerate(variable.shape):
+        rest = int(np.prod(piece, dtype=np.int64)) * np.dtype(variable.dtype).itemsize
+        if rest <= limit:
+            break
+        piece[axis] = min(edge, power_of_two(limit / (rest // edge)))
+    return tuple(piece)
+
+
+def _whole(edge: int, piece: int) -> int:
+    """Return the smallest multiple of ``piece`` that is not below ``edge``."""
+    return -(-edge // piece) * piece
+
+
+# digests
+
+
+def sample_digests(variable: DataVariable, values: NDArray) -> list[bytes]:
+    """Return the 16-byte digest of each sample: xxh3-128 over dtype, shape and little-endian bytes; all NaNs are one.
+
+    Parameters
+    ----------
+    variable : DataVariable
+    values : ndarray, shape (n, *variable.shape)
+    """
+    dtype = np.dtype(variable.dtype).newbyteorder("<")
+    values = np.ascontiguousarray(values, dtype=dtype)
+    if dtype.kind == "f" and np.isnan(values).any():
+        values = np.where(np.isnan(values), dtype.type(np.nan), values)
+    start = xxhash.xxh3_128(f"{dtype.str}{tuple(variable.shape)}".encode())
+    digests = []
+    for sample in values.reshape(len(values), -1).view(np.uint8):
+        hasher = start.copy()
+        hasher.update(sample)
+        digests.append(hasher.digest())
+    return digests
+
+
+class DataDigest:
+    """Digest of a table's data: SHA-256 over the digests of its samples, in order of variable, then sample.
+
+    No recipe, codec or chunk enters it: equal digests mean equal decoded values.
+    """
+
+    def __init__(self, variables: list[str]) -> None:
+        self._hashers = {name: hashlib.sha256() for name in variables}
+
+    def update(self, variable: str, digests: bytes) -> None:
+        """Add the digests of the next samples of a variable, one after another."""
+        self._hashers[variable].update(digests)
+
+    def hexdigest(self) -> str:
+        """Return the digest in hexadecimal."""
+        parts = {name: hasher.hexdigest() for name, hasher in self._hashers.items()}
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+# attributes of variables
+
+
+def label_attributes(column: Column) -> dict[str, Any]:
+    """Return the CF attributes of a label variable: codes carry ``flag_values`` and ``flag_meanings``."""
+    attributes: dict[str, Any] = {"long_name": column.description, "units": column.unit}
+    if column.meanings:
+        del attributes["units"]
+        attributes["flag_values"] = list(range(len(column.meanings)))
+        attributes["flag_meanings"] = " ".join(column.meanings)
+    return attributes
+
+
+def fill_value(dtype: np.dtype) -> float | int:
+    """Return what a reader sees where a chunk is missing: NaN, or the largest integer of the type."""
+    return float("nan") if dtype.kind == "f" else int(np.iinfo(dtype).max)
+
+
+# the manifest
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """A file of a release: its path below the release, its size in bytes and its SHA-256."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """What the manifest says of one table."""
+
+    kind: str
+    samples: int
+    table_hash: str
+    data_digest: str
+    shard_length: int
+    variables: dict[str, dict[str, Any]]
+    classes: dict[str, int]
+    splits: dict[str, int]
+    columns: tuple[str, ...]
+    objects: int = 0
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a release consists of. A version exists when its manifest does."""
+
+    name: str
+    version: str
+    title: str
+    recipe_hash: str
+    seed: int
+    created: str
+    software: dict[str, str]
+    tables: dict[str, TableSummary]
+    objects: tuple[StoredObject, ...]
+    format_version: int = FORMAT_VERSION
+    render_version: int = RENDER_VERSION
+
+    def to_json(self) -> str:
+        """Return the manifest as JSON text."""
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes, where: str) -> Manifest:
+        """Read a manifest; ``where`` names it in messages.
+
+        Raises
+        ------
+        ReleaseError
+            It is not a manifest of a format version that this DeepBench reads.
+        """
+        try:
+            data = json.loads(text)
+            version = data["format_version"]
+            if version != FORMAT_VERSION:
+                raise ReleaseError(
+                    f"{where} has format version {version!r}; this DeepBench reads version {FORMAT_VERSION}"
+                )
+            data["objects"] = tuple(StoredObject(**each) for each in data["objects"])
+            data["tables"] = {name: _summary(each) for name, each in data["tables"].items()}
+            return cls(**data)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise ReleaseError(f"{where} is not a manifest of a DeepBench release: {error}") from error
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all files that the manifest lists."""
+        return sum(each.size for each in self.objects)
+
+
+def _summary(data: dict[str, Any]) -> TableSummary:
+    return TableSummary(**(data | {"columns": tuple(data["columns"])}))

@@ -1,0 +1,1 @@
+"""Images: shapes, point spread functions and noise."""

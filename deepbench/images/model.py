@@ -1,0 +1,269 @@
+"""What a recipe may say about a table of images: shapes, classes, PSF and noise.
+
+These are frozen specifications without arrays. Positions and sizes are in pixels, angles in degrees counter-clockwise
+from +x; a pixel's centre has integer coordinates and the centre of the lower left pixel is the origin.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator
+
+from deepbench.labelling import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
+from deepbench.recipe.specification import Name, Specification, parameter, problem
+from deepbench.recipe.table import (
+    Coordinate,
+    DataVariable,
+    NamedOneOf,
+    OneOf,
+    TableSpecification,
+    Variables,
+    names_of,
+    one_of,
+)
+from deepbench.recipe.values import Expression, Value
+
+MAXIMUM_SIZE = 32768
+MAXIMUM_COPIES = 100_000
+MAXIMUM_SIGMA = 1000.0
+"""Of a Gaussian PSF, in pixels."""
+
+
+class Shape(Specification):
+    """What all shapes have."""
+
+    x: Value = parameter("centre, to the right from the centre of the lower left pixel", unit="pixel")
+    y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
+    amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
+
+
+class Outlined(Shape):
+    """A shape that is filled, or drawn as an outline inside its boundary."""
+
+    thickness: Value | None = parameter(
+        "width of the outline, inward from the boundary; filled when absent", unit="pixel", above=0, default=None
+    )
+
+
+class Circle(Outlined):
+    """A disk, or a ring."""
+
+    radius: Value = parameter("radius", unit="pixel", above=0)
+
+
+class Ellipse(Outlined):
+    """An ellipse; as an outline, the region between semi-axes a, b and a − thickness, b − thickness."""
+
+    semi_major_axis: Value = parameter("semi-major axis", unit="pixel", above=0)
+    axis_ratio: Value = parameter("minor over major axis", above=0, maximum=1)
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class Rectangle(Outlined):
+    """A rectangle about its centre."""
+
+    width: Value = parameter("side along the angle", unit="pixel", above=0)
+    height: Value = parameter("side across the angle", unit="pixel", above=0)
+    angle: Value = parameter("direction of the width, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+class RegularPolygon(Outlined):
+    """A regular polygon about its centre."""
+
+    sides: Value = parameter("number of sides", minimum=3, maximum=1000, integer=True)
+    radius: Value = parameter("distance from the centre to a vertex", unit="pixel", above=0)
+    angle: Value = parameter("direction of a vertex, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+class Triangle(Outlined):
+    """An isosceles triangle about its centroid; at angle 0 its base is along +x and its apex towards +y."""
+
+    base: Value = parameter("length of the base", unit="pixel", above=0)
+    height: Value = parameter("distance of the apex from the base", unit="pixel", above=0)
+    angle: Value = parameter("direction of the base, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+class Annulus(Shape):
+    """A ring given by its hole and its width."""
+
+    inner_radius: Value = parameter("radius of the hole", unit="pixel", minimum=0)
+    thickness: Value = parameter("width of the ring, outward from the hole", unit="pixel", above=0)
+
+
+class Arc(Shape):
+    """A part of a ring, centred on its radius, with straight ends."""
+
+    radius: Value = parameter("radius of the centre line", unit="pixel", above=0)
+    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
+    sweep: Value = parameter("angle that the arc covers", unit="degree", above=0, maximum=360)
+    angle: Value = parameter("direction of its start, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+class Line(Shape):
+    """A straight stroke about its middle, with straight ends."""
+
+    length: Value = parameter("length", unit="pixel", above=0)
+    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
+    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+SHAPES: dict[str, type[Shape]] = {
+    "circle": Circle,
+    "ellipse": Ellipse,
+    "rectangle": Rectangle,
+    "regular_polygon": RegularPolygon,
+    "triangle": Triangle,
+    "annulus": Annulus,
+    "arc": Arc,
+    "line": Line,
+}
+
+
+class _ObjectEntry(NamedOneOf):
+    blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
+    repeat: Value | None = parameter(
+        "number of copies, each with its own values",
+        minimum=0,
+        maximum=MAXIMUM_COPIES,
+        integer=True,
+        default=None,
+    )
+
+    @field_validator("repeat")
+    @classmethod
+    def _bounded(cls, repeat: Any) -> Any:
+        if isinstance(repeat, Expression):
+            raise problem("must have a finite upper bound: a number, integers, or choice")
+        return repeat
+
+
+ObjectEntry = one_of("ObjectEntry", _ObjectEntry, dict(SHAPES), "One object of a class.")
+
+
+class ImageClass(Specification):
+    """One class of images: its objects, painted in written order."""
+
+    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="how often it is drawn, against the others")
+    variables: Variables
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+
+    @field_validator("objects")
+    @classmethod
+    def _names_differ(cls, objects: tuple[Any, ...]) -> tuple[Any, ...]:
+        reserved = sorted({"psf", VARIABLES} & set(names_of(objects)))
+        if reserved:
+            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        return objects
+
+
+class GaussianPsf(Specification):
+    """A circular Gaussian."""
+
+    sigma: Value = parameter("standard deviation", unit="pixel", minimum=0, maximum=MAXIMUM_SIGMA)
+
+
+PSFS: dict[str, type[Specification]] = {"gaussian": GaussianPsf}
+
+PsfEntry = one_of("PsfEntry", OneOf, PSFS, "The point spread function that all objects are convolved with.")
+
+
+class GaussianNoise(Specification):
+    """Independent normal noise."""
+
+    sigma: Value = parameter("standard deviation", minimum=0)
+
+
+class PoissonNoise(Specification):
+    """Photon noise of what the image holds and of a background: Poisson(gain × (image + background)) / gain − background.
+
+    Where image + background is negative, the mean is zero.
+    """
+
+    gain: Value = parameter("counted electrons per unit of the image", above=0, default=1.0)
+    background: Value = parameter("level that adds to the noise and is subtracted", minimum=0, default=0.0)
+
+
+class Background(Specification):
+    """A constant level, added."""
+
+    level: Value = parameter("level")
+
+
+NOISE: dict[str, type[Specification]] = {
+    "gaussian": GaussianNoise,
+    "poisson": PoissonNoise,
+    "background": Background,
+}
+
+
+NoiseEntry = one_of("NoiseEntry", NamedOneOf, NOISE, "One step of the noise, applied in written order.")
+
+
+class ImageTable(TableSpecification):
+    """A table of images with one channel."""
+
+    kind: Literal["image"]
+    size: tuple[
+        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+    ] = Field(description="number of pixels along y and x")
+    classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)]
+    psf: PsfEntry | None = Field(None, description="blur of all objects; none when absent")
+    noise: tuple[NoiseEntry, ...] = Field((), description="steps of the noise, in the order they happen")
+
+    @field_validator("noise")
+    @classmethod
+    def _names_differ(cls, noise: tuple[Any, ...]) -> tuple[Any, ...]:
+        names_of(noise)
+        return noise
+
+    def scopes(self) -> list[Scope]:
+        """Return every set of parameters that is drawn together, in the order of the recipe."""
+        scopes = [variables_scope(self.variables, ("variables",))]
+        for class_name, described in self.classes.items():
+            path = ("classes", class_name)
+            scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
+            names = names_of(described.objects)
+            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
+                place = (*path, "objects", index, entry.kind)
+                scopes.append(scope_of(entry.chosen, name, place, class_name, entry.repeat))
+        if self.psf is not None:
+            scopes.append(scope_of(self.psf.chosen, "psf", ("psf", self.psf.kind)))
+        for index, (name, entry) in enumerate(zip(names_of(self.noise), self.noise, strict=True)):
+            scopes.append(scope_of(entry.chosen, f"noise.{name}", ("noise", index, entry.kind)))
+        return [scope for scope in scopes if scope.values]
+
+    def pixel_streams(self) -> list[str]:
+        """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
+        return [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(self.noise)]
+
+    def data_variables(self) -> tuple[DataVariable, ...]:
+        """Return what is stored of each sample."""
+        return (DataVariable("image", "image", "1", ("y", "x"), self.size, "float32"),)
+
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Return the coordinates of the dimensions after ``sample``."""
+        ny, nx = self.size
+        return (
+            Coordinate("y", "pixel centre, upwards", "pixel", ny),
+            Coordinate("x", "pixel centre, to the right", "pixel", nx),
+        )
+
+    def working_bytes(self) -> int:
+        """Return the bytes that rendering takes beside its result: the plane with its widest margin."""
+        sigma = self.psf.chosen.sigma if self.psf is not None else None
+        widest = 0.0 if sigma is None else MAXIMUM_SIGMA
+        if sigma is not None and not isinstance(sigma, Expression):
+            widest = min(sigma.support()[1], MAXIMUM_SIGMA)
+        ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
+        return 12 * ny * nx + 4 * self.size[0] * self.size[1]
+
+    def object_rows(self) -> int:
+        """Return the largest number of copies of repeated objects that one sample can have."""
+        return max(
+            sum(int(entry.repeat.support()[1]) for entry in each.objects if entry.repeat is not None)
+            for each in self.classes.values()
+        )

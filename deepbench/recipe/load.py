@@ -1,0 +1,434 @@
+"""Read a recipe from YAML, with the line and column of everything in it.
+
+The reader builds plain data from the events of a YAML parser in one pass without recursion, and
+stops at limits that no recipe reaches, so that no text can exhaust time or memory. What scalars
+mean is in ``plain``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deepbench.errors import Problem, RecipeError
+from deepbench.recipe.plain import (
+    MAX_DEPTH,
+    UNPRINTABLE,
+    nearest,
+    plain,
+    resolve_scalar,
+    show,
+    write_document,
+)
+
+__all__ = [
+    "Document",
+    "nearest",
+    "parse_document",
+    "read_document",
+    "resolve_scalar",
+    "write_document",
+]
+
+MAX_BYTES = 2**20
+MAX_ALIASES = 100
+MAX_NODES = 100_000
+MAX_PROBLEMS = 100
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Steps = tuple[str | int, ...]
+
+
+# -------------------------------------------------------------------------------------------------
+# Documents
+
+
+@dataclass(slots=True)
+class _Node:
+    """A value of the document with its place, and the nodes inside it by key or index."""
+
+    value: Any
+    line: int
+    column: int
+    children: dict[str | int, _Node] = field(default_factory=dict)
+    size: int = 1
+    height: int = 0
+    complete: bool = True
+
+    def at(self, line: int, column: int) -> _Node:
+        """Return the node at another place: a value of a mapping has the place of its key."""
+        return _Node(self.value, line, column, self.children, self.size, self.height)
+
+    def add(self, step: str | int, child: _Node) -> None:
+        """Put a node inside this one."""
+        if isinstance(self.value, list):
+            self.value.append(child.value)
+        else:
+            self.value[step] = child.value
+        self.children[step] = child
+        self.size += child.size
+        self.height = max(self.height, child.height + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """A recipe as plain data that remembers where each part of it was written.
+
+    Attributes
+    ----------
+    data : dict
+        Mappings, lists, strings, numbers, booleans and None only. Not to be changed; see
+        ``replace``.
+    file : str
+        Name of the recipe in messages.
+    folder : Path or None
+        Where files named in the recipe are looked for.
+    """
+
+    data: dict[str, Any]
+    file: str
+    folder: Path | None
+    _root: _Node = field(repr=False)
+
+    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
+        """Return line and column, from 1, of the longest beginning of a path that is in the document."""
+        node = self._root
+        for step in path:
+            child = node.children.get(step)
+            if child is None:
+                break
+            node = child
+        return node.line, node.column
+
+    def problem(self, message: str, path: Iterable[str | int] = ()) -> Problem:
+        """Return a problem at a path of this document, with its line and column."""
+        path = tuple(path)
+        return Problem(message, path, *self.place(path))
+
+    def replace(self, changes: Mapping[str, object]) -> Document:
+        """Return a document with some values set to others.
+
+        Parameters
+        ----------
+        changes : mapping
+            Plain data by dotted path, such as ``{"tables.images.samples": 100}``; steps into lists
+            are numbers. All but the last step must exist, and in a list that one too.
+
+        Raises
+        ------
+        RecipeError
+            If a path leads nowhere, or a value is no plain data.
+        """
+        root, problems = self._root, []
+        for dotted, value in changes.items():
+            steps = _steps(self._root if root is None else root, dotted)
+            try:
+                root = _replaced(root, steps, plain(value))
+            except _StepError as error:
+                problems.append(self.problem(str(error), steps))
+            except RecipeError as error:
+                problems += [self.problem(p.message, (*steps, *p.path)) for p in error.problems]
+        if problems:
+            raise RecipeError.from_problems(self.file, problems)
+        return Document(root.value, self.file, self.folder, root)
+
+
+class _StepError(Exception):
+    """A path leads to nothing."""
+
+
+def _steps(node: _Node, dotted: str) -> _Steps:
+    """Return a dotted path as keys and, where the document has lists, indices."""
+    steps: list[str | int] = []
+    for word in dotted.split("."):
+        step: str | int = word
+        if isinstance(node.value, list) and word.isascii() and word.isdigit() and len(word) < 10:
+            step = int(word)
+        steps.append(step)
+        node = node.children.get(step, _Node(None, 0, 0))
+    return tuple(steps)
+
+
+def _replaced(node: _Node, steps: _Steps, value: Any) -> _Node:
+    """Return a copy of a node in which the value at a path is another."""
+    step, *rest = steps
+    child = node.children.get(step)
+    if not isinstance(node.value, dict | list):
+        raise _StepError(f"there is nothing to set inside {show(node.value)}")
+    if child is None and isinstance(node.value, list):
+        raise _StepError(
+            f"{step!r} is no index of a list of {len(node.value)}: allowed are 0 to {len(node.value) - 1}"
+        )
+    if child is None and rest:
+        guess = nearest(str(step), [str(key) for key in node.children])
+        hint = f"; did you mean {guess!r}?" if guess else ";"
+        raise _StepError(
+            f"there is no {step!r} here{hint} allowed: {', '.join(map(str, node.children)) or 'nothing'}"
+        )
+    copy = _Node(node.value.copy(), node.line, node.column, node.children.copy())
+    if rest and child is not None:
+        copy.children[step] = _replaced(child, tuple(rest), value)
+        copy.value[step] = copy.children[step].value
+    else:
+        line, column = (child.line, child.column) if child else (node.line, node.column)
+        copy.children[step] = _marked(value, line, column)
+        copy.value[step] = value
+    return copy
+
+
+def _marked(value: Any, line: int, column: int) -> _Node:
+    """Return the node of plain data that were not read from the file: all of it has the same place."""
+    node = _Node(value, line, column)
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    node.children = {step: _marked(item, line, column) for step, item in items}
+    return node
+
+
+# -------------------------------------------------------------------------------------------------
+# Reading
+
+
+def read_document(path: str | Path) -> Document:
+    """Return the document in a file. Raises RecipeError if it cannot be read or is not a valid document."""
+    path = Path(path)
+    try:
+        with path.open("rb") as stream:
+            content = stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        message = f"the recipe cannot be read: {error.strerror or error}"
+        raise RecipeError.from_problems(str(path), [Problem(message)]) from error
+    document = parse_document(content, str(path))
+    return Document(document.data, document.file, path.parent, document._root)
+
+
+def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
+    r"""Return the document in a text.
+
+    Parameters
+    ----------
+    text : str or bytes
+        YAML, UTF-8 if bytes, at most 1 MiB.
+    name : str
+        What messages call it.
+
+    Raises
+    ------
+    RecipeError
+        If the text is not YAML, goes beyond a limit, has tags, merge keys, duplicate keys or keys
+        that are not strings, or numbers that are not finite. It holds all problems found, with line
+        and column.
+
+    Examples
+    --------
+    >>> document = parse_document("seed: 1\ntables:\n  images: {samples: 1e3}")
+    >>> document.data["tables"], document.place(("tables", "images", "samples"))
+    ({'images': {'samples': 1000.0}}, (3, 12))
+    """
+    builder = _Builder()
+    try:
+        root = builder.build(_decode(text))
+    except _DocumentError as error:
+        raise RecipeError.from_problems(name, [*builder.problems, error.problem]) from None
+    if builder.problems:
+        raise RecipeError.from_problems(name, builder.problems)
+    return Document(root.value, name, None, root)
+
+
+class _DocumentError(Exception):
+    """A problem after which reading makes no sense."""
+
+    def __init__(self, message: str, line: int = 1, column: int = 1, path: _Steps = ()) -> None:
+        super().__init__(message)
+        self.problem = Problem(message, path, line, column)
+
+
+def _decode(text: str | bytes) -> str:
+    """Return the text without byte order mark, after checking its size and its characters."""
+    size = len(text) if isinstance(text, bytes) else len(text.encode("utf-8", "surrogatepass"))
+    if size > MAX_BYTES:
+        raise _DocumentError(f"is larger than {MAX_BYTES:,} bytes, the most a recipe may have")
+    if isinstance(text, bytes):
+        try:
+            text = text.decode("utf-8")
+        except UnicodeDecodeError as error:
+            place = _line_column(error.object[: error.start].decode("utf-8"))
+            message = f"is not UTF-8: byte 0x{error.object[error.start]:02x}"
+            raise _DocumentError(message, *place) from None
+    text = text.removeprefix("\ufeff")
+    found = UNPRINTABLE.search(text)
+    if found:
+        place = _line_column(text[: found.start()])
+        code = f"{ord(found[0]):04X}"
+        raise _DocumentError(f'character U+{code} is not allowed; in quotes: "\\u{code}"', *place)
+    return text
+
+
+def _line_column(before: str) -> tuple[int, int]:
+    lines = re.split("\r\n|\r|\n", before)
+    return len(lines), len(lines[-1]) + 1
+
+
+class _Builder:
+    """Builds nodes from the events of a YAML parser."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self.anchors: dict[str, _Node] = {}
+        self.open: list[
+            tuple[_Node, _Node | None]
+        ] = []  # containers, each with the key that waits for its value
+        self.root: _Node | None = None
+        self.nodes = 0
+        self.aliases = 0
+
+    def build(self, text: str) -> _Node:
+        """Return the node of the only document of a text."""
+        for event in _events(text):
+            line, column = event.start_mark.line + 1, event.start_mark.column + 1
+            if isinstance(event, yaml.DocumentStartEvent):
+                if self.root is not None:
+                    raise _DocumentError(
+                        "a second document begins here: a recipe is one document", line, column
+                    )
+            elif isinstance(event, yaml.AliasEvent):
+                self.add(self.alias(str(event.anchor), line, column))
+            elif isinstance(event, yaml.CollectionEndEvent):
+                node, _ = self.open.pop()
+                node.complete = True
+                self.add(node)
+            elif isinstance(event, yaml.NodeEvent):
+                self.start(event, line, column)
+        if self.root is None or self.root.value is None:
+            raise _DocumentError("is empty: a recipe has name, version, title, seed and tables")
+        if not isinstance(self.root.value, dict):
+            message = "must be a mapping at the top, such as 'name: shapes'"
+            raise _DocumentError(message, self.root.line, self.root.column)
+        return self.root
+
+    def start(self, event: Any, line: int, column: int) -> None:
+        """Take a scalar, or open a mapping or sequence."""
+        if event.tag is not None:
+            self.report(
+                f"the tag {show(event.tag)} is not allowed: a recipe has no tags", line, column
+            )
+        self.count(1, 0, line, column)
+        if isinstance(event, yaml.ScalarEvent):
+            node = _Node(self.scalar(event, line, column), line, column)
+        else:
+            empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
+            node = _Node(empty, line, column, complete=False)
+        if event.anchor is not None:
+            self.anchors[event.anchor] = node
+        if node.complete:
+            self.add(node)
+        else:
+            self.open.append((node, None))
+
+    def scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Any:
+        """Return the value of a scalar."""
+        if not event.implicit[0]:
+            return event.value
+        parent, key = self.open[-1] if self.open else (None, None)
+        if event.value == "<<" and parent and isinstance(parent.value, dict) and key is None:
+            message = "merge keys ('<<') are not allowed: write the keys out, or use an alias"
+            self.report(message, line, column)
+        try:
+            return resolve_scalar(event.value)
+        except ValueError as error:
+            self.report(str(error), line, column)
+            return 0
+
+    def alias(self, anchor: str, line: int, column: int) -> _Node:
+        """Return the node that an alias stands for."""
+        self.aliases += 1
+        node = self.anchors.get(anchor)
+        message = ""
+        if self.aliases > MAX_ALIASES:
+            message = f"more than {MAX_ALIASES} aliases"
+        elif node is None:
+            message = f"the alias *{anchor[:40]} has no anchor before it"
+        elif not node.complete:
+            message = f"the alias *{anchor[:40]} stands inside its own anchor"
+        if message or node is None:
+            raise _DocumentError(message, line, column, self.path())
+        self.count(node.size, node.height, line, column)
+        return node.at(line, column)
+
+    def add(self, node: _Node) -> None:
+        """Put a complete node where it belongs: top, item of a list, key or value of a mapping."""
+        if not self.open:
+            self.root = node
+            return
+        parent, key = self.open[-1]
+        if isinstance(parent.value, list):
+            parent.add(len(parent.value), node)
+        elif key is None:
+            self.check_key(parent, node)
+            self.open[-1] = parent, node
+        else:
+            if isinstance(key.value, str):
+                parent.add(key.value, node.at(key.line, key.column))
+            self.open[-1] = parent, None
+
+    def check_key(self, parent: _Node, key: _Node) -> None:
+        """Report a key that is not a string or was there before."""
+        if not isinstance(key.value, str):
+            what = "a collection" if isinstance(key.value, dict | list) else show(key.value)
+            self.report(
+                f"a key must be a string, not {what}: write it in quotes", key.line, key.column
+            )
+        elif key.value in parent.value:
+            first = parent.children[key.value].line
+            self.report(
+                f"duplicate key {show(key.value)}: first in line {first}", key.line, key.column
+            )
+
+    def count(self, size: int, height: int, line: int, column: int) -> None:
+        """Count nodes, and stop at the limits of number and depth."""
+        self.nodes += size
+        if self.nodes > MAX_NODES:
+            raise _DocumentError(
+                f"more than {MAX_NODES:,} values, aliases written out", line, column
+            )
+        if len(self.open) + height >= MAX_DEPTH:
+            raise _DocumentError(f"nested more than {MAX_DEPTH} deep", line, column)
+
+    def report(self, message: str, line: int, column: int) -> None:
+        """Keep a problem, and stop if there are too many."""
+        self.problems.append(Problem(message, self.path(), line, column))
+        if len(self.problems) >= MAX_PROBLEMS:
+            raise _DocumentError(
+                f"{MAX_PROBLEMS} problems; the rest of the file was not read", line, column
+            )
+
+    def path(self) -> _Steps:
+        """Return the path to what is read now."""
+        steps: list[str | int] = []
+        for node, key in self.open:
+            if isinstance(node.value, list):
+                steps.append(len(node.value))
+            elif key is not None and isinstance(key.value, str):
+                steps.append(key.value)
+        return tuple(steps)
+
+
+def _events(text: str) -> Iterator[Any]:
+    """Yield the parser's events, its errors turned into ours."""
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        context = f" ({error.context})" if error.context else ""
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _DocumentError(f"not valid YAML: {error.problem}{context}", *place) from None
+    except yaml.YAMLError as error:
+        raise _DocumentError(f"not valid YAML: {error}") from None

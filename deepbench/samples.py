@@ -1,0 +1,238 @@
+"""Labels and samples of any recipe: the one place that knows which kind of table is rendered by which module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepbench.errors import LabelError
+from deepbench.format import label_attributes
+from deepbench.labelling import IDENTITY, Column, LabelPlan, Labels
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import xarray as xr
+    from numpy.typing import NDArray
+
+    from deepbench.recipe.model import Recipe
+
+KINDS = {"image": "deepbench.images.render"}
+"""The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays."""
+
+
+def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
+    """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays.
+
+    Raises
+    ------
+    CatalogError
+        The recipe has no such table.
+    LabelError
+        The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
+    """
+    plan = recipe.label_plan(table)
+    if not 0 <= start < stop <= 2**32:
+        raise LabelError(f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop")
+    return plan.draw(recipe.seed, start, stop)
+
+
+def render_arrays(recipe: Recipe, table: str, labels: Labels) -> dict[str, NDArray]:
+    """Render the samples that labels describe, as one array per data variable, ``sample`` first."""
+    described = recipe.tables[table]
+    module = import_module(KINDS[described.kind])
+    return module.render(recipe.seed, table, described, labels)
+
+
+def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+    """Return the labels of the samples ``start`` … ``stop - 1``, one row per sample.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    table : str
+        Name of one of the recipe's tables.
+    start, stop : int
+        Range of sample numbers; to the last sample of the table when ``stop`` is absent. It may lie beyond it.
+
+    Returns
+    -------
+    DataFrame
+        ``id``, ``class``, ``split``, ``group``, then every parameter as ``<object>.<field>`` (NaN where the sample's
+        class has none). The units are in ``frame.attrs["units"]``.
+
+    Raises
+    ------
+    CatalogError, LabelError
+        As ``draw_labels``.
+
+    Examples
+    --------
+    >>> labels(recipe, "images", 0, 100)["circle.radius"]      # doctest: +SKIP
+    """
+    plan = recipe.label_plan(table)
+    drawn = draw_labels(recipe, table, start, _end(recipe, table, stop))
+    return to_frame(plan.columns, drawn.columns)
+
+
+def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
+    """Return the long table of repeated objects of a range of samples, one row per copy; empty where nothing repeats.
+
+    Takes and raises what ``labels`` does.
+    """
+    plan = recipe.label_plan(table)
+    drawn = draw_labels(recipe, table, start, _end(recipe, table, stop))
+    return to_frame(plan.object_columns, drawn.objects)
+
+
+def render(
+    recipe: Recipe,
+    table: str,
+    start: int | None = None,
+    stop: int | None = None,
+    *,
+    labels: pd.DataFrame | None = None,
+    objects: pd.DataFrame | None = None,
+) -> xr.Dataset:
+    """Render samples in memory: a range of them, or those that a table of labels describes.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    table : str
+        Name of one of the recipe's tables.
+    start, stop : int, optional
+        Range of sample numbers. Without them and without ``labels``, the whole table.
+    labels : DataFrame, optional
+        Rows as ``labels`` returns them, in any order; ``id`` is the sample whose noise is drawn. Changed parameters
+        change the sample, which is how a parameter is varied alone.
+    objects : DataFrame, optional
+        Rows as ``objects`` returns them; needed where a class of ``labels`` repeats objects.
+
+    Returns
+    -------
+    Dataset
+        Data variables and labels along ``sample``.
+
+    Raises
+    ------
+    LabelError
+        Both a range and labels are given; a column is missing, or holds a class, a split or a value that the recipe
+        does not allow.
+    CatalogError
+        The recipe has no such table.
+
+    Examples
+    --------
+    >>> row = labels(recipe, "images", 41, 42)                        # doctest: +SKIP
+    >>> row["circle.radius"] = 20.0                                   # doctest: +SKIP
+    >>> render(recipe, "images", labels=row).image.plot()             # doctest: +SKIP
+    """
+    plan = recipe.label_plan(table)
+    if labels is None:
+        first = 0 if start is None else start
+        described = draw_labels(recipe, table, first, _end(recipe, table, stop))
+    elif start is not None or stop is not None:
+        raise LabelError("give either a range of samples or labels, not both")
+    else:
+        described = from_frames(plan, labels, objects)
+    return to_dataset(recipe, table, described, render_arrays(recipe, table, described))
+
+
+def _end(recipe: Recipe, table: str, stop: int | None) -> int:
+    return recipe.tables[table].samples if stop is None else stop
+
+
+def to_dataset(recipe: Recipe, table: str, labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
+    """Return arrays and labels as a labelled dataset."""
+    import xarray as xr
+
+    described = recipe.tables[table]
+    dataset = xr.Dataset(attrs={"recipe": recipe.name, "recipe_hash": recipe.hash, "table": table})
+    for variable in described.data_variables():
+        attributes = {"long_name": variable.long_name, "units": variable.units}
+        dataset[variable.name] = (("sample", *variable.dimensions), arrays[variable.name], attributes)
+    for column in recipe.label_plan(table).columns:
+        dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
+    for axis in described.coordinates():
+        attributes = {"long_name": axis.long_name, "units": axis.units}
+        dataset = dataset.assign_coords({axis.name: (axis.name, np.arange(axis.size), attributes)})
+    return dataset
+
+
+# data frames
+
+
+def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.DataFrame:
+    """Return arrays of labels as a data frame: codes as categories, units in ``attrs``."""
+    import pandas as pd
+
+    data: dict[str, Any] = {}
+    for column in columns:
+        values = arrays[column.name]
+        data[column.name] = (
+            pd.Categorical.from_codes(values, list(column.meanings)) if column.meanings else values
+        )
+    frame = pd.DataFrame(data)
+    frame.attrs["units"] = {column.name: column.unit for column in columns if not column.meanings}
+    return frame
+
+
+def from_frames(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None = None) -> Labels:
+    """Return the labels that data frames hold, checked against what the recipe allows.
+
+    Raises
+    ------
+    LabelError
+        A column is missing, or holds a class, a split or a value that the recipe does not allow.
+    """
+    columns = {column.name: _column(column, frame) for column in plan.columns}
+    if not plan.object_columns:
+        return Labels(columns)
+    repeats = [name for name in columns if name.endswith(".repeat")]
+    if objects is None:
+        if any(columns[name].any() for name in repeats):
+            raise LabelError("some of these samples repeat objects: give their rows as `objects`, too")
+        return Labels(columns, {column.name: np.zeros(0, column.dtype) for column in plan.object_columns}, plan.repeated_names)
+    long = {column.name: _column(column, objects) for column in plan.object_columns}
+    return Labels(columns, _follow(plan, columns, long), plan.repeated_names)
+
+
+def _column(column: Column, frame: pd.DataFrame) -> NDArray:
+    """Return one column of a data frame as an array of the column's type."""
+    if column.name not in frame:
+        raise LabelError(f"the labels have no column '{column.name}'; take the rows that `labels` returns")
+    series = frame[column.name]
+    if column.meanings:
+        codes = {name: code for code, name in enumerate(column.meanings)}
+        unknown = set(series.unique()) - set(codes)
+        if unknown:
+            word = sorted(map(str, unknown))[0]
+            raise LabelError(f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}")
+        return np.array([codes[name] for name in series], dtype=column.dtype)
+    return np.ascontiguousarray(series.to_numpy(), dtype=column.dtype)
+
+
+def _follow(
+    plan: LabelPlan, columns: dict[str, NDArray], long: dict[str, NDArray]
+) -> dict[str, NDArray]:
+    """Return the rows of objects in the order of the samples, as many as the counts say."""
+    position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
+    known = np.array([sample in position for sample in long["sample"].tolist()], dtype=bool)
+    long = {name: values[known] for name, values in long.items()}
+    rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
+    for code, name in enumerate(plan.repeated_names):
+        counted = np.bincount(rank[long["object"] == code], minlength=len(position))
+        wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
+        if wrong.size:
+            row = wrong[0]
+            raise LabelError(
+                f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
+                f"but {counted[row]} rows of objects"
+            )
+    order = np.lexsort((np.arange(len(rank)), rank))
+    return {name: values[order] for name, values in long.items()}
+
+
+__all__ = ["IDENTITY", "KINDS", "draw_labels", "labels", "objects", "render", "render_arrays"]

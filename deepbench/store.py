@@ -1,0 +1,52 @@
+"""The store through which releases are read: a file that the manifest lists and that is not there is an error.
+
+Plain Zarr takes a missing file for an empty chunk and fills it in, which would turn a lost file into plausible data.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zarr.storage import LocalStore
+
+from deepbench.errors import MissingDataError
+
+if TYPE_CHECKING:
+    from zarr.core.buffer import Buffer
+
+
+class ReleaseStore(LocalStore):
+    """A folder with a Zarr store, of which the keys are known.
+
+    Parameters
+    ----------
+    root : Path
+    listed : frozenset of str
+        Keys that the manifest lists.
+    """
+
+    def __init__(self, root: Path | str, listed: frozenset[str] = frozenset(), *, read_only: bool = True) -> None:
+        super().__init__(root, read_only=True)
+        self._listed = listed
+
+    def with_read_only(self, read_only: bool = False) -> ReleaseStore:
+        """Return the store itself: releases are never written."""
+        return self
+
+    def _found(self, key: str, buffer: Buffer | None) -> Buffer | None:
+        if buffer is None and key in self._listed:
+            raise MissingDataError(
+                f"{self.root / key} is missing from the release; run `deepbench info` and restore it from a copy, "
+                "or build the release again",
+                path=str(self.root / key),
+            )
+        return buffer
+
+    async def get(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:
+        """Return the bytes of a key; see ``zarr.abc.store.Store.get``."""
+        return self._found(key, await super().get(key, *arguments, **options))
+
+    def get_sync(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:
+        """Return the bytes of a key without an event loop, as newer zarr does."""
+        return self._found(key, super().get_sync(key, *arguments, **options))

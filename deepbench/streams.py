@@ -1,0 +1,451 @@
+"""Random numbers that depend on the seed, the stream, the sample and the element, and on nothing else.
+
+Every number is a pure function of a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, *Parallel random numbers:
+as easy as 1, 2, 3*, SC'11) maps a counter of four 32-bit words and a key of two to four random words. So samples may be
+rendered in any order, and a thousandth draw costs what the first does.
+
+====  =======================================================================
+word  holds
+====  =======================================================================
+k0    low half of the recipe's seed, 0 <= seed < 2**64
+k1    high half of the seed
+c0    element: a pixel, a copy, a cell, or a block of four pixels; below 2**32
+c1    sample number (of labels: sample or group number); below 2**32
+c2    low 32 bits of the stream number
+c3    high 16 bits of the stream number; attempt in the upper half
+====  =======================================================================
+
+A stream's number is the first 48 bits of the SHA-256 of its name, so that a new field or object moves no other draw.
+Labels are drawn as float64 uniforms by ``uniforms``, outside kernels. Pixels are drawn inside kernels by ``fill_normals``,
+``fill_uniforms`` and ``poisson``, which take ``sample`` and the words ``k0, k1 = key_words(seed)`` and ``c2, c3 =
+stream_words(stream)``. All of this is part of the format: the tests pin the values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from deepbench.errors import StreamError
+from deepbench.mathfast import exp64, inline, kernel, log64, normal_quantile64, polynomial, to_bits
+
+# --- names and numbers ------------------------------------------------------------------------------------------------
+
+
+def stream_number(name: str) -> int:
+    """Return the number of the stream called ``name``: the first 48 bits of the SHA-256 of its UTF-8 text.
+
+    Examples
+    --------
+    >>> hex(stream_number("images/circle/circle/radius"))
+    '0x0'
+    """
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
+
+
+def _require(what: str, low: int, high: int, bits: int) -> None:
+    """Refuse values between ``low`` and ``high`` of which some do not fit into ``bits`` bits."""
+    if low < 0 or high >= 1 << bits:
+        value = low if low < 0 else high
+        raise StreamError(
+            f"{what} is {value}; allowed is 0 <= {what} < 2**{bits}. Choose a smaller, non-negative {what}.",
+            what=what,
+            value=value,
+        )
+
+
+def key_words(seed: int) -> tuple[np.uint32, np.uint32]:
+    """Return the two words (k0, k1) of the Philox key.
+
+    Raises
+    ------
+    StreamError
+        If the seed is not in 0 <= seed < 2**64.
+    """
+    _require("seed", seed, seed, 64)
+    return np.uint32(seed & 0xFFFFFFFF), np.uint32(seed >> 32)
+
+
+def stream_words(stream: int, attempt: int = 0) -> tuple[np.uint32, np.uint32]:
+    """Return the counter words (c2, c3) of a stream number.
+
+    Raises
+    ------
+    StreamError
+        If the stream number does not fit into 48 bits or ``attempt`` not into 16.
+    """
+    _require("stream", stream, stream, 48)
+    _require("attempt", attempt, attempt, 16)
+    return np.uint32(stream & 0xFFFFFFFF), np.uint32(stream >> 32 | attempt << 16)
+
+
+# --- Philox4x32-10 -----------------------------------------------------------------------------------------------------
+
+_MASK = np.uint64(0xFFFFFFFF)
+_MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
+_WEYL_0, _WEYL_1 = np.uint64(0x9E3779B9), np.uint64(0xBB67AE85)
+_U32 = np.uint64(32)
+
+
+@inline
+def _round(c0, c1, c2, c3, k0, k1):
+    product_0 = (c0 & _MASK) * _MULTIPLIER_0
+    product_1 = (c2 & _MASK) * _MULTIPLIER_1
+    return (product_1 >> _U32) ^ c1 ^ k0, product_1, (product_0 >> _U32) ^ c3 ^ k1, product_0
+
+
+@inline
+def philox4x32(c0, c1, c2, c3, k0, k1):
+    """Return the four random words (uint32) of a counter and a key of 32-bit words.
+
+    The words are kept in the lower halves of uint64; what gathers in the upper halves is masked off at the multiply.
+    """
+    c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
+    k0, k1 = np.uint64(k0), np.uint64(k1)
+    for _ in range(10):
+        c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
+        k0 += _WEYL_0
+        k1 += _WEYL_1
+    return np.uint32(c0), np.uint32(c1), np.uint32(c2), np.uint32(c3)
+
+
+@inline
+def _uniform53(high, low):
+    """Return the float64 of two words, in the open interval (0, 1)."""
+    whole = np.float64(high >> 5) * 67108864.0 + np.float64(low >> 6)
+    return (whole + 0.5) * 1.1102230246251565e-16
+
+
+# --- labels ------------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def _uniforms(samples, elements, k0, k1, c2, c3, out):
+    for i in range(out.size):
+        w0, w1, _, _ = philox4x32(elements[i], samples[i], c2, c3, k0, k1)
+        out[i] = _uniform53(w0, w1)
+
+
+def uniforms(
+    seed: int, stream: int, samples: ArrayLike, elements: ArrayLike = 0, attempt: int = 0
+) -> NDArray[np.float64]:
+    """Return one uniform of the open interval (0, 1) per sample: 53 bits from two words.
+
+    Parameters
+    ----------
+    seed, stream : int
+        The recipe's seed and the number of the stream.
+    samples : array_like of int64, shape (n,)
+        Numbers of samples, or of groups.
+    elements : array_like of int64, shape (n,) or ()
+        Numbers of the elements, such as copies of an object.
+    attempt : int
+        Number of the attempt, where draws are rejected.
+
+    Raises
+    ------
+    StreamError
+        If a number does not fit into its place in the counter.
+
+    Examples
+    --------
+    >>> uniforms(2020, stream_number("images/circle/circle/radius"), [0, 1])
+    array([0., 0.])
+    """
+    rows = np.array(samples, dtype=np.int64, ndmin=1)
+    columns = np.array(np.broadcast_to(elements, rows.shape), dtype=np.int64)
+    if rows.size:
+        _require("sample", int(rows.min()), int(rows.max()), 32)
+        _require("element", int(columns.min()), int(columns.max()), 32)
+    out = np.empty(rows.shape)
+    words = *key_words(seed), *stream_words(stream, attempt)
+    _uniforms(rows, columns, *words, out)
+    return out
+
+
+# --- pixels: one word each -----------------------------------------------------------------------------------------------
+
+_TWO_TO_MINUS_32 = 2.0**-32
+_SIGN = np.uint32(0x80000000)
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+_INFINITY = np.uint32(0x7F800000)
+_HALF_32, _ONE_32, _SCALE_32 = np.float32(0.5), np.float32(1.0), np.float32(_TWO_TO_MINUS_32)
+_BELOW_ONE_32 = np.float32(1.0 - 2.0**-24)
+# z / q as a ratio in sqrt(p (1 - p)), q = p - 1/2, for 2**-9 <= p <= 1/2: minimax within 7e-8
+_QUANTILE_OVER = (
+    np.float32(9.003932571976291), np.float32(766.8166617395872), np.float32(8646.03695579337),
+    np.float32(14436.608217812285), np.float32(549.1278500895039),
+)  # fmt: skip
+_QUANTILE_UNDER = (
+    np.float32(1.0), np.float32(116.7069345364529), np.float32(1927.00630483085), np.float32(6861.15944292312),
+    np.float32(5659.692045128319),
+)  # fmt: skip
+
+
+@inline
+def _fill_words(words, sample, k0, k1, c2, c3):
+    """Write word e mod 4 of block e div 4 to element e."""
+    blocks = words.size // 4
+    for b in range(blocks):
+        w0, w1, w2, w3 = philox4x32(b, sample, c2, c3, k0, k1)
+        words[4 * b] = w0
+        words[4 * b + 1] = w1
+        words[4 * b + 2] = w2
+        words[4 * b + 3] = w3
+    last = philox4x32(blocks, sample, c2, c3, k0, k1)
+    for e in range(4 * blocks, words.size):
+        words[e] = last[e - 4 * blocks]
+
+
+@inline
+def fill_uniforms(out, sample, k0, k1, c2, c3):
+    """Fill ``out`` (float32[n], contiguous) with uniforms of one word w each.
+
+    The value is (w + 1/2) / 2**32 rounded to float32; the 128 words that would round to 1 give the next number below it.
+    """
+    words = out.view(np.uint32)
+    _fill_words(words, sample, k0, k1, c2, c3)
+    for e in range(out.size):
+        u = np.float32((np.float64(words[e]) + 0.5) * _TWO_TO_MINUS_32)
+        out[e] = u if u < _ONE_32 else _BELOW_ONE_32
+
+
+@inline
+def _central_normal(word):
+    """Return the bits of the normal of a word, or, in the outer 2**-9 of each tail, a NaN that carries the word.
+
+    A sign and a 31-bit magnitude keep p = (m + 1/2) / 2**32, the distance from the nearer end, exact in the tails.
+    """
+    centred = np.int32(word ^ _SIGN)
+    negative = np.int32(centred >> 31)
+    from_centre = np.int32(centred ^ negative)
+    m = np.int32(np.int32(_MAGNITUDE) - from_centre)
+    q = (np.float32(from_centre) + _HALF_32) * _SCALE_32
+    p = (np.float32(m) + _HALF_32) * _SCALE_32
+    v = np.sqrt(p * (_ONE_32 - p))
+    z = to_bits(q * (polynomial(v, _QUANTILE_OVER) / polynomial(v, _QUANTILE_UNDER)))
+    carrier = np.uint32(np.uint32(m) + np.uint32(_INFINITY + 1))
+    return np.uint32((np.uint32(negative) & _SIGN) | (carrier if m < 0x7FFFFF else z))
+
+
+@inline
+def _finish_tails(out, words, start, stop):
+    """Replace the NaNs of ``_central_normal`` by the normals of the words they carry."""
+    for e in range(start, stop):
+        carrier = words[e] & _MAGNITUDE
+        if carrier > _INFINITY:
+            p = (np.float64(carrier - (_INFINITY + 1)) + 0.5) * _TWO_TO_MINUS_32
+            z = np.float32(normal_quantile64(p))
+            out[e] = z if words[e] > carrier else -z
+
+
+@inline
+def fill_normals(out, sample, k0, k1, c2, c3):
+    """Fill ``out`` (float32[n], contiguous) with unit normals: the quantile of (w + 1/2) / 2**32 of one word w each.
+
+    The relative error is below 1e-6 for every word; the largest value is 6.34. The words are made, and turned into
+    normals, where the result will stand; the outer tails (0.4 % of the words) come last, as they do not vectorise.
+    """
+    words = out.view(np.uint32)
+    _fill_words(words, sample, k0, k1, c2, c3)
+    for e in range(words.size):
+        words[e] = _central_normal(words[e])
+    groups = words.size // 16
+    for g in range(groups):
+        tails = 0
+        for j in range(16):
+            tails |= np.int32(words[16 * g + j] & _MAGNITUDE) > 0x7F800000
+        if tails:
+            _finish_tails(out, words, 16 * g, 16 * g + 16)
+    _finish_tails(out, words, 16 * groups, words.size)
+
+
+@kernel
+def _normals(out, sample, k0, k1, c2, c3):
+    fill_normals(out, sample, k0, k1, c2, c3)
+
+
+def normals(seed: int, stream: int, sample: int, n: int) -> NDArray[np.float32]:
+    """Return the unit normals that ``fill_normals`` draws for one sample.
+
+    Parameters
+    ----------
+    seed, stream, sample : int
+        The recipe's seed, the number of the stream and the number of the sample.
+    n : int
+        Number of elements.
+
+    Returns
+    -------
+    ndarray of float32, shape (n,)
+
+    Raises
+    ------
+    StreamError
+        If a number does not fit into its place in the counter.
+
+    Examples
+    --------
+    >>> normals(2020, stream_number("images/noise/gaussian"), 0, 3)
+    array([0., 0., 0.], dtype=float32)
+    """
+    _require("sample", sample, sample, 32)
+    _require("element", 0, max(n - 1, 0), 32)
+    out = np.empty(n, dtype=np.float32)
+    _normals(out, sample, *key_words(seed), *stream_words(stream))
+    return out
+
+
+# --- pixels: Poisson counts ------------------------------------------------------------------
+
+_LARGEST_MEAN = 1e15
+_TABULATED = 32  # whole means below this have a table
+_TABLE_COUNTS = 128
+_GUIDES = 32
+_TWO_PI = 6.283185307179586
+# log(k!) - log(sqrt(2 pi k) (k/e)**k) = polynomial(1/k**2) / k (Stirling)
+_STIRLING = (1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0)
+# atanh(v) = v + v**3 polynomial(v**2), |v| <= 0.1
+_ATANH = (1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15, 1 / 17)
+
+
+def _cumulative_probabilities() -> NDArray[np.float64]:
+    """Return P(count <= k) for the means 0, ..., 31, shape (mean, k), by p(k) = p(k - 1) mean / k."""
+    counts = np.arange(1.0, _TABLE_COUNTS)
+    ratios = np.ones((_TABULATED, _TABLE_COUNTS))
+    ratios[:, 1:] = np.arange(float(_TABULATED))[:, None] / counts
+    sums = np.cumsum(np.cumprod(ratios, axis=1), axis=1)
+    return sums / sums[:, -1:]
+
+
+_CUMULATIVE = _cumulative_probabilities()
+# the smallest count that a uniform of [j/32, (j+1)/32) may give
+_GUIDE = (_CUMULATIVE[:, :, None] <= np.arange(_GUIDES) / _GUIDES).sum(axis=1).astype(np.uint8)
+
+
+@inline
+def _count_from_table(mean, u):
+    """Return the smallest k whose cumulative probability is at least u, for a whole ``mean`` below 32."""
+    k = np.int64(_GUIDE[mean, np.int64(u * _GUIDES)])
+    while u > _CUMULATIVE[mean, k]:
+        k += 1
+    return np.float64(k)
+
+
+@inline
+def _count_by_inversion(mean, u):
+    """Return the smallest k whose cumulative probability is at least u, for 0 <= mean < 1; four terms at a time."""
+    k = 0.0
+    p0 = exp64(-mean)
+    below = 0.0
+    while k < 40.0:
+        p1 = p0 * (mean / (k + 1.0))
+        p2 = p1 * (mean / (k + 2.0))
+        p3 = p2 * (mean / (k + 3.0))
+        c0 = below + p0
+        c1 = c0 + p1
+        c2 = c1 + p2
+        below = c2 + p3
+        if u <= below:
+            return k + ((1.0 if u > c0 else 0.0) + (1.0 if u > c1 else 0.0) + (1.0 if u > c2 else 0.0))
+        p0 = p3 * (mean / (k + 4.0))
+        k += 4.0
+    return k
+
+
+@inline
+def _log_probability(k, mean):
+    """Return log(p(k) sqrt(2 pi k)) of a whole k >= 1 without cancellation.
+
+    Loader (2000, *Fast and accurate computation of binomial probabilities*), eqs. 4 and 5: Stirling's series, and the
+    deviance k log(k/mean) + mean - k from v = (k - mean)/(k + mean).
+    """
+    stirling = polynomial(1.0 / (k * k), _STIRLING) / k
+    difference = k - mean
+    total = k + mean
+    if abs(difference) > 0.1 * total:
+        return difference - k * log64(k / mean) - stirling
+    v = difference / total
+    return -v * (difference + 2.0 * k * v * v * polynomial(v * v, _ATANH)) - stirling
+
+
+@inline
+def poisson(mean, element, sample, k0, k1, c2, c3):
+    """Return a Poisson count as float64: 0 for mean <= 0, NaN for a mean that is NaN or beyond 1e15.
+
+    Below 32, the sum of the independent counts of the whole part of ``mean``, from a table, and of the rest, by
+    inversion. Above, transformed rejection (Hormann 1993, Insurance: Mathematics and Economics 12, 39, algorithm PTRS).
+    Its published hat lies up to 0.6 % below the law at some counts, and its squeeze above; both constants are
+    moved so that it is exact (a test computes the margins). The law is met to 1e-13 in total probability.
+
+    ``element`` owns its block of words, so the draw depends on no other element; attempts count in the upper half of c3.
+    """
+    if not mean > 0.0:
+        return 0.0 if mean <= 0.0 else np.nan
+    if mean > _LARGEST_MEAN:
+        return np.nan
+    w0, w1, w2, w3 = philox4x32(element, sample, c2, c3, k0, k1)
+    if mean < _TABULATED:
+        whole = np.int64(mean)
+        count = _count_by_inversion(mean - whole, _uniform53(w0, w1))
+        return count + _count_from_table(whole, _uniform53(w2, w3)) if whole > 0 else count
+    b = 0.931 + 2.53 * np.sqrt(mean)
+    a = -0.059 + 0.02483 * b
+    hat = 1.1313 + 1.1402 / (b - 3.4)
+    squeeze = 0.9177 - 3.6224 / (b - 2.0)
+    for attempt in range(1, 65536):
+        u = _uniform53(w0, w1) - 0.5
+        v = _uniform53(w2, w3)
+        edge = 0.5 - abs(u)
+        k = np.floor((2.0 * a / edge + b) * u + mean + 0.43)
+        if edge >= 0.07 and v <= squeeze:
+            return k
+        if k > 0.0:
+            height = v * hat / (a / (edge * edge) + b)
+            if log64(height * np.sqrt(_TWO_PI * k)) <= _log_probability(k, mean):
+                return k
+        next_c3 = np.uint32(c3 | np.uint32(attempt << 16))
+        w0, w1, w2, w3 = philox4x32(element, sample, c2, next_c3, k0, k1)
+    return np.nan
+
+
+@kernel
+def _poissons(means, sample, k0, k1, c2, c3, out):
+    for e in range(out.size):
+        out[e] = poisson(means[e], e, sample, k0, k1, c2, c3)
+
+
+def poissons(seed: int, stream: int, sample: int, means: ArrayLike) -> NDArray[np.float64]:
+    """Return the counts that ``poisson`` draws for the elements of one sample.
+
+    Parameters
+    ----------
+    seed, stream, sample : int
+        The recipe's seed, the number of the stream and the number of the sample.
+    means : array_like of float64
+        Means of the elements, numbered in C order.
+
+    Returns
+    -------
+    ndarray of float64
+        Counts, in the shape of ``means``; 0 where a mean is negative, NaN where it is NaN or beyond 1e15.
+
+    Raises
+    ------
+    StreamError
+        If a number does not fit into its place in the counter.
+
+    Examples
+    --------
+    >>> poissons(2020, stream_number("images/noise/poisson"), 0, [0.5, 5.0, 5e4])
+    array([0., 0., 0.])
+    """
+    _require("sample", sample, sample, 32)
+    flat = np.array(means, dtype=np.float64, order="C")
+    _require("element", 0, max(flat.size - 1, 0), 32)
+    out = np.empty(flat.shape)
+    words = *key_words(seed), *stream_words(stream)
+    _poissons(flat.reshape(-1), sample, *words, out.reshape(-1))
+    return out

@@ -1,0 +1,133 @@
+"""All that runs on a worker: one block from its number to its files, and the check of a block made earlier."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepbench import format as fmt
+from deepbench.samples import draw_labels, render_arrays
+from pipeline import store
+from pipeline.plan import Block
+from pipeline.software import versions
+from pipeline.staging import Receipt, Staging
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from deepbench.labelling import Column, Labels
+
+DIGEST = "digest."
+"""Prefix of a part's columns with the digests of each data variable."""
+
+OBJECTS = "objects"
+"""Column of a part with the copies of each sample's repeated objects."""
+
+
+def make_block(staging: Staging, block: Block) -> dict[str, float]:
+    """Render a block, write its shards, then its part; return the CPU seconds of each step.
+
+    It can run any number of times: it writes the same bytes.
+    """
+    recipe = staging.recipe()
+    clock = _Clock()
+    labels = draw_labels(recipe, block.table, block.start, block.stop)
+    clock.lap("labels")
+    arrays = render_arrays(recipe, block.table, labels)
+    clock.lap("render")
+    columns: dict[str, pa.Array] = {}
+    written = []
+    with store.single_threaded():
+        for variable in recipe.tables[block.table].data_variables():
+            values = arrays.pop(variable.name)
+            digests = fmt.sample_digests(variable, values)
+            columns[DIGEST + variable.name] = _digest_array(digests)
+            clock.lap("digest")
+            path = f"{block.table}/{variable.name}"
+            for key, content in store.encode(_template(staging), path, block.start, values):
+                clock.lap("encode")
+                name = f"{fmt.DATA}/{key}"
+                checksum = hashlib.sha256(content).hexdigest()
+                clock.lap("checksum")
+                staging.release.write(name, content, sync=False)
+                written.append(fmt.StoredObject(name, len(content), checksum))
+                clock.lap("write")
+    plan = recipe.label_plan(block.table)
+    receipt = Receipt(
+        block, recipe.table_hash(block.table), fmt.RENDER_VERSION, tuple(written), clock.seconds
+    )
+    staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, columns))
+    clock.lap("part")
+    return clock.seconds
+
+
+def check_block(staging: Staging, block: Block, part: str) -> bool:
+    """Return whether a block made by an earlier run is whole: its part, and the SHA-256 of every shard."""
+    found = staging.valid_part(block, staging.recipe().table_hash(block.table), part)
+    return found is not None and all(
+        staging.release.sha256(each.path) == each.sha256 for each in found[0].objects
+    )
+
+
+def probe(staging: Staging) -> dict[str, object]:
+    """Return what a coordinator asks of a worker: the versions of its software, and whether it sees the catalog."""
+    return {
+        "versions": versions(),
+        "folder": staging.target.root,
+        "sees_catalog": staging.release.exists(fmt.RECIPE),
+    }
+
+
+def _part(
+    columns: tuple[Column, ...],
+    object_columns: tuple[Column, ...],
+    labels: Labels,
+    digests: dict[str, pa.Array],
+) -> pa.Table:
+    """Return labels and digests as the table of a part, one row per sample; the copies of objects as lists."""
+    import pyarrow as pa
+
+    data = {column.name: pa.array(labels.columns[column.name]) for column in columns}
+    if object_columns:
+        inner = object_columns[1:]  # the sample is the row
+        counts = np.bincount(
+            np.searchsorted(labels.samples, labels.objects["sample"]), minlength=len(labels)
+        )
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
+        copies = pa.StructArray.from_arrays(
+            [pa.array(labels.objects[column.name]) for column in inner],
+            names=[column.name for column in inner],
+        )
+        data[OBJECTS] = pa.ListArray.from_arrays(pa.array(offsets), copies)
+    return pa.table(data | digests)
+
+
+def _digest_array(digests: list[bytes]) -> pa.Array:
+    import pyarrow as pa
+
+    return pa.FixedSizeBinaryArray.from_buffers(
+        pa.binary(16), len(digests), [None, pa.py_buffer(b"".join(digests))]
+    )
+
+
+@lru_cache(maxsize=4)
+def _template(staging: Staging) -> dict[str, bytes]:
+    return store.template(staging.recipe())
+
+
+class _Clock:
+    """CPU seconds of named steps."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.process_time()
+
+    def lap(self, step: str) -> None:
+        """Add the time since the last lap to a step."""
+        now = time.process_time()
+        self.seconds[step] = self.seconds.get(step, 0.0) + now - self._last
+        self._last = now

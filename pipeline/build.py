@@ -1,0 +1,229 @@
+"""From a recipe to a published release: plan, blocks on the cluster, metadata, publish.
+
+The parts in the staging folder are the only record of what is done. A build that stops for any reason, at any moment, is
+resumed by running it again; a build that is complete is published by one rename.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deepbench import format as fmt
+from deepbench.errors import BuildError, ReleaseError
+from pipeline import block as work
+from pipeline import publish, store
+from pipeline.cluster import ClusterOptions, connect, probe
+from pipeline.plan import Block, Plan, make_plan
+from pipeline.staging import LOCK, Staging
+from pipeline.target import Target
+from pipeline.window import Failure, Window
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+
+log = logging.getLogger(__name__)
+
+Progress = Callable[[str, int, int], None]
+"""Told of each step: its name, how much is done, and how much there is."""
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did.
+
+    Attributes
+    ----------
+    path : str
+        Folder of the release.
+    manifest : Manifest
+    built : bool
+        False when the release was there already.
+    resumed_blocks, new_blocks : int
+        Blocks found done, and made.
+    seconds : dict of str to float
+        Wall time of starting the cluster, of the blocks (from the first submission), and of publishing; and under
+        ``cpu.…`` the workers' CPU time of each step of the new blocks.
+    """
+
+    path: str
+    manifest: fmt.Manifest
+    built: bool
+    resumed_blocks: int = 0
+    new_blocks: int = 0
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def build(
+    recipe: Recipe,
+    catalog: str,
+    *,
+    cluster: ClusterOptions | None = None,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Build a release in a catalog, or finish one that was begun, or find it there.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    catalog : str
+        Folder of releases; made when absent.
+    cluster : ClusterOptions, optional
+        A local cluster with one worker per core when absent.
+    progress : callable, optional
+        Called as ``progress(step, done, total)``.
+
+    Raises
+    ------
+    ReleaseError
+        The version exists with other content, or another process builds it.
+    PlanError
+        The build fits neither the workers' memory nor the disk.
+    CatalogError, ClusterError
+        The catalog cannot be written; the cluster cannot be reached or used.
+    BuildError
+        Blocks failed; finished ones are kept.
+
+    Examples
+    --------
+    >>> result = build(load_recipe("workflows/shapes.yaml"), "releases")      # doctest: +SKIP
+    """
+    cluster = cluster or ClusterOptions()
+    report = progress or _silent
+    target = Target(catalog)
+    staging = Staging.of(target, recipe)
+    path = str(target.path(f"{recipe.name}/{recipe.version}"))
+    published = find_published(target, recipe)
+    if published is not None:
+        _forget(target, staging)
+        return BuildResult(path, published, built=False)
+    plan = make_plan(recipe)
+    memory = cluster.worker_memory()
+    if memory is not None:
+        plan.check_memory(memory)
+    target.check_writable()
+    with staging.target.lock(LOCK) as held:
+        if not held:
+            raise ReleaseError(f"another process is building {recipe.name}@{recipe.version} in '{catalog}'; wait for it")
+        published = find_published(target, recipe)
+        if published is not None:  # by a process that held the lock until now
+            return BuildResult(path, published, built=False)
+        present = sum(staging.target.size(name) or 0 for name in staging.target.files())
+        plan.check_disk(target.free_bytes(), present)
+        prepare(staging, recipe)
+        seconds: dict[str, float] = {}
+        found, made = _make_blocks(staging, recipe, plan, cluster, report, seconds)
+        started = time.perf_counter()
+        manifest = publish.publish(target, staging, recipe, plan, report)
+        seconds["publish"] = time.perf_counter() - started
+    log.info("published %s", path)
+    return BuildResult(path, manifest, True, found, made, seconds)
+
+
+def _forget(catalog: Target, staging: Staging) -> None:
+    """Remove what a build left that ended between publishing and tidying up."""
+    if staging.target.folder.exists():
+        with staging.target.lock(LOCK) as held:
+            if held:
+                catalog.remove(staging.target.folder.relative_to(catalog.folder).as_posix())
+
+
+def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
+    """Return the manifest of the recipe's version in a catalog, None when there is no such version.
+
+    Raises
+    ------
+    ReleaseError
+        The version exists with other content.
+    """
+    folder = f"{recipe.name}/{recipe.version}"
+    path = f"{folder}/{fmt.MANIFEST}"
+    if not catalog.exists(path):
+        if catalog.exists(folder):
+            raise ReleaseError(f"{catalog.path(folder)} is in the way: it is not a release; move it elsewhere")
+        return None
+    manifest = fmt.Manifest.from_json(catalog.read(path), str(catalog.path(path)))
+    if manifest.recipe_hash != recipe.hash:
+        raise ReleaseError(
+            f"{recipe.name}@{recipe.version} exists in '{catalog.root}' with other content (recipe hash "
+            f"{manifest.recipe_hash[:12]}, this recipe has {recipe.hash[:12]}); releases never change: raise `version`"
+        )
+    return manifest
+
+
+def prepare(staging: Staging, recipe: Recipe) -> None:
+    """Write the resolved recipe, the files it needs, and the store's metadata, unless they are there."""
+    release = staging.release
+    for name, content in publish.recipe_files(recipe).items():
+        if not release.exists(name):
+            release.write(name, content)
+    for key, content in store.template(recipe).items():
+        name = f"{fmt.DATA}/{key}"
+        if not release.exists(name):
+            release.write(name, content, sync=False)
+
+
+def _make_blocks(
+    staging: Staging,
+    recipe: Recipe,
+    plan: Plan,
+    options: ClusterOptions,
+    report: Progress,
+    seconds: dict[str, float],
+) -> tuple[int, int]:
+    """Make every block that is not done; return how many were found done and how many were made."""
+    parts = {
+        Block(name, start, stop): part
+        for name in recipe.tables
+        for start, stop, part in staging.part_names(name)
+    }
+    started = time.perf_counter()
+    report("starting workers", 0, plan.samples)
+    with connect(options) as client:
+        threads = probe(client, staging, plan.worker_bytes)
+        begun = time.perf_counter()
+        seconds["start"] = begun - started
+        window = Window(client, staging, threads)
+        finished: set[Block] = set()
+        earlier = ((block, parts[block]) for block in plan if block in parts)
+        for block, whole in window.run(work.check_block, earlier):
+            if whole:
+                finished.add(block)
+            else:
+                log.warning("made again: the part of %s is damaged or not ours", block)
+                staging.target.remove(parts[block])
+        count = sum(block.stop - block.start for block in finished)
+        report("rendering", count, plan.samples)
+        made = 0
+        for block, cpu in window.run(work.make_block, ((block,) for block in plan if block not in finished)):
+            made += 1
+            count += block.stop - block.start
+            for step, spent in cpu.items():
+                seconds[f"cpu.{step}"] = seconds.get(f"cpu.{step}", 0.0) + spent
+            report("rendering", count, plan.samples)
+        seconds["blocks"] = time.perf_counter() - begun
+    if window.failures:
+        raise _build_error(recipe, window.failures, len(finished) + made, plan.blocks)
+    return len(finished), made
+
+
+def _build_error(recipe: Recipe, failures: list[Failure], done: int, blocks: int) -> BuildError:
+    """Return the error that names the blocks that failed, caused by the first failure."""
+    lines = [
+        f"table '{failure.block.table}', samples {failure.block.start} … {failure.block.stop - 1}: {failure}"
+        for failure in failures
+    ]
+    error = BuildError(
+        f"{len(failures)} of {blocks} blocks of {recipe.name}@{recipe.version} (recipe hash {recipe.hash[:12]}) failed; "
+        f"{done} are done and kept, and the same command goes on from there\n" + "\n".join(lines),
+        failures=tuple((failure.block, str(failure)) for failure in failures),
+    )
+    error.__cause__ = failures[0].error
+    return error
+
+
+def _silent(step: str, done: int, total: int) -> None:
+    """Take progress and say nothing."""

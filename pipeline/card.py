@@ -1,0 +1,84 @@
+"""The data card of a release: the README that a stranger reads first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from deepbench import format as fmt
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+
+
+def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
+    """Return the data card in Markdown: what the release holds, its columns and units, how to open and cite it."""
+    lines = [f"# {recipe.title}", ""]
+    if recipe.description:
+        lines += [recipe.description, ""]
+    lines += [
+        f"`{recipe.name}` version {recipe.version}, made by DeepBench from `{fmt.RECIPE}` "
+        f"(recipe hash `{recipe.hash}`). It never changes: another content has another version.",
+        "",
+        f"- Licence: {recipe.license or 'not stated'}",
+        f"- Authors: {', '.join(recipe.authors) or 'not stated'}",
+        f"- Seed: {recipe.seed}",
+        "",
+        "## Open",
+        "",
+        "```python",
+        "import xarray as xr",
+        "",
+        f'release = xr.open_datatree("{fmt.DATA}", engine="zarr")',
+    ]
+    lines += [f'{name} = release["{name}"].to_dataset()' for name in tables]
+    lines += ["```", ""]
+    for name, summary in tables.items():
+        lines += _table(recipe, name, summary)
+    if recipe.references:
+        lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
+    authors = ", ".join(recipe.authors) or "The authors"
+    lines += [
+        "## Cite",
+        "",
+        f"{authors}: {recipe.title}. {recipe.name}, version {recipe.version}. DeepBench dataset, "
+        f"recipe hash {recipe.hash[:12]}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
+    """Return the part of the card about one table."""
+    plan = recipe.label_plan(name)
+    lines = [f"## Table `{name}`: {summary.samples:,} samples", ""]
+    for variable, shape in summary.variables.items():
+        sizes = " × ".join(str(size) for size in shape["shape"])
+        lines.append(f"- `{variable}` ({', '.join(shape['dims'])}): {sizes}, {shape['dtype']}")
+    lines += [
+        f"- Classes: {_counts(summary.classes)}",
+        f"- Splits: {_counts(summary.splits)}",
+        f"- Data digest: `{summary.data_digest}`",
+        "",
+        f"Labels are in `{fmt.METADATA}/{name}.parquet` and beside the data:",
+        "",
+        "| column | unit | meaning |",
+        "|---|---|---|",
+    ]
+    lines += [f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |" for each in plan.columns]
+    if plan.object_columns:
+        lines += [
+            "",
+            f"The {summary.objects:,} copies of repeated objects are in `{fmt.METADATA}/{name}.objects.parquet`:",
+            "",
+            "| column | unit | meaning |",
+            "|---|---|---|",
+        ]
+        lines += [
+            f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |"
+            for each in plan.object_columns
+        ]
+    return [*lines, ""]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number:,}" for name, number in counts.items())

@@ -1,0 +1,206 @@
+"""From the parts to the metadata of a release: Parquet, CSV, label variables and digests, one part in memory at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+
+from deepbench import format as fmt
+from deepbench.errors import BuildError
+from deepbench.labelling import Column
+from pipeline import store
+from pipeline.block import DIGEST, OBJECTS
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+    from pipeline.plan import Plan
+    from pipeline.staging import Receipt, Staging
+    from pipeline.target import Target
+
+
+@dataclass
+class TableMetadata:
+    """What the parts of one table add up to."""
+
+    data_digest: str = ""
+    classes: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    objects: int = 0
+    shards: list[fmt.StoredObject] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMetadata:
+    """Write the metadata files and label variables of one table from its parts; return what they add up to.
+
+    Raises
+    ------
+    BuildError
+        A part is damaged; running the build again makes its block again.
+    """
+    labels = recipe.label_plan(name)
+    release = staging.release
+    variables = [variable.name for variable in recipe.tables[name].data_variables()]
+    digest = fmt.DataDigest(variables)
+    found = TableMetadata()
+    digest_columns = [Column(DIGEST + each, f"xxh3-128 of {each}") for each in variables]
+    with contextlib.ExitStack() as stack:
+        rows = _Writer(stack, release, f"{fmt.METADATA}/{name}", labels.columns, digest_columns, recipe.tables[name].samples)
+        long = None
+        if labels.object_columns:
+            long = _Writer(stack, release, f"{fmt.METADATA}/{name}.objects", labels.object_columns, [], None)
+        for receipt, part in parts(staging, recipe, plan, name):
+            found.shards += receipt.objects
+            for variable in variables:
+                digest.update(variable, b"".join(part.column(DIGEST + variable).to_pylist()))
+            count(found.classes, labels.classes, part.column("class"))
+            count(found.splits, labels.splits, part.column("split"))
+            rows.write(part)
+            if long is not None:
+                copies = flatten(part)
+                found.objects += copies.num_rows
+                long.write(copies)
+    found.data_digest = digest.hexdigest()
+    found.files = [*rows.files, *(long.files if long else ()), *write_label_variables(staging, recipe, name)]
+    return found
+
+
+def parts(
+    staging: Staging, recipe: Recipe, plan: Plan, name: str
+) -> Iterator[tuple[Receipt, pa.Table]]:
+    """Yield receipt and labels of each block of a table, in order of the samples."""
+    names = {(start, stop): part for start, stop, part in staging.part_names(name)}
+    table_hash = recipe.table_hash(name)
+    for block in plan:
+        if block.table != name:
+            continue
+        part = names.get((block.start, block.stop))
+        found = staging.valid_part(block, table_hash, part) if part else None
+        if found is None:
+            raise BuildError(f"the part of {block} is missing or damaged; run the same command again to make it again")
+        yield found
+
+
+def count(counter: Counter[str], meanings: tuple[str, ...], codes: pa.ChunkedArray) -> None:
+    """Add the number of each class or split."""
+    numbers = np.bincount(codes.to_numpy(), minlength=len(meanings))
+    counter.update(dict(zip(meanings, numbers.tolist(), strict=True)))
+
+
+def flatten(part: pa.Table) -> pa.Table:
+    """Return the copies of repeated objects of a part as rows, with their sample numbers."""
+    lists = part.column(OBJECTS).combine_chunks()
+    copies = pc.list_flatten(lists)
+    samples = part.column("id").combine_chunks().take(pc.list_parent_indices(lists))
+    columns = {"sample": samples}
+    columns |= {field.name: copies.field(i) for i, field in enumerate(copies.type)}
+    return pa.table(columns)
+
+
+class _Writer:
+    """Writes rows of labels to Parquet, and to CSV where the table is not too long."""
+
+    def __init__(
+        self,
+        stack: contextlib.ExitStack,
+        target: Target,
+        name: str,
+        columns: tuple[Column, ...],
+        extra: list[Column],
+        rows: int | None,
+    ) -> None:
+        self.files = [f"{name}.parquet"]
+        self._columns = columns
+        fields = [_field(column) for column in columns]
+        fields += [pa.field(column.name, pa.binary(16), metadata=_notes(column)) for column in extra]
+        self._schema = pa.schema(fields)
+        file = stack.enter_context(target.writing(self.files[0], sync=False))
+        self._parquet = stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        self._csv = None
+        if rows is not None and rows <= fmt.CSV_ROWS:
+            self.files.append(f"{name}.csv")
+            text = stack.enter_context(target.writing(self.files[1], sync=False))
+            plain = pa.schema([pa.field(column.name, _plain(column)) for column in columns])
+            self._csv = stack.enter_context(pcsv.CSVWriter(text, plain))
+
+    def write(self, part: pa.Table) -> None:
+        """Write the rows of one part."""
+        arrays = [_named(part.column(column.name), column) for column in self._columns]
+        rest = [part.column(name) for name in self._schema.names[len(arrays) :]]
+        self._parquet.write_table(pa.Table.from_arrays([*arrays, *rest], schema=self._schema))
+        if self._csv is not None:
+            texts = [
+                array.cast(_plain(column)) for array, column in zip(arrays, self._columns, strict=True)
+            ]
+            self._csv.write_table(pa.table(dict(zip(self._schema.names, texts, strict=False))))
+
+
+def _plain(column: Column) -> Any:
+    return pa.string() if column.meanings else pa.from_numpy_dtype(column.dtype)
+
+
+def _field(column: Column) -> pa.Field:
+    kind = pa.dictionary(pa.int16(), pa.string()) if column.meanings else _plain(column)
+    return pa.field(column.name, kind, metadata=_notes(column))
+
+
+def _notes(column: Column) -> dict[str, str]:
+    notes = {"description": column.description}
+    return notes if column.meanings else notes | {"unit": column.unit}
+
+
+def _named(codes: pa.ChunkedArray, column: Column) -> pa.Array:
+    """Return a column with names in place of codes."""
+    array = codes.combine_chunks()
+    if not column.meanings:
+        return array
+    return pa.DictionaryArray.from_arrays(array.cast(pa.int16()), pa.array(column.meanings))
+
+
+def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> list[str]:
+    """Copy the columns of the Parquet table into the label variables of the Zarr group, a chunk at a time.
+
+    Returns the names of the files it wrote.
+    """
+    files = []
+    release = staging.release
+    columns = recipe.label_plan(name).columns
+    metadata = store.template(recipe)
+    with store.single_threaded(), release.path(f"{fmt.METADATA}/{name}.parquet").open("rb") as file:
+        table = pq.ParquetFile(file)
+        for column in columns:
+            start = 0
+            for values in _chunks(table, column):
+                for key, content in store.encode(metadata, f"{name}/{column.name}", start, values):
+                    files.append(f"{fmt.DATA}/{key}")
+                    release.write(files[-1], content, sync=False)
+                start += len(values)
+    return files
+
+
+def _chunks(table: pq.ParquetFile, column: Column) -> Iterator[np.ndarray]:
+    """Yield one column of a Parquet file as arrays of ``LABEL_CHUNK`` rows."""
+    held: list[np.ndarray] = []
+    rows = 0
+    for batch in table.iter_batches(batch_size=65536, columns=[column.name]):
+        values = batch.column(0)
+        if column.meanings:
+            values = pc.index_in(values.cast(pa.string()), pa.array(column.meanings))
+        held.append(values.to_numpy(zero_copy_only=False).astype(column.dtype))
+        rows += len(values)
+        while rows >= fmt.LABEL_CHUNK:
+            joined = np.concatenate(held)
+            yield joined[: fmt.LABEL_CHUNK]
+            held = [joined[fmt.LABEL_CHUNK :]]
+            rows -= fmt.LABEL_CHUNK
+    if rows:
+        yield np.concatenate(held)

@@ -1,0 +1,169 @@
+"""What a build will do, before it does anything: blocks of whole shards, bytes per task, bytes on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepbench import format as fmt
+from deepbench.errors import PlanError
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+
+WORKER_BASE = 450 * 2**20
+"""Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (measured: about 330 MiB)."""
+
+DISK_MARGIN = 1.05
+"""Factor on the uncompressed bytes: noise that does not compress, shard indices, metadata."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """The samples ``start`` … ``stop - 1`` of a table: one whole shard, made by one task."""
+
+    table: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class TablePlan:
+    """How one table is cut into blocks.
+
+    Attributes
+    ----------
+    samples, block_length : int
+        Samples in all, and in each block but perhaps the last.
+    sample_bytes, label_bytes : int
+        Uncompressed bytes of one sample: data, and labels with digests.
+    working_bytes : int
+        Memory that rendering one sample takes beside its result.
+    """
+
+    name: str
+    samples: int
+    block_length: int
+    sample_bytes: int
+    label_bytes: int
+    working_bytes: int
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks."""
+        return -(-self.samples // self.block_length)
+
+    @property
+    def task_bytes(self) -> int:
+        """Peak memory of one block's task: the arrays, their encoded copy, labels, and what rendering needs."""
+        rows = min(self.samples, self.block_length)
+        return int(rows * (2.1 * self.sample_bytes + 4 * self.label_bytes)) + self.working_bytes
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes on disk, not more than which the table will take."""
+        return int(self.samples * (self.sample_bytes * DISK_MARGIN + 3 * self.label_bytes))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The work of a build."""
+
+    tables: tuple[TablePlan, ...]
+
+    @property
+    def blocks(self) -> int:
+        """Number of blocks of all tables."""
+        return sum(table.blocks for table in self.tables)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples of all tables."""
+        return sum(table.samples for table in self.tables)
+
+    @property
+    def worker_bytes(self) -> int:
+        """Peak memory of one worker."""
+        return WORKER_BASE + max(table.task_bytes for table in self.tables)
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes on disk of the whole release, at most."""
+        return sum(table.disk_bytes for table in self.tables)
+
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the blocks in order, one at a time."""
+        for table in self.tables:
+            for start in range(0, table.samples, table.block_length):
+                yield Block(table.name, start, min(start + table.block_length, table.samples))
+
+    def check_memory(self, limit: int) -> None:
+        """Refuse a build whose blocks do not fit into a worker.
+
+        Raises
+        ------
+        PlanError
+            With the numbers, and a size that would fit.
+        """
+        widest = max(self.tables, key=lambda table: table.task_bytes)
+        if self.worker_bytes <= limit:
+            return
+        room = max(0, limit - WORKER_BASE - widest.working_bytes)
+        part = room / (widest.task_bytes - widest.working_bytes)
+        size = fmt.power_of_two(part * widest.block_length * widest.sample_bytes)
+        remedy = (
+            f"set storage.shard_bytes to {size} or less, or use fewer workers"
+            if size >= max(4096, widest.sample_bytes)
+            else "use fewer workers, or workers with more memory"
+        )
+        raise PlanError(
+            f"a block of table '{widest.name}' ({widest.block_length} samples) needs {_bytes(self.worker_bytes)} "
+            f"in a worker, but a worker has {_bytes(limit)}; {remedy}"
+        )
+
+    def check_disk(self, free: int, present: int = 0) -> None:
+        """Refuse a build for which the disk has no room; ``present`` bytes of it are there already.
+
+        Raises
+        ------
+        PlanError
+            With the numbers, and what would help.
+        """
+        needed = max(0, self.disk_bytes - present)
+        if needed > free:
+            fits = int(self.samples * free / needed)
+            raise PlanError(
+                f"the release needs up to {_bytes(needed)} of disk, but {_bytes(free)} are free; free some, choose "
+                f"another disk with --catalog, or ask for about {fits} samples instead of {self.samples}"
+            )
+
+
+def make_plan(recipe: Recipe) -> Plan:
+    """Return the plan of a recipe. It depends on the recipe alone, never on the cluster."""
+    tables = []
+    for name, table in recipe.tables.items():
+        variables = table.data_variables()
+        labels = recipe.label_plan(name)
+        tables.append(
+            TablePlan(
+                name,
+                table.samples,
+                fmt.shard_length(variables, recipe.storage),
+                sum(fmt.sample_bytes(variable) for variable in variables),
+                sum(column.dtype.itemsize for column in labels.columns)
+                + table.object_rows() * sum(column.dtype.itemsize for column in labels.object_columns)
+                + 16 * len(variables),
+                table.working_bytes(),
+            )
+        )
+    return Plan(tuple(tables))
+
+
+def _bytes(count: float) -> str:
+    """Return a number of bytes in words, such as ``1.5 GiB``."""
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if count < 1024 or unit == "TiB":
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    raise AssertionError

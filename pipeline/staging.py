@@ -1,0 +1,151 @@
+"""The folder of an unfinished build, and its ledger: the parts of finished blocks.
+
+A build stands in ``.building/<name>-<version>-<key>/`` of the catalog: ``release/`` grows into the release, ``parts/``
+holds one Parquet file per finished block, whose name ends in the hash of its content. A part that can be read and agrees
+with its name means that its block is done; there is no other record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import xxhash
+
+from deepbench import format as fmt
+from deepbench.recipe.model import Recipe, load_recipe
+from pipeline.plan import Block
+from pipeline.target import Target
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+RELEASE = "release"
+PARTS = "parts"
+LOCK = "lock"
+_PART = re.compile(r"^(\d{12})-(\d{12})-([0-9a-f]{32})\.parquet$")
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a worker says of a finished block; it travels inside the block's part.
+
+    Attributes
+    ----------
+    block : Block
+    table_hash : str
+        What the samples are made from.
+    render_version : int
+    objects : tuple of StoredObject
+        The shards that the block wrote, by their path in the release.
+    seconds : dict of str to float
+        CPU seconds of each step.
+    """
+
+    block: Block
+    table_hash: str
+    render_version: int
+    objects: tuple[fmt.StoredObject, ...]
+    seconds: dict[str, float]
+
+    def to_json(self) -> str:
+        """Return the receipt as JSON text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Receipt:
+        """Read a receipt."""
+        data: dict[str, Any] = json.loads(text)
+        block = Block(**data.pop("block"))
+        objects = tuple(fmt.StoredObject(**each) for each in data.pop("objects"))
+        return cls(block=block, objects=objects, **data)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """The folder of one unfinished build.
+
+    Attributes
+    ----------
+    target : Target
+        The folder itself.
+    """
+
+    target: Target
+
+    @classmethod
+    def of(cls, catalog: Target, recipe: Recipe) -> Staging:
+        """Return the staging folder of a recipe in a catalog: one per content, layout and version of the code's results."""
+        layout = recipe.storage.model_dump_json()
+        key = f"{recipe.hash} {layout} {fmt.FORMAT_VERSION} {fmt.RENDER_VERSION}"
+        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+        return cls(catalog.below(f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"))
+
+    @property
+    def release(self) -> Target:
+        """The folder that becomes the release."""
+        return self.target.below(RELEASE)
+
+    def recipe(self) -> Recipe:
+        """Return the recipe of the build, as it stands in the folder."""
+        return _recipe(str(self.release.path(fmt.RECIPE)))
+
+    # the ledger
+
+    def write_part(self, receipt: Receipt, labels: pa.Table) -> None:
+        """Write a block's part: the block is done from here on."""
+        import pyarrow.parquet as pq
+
+        buffer = io.BytesIO()
+        labels = labels.replace_schema_metadata({"receipt": receipt.to_json()})
+        pq.write_table(labels, buffer, compression="lz4", use_dictionary=False, write_statistics=False)
+        content = buffer.getbuffer()
+        block = receipt.block
+        digest = xxhash.xxh3_128_hexdigest(content)
+        name = f"{PARTS}/{block.table}/{block.start:012d}-{block.stop:012d}-{digest}.parquet"
+        self.target.write(name, content)
+
+    def part_names(self, table: str) -> Iterator[tuple[int, int, str]]:
+        """Yield start, stop and file name of each part of a table, in order of the samples."""
+        for name in self.target.files(f"{PARTS}/{table}"):
+            found = _PART.match(name.rpartition("/")[2])
+            if found:
+                yield int(found[1]), int(found[2]), name
+
+    def read_part(self, name: str) -> tuple[Receipt, pa.Table] | None:
+        """Return a part's receipt and labels; None when it is damaged or not a part of ours."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        found = _PART.match(name.rpartition("/")[2])
+        content = self.target.read(name)
+        if found is None or xxhash.xxh3_128_hexdigest(content) != found[3]:
+            return None
+        labels = pq.read_table(pa.BufferReader(content))
+        return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
+
+    def valid_part(self, block: Block, table_hash: str, name: str) -> tuple[Receipt, pa.Table] | None:
+        """Return a part's receipt and labels when it is whole and belongs to the block of this recipe, and its shards
+        have their sizes; else None."""
+        found = self.read_part(name)
+        if found is None:
+            return None
+        receipt = found[0]
+        fits = (
+            receipt.block == block
+            and receipt.table_hash == table_hash
+            and receipt.render_version == fmt.RENDER_VERSION
+            and all(self.release.size(each.path) == each.size for each in receipt.objects)
+        )
+        return found if fits else None
+
+
+@lru_cache(maxsize=4)
+def _recipe(path: str) -> Recipe:
+    return load_recipe(path)

@@ -1,0 +1,161 @@
+"""Zarr arrays in memory: the template of a release, and the bytes of its shards.
+
+Zarr encodes, the target writes: a shard is made in a store in memory and its bytes are hashed and written once. Nobody
+but the coordinator writes metadata, and it does so once, before the first block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numcodecs import blosc
+from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.storage import MemoryStore
+
+from deepbench import format as fmt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from deepbench.recipe.model import Recipe
+
+_FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Let zarr and Blosc use the calling thread alone; Dask supplies the parallelism. All empty chunks are written."""
+    settings: dict[str, Any] = {
+        "async.concurrency": 1,
+        "threading.max_workers": 1,
+        "array.write_empty_chunks": True,
+    }
+    if hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"):  # zarr 3.4 and newer
+        settings |= {"codec_pipeline.path": _FUSED, "codec_pipeline.max_workers": 1}
+    threads = blosc.set_nthreads(1)
+    try:
+        with zarr.config.set(settings):
+            yield
+    finally:
+        blosc.set_nthreads(threads)
+
+
+def template(recipe: Recipe) -> dict[str, bytes]:
+    """Return the metadata of a release's Zarr store, by key: one group per table, consolidated, and no data."""
+    store = MemoryStore()
+    root = zarr.create_group(
+        store,
+        attributes={
+            "title": recipe.title,
+            "name": recipe.name,
+            "version": recipe.version,
+            "license": recipe.license,
+            "recipe_hash": recipe.hash,
+            "format_version": fmt.FORMAT_VERSION,
+            "render_version": fmt.RENDER_VERSION,
+        },
+    )
+    for name, table in recipe.tables.items():
+        group = root.create_group(name, attributes={"kind": table.kind, "table_hash": recipe.table_hash(name)})
+        length = fmt.shard_length(table.data_variables(), recipe.storage)
+        for variable in table.data_variables():
+            cut = fmt.layout(variable, length, recipe.storage)
+            _create(
+                group,
+                variable.name,
+                (table.samples, *variable.shape),
+                np.dtype(variable.dtype),
+                chunks=cut.chunks,
+                shards=cut.shards,
+                dimensions=("sample", *variable.dimensions),
+                attributes={"long_name": variable.long_name, "units": variable.units},
+            )
+        for column in recipe.label_plan(name).columns:
+            _create(
+                group,
+                column.name,
+                (table.samples,),
+                column.dtype,
+                chunks=(min(fmt.LABEL_CHUNK, table.samples),),
+                shards=None,
+                dimensions=("sample",),
+                attributes=fmt.label_attributes(column),
+            )
+        for axis in table.coordinates():
+            array = _create(
+                group,
+                axis.name,
+                (axis.size,),
+                np.dtype("int32"),
+                chunks=(axis.size,),
+                shards=None,
+                dimensions=(axis.name,),
+                attributes={"long_name": axis.long_name, "units": axis.units},
+            )
+            array[:] = np.arange(axis.size)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+        zarr.consolidate_metadata(store)
+    return _contents(store)
+
+
+def _create(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    *,
+    chunks: tuple[int, ...],
+    shards: tuple[int, ...] | None,
+    dimensions: tuple[str, ...],
+    attributes: dict[str, Any],
+) -> zarr.Array:
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
+        dimension_names=dimensions,
+        fill_value=fmt.fill_value(dtype),
+        attributes=attributes,
+    )
+
+
+def encode(metadata: dict[str, bytes], array: str, start: int, values: NDArray) -> Iterator[tuple[str, memoryview]]:
+    """Yield the key and bytes of each shard (or chunk) that ``values`` fills, beginning with sample ``start``.
+
+    Parameters
+    ----------
+    metadata : dict of str to bytes
+        The store's template.
+    array : str
+        Path of the array, ``table/variable``.
+    start : int
+        First sample; a multiple of the array's shard length.
+    values : ndarray, shape (n, …)
+    """
+    key = f"{array}/zarr.json"
+    store = MemoryStore(_buffers({key: metadata[key]}))
+    target = zarr.open_array(store, path=array, mode="r+")
+    target[start : start + len(values)] = values
+    for name, content in store._store_dict.items():
+        if name != key:
+            yield name, content.as_buffer_like()
+
+
+def _contents(store: MemoryStore) -> dict[str, bytes]:
+    return {key: buffer.to_bytes() for key, buffer in store._store_dict.items()}
+
+
+def _buffers(contents: dict[str, bytes]) -> dict[str, Any]:
+    from zarr.core.buffer import default_buffer_prototype
+
+    prototype = default_buffer_prototype()
+    return {key: prototype.buffer.from_bytes(content) for key, content in contents.items()}

@@ -1,0 +1,213 @@
+"""A bounded window of tasks on a cluster: a million blocks need no graph of a million tasks.
+
+A few tasks are in flight at a time; each that ends lets the next one in. Errors are tried again, a task that kills its
+worker is tried alone (its neighbours die with the worker and are innocent), and a task that hangs has its worker restarted.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from deepbench.errors import BuildError, ClusterError, DeepBenchError
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from pipeline.plan import Block
+    from pipeline.staging import Staging
+
+log = logging.getLogger(__name__)
+
+RETRIES = 2
+"""How often a block that raised an error is tried again."""
+
+FAILURES = 3
+"""After so many failed blocks no further ones are begun."""
+
+LOST = 10
+"""How often a block may be lost with its worker's connection before it counts as failed."""
+
+SLOWEST = 20
+"""A block in flight for this many times the median has its worker restarted."""
+
+PATIENCE = 120.0
+"""Seconds that a block may be in flight in any case."""
+
+TICK = 5.0
+"""Seconds between looks at the blocks in flight."""
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A block that could not be made, and the last error."""
+
+    block: Block
+    error: BaseException
+
+    def __str__(self) -> str:
+        if type(self.error).__name__ == "KilledWorker":
+            return "the worker died each time it was tried, alone too; it may need more memory than the worker has"
+        return f"{type(self.error).__name__}: {self.error}"
+
+
+@dataclass
+class _Task:
+    """One call in flight, or waiting to be tried again."""
+
+    block: Block
+    arguments: tuple[Any, ...]
+    errors: int = 0
+    lost: int = 0
+    alone: bool = False
+    restarted: bool = False
+    since: float = field(default_factory=time.monotonic)
+
+
+class Window:
+    """Runs calls on the workers of a cluster, a few at a time.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    staging : Staging
+        First argument of each call.
+    threads : int
+        Threads of the cluster when the work begins.
+
+    Attributes
+    ----------
+    failures : list of Failure
+        Blocks that could not be made.
+    """
+
+    def __init__(self, client: Client, staging: Staging, threads: int) -> None:
+        self.failures: list[Failure] = []
+        self._client = client
+        self._staging = staging
+        self._limit = 2 * threads + 2
+        self._spans: deque[float] = deque(maxlen=101)
+
+    def run(
+        self, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]
+    ) -> Iterator[tuple[Block, Any]]:
+        """Call ``function(staging, *arguments)`` for each tuple of arguments, the first of which is a block.
+
+        Yields
+        ------
+        tuple of Block and result
+            In the order in which they end. Blocks that fail are in ``failures`` afterwards.
+
+        Raises
+        ------
+        BuildError
+            The disk is full.
+        ClusterError
+            The scheduler is gone.
+        """
+        running: dict[Future, _Task] = {}
+        again: deque[_Task] = deque()
+        suspects: deque[_Task] = deque()
+        while True:
+            while len(running) < self._limit and len(self.failures) < FAILURES:
+                task = again.popleft() if again else self._next(calls)
+                if task is None:
+                    break
+                running[self._submit(function, task)] = task
+            if not running and suspects and len(self.failures) < FAILURES:
+                task = suspects.popleft()
+                task.alone = True
+                running[self._submit(function, task)] = task
+            if not running:
+                return
+            for future in self._wait(running):
+                task = running.pop(future)
+                if future.status == "finished":
+                    self._spans.append(time.monotonic() - task.since)
+                    yield task.block, future.result()
+                else:
+                    self._handle(task, future, again, suspects)
+                future.release()
+
+    @staticmethod
+    def _next(calls: Iterator[tuple[Any, ...]]) -> _Task | None:
+        arguments = next(calls, None)
+        return None if arguments is None else _Task(arguments[0], arguments)
+
+    def _submit(self, function: Callable[..., Any], task: _Task) -> Future:
+        task.since = time.monotonic()
+        task.restarted = False
+        key = f"{function.__name__}-{task.block.table}-{task.block.start}-{uuid4().hex[:8]}"
+        return self._client.submit(function, self._staging, *task.arguments, key=key, pure=False)
+
+    def _wait(self, running: dict[Future, _Task]) -> list[Future]:
+        """Return futures that have ended; none when nothing ended within a tick."""
+        from distributed import wait
+
+        try:
+            return list(wait(list(running), timeout=TICK, return_when="FIRST_COMPLETED").done)
+        except TimeoutError:
+            if self._client.status != "running":
+                raise ClusterError(
+                    "the Dask scheduler is gone; what was finished is kept, and the same command goes on from there"
+                ) from None
+            self._restart_slow(running)
+            return []
+
+    def _handle(
+        self, task: _Task, future: Future, again: deque[_Task], suspects: deque[_Task]
+    ) -> None:
+        """Decide what becomes of a task that did not finish."""
+        error = future.exception() if future.status == "error" else None
+        if error is None:  # cancelled or lost with its connection
+            task.lost += 1
+            if task.lost <= LOST:
+                again.append(task)
+            else:
+                self.failures.append(Failure(task.block, ClusterError("its worker's connection was lost each time")))
+        elif isinstance(error, OSError) and error.errno in FULL:
+            raise BuildError(
+                "the disk is full; what was finished is kept: make room, then run the same command again"
+            ) from error
+        elif type(error).__name__ == "KilledWorker":
+            log.warning("the worker of %s died", task.block)
+            if task.alone:
+                self.failures.append(Failure(task.block, error))
+            else:
+                suspects.append(task)
+        else:
+            task.errors += 1
+            if task.errors > RETRIES or isinstance(error, DeepBenchError):
+                self.failures.append(Failure(task.block, error))
+            else:
+                log.warning("%s is tried again after %r", task.block, error)
+                again.append(task)
+
+    def _restart_slow(self, running: dict[Future, _Task]) -> None:
+        """Restart the workers of blocks that are in flight far longer than blocks usually are."""
+        usual = statistics.median(self._spans) if self._spans else 0.0
+        limit = max(PATIENCE, SLOWEST * usual)
+        now = time.monotonic()
+        slow = {
+            future.key: task
+            for future, task in running.items()
+            if now - task.since > limit and not task.restarted
+        }
+        if not slow:
+            return
+        for address, keys in self._client.processing().items():
+            hung = [slow[key] for key in keys if key in slow]
+            if hung:
+                log.warning("%s hangs: its worker %s is restarted", hung[0].block, address)
+                for task in hung:
+                    task.restarted = True
+                self._client.restart_workers([address], raise_for_error=False)
