@@ -72,6 +72,19 @@ class Release:
         """Return the labels of a table as a data frame, one row per sample, without the digests."""
         return self._parquet(self.check_table(table), list(self.manifest.tables[table].columns))
 
+    def label(self, table: str, index: int) -> pd.Series:
+        """Return the labels of one sample, reading no others."""
+        import pyarrow.parquet as pq
+
+        columns = list(self.manifest.tables[self.check_table(table)].columns)
+        with pq.ParquetFile(self.folder / fmt.METADATA / f"{table}.parquet") as file:
+            for group in range(file.num_row_groups):
+                rows = file.metadata.row_group(group).num_rows
+                if index < rows:
+                    return file.read_row_group(group, columns).slice(index, 1).to_pandas().iloc[0]
+                index -= rows
+        raise CatalogError(f"'{table}' of {self.name}@{self.version} has no sample {index}")
+
     def objects(self, table: str) -> pd.DataFrame:
         """Return the long table of repeated objects, one row per copy.
 

@@ -1,15 +1,20 @@
 """Elementary functions whose bits do not depend on the processor.
 
-The exp, log, pow, sin and their kin of a C library or of numpy choose their code by the processor they run on, and differ
-in the last bit. The functions here are made of + - * /, sqrt, comparisons and bit operations only, which IEEE 754 fixes
-exactly, so a label or a pixel is the same everywhere. They have no branches where a loop over an array should vectorise.
+The exp, log, pow, sin and their kin of a C library or of numpy choose their code by the processor
+they run on, and differ in the last bit. The functions here are made of + - * /, sqrt, comparisons
+and bit operations only, which IEEE 754 fixes exactly, so a label or a pixel is the same everywhere.
+They choose by selects, not by branches, where a loop over an array is to vectorise.
 
-Names: ``exp64(x)`` takes and returns a float64 inside a kernel, ``exp32(x)`` a float32; ``exp(x)`` takes any array outside
-kernels and has the bits of ``exp64``. Errors stated in ulp are the largest measured; the tests repeat the measurement.
+Names: ``exp64(x)`` takes and returns a float64 inside a kernel, ``exp32(x)`` a float32; ``exp(x)``
+takes any array outside kernels and has the bits of ``exp64``. Largest errors measured, in units of
+the last place: exp, log, log10, pow, sin and cos 0.9; sind, cosd, atan, atan2, erf 2; asin, acos,
+tan 3; normal_cdf 4; normal_quantile and erfinv 10. In float32: exp, log and pow 1; sin, cos and
+atan2 2. The tests measure them again.
 
-Polynomials are minimax fits of our own (Lawson's iteration in 40 digits). The reductions are those of fdlibm (Sun
-Microsystems 1993), Cody and Waite (1980, *Software Manual for the Elementary Functions*) and, for the normal quantile,
-Wichura (1988, Appl. Statist. 37, 477, AS 241); products without rounding error are Dekker's (1971, Numer. Math. 18, 224).
+The polynomials are minimax fits of our own (Lawson's iteration in 40 digits). The reductions are
+those of Cody and Waite (1980, *Software Manual for the Elementary Functions*) and of fdlibm (Sun
+Microsystems 1993); the intervals of the normal quantile are those of Wichura (1988, Appl. Statist.
+37, 477, AS 241); products without rounding error are Dekker's (1971, Numer. Math. 18, 224).
 """
 
 from __future__ import annotations
@@ -27,13 +32,13 @@ from numba.extending import intrinsic
 from numpy.typing import ArrayLike
 
 kernel = numba.njit(error_model="numpy", nogil=True, cache=True)
-"""Decorator of the functions that Python calls: no fastmath, no division checks, compiled when first used and cached."""
+"""Decorator of the functions that Python calls: compiled when first used, and cached on disk."""
 
 inline = numba.njit(error_model="numpy", nogil=True, forceinline=True)
 """Decorator of small functions called inside kernels."""
 
 
-# --- bits and polynomials ---------------------------------------------------------------------------------------------
+# --- bits and polynomials -----------------------------------------------------------------------
 
 _BITS = {types.float64: types.uint64, types.float32: types.uint32}
 _FLOATS = {bits: number for number, bits in _BITS.items()}
@@ -58,7 +63,7 @@ def to_bits(typing_context, number):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def from_bits(typing_context, bits):  # type: ignore[no-untyped-def]
-    """Return the float64 that has the bits of a uint64, or the float32 that has those of a uint32."""
+    """Return the float64 with the bits of a uint64, or the float32 with those of a uint32."""
     return _cast(_FLOATS, bits)
 
 
@@ -83,7 +88,7 @@ def _float32(*values: float) -> tuple[np.float32, ...]:
     return tuple(np.float32(value) for value in values)
 
 
-# --- float64: sums and products as pairs (high, low) --------------------------------------------------------------------
+# --- float64: sums and products as pairs (high, low) --------------------------------------------
 
 
 @inline
@@ -116,9 +121,11 @@ def _pair_product(a, a_low, b, b_low):
     return total, (product - total) + error
 
 
-# --- float64: exp, log, pow -----------------------------------------------------------------------------------------------
+# --- float64: exp, log, pow ---------------------------------------------------------------------
 
-_ROUND = 6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
+_ROUND = (
+    6755399441055744.0  # 1.5 * 2**52: adding it rounds to an integer, which stands in the low bits
+)
 _ROUND_BITS = np.uint64(0x4338000000000000)
 _SQRT_HALF_BITS = np.uint64(0x3FE6A09E667F3BCD)
 _ONE_BITS = np.uint64(0x3FF0000000000000)
@@ -131,18 +138,19 @@ _INVERSE_LN2 = 1.4426950408889634
 _INVERSE_LN10, _INVERSE_LN10_LOW = 0.4342944819032518, 1.098319650216765e-17
 # exp(r) = 1 + r + r**2 * polynomial(r), |r| <= ln 2 / 2
 _EXP = (
-    0.5000000000000011, 0.16666666666666416, 0.041666666666529094, 0.00833333333349244, 0.0013888888943904716,
-    0.0001984126951142082, 2.4801492825068398e-05, 2.755758175932054e-06, 2.7630342136634914e-07, 2.500157869829458e-08,
+    0.5000000000000011, 0.16666666666666416, 0.041666666666529094, 0.00833333333349244,
+    0.0013888888943904716, 0.0001984126951142082, 2.4801492825068398e-05, 2.755758175932054e-06,
+    2.7630342136634914e-07, 2.500157869829458e-08,
 )  # fmt: skip
 # log((1 + s) / (1 - s)) = 2 s + s z * polynomial(z), z = s**2
 _LOG = (
-    0.6666666666666734, 0.39999999999416164, 0.2857142874205871, 0.22222198604300739, 0.18183562892332855,
-    0.1531408216758857, 0.14795684485927316,
+    0.6666666666666734, 0.39999999999416164, 0.2857142874205871, 0.22222198604300739,
+    0.18183562892332855, 0.1531408216758857, 0.14795684485927316,
 )  # fmt: skip
 # ... = 2 s + 2/3 s z + s z**2 * polynomial(z)
 _LOG_PAIR = (
-    0.3999999999999998, 0.2857142857144511, 0.2222222221753482, 0.18181818870641364, 0.15384556844062972,
-    0.13336318564557026, 0.11674793746545244, 0.11989228696616015,
+    0.3999999999999998, 0.2857142857144511, 0.2222222221753482, 0.18181818870641364,
+    0.15384556844062972, 0.13336318564557026, 0.11674793746545244, 0.11989228696616015,
 )  # fmt: skip
 
 
@@ -231,7 +239,10 @@ def log10_64(x):
 
 @inline
 def pow64(x, y):
-    """Return x**y: 1 for y = 0, NaN for a negative x with a y that is not whole. The sign of a zero x is not looked at."""
+    """Return x**y: 1 for y = 0, NaN for a negative x with a y that is not whole.
+
+    A zero x counts as positive.
+    """
     size = abs(x)
     exponent = 1e25 if y > 1e25 else y
     exponent = -1e25 if y < -1e25 else exponent
@@ -248,7 +259,7 @@ def pow64(x, y):
     return 1.0 if y == 0.0 else power
 
 
-# --- float64: trigonometry -----------------------------------------------------------------------------------------------
+# --- float64: trigonometry ----------------------------------------------------------------------
 
 _TWO_OVER_PI = 0.6366197723675814
 _PI, _PI_LOW = 3.141592653589793, 1.2246467991473532e-16
@@ -257,21 +268,28 @@ _QUARTER_PI, _QUARTER_PI_LOW = 0.7853981633974483, 3.061616997868383e-17
 _ATAN_HALF, _ATAN_HALF_LOW = 0.4636476090008061, 2.2698777452961687e-17
 _RADIAN, _RADIAN_LOW = 0.017453292519943295, 2.9486522708701687e-19
 # pi/2 in three parts of 33 bits and the rest
-_QUARTER_TURN = (1.5707963267341256, 6.077100506303966e-11, 2.0222662487111665e-21, 8.4784276603689e-32)
-# sin(r) = r + r z (first + z * polynomial(z)), cos(r) = 1 - z/2 + z**2 * polynomial(z), z = r**2, |r| <= pi/4
+_QUARTER_TURN = (
+    1.5707963267341256,
+    6.077100506303966e-11,
+    2.0222662487111665e-21,
+    8.4784276603689e-32,
+)
+# sin(r) = r + r z (first + z * polynomial(z)) and cos(r) = 1 - z/2 + z**2 * polynomial(z),
+# z = r**2, |r| <= pi/4
 _SIN_FIRST = -0.16666666666666632
 _SIN = (
-    0.008333333333322434, -0.00019841269829824824, 2.755731369742079e-06, -2.5050758887142928e-08, 1.589683480935905e-10,
+    0.008333333333322434, -0.00019841269829824824, 2.755731369742079e-06,
+    -2.5050758887142928e-08, 1.589683480935905e-10,
 )  # fmt: skip
 _COS = (
-    0.0416666666666666, -0.0013888888888874127, 2.480158728948357e-05, -2.755731435254704e-07, 2.087572326539166e-09,
-    -1.1359645322290864e-11,
+    0.0416666666666666, -0.0013888888888874127, 2.480158728948357e-05, -2.755731435254704e-07,
+    2.087572326539166e-09, -1.1359645322290864e-11,
 )  # fmt: skip
 # atan(t) = t + t z * polynomial(z), z = t**2, |t| <= 7/16
 _ATAN = (
-    -0.33333333333332926, 0.19999999999874984, -0.1428571427237689, 0.1111111039993791, -0.09090886991873713,
-    0.07691873936365884, -0.06661049764002357, 0.058334154803538416, -0.04976243211049374, 0.03651686877869882,
-    -0.01627113513617134,
+    -0.33333333333332926, 0.19999999999874984, -0.1428571427237689, 0.1111111039993791,
+    -0.09090886991873713, 0.07691873936365884, -0.06661049764002357, 0.058334154803538416,
+    -0.04976243211049374, 0.03651686877869882, -0.01627113513617134,
 )  # fmt: skip
 
 
@@ -289,7 +307,7 @@ def _less_quarter_turns(x, low, n):
 
 @inline
 def _sincos_pair(r, low, quadrant):
-    """Return sin and cos of r + low + quadrant pi/2, |r| <= pi/4, for a quadrant held in a uint64."""
+    """Return sin and cos of r + low + quadrant pi/2, |r| <= pi/4; the quadrant is a uint64."""
     z = r * r
     cube = z * r
     sine = r - ((z * (0.5 * low - cube * polynomial(z, _SIN)) - low) - cube * _SIN_FIRST)
@@ -304,7 +322,7 @@ def _sincos_pair(r, low, quadrant):
 
 @inline
 def sincos64(x):
-    """Return (sin(x), cos(x)), x in radian. NaN where |x| >= 1e12, where doubles no longer resolve an angle well."""
+    """Return (sin(x), cos(x)), x in radian; NaN where |x| >= 1e12 (doubles are 1e-4 apart there)."""
     big = np.float64(1048576.0)
     n = ((x * (_TWO_OVER_PI / big) + _ROUND) - _ROUND) * big
     r, low = _less_quarter_turns(x, 0.0, n)
@@ -365,7 +383,10 @@ def tan64(x):
 
 @inline
 def atan2_64(y, x):
-    """Return the angle of (x, y) in radian, -pi < angle <= pi; 0 at the origin. Signs of zeros are not looked at."""
+    """Return the angle of (x, y) in radian, -pi < angle <= pi; 0 at the origin.
+
+    Zeros count as positive.
+    """
     width, height = abs(x), abs(y)
     steep = height > width
     small = width if steep else height
@@ -408,48 +429,51 @@ def acos64(x):
     return atan2_64(np.sqrt((1.0 - x) * (1.0 + x)), x)
 
 
-# --- float64: the normal distribution ----------------------------------------------------------------------------------
+# --- float64: the normal distribution -----------------------------------------------------------
 
 _SQRT_HALF, _SQRT_HALF_LOW = 0.7071067811865476, -4.833646656726457e-17
 # erf(x) = x * polynomial(x**2), |x| <= 0.75
 _ERF = (
-    1.1283791670955126, -0.37612638903183715, 0.11283791670952485, -0.0268661706444029, 0.005223977615121858,
-    -0.0008548326168806399, 0.00012055288757476814, -1.4924175969183204e-05, 1.6430375796376149e-06,
-    -1.5937478417720405e-07, 1.1463266945866922e-08,
+    1.1283791670955126, -0.37612638903183715, 0.11283791670952485, -0.0268661706444029,
+    0.005223977615121858, -0.0008548326168806399, 0.00012055288757476814,
+    -1.4924175969183204e-05, 1.6430375796376149e-06, -1.5937478417720405e-07,
+    1.1463266945866922e-08,
 )  # fmt: skip
 # erfc(x) = exp(-x**2) / (1 + 2 x) * polynomial((x - 3) / (x + 3)), 0.75 <= x <= 27.3
 _ERFC = (
-    1.2530080582697296, -0.13562110612458153, -0.04756229435345106, 0.12964515870281385, -0.11927366341529888,
-    0.06830802734161485, -0.02377051491816975, 0.002529391864121886, 0.0018886903347957037, -0.0007798328039943074,
-    -0.00010515938799214776, 0.00012510281173217002, 4.945954210085756e-06, -2.0114049793847252e-05,
-    -7.143457578302485e-07, 3.5027106138193885e-06, 3.0856653489190165e-07, -6.501182631382226e-07,
-    -6.70499480264808e-08, 1.0812312195362816e-07, -1.099296229389145e-08,
+    1.2530080582697296, -0.13562110612458153, -0.04756229435345106, 0.12964515870281385,
+    -0.11927366341529888, 0.06830802734161485, -0.02377051491816975, 0.002529391864121886,
+    0.0018886903347957037, -0.0007798328039943074, -0.00010515938799214776,
+    0.00012510281173217002, 4.945954210085756e-06, -2.0114049793847252e-05,
+    -7.143457578302485e-07, 3.5027106138193885e-06, 3.0856653489190165e-07,
+    -6.501182631382226e-07, -6.70499480264808e-08, 1.0812312195362816e-07,
+    -1.099296229389145e-08,
 )  # fmt: skip
-# Quantile of the normal distribution: q times a ratio in 0.180625 - q**2 for |q| = |p - 1/2| <= 0.425, else ratios in
-# r - 1.6 (r <= 5) and r - 5, where r = sqrt(-log(min(p, 1 - p))).
+# Quantile of the normal distribution: q times a ratio in 0.180625 - q**2 for |q| = |p - 1/2| <= 0.425,
+# else ratios in r - 1.6 (r <= 5) and r - 5, where r = sqrt(-log(min(p, 1 - p)))
 _CENTRE_OVER = (
-    3.3871328727963665, 133.15752161780563, 1972.1055410623273, 13737.605454262739, 45950.98384847963,
-    67324.22443916024, 33468.71552620599, 2512.7031577736593,
+    3.3871328727963665, 133.15752161780563, 1972.1055410623273, 13737.605454262739,
+    45950.98384847963, 67324.22443916024, 33468.71552620599, 2512.7031577736593,
 )  # fmt: skip
 _CENTRE_UNDER = (
-    1.0, 42.31801127558979, 687.3529989961671, 5396.336961672893, 21226.11251736486, 39339.17623531293,
-    28759.0361081602, 5233.3780497298985,
+    1.0, 42.31801127558979, 687.3529989961671, 5396.336961672893, 21226.11251736486,
+    39339.17623531293, 28759.0361081602, 5233.3780497298985,
 )  # fmt: skip
 _TAIL_OVER = (
-    1.4234371107496835, 4.631047427531986, 5.771625501668911, 3.650148924907279, 1.2716044755553064,
-    0.2420516159579599, 0.022751160924830593, 0.0007753677999118493,
+    1.4234371107496835, 4.631047427531986, 5.771625501668911, 3.650148924907279,
+    1.2716044755553064, 0.2420516159579599, 0.022751160924830593, 0.0007753677999118493,
 )  # fmt: skip
 _TAIL_UNDER = (
-    1.0, 2.0536901252156605, 1.6772819333333135, 0.6903503757593255, 0.14826773615340544, 0.015217055008052763,
-    0.0005481756164367162, 1.049659597201935e-09,
+    1.0, 2.0536901252156605, 1.6772819333333135, 0.6903503757593255, 0.14826773615340544,
+    0.015217055008052763, 0.0005481756164367162, 1.049659597201935e-09,
 )  # fmt: skip
 _FAR_OVER = (
-    6.657904643501104, 5.461726850786977, 1.7832814658707483, 0.2961116363819872, 0.02646861342302891,
-    0.0012381484314722725, 2.6969266749016307e-05, 1.9944193527459143e-07,
+    6.657904643501104, 5.461726850786977, 1.7832814658707483, 0.2961116363819872,
+    0.02646861342302891, 0.0012381484314722725, 2.6969266749016307e-05, 1.9944193527459143e-07,
 )  # fmt: skip
 _FAR_UNDER = (
-    1.0, 0.599523091227968, 0.13676607183598838, 0.014843700319852288, 0.0007841637333651281, 1.8365364016752567e-05,
-    1.4102582736223286e-07, 1.9989063400365434e-15,
+    1.0, 0.599523091227968, 0.13676607183598838, 0.014843700319852288, 0.0007841637333651281,
+    1.8365364016752567e-05, 1.4102582736223286e-07, 1.9989063400365434e-15,
 )  # fmt: skip
 
 
@@ -474,7 +498,7 @@ def erf64(x):
 
 @inline
 def normal_cdf64(x):
-    """Return the probability that a unit normal is below x, to a relative 1e-15 in the lower tail too."""
+    """Return the probability that a unit normal is below x, accurate in the lower tail too."""
     x = -40.0 if x < -40.0 else x
     x = 40.0 if x > 40.0 else x
     u, low = _pair_product(x, 0.0, _SQRT_HALF, _SQRT_HALF_LOW)
@@ -502,7 +526,7 @@ def _normal_quantile(q, tail):
 
 @inline
 def normal_quantile64(p):
-    """Return the unit normal below which the probability is p: -inf of 0, inf of 1, NaN outside [0, 1]."""
+    """Return the unit normal below which the probability is p: -inf of 0, NaN outside [0, 1]."""
     q = p - 0.5
     return _normal_quantile(q, p if q < 0.0 else 1.0 - p)
 
@@ -513,7 +537,7 @@ def erfinv64(x):
     return _normal_quantile(0.5 * x, 0.5 * (1.0 - abs(x))) * _SQRT_HALF
 
 
-# --- float32 ---------------------------------------------------------------------------------------------------------------
+# --- float32 ------------------------------------------------------------------------------------
 
 _ROUND_32 = np.float32(12582912.0)
 _ROUND_BITS_32 = np.uint32(0x4B400000)
@@ -527,25 +551,28 @@ _LN2_HIGH_32, _LN2_LOW_32 = _float32(0.69140625, 0.0017409306)
 _EXP_LEAST_32, _EXP_MOST_32 = _float32(-104.0, 89.0)
 _NORMAL_32, _SCALE_32, _SCALE_EXPONENT_32 = _float32(1.1754943508222875e-38, 33554432.0, 25.0)
 _PI_32, _HALF_PI_32 = _float32(_PI, _HALF_PI)
-# as _EXP, _SIN, _COS; log(1 + f) = f - f**2/2 + f**3 * polynomial(f); atan(t) = t + t z * polynomial(z), |t| <= 1
+# as _EXP and _COS; log(1 + f) = f - f**2/2 + f**3 * polynomial(f); sin(r) = r + r z * polynomial(z);
+# atan(t) = t + t z * polynomial(z), |t| <= 1
 _EXP_32 = _float32(0.49999994, 0.1666652, 0.041668423, 0.0083688376, 0.0013812834)
 _LOG_32 = _float32(
-    0.3333333134651184, -0.2500082552433014, 0.20001250505447388, -0.16623225808143616, 0.14201197028160095,
-    -0.1316109299659729, 0.1276566982269287, -0.07636711001396179,
+    0.3333333134651184, -0.2500082552433014, 0.20001250505447388, -0.16623225808143616,
+    0.14201197028160095, -0.1316109299659729, 0.1276566982269287, -0.07636711001396179,
 )  # fmt: skip
 _SIN_32 = _float32(-0.16666655242443085, 0.008332173340022564, -0.00019516580505296588)
 _COS_32 = _float32(0.04166664555668831, -0.001388736185617745, 2.443772609694861e-05)
 _ATAN_32 = _float32(
-    -0.33333301544189453, 0.19998633861541748, -0.14265190064907074, 0.10957295447587967, -0.08418644964694977,
-    0.05822066217660904, -0.03144187107682228, 0.011057006195187569, -0.0018255467293784022,
+    -0.33333301544189453, 0.19998633861541748, -0.14265190064907074, 0.10957295447587967,
+    -0.08418644964694977, 0.05822066217660904, -0.03144187107682228, 0.011057006195187569,
+    -0.0018255467293784022,
 )  # fmt: skip
 # log2((1 + s) / (1 - s)) = s * polynomial(s**2) and 2**r = polynomial(r), in float64, for pow32
 _LOG2 = (
-    2.8853900817778517, 0.9617966941125015, 0.577077942481481, 0.4122092467988737, 0.3199057659202365, 0.2829008159734272,
+    2.8853900817778517, 0.9617966941125015, 0.577077942481481, 0.4122092467988737,
+    0.3199057659202365, 0.2829008159734272,
 )  # fmt: skip
 _EXP2 = (
-    0.9999999999619195, 0.6931471807330853, 0.24022651197886416, 0.05550410341339533, 0.009618027181182614,
-    0.0013333931379028027, 0.00015469330517671904, 1.520007776762532e-05,
+    0.9999999999619195, 0.6931471807330853, 0.24022651197886416, 0.05550410341339533,
+    0.009618027181182614, 0.0013333931379028027, 0.00015469330517671904, 1.520007776762532e-05,
 )  # fmt: skip
 
 
@@ -580,7 +607,9 @@ def log32(x):
     k = k - _SCALE_EXPONENT_32 if tiny else k
     f = from_bits(np.uint32((bits & _FRACTION_32) + _SQRT_HALF_BITS_32)) - _ONE_32
     square = f * f
-    y = k * _LN2_HIGH_32 + (f + (k * _LN2_LOW_32 + (f * square * polynomial(f, _LOG_32) - _HALF_32 * square)))
+    y = k * _LN2_HIGH_32 + (
+        f + (k * _LN2_LOW_32 + (f * square * polynomial(f, _LOG_32) - _HALF_32 * square))
+    )
     y = y if x < _INF_32 else x
     y = -_INF_32 if x == _ZERO_32 else y
     return _NAN_32 if x < _ZERO_32 else y
@@ -596,7 +625,9 @@ def pow32(x, y):
     exponent = 200.0 if exponent > 200.0 else exponent
     exponent = -200.0 if exponent < -200.0 else exponent
     shifted = exponent + _ROUND
-    power = polynomial(exponent - (shifted - _ROUND), _EXP2) * _power_of_two(to_bits(shifted) - _ROUND_BITS)
+    power = polynomial(exponent - (shifted - _ROUND), _EXP2) * _power_of_two(
+        to_bits(shifted) - _ROUND_BITS
+    )
     power = (np.inf if y < _ZERO_32 else 0.0) if size == 0.0 else power
     power = (0.0 if y < _ZERO_32 else np.inf) if size == np.inf else power
     power = power if size >= 0.0 and y == y else np.nan
@@ -605,7 +636,7 @@ def pow32(x, y):
 
 @inline
 def sincos32(x):
-    """Return (sin(x), cos(x)) of a float32 in radian. NaN where |x| >= 1e6, where float32 no longer resolves an angle."""
+    """Return (sin(x), cos(x)) of a float32 in radian; NaN where |x| >= 1e6 (0.06 apart there)."""
     wide = np.float64(x)
     shifted = wide * _TWO_OVER_PI + _ROUND
     n = shifted - _ROUND
@@ -637,7 +668,10 @@ def cos32(x):
 
 @inline
 def atan2_32(y, x):
-    """Return the angle of (x, y) in radian, -pi < angle <= pi; 0 at the origin. Signs of zeros are not looked at."""
+    """Return the angle of (x, y) in radian, -pi < angle <= pi; 0 at the origin.
+
+    Zeros count as positive.
+    """
     width, height = abs(x), abs(y)
     steep = height > width
     small = width if steep else height
@@ -658,17 +692,20 @@ def erfinv32(x):
     return np.float32(erfinv64(np.float64(x)))
 
 
-# --- arrays ------------------------------------------------------------------------------------------------------------------
+# --- arrays -------------------------------------------------------------------------------------
 
 
 def _elementwise(loop: Any) -> Callable[..., Any]:
-    """Return a function of arrays of any shape, broadcast against each other, from a kernel over flat float64 arrays."""
+    """Return a function of arrays that broadcast, from a kernel over flat float64 arrays."""
 
     @functools.wraps(loop.py_func)
     def function(*arguments: ArrayLike) -> Any:
         shape = np.broadcast_shapes(*(np.shape(argument) for argument in arguments))
         out = np.empty(shape)
-        copies = (np.array(np.broadcast_to(argument, shape), dtype=np.float64, order="C") for argument in arguments)
+        copies = (
+            np.array(np.broadcast_to(argument, shape), dtype=np.float64, order="C")
+            for argument in arguments
+        )
         loop(*(copy.reshape(-1) for copy in copies), out.reshape(-1))
         return out[()]
 
@@ -701,7 +738,7 @@ def log10(x, out):
 
 @_elementwise
 @kernel
-def pow(x, y, out):
+def pow(x, y, out):  # noqa: A001
     """Return x**y: 1 for y = 0, NaN for a negative x with a y that is not whole."""
     for i in range(out.size):
         out[i] = pow64(x[i], y[i])

@@ -1,29 +1,31 @@
-"""Random numbers that depend on the seed, the stream, the sample and the element, and on nothing else.
+"""Random numbers that depend on the seed, the stream, the sample and the element only.
 
-Every number is a pure function of a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011, *Parallel random numbers:
-as easy as 1, 2, 3*, SC'11) maps a counter of four 32-bit words and a key of two to four random words. So samples may be
-rendered in any order, and a thousandth draw costs what the first does.
+Every number is a pure function of a counter: Philox4x32-10 (Salmon, Moraes, Dror and Shaw 2011,
+*Parallel random numbers: as easy as 1, 2, 3*, SC'11) maps a counter of four 32-bit words and a key
+of two to four random words. So samples may be drawn in any order, and each alone.
 
-====  =======================================================================
+====  ==========================================================================
 word  holds
-====  =======================================================================
+====  ==========================================================================
 k0    low half of the recipe's seed, 0 <= seed < 2**64
 k1    high half of the seed
 c0    element: a pixel, a copy, a cell, or a block of four pixels; below 2**32
-c1    sample number (of labels: sample or group number); below 2**32
+c1    number of the sample (of a label: of the sample or its group); below 2**32
 c2    low 32 bits of the stream number
 c3    high 16 bits of the stream number; attempt in the upper half
-====  =======================================================================
+====  ==========================================================================
 
-A stream's number is the first 48 bits of the SHA-256 of its name, so that a new field or object moves no other draw.
-Labels are drawn as float64 uniforms by ``uniforms``, outside kernels. Pixels are drawn inside kernels by ``fill_normals``,
-``fill_uniforms`` and ``poisson``, which take ``sample`` and the words ``k0, k1 = key_words(seed)`` and ``c2, c3 =
-stream_words(stream)``. All of this is part of the format: the tests pin the values.
+A stream's number is the first 48 bits of the SHA-256 of its name, so that a new field or object
+moves no other draw. Labels are float64 uniforms, drawn by ``uniforms`` outside kernels. Pixels are
+drawn inside kernels by ``fill_normals``, ``fill_uniforms`` and ``poisson``, which take the words
+``k0, k1 = key_words(seed)`` and ``c2, c3 = stream_words(stream)``. All of this is part of the
+format: the tests pin the values.
 """
 
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,11 +33,11 @@ from numpy.typing import ArrayLike, NDArray
 from deepbench.errors import StreamError
 from deepbench.mathfast import exp64, inline, kernel, log64, normal_quantile64, polynomial, to_bits
 
-# --- names and numbers ------------------------------------------------------------------------------------------------
+# --- names and numbers --------------------------------------------------------------------------
 
 
 def stream_number(name: str) -> int:
-    """Return the number of the stream called ``name``: the first 48 bits of the SHA-256 of its UTF-8 text.
+    """Return the number of the stream ``name``: the first 48 bits of the SHA-256 of its UTF-8 text.
 
     Examples
     --------
@@ -50,7 +52,8 @@ def _require(what: str, low: int, high: int, bits: int) -> None:
     if low < 0 or high >= 1 << bits:
         value = low if low < 0 else high
         raise StreamError(
-            f"{what} is {value}; allowed is 0 <= {what} < 2**{bits}. Choose a smaller, non-negative {what}.",
+            f"{what} is {value}; allowed is 0 <= {what} < 2**{bits}. "
+            f"Choose a {what} in that range.",
             what=what,
             value=value,
         )
@@ -81,7 +84,7 @@ def stream_words(stream: int, attempt: int = 0) -> tuple[np.uint32, np.uint32]:
     return np.uint32(stream & 0xFFFFFFFF), np.uint32(stream >> 32 | attempt << 16)
 
 
-# --- Philox4x32-10 -----------------------------------------------------------------------------------------------------
+# --- Philox4x32-10 ------------------------------------------------------------------------------
 
 _MASK = np.uint64(0xFFFFFFFF)
 _MULTIPLIER_0, _MULTIPLIER_1 = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
@@ -100,7 +103,8 @@ def _round(c0, c1, c2, c3, k0, k1):
 def philox4x32(c0, c1, c2, c3, k0, k1):
     """Return the four random words (uint32) of a counter and a key of 32-bit words.
 
-    The words are kept in the lower halves of uint64; what gathers in the upper halves is masked off at the multiply.
+    They are kept in the lower halves of uint64, which vectorises twice as fast as uint32; what
+    gathers in the upper halves is masked off at the multiply.
     """
     c0, c1, c2, c3 = np.uint64(c0), np.uint64(c1), np.uint64(c2), np.uint64(c3)
     k0, k1 = np.uint64(k0), np.uint64(k1)
@@ -118,7 +122,7 @@ def _uniform53(high, low):
     return (whole + 0.5) * 1.1102230246251565e-16
 
 
-# --- labels ------------------------------------------------------------------------------------------------------------
+# --- labels -------------------------------------------------------------------------------------
 
 
 @kernel
@@ -126,6 +130,20 @@ def _uniforms(samples, elements, k0, k1, c2, c3, out):
     for i in range(out.size):
         w0, w1, _, _ = philox4x32(elements[i], samples[i], c2, c3, k0, k1)
         out[i] = _uniform53(w0, w1)
+
+
+def _whole_numbers(what: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a copy as int64, or refuse what does not fit into a word of the counter."""
+    if values.size and values.dtype.kind not in "iu":
+        raise StreamError(
+            f"{what} numbers have the type {values.dtype}; allowed are integers below 2**32. "
+            "Convert them first.",
+            what=what,
+            value=values.dtype,
+        )
+    if values.size:
+        _require(what, int(values.min()), int(values.max()), 32)
+    return np.array(values, dtype=np.int64)
 
 
 def uniforms(
@@ -154,23 +172,21 @@ def uniforms(
     >>> uniforms(2020, stream_number("images/circle/circle/radius"), [0, 1])
     array([0., 0.])
     """
-    rows = np.array(samples, dtype=np.int64, ndmin=1)
-    columns = np.array(np.broadcast_to(elements, rows.shape), dtype=np.int64)
-    if rows.size:
-        _require("sample", int(rows.min()), int(rows.max()), 32)
-        _require("element", int(columns.min()), int(columns.max()), 32)
+    rows = _whole_numbers("sample", np.atleast_1d(samples))
+    columns = _whole_numbers("element", np.broadcast_to(elements, rows.shape))
     out = np.empty(rows.shape)
     words = *key_words(seed), *stream_words(stream, attempt)
     _uniforms(rows, columns, *words, out)
     return out
 
 
-# --- pixels: one word each -----------------------------------------------------------------------------------------------
+# --- pixels: one word each ----------------------------------------------------------------------
 
 _TWO_TO_MINUS_32 = 2.0**-32
 _SIGN = np.uint32(0x80000000)
 _MAGNITUDE = np.uint32(0x7FFFFFFF)
 _INFINITY = np.uint32(0x7F800000)
+_INFINITY_SIGNED = np.int32(0x7F800000)
 _HALF_32, _ONE_32, _SCALE_32 = np.float32(0.5), np.float32(1.0), np.float32(_TWO_TO_MINUS_32)
 _BELOW_ONE_32 = np.float32(1.0 - 2.0**-24)
 # z / q as a ratio in sqrt(p (1 - p)), q = p - 1/2, for 2**-9 <= p <= 1/2: minimax within 7e-8
@@ -179,8 +195,8 @@ _QUANTILE_OVER = (
     np.float32(14436.608217812285), np.float32(549.1278500895039),
 )  # fmt: skip
 _QUANTILE_UNDER = (
-    np.float32(1.0), np.float32(116.7069345364529), np.float32(1927.00630483085), np.float32(6861.15944292312),
-    np.float32(5659.692045128319),
+    np.float32(1.0), np.float32(116.7069345364529), np.float32(1927.00630483085),
+    np.float32(6861.15944292312), np.float32(5659.692045128319),
 )  # fmt: skip
 
 
@@ -203,7 +219,8 @@ def _fill_words(words, sample, k0, k1, c2, c3):
 def fill_uniforms(out, sample, k0, k1, c2, c3):
     """Fill ``out`` (float32[n], contiguous) with uniforms of one word w each.
 
-    The value is (w + 1/2) / 2**32 rounded to float32; the 128 words that would round to 1 give the next number below it.
+    The value is (w + 1/2) / 2**32 rounded to float32; the 128 words that would round to 1 give the
+    next number below it.
     """
     words = out.view(np.uint32)
     _fill_words(words, sample, k0, k1, c2, c3)
@@ -214,9 +231,9 @@ def fill_uniforms(out, sample, k0, k1, c2, c3):
 
 @inline
 def _central_normal(word):
-    """Return the bits of the normal of a word, or, in the outer 2**-9 of each tail, a NaN that carries the word.
+    """Return the bits of the normal of a word; in the outer 2**-9 of each tail, a NaN with the word.
 
-    A sign and a 31-bit magnitude keep p = (m + 1/2) / 2**32, the distance from the nearer end, exact in the tails.
+    A sign and a 31-bit magnitude m keep the distance (m + 1/2) / 2**32 from the nearer end exact.
     """
     centred = np.int32(word ^ _SIGN)
     negative = np.int32(centred >> 31)
@@ -242,24 +259,31 @@ def _finish_tails(out, words, start, stop):
 
 
 @inline
-def fill_normals(out, sample, k0, k1, c2, c3):
-    """Fill ``out`` (float32[n], contiguous) with unit normals: the quantile of (w + 1/2) / 2**32 of one word w each.
-
-    The relative error is below 1e-6 for every word; the largest value is 6.34. The words are made, and turned into
-    normals, where the result will stand; the outer tails (0.4 % of the words) come last, as they do not vectorise.
-    """
-    words = out.view(np.uint32)
-    _fill_words(words, sample, k0, k1, c2, c3)
+def _words_to_normals(out, words):
+    """Turn the words that stand in ``out`` (seen as uint32 through ``words``) into unit normals."""
     for e in range(words.size):
         words[e] = _central_normal(words[e])
     groups = words.size // 16
     for g in range(groups):
         tails = 0
-        for j in range(16):
-            tails |= np.int32(words[16 * g + j] & _MAGNITUDE) > 0x7F800000
+        for e in range(16 * g, 16 * g + 16):
+            tails |= np.int32(words[e] & _MAGNITUDE) > _INFINITY_SIGNED
         if tails:
             _finish_tails(out, words, 16 * g, 16 * g + 16)
     _finish_tails(out, words, 16 * groups, words.size)
+
+
+@inline
+def fill_normals(out, sample, k0, k1, c2, c3):
+    """Fill ``out`` (float32[n], contiguous) with unit normals.
+
+    Each is the quantile of (w + 1/2) / 2**32 of one word w. The relative error is below 1e-6 for
+    every word; the largest value is 6.34. The words are made, and turned into normals, where the
+    results stand; the outer tails (0.4 % of the words) come last, as they do not vectorise.
+    """
+    words = out.view(np.uint32)
+    _fill_words(words, sample, k0, k1, c2, c3)
+    _words_to_normals(out, words)
 
 
 @kernel
@@ -298,7 +322,7 @@ def normals(seed: int, stream: int, sample: int, n: int) -> NDArray[np.float32]:
     return out
 
 
-# --- pixels: Poisson counts ------------------------------------------------------------------
+# --- pixels: Poisson counts ---------------------------------------------------------------------
 
 _LARGEST_MEAN = 1e15
 _TABULATED = 32  # whole means below this have a table
@@ -312,7 +336,7 @@ _ATANH = (1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15, 1 / 17)
 
 
 def _cumulative_probabilities() -> NDArray[np.float64]:
-    """Return P(count <= k) for the means 0, ..., 31, shape (mean, k), by p(k) = p(k - 1) mean / k."""
+    """Return P(count <= k) for the means 0 to 31, shape (mean, k), by p(k) = p(k - 1) mean / k."""
     counts = np.arange(1.0, _TABLE_COUNTS)
     ratios = np.ones((_TABULATED, _TABLE_COUNTS))
     ratios[:, 1:] = np.arange(float(_TABULATED))[:, None] / counts
@@ -327,7 +351,7 @@ _GUIDE = (_CUMULATIVE[:, :, None] <= np.arange(_GUIDES) / _GUIDES).sum(axis=1).a
 
 @inline
 def _count_from_table(mean, u):
-    """Return the smallest k whose cumulative probability is at least u, for a whole ``mean`` below 32."""
+    """Return the smallest k with P(count <= k) >= u, for a whole ``mean`` below 32."""
     k = np.int64(_GUIDE[mean, np.int64(u * _GUIDES)])
     while u > _CUMULATIVE[mean, k]:
         k += 1
@@ -336,7 +360,7 @@ def _count_from_table(mean, u):
 
 @inline
 def _count_by_inversion(mean, u):
-    """Return the smallest k whose cumulative probability is at least u, for 0 <= mean < 1; four terms at a time."""
+    """Return the smallest k with P(count <= k) >= u, for 0 <= mean < 1; four terms at a time."""
     k = 0.0
     p0 = exp64(-mean)
     below = 0.0
@@ -349,7 +373,9 @@ def _count_by_inversion(mean, u):
         c2 = c1 + p2
         below = c2 + p3
         if u <= below:
-            return k + ((1.0 if u > c0 else 0.0) + (1.0 if u > c1 else 0.0) + (1.0 if u > c2 else 0.0))
+            return k + (
+                (1.0 if u > c0 else 0.0) + (1.0 if u > c1 else 0.0) + (1.0 if u > c2 else 0.0)
+            )
         p0 = p3 * (mean / (k + 4.0))
         k += 4.0
     return k
@@ -359,8 +385,8 @@ def _count_by_inversion(mean, u):
 def _log_probability(k, mean):
     """Return log(p(k) sqrt(2 pi k)) of a whole k >= 1 without cancellation.
 
-    Loader (2000, *Fast and accurate computation of binomial probabilities*), eqs. 4 and 5: Stirling's series, and the
-    deviance k log(k/mean) + mean - k from v = (k - mean)/(k + mean).
+    As Loader (2000, *Fast and accurate computation of binomial probabilities*): Stirling's series,
+    and the deviance k log(k/mean) + mean - k from v = (k - mean)/(k + mean).
     """
     stirling = polynomial(1.0 / (k * k), _STIRLING) / k
     difference = k - mean
@@ -373,14 +399,16 @@ def _log_probability(k, mean):
 
 @inline
 def poisson(mean, element, sample, k0, k1, c2, c3):
-    """Return a Poisson count as float64: 0 for mean <= 0, NaN for a mean that is NaN or beyond 1e15.
+    """Return a Poisson count as float64: 0 for mean <= 0, NaN for NaN and for a mean beyond 1e15.
 
-    Below 32, the sum of the independent counts of the whole part of ``mean``, from a table, and of the rest, by
-    inversion. Above, transformed rejection (Hormann 1993, Insurance: Mathematics and Economics 12, 39, algorithm PTRS).
-    Its published hat lies up to 0.6 % below the law at some counts, and its squeeze above; both constants are
-    moved so that it is exact (a test computes the margins). The law is met to 1e-13 in total probability.
+    Below 32, the sum of two independent counts: of the whole part of ``mean``, from a table, and of
+    the rest, by inversion. From 32 on, transformed rejection (Hormann 1993, Insurance: Mathematics
+    and Economics 12, 39, algorithm PTRS). The published hat falls up to 0.6 % below the law at some
+    counts and the squeeze rises above it; the constants here are moved so that neither happens. The
+    law is met to 1e-13 in total probability.
 
-    ``element`` owns its block of words, so the draw depends on no other element; attempts count in the upper half of c3.
+    ``element`` owns its block of words, so its draw depends on no other element; attempts count in
+    the upper half of c3.
     """
     if not mean > 0.0:
         return 0.0 if mean <= 0.0 else np.nan
@@ -430,7 +458,8 @@ def poissons(seed: int, stream: int, sample: int, means: ArrayLike) -> NDArray[n
     Returns
     -------
     ndarray of float64
-        Counts, in the shape of ``means``; 0 where a mean is negative, NaN where it is NaN or beyond 1e15.
+        Counts, in the shape of ``means``; 0 where a mean is negative, NaN where it is NaN or
+        beyond 1e15.
 
     Raises
     ------

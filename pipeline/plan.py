@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
 from deepbench.errors import PlanError
+from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
@@ -118,8 +119,8 @@ class Plan:
             else "use fewer workers, or workers with more memory"
         )
         raise PlanError(
-            f"a block of table '{widest.name}' ({widest.block_length} samples) needs {_bytes(self.worker_bytes)} "
-            f"in a worker, but a worker has {_bytes(limit)}; {remedy}"
+            f"a block of table '{widest.name}' ({widest.block_length} samples) needs {bytes_text(self.worker_bytes)} "
+            f"in a worker, but a worker has {bytes_text(limit)}; {remedy}"
         )
 
     def check_disk(self, free: int, present: int = 0) -> None:
@@ -134,7 +135,7 @@ class Plan:
         if needed > free:
             fits = int(self.samples * free / needed)
             raise PlanError(
-                f"the release needs up to {_bytes(needed)} of disk, but {_bytes(free)} are free; free some, choose "
+                f"the release needs up to {bytes_text(needed)} of disk, but {bytes_text(free)} are free; free some, choose "
                 f"another disk with --catalog, or ask for about {fits} samples instead of {self.samples}"
             )
 
@@ -158,12 +159,3 @@ def make_plan(recipe: Recipe) -> Plan:
             )
         )
     return Plan(tuple(tables))
-
-
-def _bytes(count: float) -> str:
-    """Return a number of bytes in words, such as ``1.5 GiB``."""
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if count < 1024 or unit == "TiB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    raise AssertionError

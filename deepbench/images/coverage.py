@@ -1,13 +1,14 @@
 """The area that polygons cover, cell by cell.
 
-The cover follows from the edges alone (Green's theorem), as in the rasterisers of fonts: an edge that crosses a cell from
-x to x + dx at the mean height f above the cell's floor leaves dx (1 − f) in the cell and dx f in the cell above it. The
-running sum along y of what all edges of a closed path left, counter-clockwise, is the covered area. Edges beyond the cells
-are clipped exactly: those to the left, to the right and above leave nothing, those below leave their dx in the lowest cell.
+The cover follows from the edges alone (Green's theorem), as in the rasterisers of fonts: an edge
+that crosses a cell from x to x + dx at the mean height f above the cell's floor leaves dx (1 − f)
+in the cell and dx f in the cell above it. The running sum along y of what all edges of a closed
+path left, counter-clockwise, is the covered area. Edges beyond the cells are clipped exactly: those
+to the left, to the right and above leave nothing, those below leave their dx in the lowest cell.
 The time follows the number of cells that the edges cross, and of the cells themselves.
 
-The cells of a window are a flat float64 array, row after row along y, with one row more than the window; they are zero
-before the first edge, and zero again once they are painted.
+The cells of a window are a flat float64 array, row after row along y, with one row more than the
+window; they are zero before the first edge, and zero again once they are painted.
 """
 
 from __future__ import annotations
@@ -19,11 +20,11 @@ import numpy as np
 from deepbench.mathfast import inline, kernel
 
 SNAP = 1e-9
-"""Covers nearer than this to 0 or 1 are exactly 0 or 1: it absorbs the rounding of the running sums."""
+"""Covers nearer than this to 0 or 1 are exactly 0 or 1: this absorbs the rounding of the sums."""
 
 
 class Window(NamedTuple):
-    """A rectangle of cells: cell (j, i) is the square [left + i, left + i + 1] × [bottom + j, bottom + j + 1]."""
+    """Cells in a rectangle: (j, i) spans left + i to left + i + 1, bottom + j to bottom + j + 1."""
 
     bottom: int
     left: int
@@ -32,7 +33,10 @@ class Window(NamedTuple):
 
 
 class Polygon(NamedTuple):
-    """Vertices of a regular polygon: the first, turned again and again by the step; open if its last side leads elsewhere."""
+    """Vertices around the origin: the first, turned by the step again and again.
+
+    The last side of a closed polygon ends at the first vertex, that of an open one a step further.
+    """
 
     sides: int
     closed: bool
@@ -55,7 +59,7 @@ class Frame(NamedTuple):
 
 @kernel
 def _add_cell(cells, window, column, row, dx, moment):
-    """Add edges within one cell: their signed dx, and the sum of dx times height above the origin."""
+    """Add edges within one cell: their signed dx, and its sum times the height over the origin."""
     i = int(column) - window.left
     j = int(row) - window.bottom
     if 0 <= i < window.columns and j < window.rows:
@@ -69,7 +73,7 @@ def _add_cell(cells, window, column, row, dx, moment):
 
 @inline
 def _spread(cells, window, column, dx, low, high):
-    """Add an edge within one column, of signed dx, that rises or falls evenly between two heights."""
+    """Add an edge within one column, of signed dx, that rises evenly from low to high or falls."""
     rate = dx / (high - low)
     floor = float(window.bottom)
     bottom = low
@@ -95,7 +99,7 @@ def _spread(cells, window, column, dx, low, high):
 
 @kernel
 def add_edge(cells, window, x0, y0, x1, y1, sign):
-    """Add the edge from (x0, y0) to (x1, y1), of any length; ``sign`` −1 adds it in the other direction."""
+    """Add the edge from (x0, y0) to (x1, y1), of any length; the sign −1 adds it reversed."""
     if x1 < x0:
         x0, y0, x1, y1, sign = x1, y1, x0, y0, -sign
     left = float(window.left)
@@ -121,8 +125,8 @@ def add_edge(cells, window, x0, y0, x1, y1, sign):
 def add_polygon(cells, window, polygon, frame, sign):
     """Add the sides of a polygon; return its first and its last point, x0, y0, x1, y1.
 
-    Most sides of a curve are shorter than a cell. Those within one cell are summed as they come, and added together where
-    the curve leaves it.
+    Most sides of a curve are shorter than a cell. Those within one cell are summed as they come,
+    and added together where the curve leaves it.
     """
     u, v = polygon.first_x, polygon.first_y
     first_x = frame.x + (frame.xu * u + frame.xv * v)

@@ -1,14 +1,13 @@
 """Point spread functions: the blur of an image.
 
-The Gaussian is sampled at whole pixels up to 4σ and normalised, as ``scipy.ndimage.gaussian_filter``
-does. A frame is a window onto an infinite plane: objects are drawn on a plane that reaches
-``margin(sigma)`` pixels beyond the frame on each side, so light from outside the frame blurs into
-it, and light that blurs out of it is lost. A frame therefore holds what a larger frame holds there.
+The Gaussian is sampled at whole pixels up to 4σ and normalised, as in
+``scipy.ndimage.gaussian_filter``. A frame is a window onto an infinite plane: objects are drawn on
+a plane that reaches ``margin(sigma)`` pixels beyond the frame on each side, so light from outside
+the frame blurs into it, and light that blurs out of it is lost. A frame therefore holds what a
+larger frame holds there.
 """
 
 from __future__ import annotations
-
-import numpy as np
 
 from deepbench.mathfast import exp64, inline, kernel
 
@@ -25,24 +24,15 @@ def _radius(sigma):
 def margin(sigma):
     """Return by how many pixels the plane exceeds the frame on each side.
 
-    It is the radius of the kernel, int(4σ + ½), or one more to be even: taps are added in pairs.
-    ``sigma`` is in pixels, not negative.
+    It is the kernel's radius int(4σ + ½), or one more to be even, because taps are added in pairs.
+    ``sigma`` is in pixels, not negative; below ⅛ nothing is blurred.
     """
     return (_radius(sigma) + 1) // 2 * 2
 
 
 @inline
-def gaussian_taps(sigma, taps):
-    """Write the weights of the pixels at the distances 0 to margin(sigma) from the centre.
-
-    Parameters
-    ----------
-    sigma : float
-        Standard deviation in pixels, at least 1/8.
-    taps : float32[margin(sigma) + 1] or longer
-        Changed in place. The weights of both sides sum to 1, as those of
-        ``scipy.ndimage.gaussian_filter`` with ``truncate=4``; beyond the radius they are 0.
-    """
+def _write_taps(sigma, taps):
+    """Write the weights at the distances 0 to margin(sigma); those of both sides sum to 1."""
     radius = _radius(sigma)
     scale = -0.5 / (sigma * sigma)
     total = 1.0
@@ -54,39 +44,69 @@ def gaussian_taps(sigma, taps):
 
 @kernel
 def _convolve(source, start, stride, taps, reach, out, first, n):
-    """Write n sums of ``source`` around ``start``, weighted by the taps at multiples of ``stride``."""
+    """Write n weighted sums of ``source``, from ``start`` on, over both sides along ``stride``."""
     target = out[first : first + n]
     centre = source[start : start + n]
-    k0 = taps[0]
+    below1 = source[start - stride : start - stride + n]
+    above1 = source[start + stride : start + stride + n]
+    below2 = source[start - 2 * stride : start - 2 * stride + n]
+    above2 = source[start + 2 * stride : start + 2 * stride + n]
+    w0, w1, w2 = taps[0], taps[1], taps[2]
     for i in range(n):
-        target[i] = k0 * centre[i]
-    for t in range(1, reach, 2):
-        k1, k2 = taps[t], taps[t + 1]
-        a = source[start - t * stride : start - t * stride + n]
-        b = source[start + t * stride : start + t * stride + n]
-        c = source[start - (t + 1) * stride : start - (t + 1) * stride + n]
-        d = source[start + (t + 1) * stride : start + (t + 1) * stride + n]
+        target[i] = w0 * centre[i] + w1 * (below1[i] + above1[i]) + w2 * (below2[i] + above2[i])
+    for t in range(3, reach, 2):
+        near, far = t * stride, (t + 1) * stride
+        below1 = source[start - near : start - near + n]
+        above1 = source[start + near : start + near + n]
+        below2 = source[start - far : start - far + n]
+        above2 = source[start + far : start + far + n]
+        w1, w2 = taps[t], taps[t + 1]
         for i in range(n):
-            target[i] += k1 * (a[i] + b[i]) + k2 * (c[i] + d[i])
+            target[i] += w1 * (below1[i] + above1[i]) + w2 * (below2[i] + above2[i])
 
 
 @kernel
-def gaussian_blur(plane, box, sigma, out, taps, work):
+def gaussian_blur(plane, box, sigma, out, taps, line):
+    """Blur a plane with a Gaussian and crop it to the frame, inside a kernel.
+
+    Parameters
+    ----------
+    plane : float32[ny + 2 m, nx + 2 m], C-contiguous
+        The image with a margin of m = ``margin(sigma)`` pixels on each side.
+    box : tuple of int
+        Bottom, top, left, right: the plane is zero outside plane[bottom:top, left:right], and the
+        time follows this part. (0, h, 0, w) is always right; ``draw_object`` returns a smaller one.
+    sigma : float
+        Standard deviation in pixels, not negative.
+    out : float32[ny, nx], C-contiguous
+        The blurred frame. Every pixel is written.
+    taps, line : float32[m + 1], float32[nx + 2 m], or longer
+        Scratch, of any content.
+
+    Notes
+    -----
+    Pixels are those of ``scipy.ndimage.gaussian_filter(plane, sigma, mode="constant")``, within
+    5e-7 of the largest.
+    """
     height, width = out.shape
     edge = margin(sigma)
+    if edge == 0:
+        for j in range(height):
+            for i in range(width):
+                out[j, i] = plane[j, i]
+        return
+    _write_taps(sigma, taps)
     bottom, top, left, right = box
-    if edge > 0:
-        gaussian_taps(sigma, taps)
-    else:
-        taps[0] = 1.0
     columns = width + 2 * edge
+    line[:columns] = 0.0
     source = plane.reshape(plane.size)
     target = out.reshape(out.size)
     target[:] = 0.0
     first = max(left - 2 * edge, 0)
     last = min(right, width)
-    work[:columns] = 0.0
+    if first >= last:
+        return
     for j in range(max(bottom - 2 * edge, 0), min(top, height)):
         start = (j + edge) * columns + left
-        _convolve(source, start, columns, taps, edge, work, left, right - left)
-        _convolve(work, first + edge, 1, taps, edge, target, j * width + first, last - first)
+        _convolve(source, start, columns, taps, edge, line, left, right - left)
+        _convolve(line, first + edge, 1, taps, edge, target, j * width + first, last - first)

@@ -1,15 +1,18 @@
 """Shapes drawn by the area they cover.
 
-The cover of a pixel, between 0 and 1, is the part of its square that lies inside the shape: the pixel (y = j, x = i) is the
-square [i − ½, i + ½] × [j − ½, j + ½]. ``amplitude`` times the cover is added to the image, or covers what is there.
+The cover of a pixel, between 0 and 1, is the part of its square that lies inside the shape: the
+pixel (y = j, x = i) is the square [i − ½, i + ½] × [j − ½, j + ½]. ``amplitude`` times the cover is
+added to the image, or covers what is there.
 
-Every shape is a regular polygon of the unit circle, stretched along two axes, turned and moved: a square for rectangles
-and lines, a triangle, and for a curve a polygon of so many sides that no point is further than ``TOLERANCE`` pixels from
-the curve. That polygon has exactly the area inside the curve, so the sum over the pixels is the analytic area. An outline
-is the polygon minus a smaller one with as many sides; an arc is the same with both curves open and their ends joined.
+Every shape is a regular polygon of the unit circle, stretched along two axes, turned and moved: a
+square for rectangles and lines, a triangle, and for a curve a polygon of so many sides that no
+point is further than ``TOLERANCE`` pixels from the curve. That polygon has exactly the area inside
+the curve, so the sum over the pixels is the analytic area. An outline is the polygon minus a
+smaller one with as many sides; an arc is the same with both curves open and their ends joined.
 
-``deepbench.images.coverage`` finds the cover of a polygon. The time follows the length of the edges and the bounding
-box, not the image, and the cut at the image's border is exact: a frame holds what a larger frame holds there.
+``deepbench.images.coverage`` finds the cover of a polygon. The time follows the length of the edges
+and the bounding box, not the image, and the cut at the image's border is exact: a frame holds what
+a larger frame holds there.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ from deepbench.images.coverage import Frame, Polygon, Window, add_edge, add_poly
 from deepbench.mathfast import inline, kernel, sincosd64
 
 TOLERANCE = 1e-3
-"""Largest distance, in pixels, between a curve of a radius up to 1e6 pixels and its polygon."""
+"""Largest distance (pixels) between a curve, of a radius up to 1e6 pixels, and its polygon."""
 
 MAXIMUM_SIDES = 65536.0
 """Polygons have at most so many sides; larger curves are drawn with a larger tolerance."""
@@ -35,8 +38,10 @@ MAXIMUM_SIDES = 65536.0
 LIMIT = 1e9
 """Lengths and positions (pixels) and angles (degrees) beyond ±LIMIT are drawn as ±LIMIT."""
 
+ROW = ("amplitude", "thickness", "x", "y")
+"""The first columns of a kernel's row; the shape's own parameters follow, then zeros."""
+
 ROW_SIZE = 7
-"""Numbers in a kernel's row: amplitude, thickness, x, y, then the shape's own parameters and zeros."""
 
 RADIANS = math.pi / 180.0
 
@@ -50,7 +55,7 @@ class Shape:
     code : int
         The number that ``draw_object`` takes.
     parameters : tuple of str
-        Names of the shape's own parameters, in the order of the row after amplitude, thickness, x and y.
+        Names of the shape's own parameters, in the order in which they follow ``ROW``.
     needs_thickness : bool
         Whether the shape is a stroke; the others are filled where the thickness is 0.
     """
@@ -72,16 +77,17 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-# --- the boundaries -----------------------------------------------------------------------------------------------------
+# --- the boundaries ---
 
 
 class Boundary(NamedTuple):
     """The edges of a shape around the origin.
 
-    The vertices ``first``, turned by multiples of ``step`` degrees, are stretched by ``a`` along the shape's own x and by
-    ``b`` along its y, then turned by ``turn`` degrees. The inner curve has the same vertices stretched by ``inner_a`` and
-    ``inner_b`` and moved by ``inner_shift`` along the shape's y; there is none unless both are positive. A boundary that
-    is not ``closed`` stops after ``sides`` steps, where its two curves are joined. The polygon of a ``curved`` one is
+    The vertices ``first``, turned by multiples of ``step`` degrees, are stretched by ``a`` along
+    the shape's own x and by ``b`` along its y, then turned by ``turn`` degrees. The inner curve has
+    the same vertices stretched by ``inner_a`` and ``inner_b`` and moved by ``inner_shift`` along
+    the shape's y; there is none unless both are positive. A boundary that is not ``closed`` stops
+    after ``sides`` steps, where its two curves are joined. The polygon of a ``curved`` one is
     magnified to the area inside the curve.
     """
 
@@ -107,9 +113,10 @@ def _hole(size, thickness):
 
 @kernel
 def _sides(radius, sweep):
-    """Return the number of chords of an arc, a multiple of 4: their sagitta is radius × (angle of a chord)² / 8."""
+    """Return the number of chords of an arc, a multiple of 4."""
+    # The sagitta of a chord is radius × angle² / 8.
     count = sweep * RADIANS * np.sqrt(max(radius, 0.0) / (8.0 * TOLERANCE))
-    return (int(min(max(count, 8.0), MAXIMUM_SIDES)) + 3) // 4 * 4
+    return (int(np.ceil(min(max(count, 8.0), MAXIMUM_SIDES))) + 3) // 4 * 4
 
 
 @inline
@@ -146,10 +153,10 @@ def _regular_polygon(radius, sides, turn, thickness):
 
 @inline
 def _triangle(base, height, turn, thickness):
-    """Return the boundary of an isosceles triangle: the equilateral one with its apex at (0, 1), stretched.
+    """Return the boundary of an isosceles triangle: the equilateral one, apex up, stretched.
 
-    Sides moved inward by t are those of the triangle shrunk by 1 − t/ρ about the centre of its inscribed circle, which
-    has the radius ρ and lies ρ − height/3 above the centroid.
+    Sides moved inward by t are those of the triangle shrunk by 1 − t/ρ about the centre of its
+    inscribed circle, which has the radius ρ and lies ρ − height/3 above the centroid.
     """
     perimeter = base + np.sqrt(base * base + 4.0 * height * height)
     inradius = base * height / perimeter if perimeter > 0.0 else 0.0
@@ -198,7 +205,7 @@ def _boundary(code, row):
     return _box(p0, thickness, 0.0, p1)
 
 
-# --- drawing ------------------------------------------------------------------------------------------------------------
+# --- drawing ---
 
 
 @inline
@@ -206,7 +213,8 @@ def _polygon(boundary):
     """Return the vertices of a boundary, before they are stretched."""
     step_sin, step_cos = sincosd64(boundary.step)
     grow = 1.0
-    if boundary.curved and boundary.step > 0.0:  # vertices on the circle span sin(step)/step of its area
+    if boundary.curved and boundary.step > 0.0:
+        # With its vertices on the circle it would have sin(step) / step of the area.
         grow = np.sqrt(boundary.step * RADIANS / step_sin)
     return Polygon(
         boundary.sides,
@@ -241,7 +249,7 @@ def _add_boundary(cells, window, boundary, polygon, x, y, turn):
 
 @inline
 def _reach(along, across, polygon):
-    """Return how far a stretched and turned polygon extends along one axis of the image, or a little more."""
+    """Return how far a stretched and turned polygon extends along x or y, or a little more."""
     u, v = polygon.first_x, polygon.first_y
     norm = np.sqrt(u * u + v * v)
     corner = (abs(along) + abs(across)) * max(abs(u), abs(v))
@@ -250,7 +258,7 @@ def _reach(along, across, polygon):
 
 @inline
 def work_size(height, width):
-    """Return the length of the scratch array that ``draw_object`` needs for a plane of this size."""
+    """Return the length of the scratch array that ``draw_object`` needs for a plane."""
     return (height + 1) * width
 
 
@@ -263,7 +271,8 @@ def draw_object(plane, y_origin, x_origin, code, over, row, work):
     plane : float32[h, w]
         The image, changed in place. Its pixel (j, i) is centred at (y_origin + j, x_origin + i).
     y_origin, x_origin : float
-        Position of the pixel (0, 0). Shifting a shape and the origin by the same whole number changes no bit.
+        Position of the pixel (0, 0). Shifting a shape and the origin by the same whole number
+        changes no bit.
     code : int
         ``SHAPES[name].code``.
     over : bool
@@ -285,7 +294,7 @@ def draw_object(plane, y_origin, x_origin, code, over, row, work):
     reach_x = _reach(boundary.a * turn[1], boundary.b * turn[0], polygon)
     reach_y = _reach(boundary.a * turn[0], boundary.b * turn[1], polygon)
 
-    # The shape's grid starts at a corner of the pixel at its centre, so that whole shifts leave it the same.
+    # The shape's grid starts near its centre, so that whole shifts leave the grid the same.
     x, y = _within_limit(row[2]), _within_limit(row[3])
     grid_x, grid_y = np.floor(x), np.floor(y)
     corner_x, corner_y = np.floor(x_origin), np.floor(y_origin)
@@ -307,7 +316,13 @@ def draw_object(plane, y_origin, x_origin, code, over, row, work):
 
 
 def cover(
-    name: str, size: tuple[int, int], *, x: float, y: float, thickness: float = 0.0, **parameters: float
+    name: str,
+    size: tuple[int, int],
+    *,
+    x: float,
+    y: float,
+    thickness: float = 0.0,
+    **parameters: float,
 ) -> NDArray[np.float32]:
     """Return the part of every pixel that a shape covers.
 
@@ -318,12 +333,13 @@ def cover(
     size : tuple of int
         Number of pixels along y and x.
     x, y : float
-        Centre of the shape (of a triangle the centroid, of a line the middle), in pixels from the centre of the pixel
-        at the lower left.
+        Centre of the shape (of a triangle the centroid, of a line the middle), in pixels from the
+        centre of the pixel at the lower left.
     thickness : float
         Width of the outline or stroke, in pixels; 0 fills a shape that is not a stroke.
     **parameters : float
-        All parameters of the shape, as ``SHAPES[name].parameters`` lists them, in pixels and degrees.
+        All parameters of the shape, as ``SHAPES[name].parameters`` lists them, in pixels and
+        degrees.
 
     Returns
     -------
@@ -333,7 +349,8 @@ def cover(
     Raises
     ------
     LabelError
-        If the shape is unknown, if its parameters are not exactly those given, or if one is not finite.
+        If the shape is unknown, if its parameters are not exactly those given, or if one is not
+        finite.
 
     Examples
     --------
@@ -346,24 +363,20 @@ def cover(
     if name not in SHAPES:
         near = difflib.get_close_matches(name, SHAPES, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise LabelError(f"no shape is called {name!r}: it is one of {', '.join(SHAPES)}{hint}", name=name)
+        allowed = ", ".join(SHAPES)
+        raise LabelError(f"no shape is called {name!r}; there are {allowed}{hint}", name=name)
     shape = SHAPES[name]
     if set(parameters) != set(shape.parameters):
-        raise LabelError(
-            f"the parameters of a {name} are {', '.join(shape.parameters)}; given: "
-            f"{', '.join(parameters) or 'none'}",
-            name=name,
-        )
+        needed, given = ", ".join(shape.parameters), ", ".join(parameters) or "nothing"
+        raise LabelError(f"a {name} needs the parameters {needed}; given: {given}", name=name)
     if shape.needs_thickness and not thickness > 0.0:
         raise LabelError(f"a {name} needs a thickness above 0, not {thickness}", name=name)
     row = np.zeros(ROW_SIZE)
-    row[:4] = 1.0, thickness, x, y
-    row[4 : 4 + len(parameters)] = [parameters[key] for key in shape.parameters]
+    row[: len(ROW)] = 1.0, thickness, x, y
+    row[len(ROW) : len(ROW) + len(parameters)] = [parameters[key] for key in shape.parameters]
     if not np.isfinite(row).all():
-        raise LabelError(
-            f"every parameter of a {name} must be finite: x={x}, y={y}, thickness={thickness}, {parameters}",
-            name=name,
-        )
+        values = {"x": x, "y": y, "thickness": thickness, **parameters}
+        raise LabelError(f"the parameters of a {name} must be finite, not {values}", name=name)
     plane = np.zeros(size, np.float32)
     draw_object(plane, 0.0, 0.0, shape.code, False, row, np.zeros(work_size(*size)))
     return plane

@@ -76,7 +76,7 @@ class Normal(Distribution):
 
 
 class TruncatedNormal(Distribution):
-    """Gaussian distribution of which only the part between low and high is kept; mean and sigma are before the cut."""
+    """The part of a Gaussian between low and high; mean and sigma are those of the whole."""
 
     mean: Number = parameter("mean of the whole Gaussian", unit="")
     sigma: Number = parameter("standard deviation of the whole Gaussian", unit="", above=0)
@@ -92,7 +92,7 @@ class TruncatedNormal(Distribution):
         start, stop = self._sigmas()
         if start > _MAX_SIGMAS or stop < -_MAX_SIGMAS:
             raise problem(
-                f"low or high cuts the Gaussian {_MAX_SIGMAS:g} sigma or more from its mean: use uniform"
+                f"what is left lies more than {_MAX_SIGMAS:g} sigma from the mean: use uniform"
             )
         return self
 
@@ -107,7 +107,7 @@ class TruncatedNormal(Distribution):
         )
 
     def inverse(self, u: Array) -> Array:
-        """Return the quantile of the kept part, always through the smaller tail, where small numbers are exact."""
+        """Return the quantile of the kept part, through the smaller tail, which is more exact."""
         start, stop = self._sigmas()
         below, above = _normal_cdf(start), _normal_cdf(-stop)
         kept = _normal_cdf(-start) - above if start > 0 else _normal_cdf(stop) - below

@@ -104,7 +104,7 @@ class Choice(Discrete):
         return min(kept), max(kept)
 
     def inverse(self, u: Array) -> Array:
-        """Return the value whose share of the weights holds u, in the order in which they are written."""
+        """Return the value whose share of the weights, in written order, holds u."""
         return np.asarray(self.values)[pick(u, self.weights)[0]]
 
 

@@ -11,7 +11,8 @@ from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationErr
 from pydantic_core import CoreSchema
 
 from deepbench.recipe.functions import Array
-from deepbench.recipe.specification import Specification, as_number, moved, problem, show
+from deepbench.recipe.plain import show
+from deepbench.recipe.specification import Specification, as_number, moved, problem
 
 _LARGEST = float(np.finfo(np.float64).max)
 
@@ -53,7 +54,7 @@ class Distribution(Specification):
         raise NotImplementedError
 
     def inverse(self, u: Array) -> Array:
-        """Return the value below which the fraction ``u`` of all draws lies, before it is clipped to the support."""
+        """Return the quantiles of ``u``, 0 < u < 1, before they are clipped to the support."""
         raise NotImplementedError
 
     def quantile(self, u: Array) -> Array:
@@ -152,7 +153,7 @@ def check_weights(weights: Weights, count: int, what: str) -> None:
 
 
 def pick(u: Array, weights: Weights) -> tuple[Array, Array]:
-    """Return which of several weighted entries each ``u`` falls into, and how far into it, from 0 to 1.
+    """Return which weighted entry each ``u`` falls into, and how far into it, from 0 to 1.
 
     Entries without weight are never chosen.
     """

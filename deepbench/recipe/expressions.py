@@ -26,7 +26,7 @@ import numpy as np
 
 from deepbench.errors import ExpressionError
 from deepbench.recipe.functions import CONSTANTS, FUNCTIONS, OPERATORS, Array, whole_power
-from deepbench.recipe.plain import nearest, show
+from deepbench.recipe.plain import show, unknown
 
 __all__ = ["CONSTANTS", "FUNCTIONS", "Expression", "parse"]
 
@@ -43,7 +43,8 @@ _TOKEN = re.compile(
 _SPACE = re.compile(r"[ \t\n]*")
 _STRENGTH = {"+": 1, "-": 1, "*": 2, "/": 2, "negative": 3, "**": 4, "atom": 5}
 
-# One step of a program: ("number", 0.5), ("constant", "pi"), ("name", "radius"), ("power", 2) or ("apply", "sqrt").
+# One step of a program: ("number", 0.5), ("constant", "pi"), ("name", "radius"), ("power", 2) or
+# ("apply", "sqrt").
 _Step = tuple[str, Any]
 
 
@@ -150,7 +151,7 @@ def parse(text: str) -> Expression:
     names = tuple(dict.fromkeys(item for kind, item in program if kind == "name"))
     written = f"= {_write(program)}"
     if len(written) > MAX_CHARACTERS:
-        message = f"an expression has at most {MAX_CHARACTERS} characters, this one {len(written)} with its spaces"
+        message = f"more than {MAX_CHARACTERS} characters when written with all spaces"
         raise ExpressionError(f"{message}: {show(text)}", text=text, column=1)
     return Expression(written, names, program)
 
@@ -319,9 +320,7 @@ class _Parser:
             self.advance()
             if self.kind == "symbol" and self.token == "(":
                 self.column = column
-                guess = nearest(token, FUNCTIONS)
-                hint = f"; did you mean {guess!r}?" if guess else ";"
-                self.fail(f"unknown function {token!r}{hint} allowed: {', '.join(FUNCTIONS)}")
+                self.fail(unknown("function", token, FUNCTIONS))
             self.emit("constant" if token in CONSTANTS else "name", token)
         elif self.take("("):
             self.sum()

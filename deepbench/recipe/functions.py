@@ -17,7 +17,7 @@ Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def mathfast(name: str) -> Callable[..., Any]:
-    """Return a function of ``deepbench.mathfast``, which is imported when the function is first called."""
+    """Return a function of ``deepbench.mathfast``, which is imported at the first call."""
 
     def call(*arguments: Any) -> Any:
         return getattr(importlib.import_module("deepbench.mathfast"), name)(*arguments)
@@ -47,8 +47,9 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "ceil": (1, np.ceil),
     "round": (1, np.rint),
 }
-"""The functions: number of arguments, and what computes them. Angles are in radians; those of ``sind``, ``cosd`` and
-``tand`` in degrees. ``log`` is the natural logarithm; ``round`` rounds halves to the even number."""
+"""The functions: number of arguments, and what computes them. Angles are in radians, those of
+``sind``, ``cosd`` and ``tand`` in degrees; ``log`` is the natural logarithm; ``round`` rounds
+halves to the even number."""
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "+": np.add,
@@ -64,7 +65,7 @@ CONSTANTS = {"pi": math.pi}
 
 
 def whole_power(x: Array, exponent: int) -> Array:
-    """Return x to a whole power by repeated squaring; a negative one is the reciprocal of the positive one."""
+    """Return x to a whole power by repeated squaring; a negative power is a reciprocal."""
     result, square, left = np.ones_like(x), x, abs(exponent)
     while left:
         if left % 2:

@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
@@ -15,6 +16,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.recipe.functions import Array, mathfast
+from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import (
     NAME_PATTERN,
     Name,
@@ -22,8 +24,6 @@ from deepbench.recipe.specification import (
     Specification,
     parameter,
     problem,
-    show,
-    unknown,
 )
 
 if TYPE_CHECKING:
@@ -97,13 +97,11 @@ class MultivariateNormal(Joint):
             raise problem(
                 f"the covariance of {size} columns must be {size} lists of {size} numbers"
             )
-        for i in range(size):
-            for j in range(i):
-                below, above = self.covariance[i][j], self.covariance[j][i]
-                if below != above:
-                    raise problem(
-                        f"the covariance is not symmetric: {above:g} in row {j}, {below:g} in row {i}"
-                    )
+        for i, j in combinations(range(size), 2):
+            above, below = self.covariance[i][j], self.covariance[j][i]
+            if above != below:
+                where = f"row {i}, column {j} is {above:g}, row {j}, column {i} is {below:g}"
+                raise problem(f"the covariance is not symmetric: {where}")
         self._cholesky()
         return self
 
@@ -123,8 +121,8 @@ class MultivariateNormal(Joint):
             rest = covariances[i] - sum(value * value for value in row)
             if not 1e-12 * covariances[i] < rest < math.inf:
                 raise problem(
-                    f"the covariance is not positive definite: the variance of {self.columns[i]!r} must be larger, "
-                    "or its covariances smaller"
+                    "the covariance is not positive definite: the variance of "
+                    f"{self.columns[i]!r} must be larger, or its covariances smaller"
                 )
             rows.append([*row, math.sqrt(rest)])
         return rows
@@ -142,7 +140,7 @@ class MultivariateNormal(Joint):
 
 
 class Catalog(Joint):
-    """Rows of a file, all with equal probability. Its SHA-256 is part of the recipe, its place is not."""
+    """Rows of a file, all with equal probability. The file is identified by its SHA-256."""
 
     file: Annotated[str, Field(min_length=1)] = parameter(
         "CSV or Parquet file, from the folder of the recipe"
@@ -164,7 +162,8 @@ class Catalog(Joint):
         found = _sha256(path)
         if data.get("sha256") not in (None, "", found):
             raise problem(
-                f"{path} is another file than meant: its sha256 is {found}, not {show(data['sha256'])}"
+                f"{path} is another file than meant: its sha256 is {found}, "
+                f"not {show(data['sha256'])}"
             )
         columns = data.get("columns") or _numeric_columns(path, found)
         if isinstance(columns, list | tuple) and all(isinstance(name, str) for name in columns):

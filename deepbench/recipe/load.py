@@ -8,19 +8,19 @@ mean is in ``plain``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from deepbench.errors import Problem, RecipeError
+from deepbench.recipe.document import Document, Node, Steps
 from deepbench.recipe.plain import (
     MAX_DEPTH,
     UNPRINTABLE,
     nearest,
-    plain,
     resolve_scalar,
     show,
     write_document,
@@ -41,164 +41,16 @@ MAX_NODES = 100_000
 MAX_PROBLEMS = 100
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_Steps = tuple[str | int, ...]
-
-
-# -------------------------------------------------------------------------------------------------
-# Documents
-
-
-@dataclass(slots=True)
-class _Node:
-    """A value of the document with its place, and the nodes inside it by key or index."""
-
-    value: Any
-    line: int
-    column: int
-    children: dict[str | int, _Node] = field(default_factory=dict)
-    size: int = 1
-    height: int = 0
-    complete: bool = True
-
-    def at(self, line: int, column: int) -> _Node:
-        """Return the node at another place: a value of a mapping has the place of its key."""
-        return _Node(self.value, line, column, self.children, self.size, self.height)
-
-    def add(self, step: str | int, child: _Node) -> None:
-        """Put a node inside this one."""
-        if isinstance(self.value, list):
-            self.value.append(child.value)
-        else:
-            self.value[step] = child.value
-        self.children[step] = child
-        self.size += child.size
-        self.height = max(self.height, child.height + 1)
-
-
-@dataclass(frozen=True, eq=False)
-class Document:
-    """A recipe as plain data that remembers where each part of it was written.
-
-    Attributes
-    ----------
-    data : dict
-        Mappings, lists, strings, numbers, booleans and None only. Not to be changed; see
-        ``replace``.
-    file : str
-        Name of the recipe in messages.
-    folder : Path or None
-        Where files named in the recipe are looked for.
-    """
-
-    data: dict[str, Any]
-    file: str
-    folder: Path | None
-    _root: _Node = field(repr=False)
-
-    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
-        """Return line and column, from 1, of the longest beginning of a path that is in the document."""
-        node = self._root
-        for step in path:
-            child = node.children.get(step)
-            if child is None:
-                break
-            node = child
-        return node.line, node.column
-
-    def problem(self, message: str, path: Iterable[str | int] = ()) -> Problem:
-        """Return a problem at a path of this document, with its line and column."""
-        path = tuple(path)
-        return Problem(message, path, *self.place(path))
-
-    def replace(self, changes: Mapping[str, object]) -> Document:
-        """Return a document with some values set to others.
-
-        Parameters
-        ----------
-        changes : mapping
-            Plain data by dotted path, such as ``{"tables.images.samples": 100}``; steps into lists
-            are numbers. All but the last step must exist, and in a list that one too.
-
-        Raises
-        ------
-        RecipeError
-            If a path leads nowhere, or a value is no plain data.
-        """
-        root, problems = self._root, []
-        for dotted, value in changes.items():
-            steps = _steps(self._root if root is None else root, dotted)
-            try:
-                root = _replaced(root, steps, plain(value))
-            except _StepError as error:
-                problems.append(self.problem(str(error), steps))
-            except RecipeError as error:
-                problems += [self.problem(p.message, (*steps, *p.path)) for p in error.problems]
-        if problems:
-            raise RecipeError.from_problems(self.file, problems)
-        return Document(root.value, self.file, self.folder, root)
-
-
-class _StepError(Exception):
-    """A path leads to nothing."""
-
-
-def _steps(node: _Node, dotted: str) -> _Steps:
-    """Return a dotted path as keys and, where the document has lists, indices."""
-    steps: list[str | int] = []
-    for word in dotted.split("."):
-        step: str | int = word
-        if isinstance(node.value, list) and word.isascii() and word.isdigit() and len(word) < 10:
-            step = int(word)
-        steps.append(step)
-        node = node.children.get(step, _Node(None, 0, 0))
-    return tuple(steps)
-
-
-def _replaced(node: _Node, steps: _Steps, value: Any) -> _Node:
-    """Return a copy of a node in which the value at a path is another."""
-    step, *rest = steps
-    child = node.children.get(step)
-    if not isinstance(node.value, dict | list):
-        raise _StepError(f"there is nothing to set inside {show(node.value)}")
-    if child is None and isinstance(node.value, list):
-        raise _StepError(
-            f"{step!r} is no index of a list of {len(node.value)}: allowed are 0 to {len(node.value) - 1}"
-        )
-    if child is None and rest:
-        guess = nearest(str(step), [str(key) for key in node.children])
-        hint = f"; did you mean {guess!r}?" if guess else ";"
-        raise _StepError(
-            f"there is no {step!r} here{hint} allowed: {', '.join(map(str, node.children)) or 'nothing'}"
-        )
-    copy = _Node(node.value.copy(), node.line, node.column, node.children.copy())
-    if rest and child is not None:
-        copy.children[step] = _replaced(child, tuple(rest), value)
-        copy.value[step] = copy.children[step].value
-    else:
-        line, column = (child.line, child.column) if child else (node.line, node.column)
-        copy.children[step] = _marked(value, line, column)
-        copy.value[step] = value
-    return copy
-
-
-def _marked(value: Any, line: int, column: int) -> _Node:
-    """Return the node of plain data that were not read from the file: all of it has the same place."""
-    node = _Node(value, line, column)
-    items: Iterable[tuple[Any, Any]] = ()
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list):
-        items = enumerate(value)
-    node.children = {step: _marked(item, line, column) for step, item in items}
-    return node
-
-
-# -------------------------------------------------------------------------------------------------
-# Reading
 
 
 def read_document(path: str | Path) -> Document:
-    """Return the document in a file. Raises RecipeError if it cannot be read or is not a valid document."""
+    """Return the document in a file, which is also where its ``folder`` is.
+
+    Raises
+    ------
+    RecipeError
+        If the file cannot be read or is no valid document; see ``parse_document``.
+    """
     path = Path(path)
     try:
         with path.open("rb") as stream:
@@ -207,7 +59,7 @@ def read_document(path: str | Path) -> Document:
         message = f"the recipe cannot be read: {error.strerror or error}"
         raise RecipeError.from_problems(str(path), [Problem(message)]) from error
     document = parse_document(content, str(path))
-    return Document(document.data, document.file, path.parent, document._root)
+    return replace(document, folder=path.parent)
 
 
 def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
@@ -246,7 +98,7 @@ def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
 class _DocumentError(Exception):
     """A problem after which reading makes no sense."""
 
-    def __init__(self, message: str, line: int = 1, column: int = 1, path: _Steps = ()) -> None:
+    def __init__(self, message: str, line: int = 1, column: int = 1, path: Steps = ()) -> None:
         super().__init__(message)
         self.problem = Problem(message, path, line, column)
 
@@ -282,15 +134,15 @@ class _Builder:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self.anchors: dict[str, _Node] = {}
+        self.anchors: dict[str, Node] = {}
         self.open: list[
-            tuple[_Node, _Node | None]
+            tuple[Node, Node | None]
         ] = []  # containers, each with the key that waits for its value
-        self.root: _Node | None = None
+        self.root: Node | None = None
         self.nodes = 0
         self.aliases = 0
 
-    def build(self, text: str) -> _Node:
+    def build(self, text: str) -> Node:
         """Return the node of the only document of a text."""
         for event in _events(text):
             line, column = event.start_mark.line + 1, event.start_mark.column + 1
@@ -322,10 +174,10 @@ class _Builder:
             )
         self.count(1, 0, line, column)
         if isinstance(event, yaml.ScalarEvent):
-            node = _Node(self.scalar(event, line, column), line, column)
+            node = Node(self.scalar(event, line, column), line, column)
         else:
             empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
-            node = _Node(empty, line, column, complete=False)
+            node = Node(empty, line, column, complete=False)
         if event.anchor is not None:
             self.anchors[event.anchor] = node
         if node.complete:
@@ -347,7 +199,7 @@ class _Builder:
             self.report(str(error), line, column)
             return 0
 
-    def alias(self, anchor: str, line: int, column: int) -> _Node:
+    def alias(self, anchor: str, line: int, column: int) -> Node:
         """Return the node that an alias stands for."""
         self.aliases += 1
         node = self.anchors.get(anchor)
@@ -363,7 +215,7 @@ class _Builder:
         self.count(node.size, node.height, line, column)
         return node.at(line, column)
 
-    def add(self, node: _Node) -> None:
+    def add(self, node: Node) -> None:
         """Put a complete node where it belongs: top, item of a list, key or value of a mapping."""
         if not self.open:
             self.root = node
@@ -379,7 +231,7 @@ class _Builder:
                 parent.add(key.value, node.at(key.line, key.column))
             self.open[-1] = parent, None
 
-    def check_key(self, parent: _Node, key: _Node) -> None:
+    def check_key(self, parent: Node, key: Node) -> None:
         """Report a key that is not a string or was there before."""
         if not isinstance(key.value, str):
             what = "a collection" if isinstance(key.value, dict | list) else show(key.value)
@@ -410,7 +262,7 @@ class _Builder:
                 f"{MAX_PROBLEMS} problems; the rest of the file was not read", line, column
             )
 
-    def path(self) -> _Steps:
+    def path(self) -> Steps:
         """Return the path to what is read now."""
         steps: list[str | int] = []
         for node, key in self.open:

@@ -148,6 +148,15 @@ class Recipe(Specification):
         """Return the resolved recipe as YAML. It reads back as an equal recipe."""
         return write_document(self.resolved())
 
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of recipes."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **cls.model_json_schema(mode="validation"),
+            "title": "DeepBench recipe",
+        }
+
     @cached_property
     def hash(self) -> str:
         """SHA-256 of everything that shapes the data, in hexadecimal."""

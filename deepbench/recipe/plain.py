@@ -25,7 +25,7 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
-# What YAML 1.2 cannot print, and the line ends and the mark that only YAML 1.1 treats in a special way.
+# What YAML 1.2 cannot print, and the line ends that only YAML 1.1 knows.
 UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -47,6 +47,14 @@ def show(value: object) -> str:
     """Return a value as an error message shows it: its ``repr``, cut after 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def unknown(what: str, word: object, allowed: Iterable[object]) -> str:
+    """Return the message about a name that is not in a closed list, with the nearest that is."""
+    names = [str(name) for name in allowed]
+    guess = nearest(str(word), names)
+    hint = f"; did you mean {guess!r}?" if guess else ";"
+    return f"unknown {what} {show(word)}{hint} allowed: {', '.join(names) or 'none'}"
 
 
 def resolve_scalar(text: str) -> str | int | float | bool | None:
@@ -139,7 +147,7 @@ def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
     elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
         problem = f"{show(value)} is not a text that UTF-8 can hold"
     elif value is not None and type(value) not in (bool, int, float, str):
-        problem = f"must be plain data (mapping, list, string, number, true, false or null), not {show(value)}"
+        problem = f"must be plain data, not {show(value)} of type {type(value).__name__}"
     if problem:
         raise RecipeError.from_problems("<recipe>", [Problem(problem, path)])
     return value

@@ -13,7 +13,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema, model_val
 from deepbench.errors import LabelError
 from deepbench.recipe.distribution import Distribution, check_interval
 from deepbench.recipe.functions import Array
-from deepbench.recipe.specification import Number, as_number, parameter, problem, show, unknown
+from deepbench.recipe.plain import show, unknown
+from deepbench.recipe.specification import Number, as_number, parameter, problem
 
 _PROBE = np.array([2.0**-54, 1e-9, 0.01, 0.25, 0.5, 0.75, 0.99, 1 - 1e-9, 1 - 2.0**-53])
 
@@ -47,7 +48,7 @@ def _laws() -> dict[str, Any]:
 
 
 class Scipy(Distribution):
-    """A distribution of scipy.stats; its values may differ by rounding between computers and versions of scipy."""
+    """A distribution of scipy.stats; values may differ by rounding between computers."""
 
     tolerance: ClassVar[bool] = True
     remedy: ClassVar[str] = "give it low and high"
@@ -84,7 +85,7 @@ class Scipy(Distribution):
             raise problem(f"scipy.stats.{self.name} has no values between {low:g} and {high:g}")
         if not np.isfinite(self._inverse(_PROBE)).all():
             raise problem(
-                f"scipy.stats.{self.name} gives values that are not finite with the arguments {show(given)}"
+                f"scipy.stats.{self.name} gives no finite values with the arguments {show(given)}"
             )
         return self
 

@@ -40,23 +40,15 @@ from pydantic_core import (
     core_schema,
 )
 
-from deepbench.recipe.plain import nearest, show
+from deepbench.recipe.plain import show, unknown
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 _PYDANTIC_ERRORS = frozenset(get_args(core_schema.ErrorType))
 
 
 def problem(message: str, kind: str = "wrong_value") -> PydanticCustomError:
-    """Return the error to raise inside a validator: pydantic adds where it is, the message stays as it is."""
+    """Return the error to raise inside a validator: pydantic adds the place to the message."""
     return PydanticCustomError(kind, message)
-
-
-def unknown(what: str, word: object, allowed: Mapping[str, object] | list[str]) -> str:
-    """Return the message about a name that is not in a closed list, with the nearest one that is."""
-    names = list(allowed)
-    guess = nearest(str(word), names)
-    hint = f"; did you mean {guess!r}?" if guess else ";"
-    return f"unknown {what} {show(word)}{hint} allowed: {', '.join(names) or 'none'}"
 
 
 def moved(
@@ -70,7 +62,12 @@ def _rebuilt(
     error: ValidationError, change: Callable[[Any], tuple[str, str, tuple[Any, ...]]]
 ) -> ValidationError:
     details = []
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    for item in items:
+        here = item["loc"]
+        inner = (other for other in items if other["loc"][: len(here)] == here != other["loc"])
+        if item["type"] == "too_short" and any(inner):
+            continue  # pydantic does not count the items that have errors themselves
         if item["type"] in ("value_error", "assertion_error"):
             item = {**item, "type": "wrong_value", "msg": str(item["ctx"]["error"])}
         kind, message, place = change(item)
@@ -85,7 +82,7 @@ def _rebuilt(
 
 
 def as_number(value: object) -> float:
-    """Return a finite float, with -0.0 as 0.0; refuse everything that a recipe does not call a number."""
+    """Return a finite float, with -0.0 as 0.0; refuse what a recipe does not call a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise problem(f"must be a number, not {show(value)}")
     try:
@@ -98,7 +95,7 @@ def as_number(value: object) -> float:
 
 
 def as_whole(value: object) -> int:
-    """Return an int; refuse everything but a whole number of at most 2**53 (seeds and the like are plain ints)."""
+    """Return an int; refuse what is not whole. A float must be exact: at most 2**53."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     number = as_number(value)
@@ -155,7 +152,7 @@ class Parameter:
         return " ".join(part for part in (kind, ends, unit) if part)
 
     def bad(self, values: np.ndarray) -> np.ndarray:
-        """Return, for each value, whether it is not allowed; bool, same shape. What is not finite is never allowed."""
+        """Return for each value whether it is not allowed, as NaN and infinity never are."""
         with np.errstate(invalid="ignore"):
             good = np.isfinite(values)
             if self.minimum is not None:
@@ -171,7 +168,7 @@ class Parameter:
         return ~good
 
     def contains(self, low: float, high: float, ends: bool) -> bool:
-        """Return whether the interval from low to high lies in the range, with its end points if ``ends``."""
+        """Return whether an interval, with its end points if ``ends``, lies in the range."""
         return not (
             (self.minimum is not None and low < self.minimum)
             or (self.maximum is not None and high > self.maximum)
@@ -180,7 +177,7 @@ class Parameter:
         )
 
     def __call__(self, schema: dict[str, Any]) -> None:
-        """Add unit and range to the JSON Schema of the field (pydantic calls this ``json_schema_extra``)."""
+        """Add unit and range to the field's JSON Schema, as pydantic's ``json_schema_extra``."""
         extra = {
             "unit": self.unit or None,
             "minimum": self.minimum,
@@ -240,7 +237,7 @@ def _meaning(field: FieldInfo) -> Parameter | None:
 
 
 def out_of_range(parameter: Parameter, values: np.ndarray | float) -> int | None:
-    """Return the index (in C order) of the first value that a parameter does not allow, None if all are allowed.
+    """Return the index, in C order, of the first value that is not allowed, None if all are.
 
     NaN and infinite values are never allowed.
     """
@@ -249,7 +246,7 @@ def out_of_range(parameter: Parameter, values: np.ndarray | float) -> int | None
 
 
 def check_range(parameter: Parameter, value: Any) -> None:
-    """Raise the error pydantic expects if a number, constant or distribution can leave the parameter's range."""
+    """Raise pydantic's error if a number, constant or distribution can leave the range."""
     if isinstance(value, int | float):
         if out_of_range(parameter, value) is not None:
             raise problem(f"must be {parameter.range_text()}, not {value:.17g}", "out_of_range")
@@ -358,7 +355,7 @@ class Named:
             raise moved(error, lambda place: (name, *place)) from None
 
     def expected(self, data: Any) -> str:
-        """Return what is allowed, and what was found instead in data that do not name one member."""
+        """Return what is allowed and what was found, for data that do not name one member."""
         found = show(data)
         if isinstance(data, Mapping) and data:
             found = f"{len(data)} names: {show(list(data))}"

@@ -1,4 +1,4 @@
-"""What a recipe may write where a number is needed: a constant, an expression, or one distribution."""
+"""What a recipe may write for a number: a constant, an expression or a distribution."""
 
 from __future__ import annotations
 
@@ -41,21 +41,21 @@ from deepbench.recipe.specification import (
 )
 
 __all__ = [
-    "JOINTS",
-    "Joint",
-    "Variable",
-    "is_tolerance",
     "DISTRIBUTIONS",
+    "JOINTS",
     "Constant",
     "Distribution",
     "Expression",
+    "Joint",
     "Name",
     "Named",
     "Number",
     "Parameter",
     "Specification",
     "Value",
+    "Variable",
     "Whole",
+    "is_tolerance",
     "out_of_range",
     "parameter",
     "parameter_of",
@@ -75,7 +75,8 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
     "histogram": Histogram,
     "scipy": Scipy,
 }
-"""The distributions by the names that recipes use. A new one is a class in ``continuous`` or ``discrete`` and a line."""
+"""The distributions by the names that recipes use. A new one is a class in ``continuous`` or
+``discrete``, and a line here."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,66 @@
+"""The command: its parts, and what becomes of errors.
+
+Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 1 our fault, 130 stopped by Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import NoReturn
+
+import click
+import typer
+
+from deepbench.errors import BuildError, DeepBenchError
+from pipeline.cli import recipes, releases
+
+app = typer.Typer(
+    name="deepbench",
+    help="Build versioned benchmark datasets from recipes, and look at them.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+for command in (
+    recipes.validate,
+    recipes.schema,
+    recipes.preview,
+    recipes.plan,
+    recipes.build,
+    releases.list_releases,
+    releases.info,
+    releases.sample,
+):
+    app.command(name=command.__name__.removesuffix("_releases"))(command)
+
+
+def main() -> NoReturn:
+    """Run the command and end the process with its exit code."""
+    try:
+        code = app(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (click.Abort, KeyboardInterrupt):
+        _complain("stopped; what was finished is kept, and the same command goes on from there")
+        code = 130
+    except DeepBenchError as error:
+        _complain(f"error: {error}")
+        code = exit_code(error)
+    except BrokenPipeError:  # the reader of our output has left
+        sys.stderr.close()
+        code = 0
+    sys.exit(code or 0)
+
+
+def exit_code(error: DeepBenchError) -> int:
+    """Return 2 for the user's mistakes, and 1 for blocks that failed for a reason that is not one."""
+    ours = isinstance(error, BuildError) and not isinstance(error.__cause__, DeepBenchError | OSError)
+    return 1 if ours else 2
+
+
+def _complain(message: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(f"{message}\n")

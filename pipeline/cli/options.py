@@ -1,0 +1,60 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from deepbench.errors import CatalogError
+
+if TYPE_CHECKING:
+    from deepbench.catalog import Release
+    from deepbench.recipe.model import Recipe
+
+RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
+ReleaseName = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="A release; the newest version when none is given.")
+]
+Catalog = Annotated[str, typer.Option(help="Folder of the releases.")]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe, such as tables.images.samples=100; again for more."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Table = Annotated[str | None, typer.Option(help="Which table; the first one when absent.")]
+Output = Annotated[str | None, typer.Option("--output", "-o", help="File of the picture.")]
+
+
+def read_recipe(path: str, changes: list[str] | None) -> Recipe:
+    """Return the recipe in a file, with the changes of ``--set``."""
+    from deepbench.recipe.model import load_recipe
+
+    recipe = load_recipe(path)
+    return recipe.replace(dict(_change(text) for text in changes)) if changes else recipe
+
+
+def _change(text: str) -> tuple[str, Any]:
+    from deepbench.recipe.load import parse_document
+
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise typer.BadParameter(f"'{text}' must be PATH=VALUE, such as tables.images.samples=100", param_hint="--set")
+    return path, parse_document(f"value: {value}", f"--set {path}").data["value"]
+
+
+def find_release(name: str, catalog: str) -> Release:
+    """Return the release that ``NAME`` or ``NAME@VERSION`` stands for."""
+    from deepbench import catalog as catalogs
+
+    name, _, version = name.partition("@")
+    return catalogs.find(name, version or None, catalog)
+
+
+def choose_table(given: str | None, tables: Any) -> str:
+    """Return the table that was asked for, or the first one."""
+    if given is None:
+        return next(iter(tables))
+    if given not in tables:
+        raise CatalogError(f"there is no table '{given}'; tables: {', '.join(tables)}")
+    return given

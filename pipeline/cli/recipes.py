@@ -1,0 +1,154 @@
+"""The commands that take a recipe: validate, schema, preview, plan, build."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Annotated
+
+import typer
+
+from deepbench.errors import BuildError, DeepBenchError
+from pipeline.cli.options import Catalog, Changes, Json, Output, RecipeFile, Table, choose_table, read_recipe
+from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
+from pipeline.units import bytes_text
+
+CHECKED = 1000
+"""How many samples of each table ``validate`` draws labels of."""
+
+
+def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False) -> None:
+    """Check a recipe, and draw labels of its first samples."""
+    from deepbench.samples import draw_labels
+
+    found = read_recipe(recipe, changes)
+    for name, table in found.tables.items():
+        draw_labels(found, name, 0, min(table.samples, CHECKED))
+    samples = {name: table.samples for name, table in found.tables.items()}
+    if as_json:
+        say_json({"name": found.name, "version": found.version, "recipe_hash": found.hash, "samples": samples})
+        return
+    counts = ", ".join(f"{count:,} samples in '{name}'" for name, count in samples.items())
+    say(f"{recipe} is valid: {found.name}@{found.version}, {counts}")
+    say(f"recipe hash {found.hash}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of recipes, which editors use to check and complete them."""
+    from deepbench.recipe.model import Recipe
+
+    say_json(Recipe.json_schema())
+
+
+def preview(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    table: Table = None,
+    count: Annotated[int, typer.Option(min=1, max=400, help="How many samples.")] = 24,
+    start: Annotated[int, typer.Option(min=0, help="The first sample.")] = 0,
+    output: Output = None,
+) -> None:
+    """Render a few samples without a build, and write a picture of them with their labels."""
+    from deepbench.samples import labels, render
+    from pipeline.report.pictures import montage
+
+    found = read_recipe(recipe, changes)
+    name = choose_table(table, found.tables)
+    frame = labels(found, name, start, start + count)
+    images = render(found, name, start, start + count)["image"].values
+    titles = [f"{number} {label} ({split})" for number, label, split in zip(frame["id"], frame["class"], frame["split"], strict=True)]
+    path = output or f"{found.name}-{found.version}-{name}.png"
+    montage(images, titles, path, heading=f"{found.title}  ·  {found.name}@{found.version}, {name}")
+    say(path)
+
+
+def plan(recipe: RecipeFile, changes: Changes = None, catalog: Catalog = "releases", as_json: Json = False) -> None:
+    """Show what a build would do: blocks, memory, disk."""
+    from pipeline.plan import make_plan
+    from pipeline.target import Target
+
+    found = read_recipe(recipe, changes)
+    work = make_plan(found)
+    free = Target(catalog).free_bytes()
+    if as_json:
+        tables = {
+            table.name: {
+                "samples": table.samples,
+                "blocks": table.blocks,
+                "block_samples": table.block_length,
+                "task_bytes": table.task_bytes,
+                "disk_bytes": table.disk_bytes,
+            }
+            for table in work.tables
+        }
+        say_json({"tables": tables, "worker_bytes": work.worker_bytes, "disk_bytes": work.disk_bytes, "disk_free": free})
+    else:
+        rows = [
+            (
+                table.name,
+                table.samples,
+                table.blocks,
+                table.block_length,
+                bytes_text(table.task_bytes),
+                bytes_text(table.disk_bytes),
+            )
+            for table in work.tables
+        ]
+        say_table(("table", "samples", "blocks", "samples/block", "memory/block", "disk at most"), rows)
+        say(f"a worker needs {bytes_text(work.worker_bytes)}; on the disk {bytes_text(free)} are free")
+    work.check_disk(free)
+
+
+def build(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    catalog: Catalog = "releases",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of a local cluster; one per core when absent.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Build a release, or finish one that was begun. Ctrl-C stops it, and the same command goes on."""
+    from pipeline.build import build as make
+    from pipeline.cluster import ClusterOptions
+    from pipeline.target import Target
+
+    found = read_recipe(recipe, changes)
+    begun = time.perf_counter()
+    with log_file(Target(catalog).log_path(found.name, found.version)) as log, progress_bar() as report:
+        try:
+            result = make(found, catalog, cluster=ClusterOptions(workers, scheduler), progress=report)
+        except DeepBenchError:
+            raise
+        except Exception as error:
+            logging.getLogger("pipeline").exception("the build failed")
+            message = f"{type(error).__name__}: {error}; this is a fault of DeepBench, and its log is {log}"
+            raise BuildError(message) from error
+    seconds = time.perf_counter() - begun
+    manifest = result.manifest
+    samples = sum(table.samples for table in manifest.tables.values())
+    if as_json:
+        say_json(
+            {
+                "path": result.path,
+                "built": result.built,
+                "samples": samples,
+                "bytes": manifest.size,
+                "data_digests": {name: table.data_digest for name, table in manifest.tables.items()},
+                "resumed_blocks": result.resumed_blocks,
+                "new_blocks": result.new_blocks,
+                "seconds": {"all": seconds, **result.seconds},
+            }
+        )
+        return
+    if not result.built:
+        say(f"{found.name}@{found.version} is there already, made from the same recipe: {result.path}")
+        return
+    again = f", {result.resumed_blocks} of {result.resumed_blocks + result.new_blocks} blocks found done" if result.resumed_blocks else ""
+    say(f"published {result.path}: {samples:,} samples, {bytes_text(manifest.size)}, in {seconds:.1f} s{again}")
+    say("open it with")
+    say(f'    deepbench.open("{found.name}", version="{found.version}", catalog="{catalog}")')
+    say(f'    xarray.open_datatree("{result.path}/data.zarr", engine="zarr")')

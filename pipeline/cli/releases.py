@@ -1,0 +1,129 @@
+"""The commands that take a release: list, info, sample."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from deepbench.errors import CatalogError
+from pipeline.cli.options import Catalog, Json, Output, ReleaseName, Table, choose_table, find_release
+from pipeline.cli.output import say, say_json, say_table
+from pipeline.units import bytes_text
+
+
+def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
+    """List the releases of a catalog."""
+    from deepbench.catalog import releases
+
+    found = releases(catalog)
+    if as_json:
+        say_json(
+            [
+                {
+                    "name": release.name,
+                    "version": str(release.version),
+                    "title": release.manifest.title,
+                    "samples": {name: table.samples for name, table in release.manifest.tables.items()},
+                    "bytes": release.manifest.size,
+                    "path": str(release.folder),
+                }
+                for release in found
+            ]
+        )
+        return
+    rows = [
+        (
+            f"{release.name}@{release.version}",
+            sum(table.samples for table in release.manifest.tables.values()),
+            bytes_text(release.manifest.size),
+            release.manifest.title,
+        )
+        for release in found
+    ]
+    say_table(("release", "samples", "size", "title"), rows)
+
+
+def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = False) -> None:
+    """Show what a release holds: counts, sizes, digests, and what made it."""
+    found = find_release(release, catalog)
+    manifest = found.manifest
+    if as_json:
+        tables = {
+            name: {
+                "samples": table.samples,
+                "data_digest": table.data_digest,
+                "table_hash": table.table_hash,
+                "classes": table.classes,
+                "splits": table.splits,
+                "variables": table.variables,
+                "objects": table.objects,
+            }
+            for name, table in manifest.tables.items()
+        }
+        say_json(
+            {
+                "name": found.name,
+                "version": str(found.version),
+                "title": manifest.title,
+                "path": str(found.folder),
+                "created": manifest.created,
+                "recipe_hash": manifest.recipe_hash,
+                "format_version": manifest.format_version,
+                "render_version": manifest.render_version,
+                "bytes": manifest.size,
+                "files": len(manifest.objects),
+                "software": manifest.software,
+                "tables": tables,
+            }
+        )
+        return
+    say(f"{found.name}@{found.version}: {manifest.title}")
+    say(f"  path          {found.folder}")
+    say(f"  created       {manifest.created}")
+    say(f"  size          {bytes_text(manifest.size)} in {len(manifest.objects)} files")
+    say(f"  recipe hash   {manifest.recipe_hash}")
+    say(f"  format        {manifest.format_version}, rendering {manifest.render_version}")
+    say(f"  made with     {', '.join(f'{name} {number}' for name, number in manifest.software.items())}")
+    for name, table in manifest.tables.items():
+        say(f"table {name}: {table.samples:,} samples of kind {table.kind}")
+        for variable, shape in table.variables.items():
+            sizes = " × ".join(str(size) for size in shape["shape"])
+            say(f"  {variable:<13} {sizes}, {shape['dtype']}")
+        say(f"  classes       {', '.join(f'{key} {count:,}' for key, count in table.classes.items())}")
+        say(f"  splits        {', '.join(f'{key} {count:,}' for key, count in table.splits.items())}")
+        if table.objects:
+            say(f"  objects       {table.objects:,} copies of repeated objects")
+        say(f"  data digest   {table.data_digest}")
+
+
+def sample(
+    release: ReleaseName,
+    index: Annotated[int, typer.Argument(min=0, help="Number of the sample.")],
+    catalog: Catalog = "releases",
+    table: Table = None,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Show one sample: its labels, and a picture of it."""
+    import numpy as np
+
+    from pipeline.report.pictures import describe, portrait
+
+    found = find_release(release, catalog)
+    name = choose_table(table, found.manifest.tables)
+    count = found.manifest.tables[name].samples
+    if index >= count:
+        raise CatalogError(f"'{name}' of {found.name}@{found.version} has the samples 0 … {count - 1}, not {index}")
+    image = np.asarray(found.open()[name]["image"][index])
+    labels = found.label(name, index)
+    units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
+    path = output or f"{found.name}-{found.version}-{name}-{index}.png"
+    portrait(image, labels, path, units=units, heading=f"{found.name}@{found.version}, {name}, sample {index}")
+    if as_json:
+        present = {key: value for key, value in labels.items() if value == value}  # NaN is not equal to itself
+        say_json({"picture": path, "labels": present})
+        return
+    for line in describe(labels, units):
+        say(line)
+    say(path)

@@ -1,0 +1,113 @@
+"""Pictures of samples with their labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepbench.errors import CatalogError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+ENDINGS = (".png", ".pdf", ".svg", ".jpg")
+
+
+def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: str = "") -> None:
+    """Draw images side by side, y upwards, each on its own grey scale.
+
+    Parameters
+    ----------
+    images : ndarray, shape (n, y, x)
+    titles : list of str
+        One per image.
+    path : str or Path
+        File to write; its ending chooses the format.
+    heading : str
+        Above all of them.
+
+    Raises
+    ------
+    CatalogError
+        The file cannot be written, or its ending is no format of pictures.
+    """
+    columns = math.ceil(math.sqrt(len(images) * 1.5))
+    rows = math.ceil(len(images) / columns)
+    figure = _figure((2.0 * columns, 2.25 * rows + 0.4))
+    axes = figure.subplots(rows, columns, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, image, title in zip(axes.flat, images, titles, strict=False):
+        axis.imshow(image, origin="lower", cmap="gray", interpolation="nearest")
+        axis.set_title(title, fontsize=7)
+    figure.suptitle(heading, fontsize=10)
+    _save(figure, path)
+
+
+def portrait(image: NDArray, labels: pd.Series, path: str | Path, *, units: dict[str, str], heading: str = "") -> None:
+    """Draw one image with a scale beside it, and its labels.
+
+    Parameters
+    ----------
+    image : ndarray, shape (y, x)
+    labels : Series
+        Labels of the sample; those without a value are left out.
+    path : str or Path
+        File to write; its ending chooses the format.
+    units : dict of str to str
+        Unit of each label.
+    heading : str
+        Above the picture.
+
+    Raises
+    ------
+    CatalogError
+        As ``montage``.
+    """
+    figure = _figure((9.5, 5.0))
+    left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
+    shown = left.imshow(image, origin="lower", cmap="gray", interpolation="nearest")
+    left.set(xlabel="x (pixel)", ylabel="y (pixel)")
+    figure.colorbar(shown, ax=left, shrink=0.8)
+    right.set_axis_off()
+    right.text(0, 1, "\n".join(describe(labels, units)), va="top", family="monospace", fontsize=8)
+    figure.suptitle(heading, fontsize=10)
+    _save(figure, path)
+
+
+def describe(labels: pd.Series, units: dict[str, str]) -> list[str]:
+    """Return one line per label that has a value, with its unit."""
+    present = {name: value for name, value in labels.items() if value == value}  # NaN is not equal to itself
+    width = max(len(str(name)) for name in present)
+    return [f"{name:<{width}}  {_text(value)}{_unit(units, name)}" for name, value in present.items()]
+
+
+def _text(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else str(value)
+
+
+def _unit(units: dict[str, str], name: Any) -> str:
+    unit = units.get(str(name), "1")
+    return "" if unit == "1" else f" {unit}"
+
+
+def _figure(size: tuple[float, float]) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Any, path: str | Path) -> None:
+    if Path(path).suffix not in ENDINGS:
+        raise CatalogError(f"'{path}' is no file of a picture: let it end in {', '.join(ENDINGS)}")
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise CatalogError(f"cannot write '{path}': {error.strerror or error}") from error
