@@ -1,7 +1,7 @@
-"""Versioned benchmark datasets from recipes: simple, physical, fully labelled data for probing what a model has learned.
+"""Versioned benchmark datasets from recipes: simple, physical, fully labelled data for machine learning.
 
-``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in memory; ``releases``
-and ``open`` read what the ``deepbench`` command has built.
+``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in
+memory; ``releases`` and ``open`` read what the ``deepbench`` command has built.
 """
 
 from __future__ import annotations

@@ -65,7 +65,11 @@ class Release:
             There is no such table.
         """
         if table not in self.manifest.tables:
-            raise CatalogError(_unknown(f"table '{table}' in {self.name}@{self.version}", table, self.manifest.tables))
+            raise CatalogError(
+                _unknown(
+                    f"table '{table}' in {self.name}@{self.version}", table, self.manifest.tables
+                )
+            )
         return table
 
     def labels(self, table: str) -> pd.DataFrame:
@@ -147,7 +151,9 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     """
     folder = Path(catalog)
     if not folder.is_dir():
-        raise CatalogError(f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first")
+        raise CatalogError(
+            f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"
+        )
     found = [
         Release(place.name, fmt.Version.parse(version.name), version)
         for place in sorted(folder.iterdir())

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling import Column
-    from deepbench.recipe.model import Recipe, Storage
+    from deepbench.recipe.model import Storage
     from deepbench.recipe.table import DataVariable
 
 FORMAT_VERSION = 1
@@ -164,7 +164,7 @@ def sample_digests(variable: DataVariable, values: NDArray) -> list[bytes]:
     digests = []
     for sample in values.reshape(len(values), -1).view(np.uint8):
         hasher = start.copy()
-        hasher.update(sample)
+        hasher.update(sample.data)
         digests.append(hasher.digest())
     return digests
 
@@ -274,7 +274,9 @@ class Manifest:
             data["tables"] = {name: _summary(each) for name, each in data["tables"].items()}
             return cls(**data)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise ReleaseError(f"{where} is not a manifest of a DeepBench release: {error}") from error
+            raise ReleaseError(
+                f"{where} is not a manifest of a DeepBench release: {error}"
+            ) from error
 
     @cached_property
     def size(self) -> int:

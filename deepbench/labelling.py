@@ -89,7 +89,9 @@ def scope_of(
 ) -> Scope:
     """Return the scope of a specification's values. Values that are None have no label."""
     parameters = parameters_of(type(specification))
-    values = {name: value for name in parameters if (value := getattr(specification, name)) is not None}
+    values = {
+        name: value for name in parameters if (value := getattr(specification, name)) is not None
+    }
     return Scope(name, path, values, parameters, class_name, repeat)
 
 
@@ -149,7 +151,7 @@ class Labels:
         return np.flatnonzero(self.columns["class"] == class_code)
 
     def copies(self, name: str, class_code: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Return, for each copy of a repeated object in the samples of a class, its row in ``objects`` and its sample's row."""
+        """Return the rows in ``objects`` of the copies of an object in a class, and the rows of their samples."""
         chosen = np.flatnonzero(self.objects["object"] == self.object_names.index(name))
         by_number = np.argsort(self.samples, kind="stable")
         found = np.searchsorted(self.samples, self.objects["sample"][chosen], sorter=by_number)
@@ -231,7 +233,7 @@ class LabelPlan:
             "copy": Column("copy", "number of the copy, from 0", integer=True),
         }
         for scope in repeated:
-            columns |= {column.name: column for column in parameter_columns(scope, prefix=False)}
+            columns |= {each.name: each for each in parameter_columns(scope, prefix=False)}
         return tuple(columns.values())
 
     @cached_property
@@ -256,7 +258,7 @@ class LabelPlan:
         return [other for other in self.scopes if other.class_name in (None, scope.class_name)]
 
     def reference(self, scope: Scope, name: str) -> Reference:
-        """Return what ``name`` stands for in an expression of ``scope``: its own value, a variable, or ``object.value``.
+        """Return what a name in an expression stands for: its scope's own value, a variable, or ``object.value``.
 
         Raises
         ------
@@ -265,11 +267,15 @@ class LabelPlan:
         """
         if name in scope.values and not isinstance(scope.values[name], Joint):
             return Reference(scope, name, scope.column(name))
-        known: dict[str, Reference] = {own: Reference(scope, own, scope.column(own)) for own in scope.values}
+        known: dict[str, Reference] = {
+            own: Reference(scope, own, scope.column(own)) for own in scope.values
+        }
         for other in self.visible(scope):
             for value in other.values:
                 for column in other.columns(value):
-                    short = column.removeprefix(f"{VARIABLES}.") if other.name == VARIABLES else column
+                    short = (
+                        column.removeprefix(f"{VARIABLES}.") if other.name == VARIABLES else column
+                    )
                     known[short] = Reference(other, value, column)
         if name not in known:
             near = nearest(name, known)
@@ -288,7 +294,9 @@ class LabelPlan:
         """Return what is wrong between the values, as (path in the table, message)."""
         found: list[tuple[tuple[str | int, ...], str]] = []
         for scope in self.scopes:
-            quantities = dict(scope.values) | ({"repeat": scope.repeat} if scope.repeat is not None else {})
+            quantities = dict(scope.values) | (
+                {"repeat": scope.repeat} if scope.repeat is not None else {}
+            )
             for name, value in quantities.items():
                 if not isinstance(value, Expression):
                     continue
@@ -335,7 +343,9 @@ class LabelPlan:
             cycle = [(self.scopes[index], name) for index, name in error.args[1]]
             names = " → ".join(scope.column(name) for scope, name in reversed(cycle))
             path = (*cycle[0][0].path, cycle[0][1])
-            raise LabelError(f"values depend on each other in a circle: {names}", path=path) from None
+            raise LabelError(
+                f"values depend on each other in a circle: {names}", path=path
+            ) from None
         return tuple((self.scopes[index], name) for index, name in ordered)
 
     def _uses(
@@ -365,7 +375,9 @@ class LabelPlan:
             "group": groups,
         }
         for column in self.columns[len(IDENTITY) :]:
-            columns[column.name] = np.full(len(samples), 0 if column.integer else np.nan, column.dtype)
+            columns[column.name] = np.full(
+                len(samples), 0 if column.integer else np.nan, column.dtype
+            )
         members = {
             name: np.flatnonzero(columns["class"] == code) for code, name in enumerate(self.classes)
         }
@@ -379,7 +391,9 @@ class LabelPlan:
                 copies[id(scope)] = _Copies(rows, counts.astype(np.int64))
             elif scope.repeat is not None:
                 copy = copies[id(scope)]
-                self._fill(seed, scope, name, columns, copy.columns, samples, copy.rows, copy.number)
+                self._fill(
+                    seed, scope, name, columns, copy.columns, samples, copy.rows, copy.number
+                )
             else:
                 self._fill(seed, scope, name, columns, columns, samples, rows)
         return Labels(columns, self._objects(copies, samples), self.repeated_names)
@@ -406,16 +420,18 @@ class LabelPlan:
     ) -> None:
         """Draw one value (or joint draw) for some rows and put it into its columns."""
         value = scope.values[name]
-        local = into if scope.repeat is not None else {}
         if isinstance(value, Joint):
             stream = streams.stream_number(scope.stream(self.table, name))
             elements = np.asarray(copy)[..., None] * value.dimension + np.arange(value.dimension)
             elements = np.broadcast_to(elements, (len(rows), value.dimension))
             numbers = np.repeat(samples[rows], value.dimension)
-            uniforms = streams.uniforms(seed, stream, numbers, np.ascontiguousarray(elements).ravel())
+            uniforms = streams.uniforms(
+                seed, stream, numbers, np.ascontiguousarray(elements).ravel()
+            )
             drawn = value.draw(uniforms.reshape(len(rows), value.dimension))
             results = {f"{scope.column(name)}.{column}": drawn[column] for column in value.columns}
         else:
+            local = into if scope.repeat is not None else {}
             result = self._quantity(seed, scope, name, value, columns, samples, rows, copy, local)
             results = {scope.column(name): result}
         for column, result in results.items():
@@ -429,7 +445,7 @@ class LabelPlan:
         seed: int,
         scope: Scope,
         name: str,
-        value: Constant | Expression | Distribution,
+        value: Quantity,
         columns: Mapping[str, NDArray],
         samples: NDArray,
         rows: NDArray,
@@ -442,17 +458,22 @@ class LabelPlan:
         if isinstance(value, Distribution):
             stream = streams.stream_number(scope.stream(self.table, name))
             return value.quantile(streams.uniforms(seed, stream, samples[rows], copy))
+        assert isinstance(value, Expression)
         used = {}
         for reference_name in value.names:
             column = self.reference(scope, reference_name).column
-            used[reference_name] = local[column] if local and column in local else columns[column][rows]
+            used[reference_name] = (
+                local[column] if local and column in local else columns[column][rows]
+            )
         result = np.broadcast_to(value.evaluate(used), len(rows)).astype(np.float64)
-        parameter = REPEAT if name == "repeat" and scope.repeat is not None else scope.parameters[name]
+        parameter = (
+            REPEAT if name == "repeat" and scope.repeat is not None else scope.parameters[name]
+        )
         bad = out_of_range(parameter, result)
         if bad is not None:
             raise LabelError(
                 f"table '{self.table}', sample {samples[rows[bad]]}: {scope.column(name)} = {result[bad]!r} by "
-                f"\"{value.text}\", but it must be {parameter.allowed}; "
+                f'"{value.text}", but it must be {parameter.range_text()}; '
                 "narrow the priors it is made of, or use min() and max()",
                 table=self.table,
                 sample=int(samples[rows[bad]]),
@@ -476,14 +497,15 @@ class LabelPlan:
                 "order": np.full(len(copy.rows), order),
             }
             for name in scope.values:
-                for column in scope.columns(name):
-                    part[column.removeprefix(f"{scope.name}.")] = copy.columns[column]
+                for full in scope.columns(name):
+                    part[full.removeprefix(f"{scope.name}.")] = copy.columns[full]
             parts.append(part)
         lengths = [len(part["sample"]) for part in parts]
         table = {}
         for column in (*self.object_columns, Column("order", "", integer=True)):
             pieces = [
-                part.get(column.name, np.full(n, np.nan)) for part, n in zip(parts, lengths, strict=True)
+                part.get(column.name, np.full(n, np.nan))
+                for part, n in zip(parts, lengths, strict=True)
             ]
             table[column.name] = np.concatenate(pieces).astype(column.dtype)
         sequence = np.lexsort((table["copy"], table["order"], table["sample"]))

@@ -25,10 +25,9 @@ from typing import Any
 
 import numba
 import numpy as np
-from llvmlite import ir
 from numba import types
 from numba.core.errors import TypingError
-from numba.extending import intrinsic
+from numba.extending import intrinsic as numba_intrinsic
 from numpy.typing import ArrayLike
 
 kernel = numba.njit(error_model="numpy", nogil=True, cache=True)
@@ -37,6 +36,8 @@ kernel = numba.njit(error_model="numpy", nogil=True, cache=True)
 inline = numba.njit(error_model="numpy", nogil=True, forceinline=True)
 """Decorator of small functions called inside kernels."""
 
+
+intrinsic: Any = numba_intrinsic  # its own types hide the signatures of what it decorates
 
 # --- bits and polynomials -----------------------------------------------------------------------
 
@@ -56,24 +57,24 @@ def _cast(table: dict[Any, Any], value: Any) -> tuple[Any, Any]:
 
 
 @intrinsic
-def to_bits(typing_context, number):  # type: ignore[no-untyped-def]
+def to_bits(typing_context, number):
     """Return the bits of a float64 as uint64, or of a float32 as uint32."""
     return _cast(_BITS, number)
 
 
 @intrinsic
-def from_bits(typing_context, bits):  # type: ignore[no-untyped-def]
+def from_bits(typing_context, bits):
     """Return the float64 with the bits of a uint64, or the float32 with those of a uint32."""
     return _cast(_FLOATS, bits)
 
 
 @intrinsic
-def polynomial(typing_context, x, coefficients):  # type: ignore[no-untyped-def]
+def polynomial(typing_context, x, coefficients):
     """Return c0 + c1 x + c2 x**2 + ... by Horner's rule, unrolled; all of one type."""
     if not isinstance(coefficients, types.UniTuple) or coefficients.dtype != x:
         raise TypingError(f"coefficients of {x} must be a tuple of {x}, got {coefficients}")
 
-    def codegen(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         value, packed = arguments
         terms = [builder.extract_value(packed, i) for i in range(coefficients.count)]
         total = terms.pop()
@@ -322,7 +323,7 @@ def _sincos_pair(r, low, quadrant):
 
 @inline
 def sincos64(x):
-    """Return (sin(x), cos(x)), x in radian; NaN where |x| >= 1e12 (doubles are 1e-4 apart there)."""
+    """Return (sin(x), cos(x)), x in radian; NaN where |x| >= 1e12 (numbers are 1e-4 apart)."""
     big = np.float64(1048576.0)
     n = ((x * (_TWO_OVER_PI / big) + _ROUND) - _ROUND) * big
     r, low = _less_quarter_turns(x, 0.0, n)
@@ -449,8 +450,8 @@ _ERFC = (
     -6.501182631382226e-07, -6.70499480264808e-08, 1.0812312195362816e-07,
     -1.099296229389145e-08,
 )  # fmt: skip
-# Quantile of the normal distribution: q times a ratio in 0.180625 - q**2 for |q| = |p - 1/2| <= 0.425,
-# else ratios in r - 1.6 (r <= 5) and r - 5, where r = sqrt(-log(min(p, 1 - p)))
+# Normal quantile: q times a ratio in 0.180625 - q**2 for |q| = |p - 1/2| <= 0.425, else ratios in
+# r - 1.6 (r <= 5) and r - 5, where r = sqrt(-log(min(p, 1 - p)))
 _CENTRE_OVER = (
     3.3871328727963665, 133.15752161780563, 1972.1055410623273, 13737.605454262739,
     45950.98384847963, 67324.22443916024, 33468.71552620599, 2512.7031577736593,
@@ -551,8 +552,8 @@ _LN2_HIGH_32, _LN2_LOW_32 = _float32(0.69140625, 0.0017409306)
 _EXP_LEAST_32, _EXP_MOST_32 = _float32(-104.0, 89.0)
 _NORMAL_32, _SCALE_32, _SCALE_EXPONENT_32 = _float32(1.1754943508222875e-38, 33554432.0, 25.0)
 _PI_32, _HALF_PI_32 = _float32(_PI, _HALF_PI)
-# as _EXP and _COS; log(1 + f) = f - f**2/2 + f**3 * polynomial(f); sin(r) = r + r z * polynomial(z);
-# atan(t) = t + t z * polynomial(z), |t| <= 1
+# as _EXP and _COS; log(1 + f) = f - f**2/2 + f**3 * polynomial(f);
+# sin(r) = r + r z * polynomial(z); atan(t) = t + t z * polynomial(z), |t| <= 1
 _EXP_32 = _float32(0.49999994, 0.1666652, 0.041668423, 0.0083688376, 0.0013812834)
 _LOG_32 = _float32(
     0.3333333134651184, -0.2500082552433014, 0.20001250505447388, -0.16623225808143616,
@@ -636,7 +637,7 @@ def pow32(x, y):
 
 @inline
 def sincos32(x):
-    """Return (sin(x), cos(x)) of a float32 in radian; NaN where |x| >= 1e6 (0.06 apart there)."""
+    """Return (sin(x), cos(x)) of a float32 in radian; NaN where |x| >= 1e6 (0.06 apart)."""
     wide = np.float64(x)
     shifted = wide * _TWO_OVER_PI + _ROUND
     n = shifted - _ROUND

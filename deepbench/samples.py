@@ -34,7 +34,9 @@ def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
     """
     plan = recipe.label_plan(table)
     if not 0 <= start < stop <= 2**32:
-        raise LabelError(f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop")
+        raise LabelError(
+            f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop"
+        )
     return plan.draw(recipe.seed, start, stop)
 
 
@@ -144,7 +146,9 @@ def _end(recipe: Recipe, table: str, stop: int | None) -> int:
     return recipe.tables[table].samples if stop is None else stop
 
 
-def to_dataset(recipe: Recipe, table: str, labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
+def to_dataset(
+    recipe: Recipe, table: str, labels: Labels, arrays: dict[str, NDArray]
+) -> xr.Dataset:
     """Return arrays and labels as a labelled dataset."""
     import xarray as xr
 
@@ -152,7 +156,11 @@ def to_dataset(recipe: Recipe, table: str, labels: Labels, arrays: dict[str, NDA
     dataset = xr.Dataset(attrs={"recipe": recipe.name, "recipe_hash": recipe.hash, "table": table})
     for variable in described.data_variables():
         attributes = {"long_name": variable.long_name, "units": variable.units}
-        dataset[variable.name] = (("sample", *variable.dimensions), arrays[variable.name], attributes)
+        dataset[variable.name] = (
+            ("sample", *variable.dimensions),
+            arrays[variable.name],
+            attributes,
+        )
     for column in recipe.label_plan(table).columns:
         dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
     for axis in described.coordinates():
@@ -172,14 +180,18 @@ def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.Data
     for column in columns:
         values = arrays[column.name]
         data[column.name] = (
-            pd.Categorical.from_codes(values, list(column.meanings)) if column.meanings else values
+            pd.Categorical.from_codes(values.astype(np.int16), pd.Index(column.meanings))
+            if column.meanings
+            else values
         )
     frame = pd.DataFrame(data)
     frame.attrs["units"] = {column.name: column.unit for column in columns if not column.meanings}
     return frame
 
 
-def from_frames(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None = None) -> Labels:
+def from_frames(
+    plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None = None
+) -> Labels:
     """Return the labels that data frames hold, checked against what the recipe allows.
 
     Raises
@@ -193,8 +205,14 @@ def from_frames(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | No
     repeats = [name for name in columns if name.endswith(".repeat")]
     if objects is None:
         if any(columns[name].any() for name in repeats):
-            raise LabelError("some of these samples repeat objects: give their rows as `objects`, too")
-        return Labels(columns, {column.name: np.zeros(0, column.dtype) for column in plan.object_columns}, plan.repeated_names)
+            raise LabelError(
+                "some of these samples repeat objects: give their rows as `objects`, too"
+            )
+        return Labels(
+            columns,
+            {column.name: np.zeros(0, column.dtype) for column in plan.object_columns},
+            plan.repeated_names,
+        )
     long = {column.name: _column(column, objects) for column in plan.object_columns}
     return Labels(columns, _follow(plan, columns, long), plan.repeated_names)
 
@@ -202,14 +220,18 @@ def from_frames(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | No
 def _column(column: Column, frame: pd.DataFrame) -> NDArray:
     """Return one column of a data frame as an array of the column's type."""
     if column.name not in frame:
-        raise LabelError(f"the labels have no column '{column.name}'; take the rows that `labels` returns")
+        raise LabelError(
+            f"the labels have no column '{column.name}'; take the rows that `labels` returns"
+        )
     series = frame[column.name]
     if column.meanings:
         codes = {name: code for code, name in enumerate(column.meanings)}
         unknown = set(series.unique()) - set(codes)
         if unknown:
             word = sorted(map(str, unknown))[0]
-            raise LabelError(f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}")
+            raise LabelError(
+                f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
+            )
         return np.array([codes[name] for name in series], dtype=column.dtype)
     return np.ascontiguousarray(series.to_numpy(), dtype=column.dtype)
 

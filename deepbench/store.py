@@ -26,7 +26,9 @@ class ReleaseStore(LocalStore):
         Keys that the manifest lists.
     """
 
-    def __init__(self, root: Path | str, listed: frozenset[str] = frozenset(), *, read_only: bool = True) -> None:
+    def __init__(
+        self, root: Path | str, listed: frozenset[str] = frozenset(), *, read_only: bool = True
+    ) -> None:
         super().__init__(root, read_only=True)
         self._listed = listed
 

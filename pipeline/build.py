@@ -1,7 +1,7 @@
 """From a recipe to a published release: plan, blocks on the cluster, metadata, publish.
 
-The parts in the staging folder are the only record of what is done. A build that stops for any reason, at any moment, is
-resumed by running it again; a build that is complete is published by one rename.
+The parts in the staging folder are the only record of what is done. A build that stops for any reason, at any
+moment, is resumed by running it again; a build that is complete is published by one rename.
 """
 
 from __future__ import annotations
@@ -107,7 +107,9 @@ def build(
     target.check_writable()
     with staging.target.lock(LOCK) as held:
         if not held:
-            raise ReleaseError(f"another process is building {recipe.name}@{recipe.version} in '{catalog}'; wait for it")
+            raise ReleaseError(
+                f"another process is building {recipe.name}@{recipe.version} in '{catalog}'; wait for it"
+            )
         published = find_published(target, recipe)
         if published is not None:  # by a process that held the lock until now
             return BuildResult(path, published, built=False)
@@ -143,7 +145,9 @@ def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
     path = f"{folder}/{fmt.MANIFEST}"
     if not catalog.exists(path):
         if catalog.exists(folder):
-            raise ReleaseError(f"{catalog.path(folder)} is in the way: it is not a release; move it elsewhere")
+            raise ReleaseError(
+                f"{catalog.path(folder)} is in the way: it is not a release; move it elsewhere"
+            )
         return None
     manifest = fmt.Manifest.from_json(catalog.read(path), str(catalog.path(path)))
     if manifest.recipe_hash != recipe.hash:
@@ -198,7 +202,9 @@ def _make_blocks(
         count = sum(block.stop - block.start for block in finished)
         report("rendering", count, plan.samples)
         made = 0
-        for block, cpu in window.run(work.make_block, ((block,) for block in plan if block not in finished)):
+        for block, cpu in window.run(
+            work.make_block, ((block,) for block in plan if block not in finished)
+        ):
             made += 1
             count += block.stop - block.start
             for step, spent in cpu.items():
@@ -217,7 +223,8 @@ def _build_error(recipe: Recipe, failures: list[Failure], done: int, blocks: int
         for failure in failures
     ]
     error = BuildError(
-        f"{len(failures)} of {blocks} blocks of {recipe.name}@{recipe.version} (recipe hash {recipe.hash[:12]}) failed; "
+        f"{len(failures)} of {blocks} blocks of {recipe.name}@{recipe.version} "
+        f"(recipe hash {recipe.hash[:12]}) failed; "
         f"{done} are done and kept, and the same command goes on from there\n" + "\n".join(lines),
         failures=tuple((failure.block, str(failure)) for failure in failures),
     )

@@ -64,7 +64,10 @@ def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
         "| column | unit | meaning |",
         "|---|---|---|",
     ]
-    lines += [f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |" for each in plan.columns]
+    lines += [
+        f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |"
+        for each in plan.columns
+    ]
     if plan.object_columns:
         lines += [
             "",

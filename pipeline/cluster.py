@@ -121,13 +121,17 @@ def probe(client: Client, staging: Staging, needed_bytes: int) -> int:
     try:
         client.wait_for_workers(1, timeout=CONNECT_SECONDS)
     except TimeoutError:
-        raise ClusterError("the Dask scheduler has no workers; start some, then run the same command again") from None
+        raise ClusterError(
+            "the Dask scheduler has no workers; start some, then run the same command again"
+        ) from None
     answers = client.run(block.probe, staging, on_error="return")
     own = versions()
     problems = []
     for address, answer in sorted(answers.items()):
         if isinstance(answer, ModuleNotFoundError):
-            problems.append(f"worker {address} lacks a module: {answer}; install deepbench {own['deepbench']} there")
+            problems.append(
+                f"worker {address} lacks a module: {answer}; install deepbench {own['deepbench']} there"
+            )
         elif isinstance(answer, BaseException):
             problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")
         else:
@@ -153,8 +157,7 @@ def _differences(address: str, answer: dict[str, Any], own: dict[str, str]) -> l
     ]
     if not answer["sees_catalog"]:
         problems.append(
-            f"worker {address} does not see the catalog's folder {answer['folder']}; use a folder that all machines share"
+            f"worker {address} does not see the catalog's folder {answer['folder']}; "
+            "use a folder that all machines share"
         )
     return problems
-
-

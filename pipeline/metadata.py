@@ -1,4 +1,4 @@
-"""From the parts to the metadata of a release: Parquet, CSV, label variables and digests, one part in memory at a time."""
+"""From the parts to the metadata of a release: Parquet, CSV, label variables, digests; one part at a time."""
 
 from __future__ import annotations
 
@@ -54,10 +54,19 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
     found = TableMetadata()
     digest_columns = [Column(DIGEST + each, f"xxh3-128 of {each}") for each in variables]
     with contextlib.ExitStack() as stack:
-        rows = _Writer(stack, release, f"{fmt.METADATA}/{name}", labels.columns, digest_columns, recipe.tables[name].samples)
+        rows = _Writer(
+            stack,
+            release,
+            f"{fmt.METADATA}/{name}",
+            labels.columns,
+            digest_columns,
+            recipe.tables[name].samples,
+        )
         long = None
         if labels.object_columns:
-            long = _Writer(stack, release, f"{fmt.METADATA}/{name}.objects", labels.object_columns, [], None)
+            long = _Writer(
+                stack, release, f"{fmt.METADATA}/{name}.objects", labels.object_columns, [], None
+            )
         for receipt, part in parts(staging, recipe, plan, name):
             found.shards += receipt.objects
             for variable in variables:
@@ -70,7 +79,11 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
                 found.objects += copies.num_rows
                 long.write(copies)
     found.data_digest = digest.hexdigest()
-    found.files = [*rows.files, *(long.files if long else ()), *write_label_variables(staging, recipe, name)]
+    found.files = [
+        *rows.files,
+        *(long.files if long else ()),
+        *write_label_variables(staging, recipe, name),
+    ]
     return found
 
 
@@ -86,7 +99,9 @@ def parts(
         part = names.get((block.start, block.stop))
         found = staging.valid_part(block, table_hash, part) if part else None
         if found is None:
-            raise BuildError(f"the part of {block} is missing or damaged; run the same command again to make it again")
+            raise BuildError(
+                f"the part of {block} is missing or damaged; run the same command again to make it again"
+            )
         yield found
 
 
@@ -121,10 +136,14 @@ class _Writer:
         self.files = [f"{name}.parquet"]
         self._columns = columns
         fields = [_field(column) for column in columns]
-        fields += [pa.field(column.name, pa.binary(16), metadata=_notes(column)) for column in extra]
+        fields += [
+            pa.field(column.name, pa.binary(16), metadata=_notes(column)) for column in extra
+        ]
         self._schema = pa.schema(fields)
         file = stack.enter_context(target.writing(self.files[0], sync=False))
-        self._parquet = stack.enter_context(pq.ParquetWriter(file, self._schema, compression="zstd"))
+        self._parquet = stack.enter_context(
+            pq.ParquetWriter(file, self._schema, compression="zstd")
+        )
         self._csv = None
         if rows is not None and rows <= fmt.CSV_ROWS:
             self.files.append(f"{name}.csv")
@@ -139,7 +158,8 @@ class _Writer:
         self._parquet.write_table(pa.Table.from_arrays([*arrays, *rest], schema=self._schema))
         if self._csv is not None:
             texts = [
-                array.cast(_plain(column)) for array, column in zip(arrays, self._columns, strict=True)
+                array.cast(_plain(column))
+                for array, column in zip(arrays, self._columns, strict=True)
             ]
             self._csv.write_table(pa.table(dict(zip(self._schema.names, texts, strict=False))))
 

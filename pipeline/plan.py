@@ -135,8 +135,8 @@ class Plan:
         if needed > free:
             fits = int(self.samples * free / needed)
             raise PlanError(
-                f"the release needs up to {bytes_text(needed)} of disk, but {bytes_text(free)} are free; free some, choose "
-                f"another disk with --catalog, or ask for about {fits} samples instead of {self.samples}"
+                f"the release needs up to {bytes_text(needed)} of disk, but {bytes_text(free)} are free; "
+                f"free some, choose another disk with --catalog, or ask for about {fits} samples instead of {self.samples}"
             )
 
 
@@ -153,7 +153,8 @@ def make_plan(recipe: Recipe) -> Plan:
                 fmt.shard_length(variables, recipe.storage),
                 sum(fmt.sample_bytes(variable) for variable in variables),
                 sum(column.dtype.itemsize for column in labels.columns)
-                + table.object_rows() * sum(column.dtype.itemsize for column in labels.object_columns)
+                + table.object_rows()
+                * sum(column.dtype.itemsize for column in labels.object_columns)
                 + 16 * len(variables),
                 table.working_bytes(),
             )

@@ -73,7 +73,9 @@ def publish(
         shards |= {each.path: each for each in found.shards}
         files += found.files
     report("publishing", steps - 2, steps)
-    for name, content in (recipe_files(recipe) | {fmt.CARD: data_card(recipe, tables).encode()}).items():
+    for name, content in (
+        recipe_files(recipe) | {fmt.CARD: data_card(recipe, tables).encode()}
+    ).items():
         release.write(name, content, sync=False)
         files.append(name)
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in (*files, *shards)))
@@ -109,7 +111,11 @@ def _summary(recipe: Recipe, name: str, found: metadata.TableMetadata) -> fmt.Ta
         data_digest=found.data_digest,
         shard_length=fmt.shard_length(variables, recipe.storage),
         variables={
-            each.name: {"dtype": each.dtype, "dims": ["sample", *each.dimensions], "shape": [table.samples, *each.shape]}
+            each.name: {
+                "dtype": each.dtype,
+                "dims": ["sample", *each.dimensions],
+                "shape": [table.samples, *each.shape],
+            }
             for each in variables
         },
         classes=dict(found.classes),

@@ -8,7 +8,18 @@ from importlib.metadata import version
 
 from deepbench import format as fmt
 
-PACKAGES = ("deepbench", "numpy", "scipy", "numba", "zarr", "xarray", "pandas", "pyarrow", "dask", "distributed")
+PACKAGES = (
+    "deepbench",
+    "numpy",
+    "scipy",
+    "numba",
+    "zarr",
+    "xarray",
+    "pandas",
+    "pyarrow",
+    "dask",
+    "distributed",
+)
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
 """The folder of an unfinished build, and its ledger: the parts of finished blocks.
 
-A build stands in ``.building/<name>-<version>-<key>/`` of the catalog: ``release/`` grows into the release, ``parts/``
-holds one Parquet file per finished block, whose name ends in the hash of its content. A part that can be read and agrees
-with its name means that its block is done; there is no other record.
+A build stands in ``.building/<name>-<version>-<key>/`` of the catalog: ``release/`` grows into the release,
+``parts/`` holds one Parquet file per finished block, whose name ends in the hash of its content. A part that can be
+read and agrees with its name means that its block is done; there is no other record.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Staging:
 
     @classmethod
     def of(cls, catalog: Target, recipe: Recipe) -> Staging:
-        """Return the staging folder of a recipe in a catalog: one per content, layout and version of the code's results."""
+        """Return the staging folder of a recipe in a catalog: one per content, layout, format and rendering."""
         layout = recipe.storage.model_dump_json()
         key = f"{recipe.hash} {layout} {fmt.FORMAT_VERSION} {fmt.RENDER_VERSION}"
         digest = hashlib.sha256(key.encode()).hexdigest()[:12]
@@ -104,7 +104,9 @@ class Staging:
 
         buffer = io.BytesIO()
         labels = labels.replace_schema_metadata({"receipt": receipt.to_json()})
-        pq.write_table(labels, buffer, compression="lz4", use_dictionary=False, write_statistics=False)
+        pq.write_table(
+            labels, buffer, compression="lz4", use_dictionary=False, write_statistics=False
+        )
         content = buffer.getbuffer()
         block = receipt.block
         digest = xxhash.xxh3_128_hexdigest(content)
@@ -130,9 +132,12 @@ class Staging:
         labels = pq.read_table(pa.BufferReader(content))
         return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
 
-    def valid_part(self, block: Block, table_hash: str, name: str) -> tuple[Receipt, pa.Table] | None:
+    def valid_part(
+        self, block: Block, table_hash: str, name: str
+    ) -> tuple[Receipt, pa.Table] | None:
         """Return a part's receipt and labels when it is whole and belongs to the block of this recipe, and its shards
-        have their sizes; else None."""
+        have their sizes; else None.
+        """
         found = self.read_part(name)
         if found is None:
             return None

@@ -61,7 +61,9 @@ def template(recipe: Recipe) -> dict[str, bytes]:
         },
     )
     for name, table in recipe.tables.items():
-        group = root.create_group(name, attributes={"kind": table.kind, "table_hash": recipe.table_hash(name)})
+        group = root.create_group(
+            name, attributes={"kind": table.kind, "table_hash": recipe.table_hash(name)}
+        )
         length = fmt.shard_length(table.data_variables(), recipe.storage)
         for variable in table.data_variables():
             cut = fmt.layout(variable, length, recipe.storage)
@@ -128,7 +130,9 @@ def _create(
     )
 
 
-def encode(metadata: dict[str, bytes], array: str, start: int, values: NDArray) -> Iterator[tuple[str, memoryview]]:
+def encode(
+    metadata: dict[str, bytes], array: str, start: int, values: NDArray
+) -> Iterator[tuple[str, bytes | bytearray | memoryview]]:
     """Yield the key and bytes of each shard (or chunk) that ``values`` fills, beginning with sample ``start``.
 
     Parameters

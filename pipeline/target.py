@@ -107,7 +107,7 @@ class Target:
 
     # writing
 
-    def write(self, name: str, data: bytes | memoryview, *, sync: bool = True) -> None:
+    def write(self, name: str, data: bytes | bytearray | memoryview, *, sync: bool = True) -> None:
         """Write a file whole or not at all; with ``sync`` it has reached the disk before it has its name."""
         with self.writing(name, sync=sync) as file:
             file.write(data)

@@ -1,7 +1,8 @@
 """A bounded window of tasks on a cluster: a million blocks need no graph of a million tasks.
 
-A few tasks are in flight at a time; each that ends lets the next one in. Errors are tried again, a task that kills its
-worker is tried alone (its neighbours die with the worker and are innocent), and a task that hangs has its worker restarted.
+A few tasks are in flight at a time; each that ends lets the next one in. Errors are tried again, a task that
+kills its worker is tried alone (its neighbours die with the worker and are innocent), and a task that hangs has
+its worker restarted.
 """
 
 from __future__ import annotations
@@ -173,7 +174,9 @@ class Window:
             if task.lost <= LOST:
                 again.append(task)
             else:
-                self.failures.append(Failure(task.block, ClusterError("its worker's connection was lost each time")))
+                self.failures.append(
+                    Failure(task.block, ClusterError("its worker's connection was lost each time"))
+                )
         elif isinstance(error, OSError) and error.errno in FULL:
             raise BuildError(
                 "the disk is full; what was finished is kept: make room, then run the same command again"

@@ -20,7 +20,6 @@ from deepbench.recipe.table import (
     TableSpecification,
     Variables,
     names_of,
-    one_of,
 )
 from deepbench.recipe.values import Expression, Value
 
@@ -33,7 +32,9 @@ MAXIMUM_SIGMA = 1000.0
 class Shape(Specification):
     """What all shapes have."""
 
-    x: Value = parameter("centre, to the right from the centre of the lower left pixel", unit="pixel")
+    x: Value = parameter(
+        "centre, to the right from the centre of the lower left pixel", unit="pixel"
+    )
     y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
     amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
 
@@ -42,7 +43,10 @@ class Outlined(Shape):
     """A shape that is filled, or drawn as an outline inside its boundary."""
 
     thickness: Value | None = parameter(
-        "width of the outline, inward from the boundary; filled when absent", unit="pixel", above=0, default=None
+        "width of the outline, inward from the boundary; filled when absent",
+        unit="pixel",
+        above=0,
+        default=None,
     )
 
 
@@ -67,7 +71,9 @@ class Rectangle(Outlined):
 
     width: Value = parameter("side along the angle", unit="pixel", above=0)
     height: Value = parameter("side across the angle", unit="pixel", above=0)
-    angle: Value = parameter("direction of the width, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of the width, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
 
 class RegularPolygon(Outlined):
@@ -75,7 +81,9 @@ class RegularPolygon(Outlined):
 
     sides: Value = parameter("number of sides", minimum=3, maximum=1000, integer=True)
     radius: Value = parameter("distance from the centre to a vertex", unit="pixel", above=0)
-    angle: Value = parameter("direction of a vertex, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of a vertex, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
 
 class Triangle(Outlined):
@@ -83,7 +91,9 @@ class Triangle(Outlined):
 
     base: Value = parameter("length of the base", unit="pixel", above=0)
     height: Value = parameter("distance of the apex from the base", unit="pixel", above=0)
-    angle: Value = parameter("direction of the base, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of the base, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
 
 class Annulus(Shape):
@@ -99,7 +109,9 @@ class Arc(Shape):
     radius: Value = parameter("radius of the centre line", unit="pixel", above=0)
     thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
     sweep: Value = parameter("angle that the arc covers", unit="degree", above=0, maximum=360)
-    angle: Value = parameter("direction of its start, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of its start, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
 
 class Line(Shape):
@@ -110,19 +122,17 @@ class Line(Shape):
     angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
 
 
-SHAPES: dict[str, type[Shape]] = {
-    "circle": Circle,
-    "ellipse": Ellipse,
-    "rectangle": Rectangle,
-    "regular_polygon": RegularPolygon,
-    "triangle": Triangle,
-    "annulus": Annulus,
-    "arc": Arc,
-    "line": Line,
-}
+class ObjectEntry(NamedOneOf):
+    """One object of a class."""
 
-
-class _ObjectEntry(NamedOneOf):
+    circle: Circle | None = None
+    ellipse: Ellipse | None = None
+    rectangle: Rectangle | None = None
+    regular_polygon: RegularPolygon | None = None
+    triangle: Triangle | None = None
+    annulus: Annulus | None = None
+    arc: Arc | None = None
+    line: Line | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
     repeat: Value | None = parameter(
         "number of copies, each with its own values",
@@ -139,20 +149,26 @@ class _ObjectEntry(NamedOneOf):
             raise problem("must have a finite upper bound: a number, integers, or choice")
         return repeat
 
-
-ObjectEntry = one_of("ObjectEntry", _ObjectEntry, dict(SHAPES), "One object of a class.")
+    @property
+    def most_copies(self) -> int:
+        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
+        if self.repeat is None or isinstance(self.repeat, Expression):
+            return 0
+        return int(self.repeat.support()[1])
 
 
 class ImageClass(Specification):
     """One class of images: its objects, painted in written order."""
 
-    weight: float = Field(1.0, gt=0, allow_inf_nan=False, description="how often it is drawn, against the others")
+    weight: float = Field(
+        1.0, gt=0, allow_inf_nan=False, description="how often it is drawn, against the others"
+    )
     variables: Variables
     objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
 
     @field_validator("objects")
     @classmethod
-    def _names_differ(cls, objects: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
         reserved = sorted({"psf", VARIABLES} & set(names_of(objects)))
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
@@ -165,9 +181,10 @@ class GaussianPsf(Specification):
     sigma: Value = parameter("standard deviation", unit="pixel", minimum=0, maximum=MAXIMUM_SIGMA)
 
 
-PSFS: dict[str, type[Specification]] = {"gaussian": GaussianPsf}
+class PsfEntry(OneOf):
+    """The point spread function that all objects are convolved with."""
 
-PsfEntry = one_of("PsfEntry", OneOf, PSFS, "The point spread function that all objects are convolved with.")
+    gaussian: GaussianPsf | None = None
 
 
 class GaussianNoise(Specification):
@@ -177,13 +194,15 @@ class GaussianNoise(Specification):
 
 
 class PoissonNoise(Specification):
-    """Photon noise of what the image holds and of a background: Poisson(gain × (image + background)) / gain − background.
+    """Photon noise of the image and a background: Poisson(gain × (image + background)) / gain − background.
 
     Where image + background is negative, the mean is zero.
     """
 
     gain: Value = parameter("counted electrons per unit of the image", above=0, default=1.0)
-    background: Value = parameter("level that adds to the noise and is subtracted", minimum=0, default=0.0)
+    background: Value = parameter(
+        "level that adds to the noise and is subtracted", minimum=0, default=0.0
+    )
 
 
 class Background(Specification):
@@ -192,14 +211,12 @@ class Background(Specification):
     level: Value = parameter("level")
 
 
-NOISE: dict[str, type[Specification]] = {
-    "gaussian": GaussianNoise,
-    "poisson": PoissonNoise,
-    "background": Background,
-}
+class NoiseEntry(NamedOneOf):
+    """One step of the noise."""
 
-
-NoiseEntry = one_of("NoiseEntry", NamedOneOf, NOISE, "One step of the noise, applied in written order.")
+    background: Background | None = None
+    poisson: PoissonNoise | None = None
+    gaussian: GaussianNoise | None = None
 
 
 class ImageTable(TableSpecification):
@@ -212,11 +229,13 @@ class ImageTable(TableSpecification):
     ] = Field(description="number of pixels along y and x")
     classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)]
     psf: PsfEntry | None = Field(None, description="blur of all objects; none when absent")
-    noise: tuple[NoiseEntry, ...] = Field((), description="steps of the noise, in the order they happen")
+    noise: tuple[NoiseEntry, ...] = Field(
+        (), description="steps of the noise, in the order they happen"
+    )
 
     @field_validator("noise")
     @classmethod
-    def _names_differ(cls, noise: tuple[Any, ...]) -> tuple[Any, ...]:
+    def _names_differ(cls, noise: tuple[NoiseEntry, ...]) -> tuple[NoiseEntry, ...]:
         names_of(noise)
         return noise
 
@@ -232,8 +251,8 @@ class ImageTable(TableSpecification):
                 scopes.append(scope_of(entry.chosen, name, place, class_name, entry.repeat))
         if self.psf is not None:
             scopes.append(scope_of(self.psf.chosen, "psf", ("psf", self.psf.kind)))
-        for index, (name, entry) in enumerate(zip(names_of(self.noise), self.noise, strict=True)):
-            scopes.append(scope_of(entry.chosen, f"noise.{name}", ("noise", index, entry.kind)))
+        for index, (name, step) in enumerate(zip(names_of(self.noise), self.noise, strict=True)):
+            scopes.append(scope_of(step.chosen, f"noise.{name}", ("noise", index, step.kind)))
         return [scope for scope in scopes if scope.values]
 
     def pixel_streams(self) -> list[str]:
@@ -264,6 +283,5 @@ class ImageTable(TableSpecification):
     def object_rows(self) -> int:
         """Return the largest number of copies of repeated objects that one sample can have."""
         return max(
-            sum(int(entry.repeat.support()[1]) for entry in each.objects if entry.repeat is not None)
-            for each in self.classes.values()
+            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
         )

@@ -6,7 +6,7 @@ cropped: light from outside blurs in, and light that blurs out is lost.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -81,7 +81,9 @@ def object_rows(
     """
     samples, orders, copies, codes, covers, rows = [], [], [], [], [], []
     for code, described in enumerate(table.classes.values()):
-        for order, (name, entry) in enumerate(zip(names_of(described.objects), described.objects, strict=True)):
+        for order, (name, entry) in enumerate(
+            zip(names_of(described.objects), described.objects, strict=True)
+        ):
             fields = (*SHARED, *SHAPES[entry.kind].parameters)
             drawn = [field for field in fields if getattr(entry.chosen, field, None) is not None]
             if entry.repeat is None:
@@ -131,12 +133,17 @@ def noise_steps(
     for step, (scope, entry) in enumerate(zip(names, table.noise, strict=True)):
         for column, field in enumerate(STEPS[entry.kind][1]):
             values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
-    words = [streams.stream_words(streams.stream_number(f"{name}/{stream}")) for stream in table.pixel_streams()]
+    words = [
+        streams.stream_words(streams.stream_number(f"{name}/{stream}"))
+        for stream in table.pixel_streams()
+    ]
     return codes, values, np.array(words, np.uint32).reshape(len(names), 2)
 
 
 @kernel
-def render_images(samples, offsets, codes, covers, rows, sigmas, step_codes, step_values, step_words, key, images):
+def render_images(
+    samples, offsets, codes, covers, rows, sigmas, step_codes, step_values, step_words, key, images
+):
     """Render images one after another, each from its own row of labels alone.
 
     Parameters
@@ -168,7 +175,9 @@ def render_images(samples, offsets, codes, covers, rows, sigmas, step_codes, ste
         plane = planes[: rows_here * columns_here].reshape((rows_here, columns_here))
         bottom, top, left, right = rows_here, 0, columns_here, 0
         for j in range(offsets[i], offsets[i + 1]):
-            box = draw_object(plane, -float(edge), -float(edge), codes[j], covers[j], rows[j], cells)
+            box = draw_object(
+                plane, -float(edge), -float(edge), codes[j], covers[j], rows[j], cells
+            )
             bottom, top = min(bottom, box[0]), max(top, box[1])
             left, right = min(left, box[2]), max(right, box[3])
         image = images[i]

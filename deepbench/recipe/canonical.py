@@ -30,7 +30,9 @@ def table_hash(recipe: Recipe, table: str) -> str:
     """
     described = _dump(recipe.tables[table])
     del described["samples"]
-    return _sha256({"seed": recipe.seed, "splits": recipe.splits, "name": table, "table": described})
+    return _sha256(
+        {"seed": recipe.seed, "splits": recipe.splits, "name": table, "table": described}
+    )
 
 
 def canonical(data: Any) -> str:

@@ -30,7 +30,8 @@ class Storage(Specification):
         2**18, description="size of the pieces that are compressed and read alone, about"
     )
     shard_bytes: Annotated[int, Field(ge=4096, le=2**31, strict=True)] = Field(
-        2**26, description="largest size of a file of data before compression, except for a few samples that are larger"
+        2**26,
+        description="largest size of a file of data before compression, except for a few samples that are larger",
     )
 
 
@@ -40,24 +41,34 @@ class Recipe(Specification):
     Read one with ``load_recipe``; it is frozen, and ``replace`` gives a changed copy that is checked again.
     """
 
-    name: Annotated[str, StringConstraints(pattern=RELEASE_NAME)] = Field(description="name of the release")
+    name: Annotated[str, StringConstraints(pattern=RELEASE_NAME)] = Field(
+        description="name of the release"
+    )
     version: Annotated[str, StringConstraints(pattern=VERSION)] = Field(
         description="semantic version of the data: MAJOR.MINOR.PATCH"
     )
-    title: Annotated[Words, StringConstraints(min_length=1)] = Field(description="one line that says what it is")
+    title: Annotated[Words, StringConstraints(min_length=1)] = Field(
+        description="one line that says what it is"
+    )
     description: Words = Field("", description="what a user of the release should know")
-    license: Words = Field("", description="licence of the release, an SPDX identifier such as CC-BY-4.0")
+    license: Words = Field(
+        "", description="licence of the release, an SPDX identifier such as CC-BY-4.0"
+    )
     authors: tuple[Words, ...] = Field((), description="who made it, for citations")
     references: tuple[Words, ...] = Field((), description="papers and links it rests on")
-    seed: Annotated[int, Field(ge=0, lt=2**64, strict=True)] = Field(description="seed of all random draws")
-    splits: Annotated[dict[Name, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**64, strict=True)] = Field(
+        description="seed of all random draws"
+    )
+    splits: Annotated[
+        dict[Name, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
+    ] = Field(
         default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
         description="fraction of each split, in the order of the thresholds; the sum is 1",
     )
     tables: Annotated[dict[Name, ImageTable], Field(min_length=1, max_length=100)] = Field(
         description="the tables of samples"
     )
-    storage: Storage = Field(default_factory=Storage, description="how arrays are cut on disk")
+    storage: Storage = Field(Storage(), description="how arrays are cut on disk")
 
     _document: Document = PrivateAttr()
 
@@ -100,7 +111,9 @@ class Recipe(Specification):
             for stream in (*plan.streams(), *pixels):
                 other = names.setdefault(streams.stream_number(stream), stream)
                 if other != stream:
-                    message = f"the streams '{stream}' and '{other}' have one number; rename one of them"
+                    message = (
+                        f"the streams '{stream}' and '{other}' have one number; rename one of them"
+                    )
                     found.append((("tables", name), message))
         return [self._document.problem(message, path) for path, message in found]
 
@@ -115,7 +128,9 @@ class Recipe(Specification):
         if table not in self.tables:
             near = nearest(table, self.tables)
             hint = f"did you mean '{near}'? " if near else ""
-            raise CatalogError(f"no table '{table}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}")
+            raise CatalogError(
+                f"no table '{table}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
+            )
         described = self.tables[table]
         weights = {name: each.weight for name, each in described.classes.items()}
         return LabelPlan(table, described.scopes(), weights, self.splits, described.group_size)
@@ -137,7 +152,7 @@ class Recipe(Specification):
 
     @property
     def folder(self) -> Path | None:
-        """Folder of the recipe's file, where the files that it names are looked for; None for a recipe without a file."""
+        """Folder in which the files that the recipe names are looked for; None for a recipe without a file."""
         return self._document.folder
 
     def resolved(self) -> dict[str, Any]:
@@ -193,8 +208,14 @@ def _problem(document: Document, details: Any) -> Problem:
     """Return one of pydantic's errors with its place in the document."""
     path: list[str | int] = []
     data = document.data
-    for step in details["loc"]:  # it also names validators and members of unions, which the document does not have
-        inside = step in data if isinstance(data, dict) else isinstance(data, list) and step in range(len(data))
+    for step in details[
+        "loc"
+    ]:  # it also names validators and members of unions, which the document does not have
+        inside = (
+            step in data
+            if isinstance(data, dict)
+            else isinstance(data, list) and step in range(len(data))
+        )
         if inside:
             data = data[step]
             path.append(step)

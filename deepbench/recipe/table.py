@@ -1,12 +1,12 @@
-"""What the tables of all kinds share in a recipe: names, choices of one of several kinds, variables, and what is stored."""
+"""What the tables of all kinds share in a recipe: names, one of several kinds, variables, what is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.recipe.specification import Name, Specification, problem
 from deepbench.recipe.values import Variable
@@ -21,12 +21,28 @@ Variables = Annotated[
 
 
 class OneOf(Specification):
-    """A specification that holds exactly one of several kinds, under the kind's own key. Made by ``one_of``."""
+    """A specification that holds exactly one of several kinds, under the kind's own key.
+
+    A subclass has one optional field per kind, which holds the kind's own specification.
+    """
 
     kinds: ClassVar[tuple[str, ...]] = ()
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **options: Any) -> None:
+        """Find the fields that hold specifications."""
+        super().__pydantic_init_subclass__(**options)
+        cls.kinds = tuple(
+            name
+            for name, field in cls.model_fields.items()
+            if any(
+                isinstance(kind, type) and issubclass(kind, Specification)
+                for kind in get_args(field.annotation)
+            )
+        )
+
     @model_validator(mode="after")
-    def _exactly_one(self) -> OneOf:
+    def _exactly_one(self) -> Self:
         given = [kind for kind in self.kinds if getattr(self, kind) is not None]
         if len(given) != 1:
             found = " and ".join(given) or "none"
@@ -39,7 +55,7 @@ class OneOf(Specification):
         return next(kind for kind in self.kinds if getattr(self, kind) is not None)
 
     @property
-    def chosen(self) -> Specification:
+    def chosen(self) -> Any:
         """The specification of the kind it holds."""
         return getattr(self, self.kind)
 
@@ -48,16 +64,6 @@ class NamedOneOf(OneOf):
     """One of several kinds with a name of its own in labels and streams."""
 
     name: Name | None = Field(None, description="name in labels and streams; the kind when absent")
-
-
-def one_of(
-    name: str, base: type[OneOf], kinds: dict[str, type[Specification]], description: str
-) -> Any:
-    """Return a subclass of ``base`` that holds exactly one of ``kinds`` under its own key."""
-    fields: dict[str, Any] = {kind: (chosen | None, None) for kind, chosen in kinds.items()}
-    model = create_model(name, __base__=base, __doc__=description, __module__=__name__, **fields)
-    model.kinds = tuple(kinds)
-    return model
 
 
 def names_of(entries: Iterable[NamedOneOf]) -> list[str]:

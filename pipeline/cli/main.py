@@ -57,7 +57,9 @@ def main() -> NoReturn:
 
 def exit_code(error: DeepBenchError) -> int:
     """Return 2 for the user's mistakes, and 1 for blocks that failed for a reason that is not one."""
-    ours = isinstance(error, BuildError) and not isinstance(error.__cause__, DeepBenchError | OSError)
+    ours = isinstance(error, BuildError) and not isinstance(
+        error.__cause__, DeepBenchError | OSError
+    )
     return 1 if ours else 2
 
 

@@ -14,12 +14,19 @@ if TYPE_CHECKING:
 
 RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 ReleaseName = Annotated[
-    str, typer.Argument(metavar="NAME[@VERSION]", help="A release; the newest version when none is given.")
+    str,
+    typer.Argument(
+        metavar="NAME[@VERSION]", help="A release; the newest version when none is given."
+    ),
 ]
 Catalog = Annotated[str, typer.Option(help="Folder of the releases.")]
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change a value of the recipe, such as tables.images.samples=100; again for more."),
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Change a value of the recipe, such as tables.images.samples=100; again for more.",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Table = Annotated[str | None, typer.Option(help="Which table; the first one when absent.")]
@@ -39,7 +46,9 @@ def _change(text: str) -> tuple[str, Any]:
 
     path, equals, value = text.partition("=")
     if not equals or not path:
-        raise typer.BadParameter(f"'{text}' must be PATH=VALUE, such as tables.images.samples=100", param_hint="--set")
+        raise typer.BadParameter(
+            f"'{text}' must be PATH=VALUE, such as tables.images.samples=100", param_hint="--set"
+        )
     return path, parse_document(f"value: {value}", f"--set {path}").data["value"]
 
 

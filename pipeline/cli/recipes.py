@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from deepbench.errors import BuildError, DeepBenchError
-from pipeline.cli.options import Catalog, Changes, Json, Output, RecipeFile, Table, choose_table, read_recipe
+from pipeline.cli.options import (
+    Catalog,
+    Changes,
+    Json,
+    Output,
+    RecipeFile,
+    Table,
+    choose_table,
+    read_recipe,
+)
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
 
@@ -26,7 +35,14 @@ def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False)
         draw_labels(found, name, 0, min(table.samples, CHECKED))
     samples = {name: table.samples for name, table in found.tables.items()}
     if as_json:
-        say_json({"name": found.name, "version": found.version, "recipe_hash": found.hash, "samples": samples})
+        say_json(
+            {
+                "name": found.name,
+                "version": found.version,
+                "recipe_hash": found.hash,
+                "samples": samples,
+            }
+        )
         return
     counts = ", ".join(f"{count:,} samples in '{name}'" for name, count in samples.items())
     say(f"{recipe} is valid: {found.name}@{found.version}, {counts}")
@@ -56,13 +72,21 @@ def preview(
     name = choose_table(table, found.tables)
     frame = labels(found, name, start, start + count)
     images = render(found, name, start, start + count)["image"].values
-    titles = [f"{number} {label} ({split})" for number, label, split in zip(frame["id"], frame["class"], frame["split"], strict=True)]
+    titles = [
+        f"{number} {label} ({split})"
+        for number, label, split in zip(frame["id"], frame["class"], frame["split"], strict=True)
+    ]
     path = output or f"{found.name}-{found.version}-{name}.png"
     montage(images, titles, path, heading=f"{found.title}  ·  {found.name}@{found.version}, {name}")
     say(path)
 
 
-def plan(recipe: RecipeFile, changes: Changes = None, catalog: Catalog = "releases", as_json: Json = False) -> None:
+def plan(
+    recipe: RecipeFile,
+    changes: Changes = None,
+    catalog: Catalog = "releases",
+    as_json: Json = False,
+) -> None:
     """Show what a build would do: blocks, memory, disk."""
     from pipeline.plan import make_plan
     from pipeline.target import Target
@@ -81,7 +105,14 @@ def plan(recipe: RecipeFile, changes: Changes = None, catalog: Catalog = "releas
             }
             for table in work.tables
         }
-        say_json({"tables": tables, "worker_bytes": work.worker_bytes, "disk_bytes": work.disk_bytes, "disk_free": free})
+        say_json(
+            {
+                "tables": tables,
+                "worker_bytes": work.worker_bytes,
+                "disk_bytes": work.disk_bytes,
+                "disk_free": free,
+            }
+        )
     else:
         rows = [
             (
@@ -94,8 +125,12 @@ def plan(recipe: RecipeFile, changes: Changes = None, catalog: Catalog = "releas
             )
             for table in work.tables
         ]
-        say_table(("table", "samples", "blocks", "samples/block", "memory/block", "disk at most"), rows)
-        say(f"a worker needs {bytes_text(work.worker_bytes)}; on the disk {bytes_text(free)} are free")
+        say_table(
+            ("table", "samples", "blocks", "samples/block", "memory/block", "disk at most"), rows
+        )
+        say(
+            f"a worker needs {bytes_text(work.worker_bytes)}; on the disk {bytes_text(free)} are free"
+        )
     work.check_disk(free)
 
 
@@ -104,10 +139,12 @@ def build(
     changes: Changes = None,
     catalog: Catalog = "releases",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of a local cluster; one per core when absent.")
+        int | None,
+        typer.Option(min=1, help="Processes of a local cluster; one per core when absent."),
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786.")
+        str | None,
+        typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -118,9 +155,14 @@ def build(
 
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()
-    with log_file(Target(catalog).log_path(found.name, found.version)) as log, progress_bar() as report:
+    with (
+        log_file(Target(catalog).log_path(found.name, found.version)) as log,
+        progress_bar() as report,
+    ):
         try:
-            result = make(found, catalog, cluster=ClusterOptions(workers, scheduler), progress=report)
+            result = make(
+                found, catalog, cluster=ClusterOptions(workers, scheduler), progress=report
+            )
         except DeepBenchError:
             raise
         except Exception as error:
@@ -137,7 +179,9 @@ def build(
                 "built": result.built,
                 "samples": samples,
                 "bytes": manifest.size,
-                "data_digests": {name: table.data_digest for name, table in manifest.tables.items()},
+                "data_digests": {
+                    name: table.data_digest for name, table in manifest.tables.items()
+                },
                 "resumed_blocks": result.resumed_blocks,
                 "new_blocks": result.new_blocks,
                 "seconds": {"all": seconds, **result.seconds},
@@ -145,10 +189,18 @@ def build(
         )
         return
     if not result.built:
-        say(f"{found.name}@{found.version} is there already, made from the same recipe: {result.path}")
+        say(
+            f"{found.name}@{found.version} is there already, made from the same recipe: {result.path}"
+        )
         return
-    again = f", {result.resumed_blocks} of {result.resumed_blocks + result.new_blocks} blocks found done" if result.resumed_blocks else ""
-    say(f"published {result.path}: {samples:,} samples, {bytes_text(manifest.size)}, in {seconds:.1f} s{again}")
+    again = (
+        f", {result.resumed_blocks} of {result.resumed_blocks + result.new_blocks} blocks found done"
+        if result.resumed_blocks
+        else ""
+    )
+    say(
+        f"published {result.path}: {samples:,} samples, {bytes_text(manifest.size)}, in {seconds:.1f} s{again}"
+    )
     say("open it with")
     say(f'    deepbench.open("{found.name}", version="{found.version}", catalog="{catalog}")')
     say(f'    xarray.open_datatree("{result.path}/data.zarr", engine="zarr")')

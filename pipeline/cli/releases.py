@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from deepbench.errors import CatalogError
-from pipeline.cli.options import Catalog, Json, Output, ReleaseName, Table, choose_table, find_release
+from pipeline.cli.options import (
+    Catalog,
+    Json,
+    Output,
+    ReleaseName,
+    Table,
+    choose_table,
+    find_release,
+)
 from pipeline.cli.output import say, say_json, say_table
 from pipeline.units import bytes_text
 
@@ -24,7 +32,9 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
                     "name": release.name,
                     "version": str(release.version),
                     "title": release.manifest.title,
-                    "samples": {name: table.samples for name, table in release.manifest.tables.items()},
+                    "samples": {
+                        name: table.samples for name, table in release.manifest.tables.items()
+                    },
                     "bytes": release.manifest.size,
                     "path": str(release.folder),
                 }
@@ -84,14 +94,20 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
     say(f"  size          {bytes_text(manifest.size)} in {len(manifest.objects)} files")
     say(f"  recipe hash   {manifest.recipe_hash}")
     say(f"  format        {manifest.format_version}, rendering {manifest.render_version}")
-    say(f"  made with     {', '.join(f'{name} {number}' for name, number in manifest.software.items())}")
+    say(
+        f"  made with     {', '.join(f'{name} {number}' for name, number in manifest.software.items())}"
+    )
     for name, table in manifest.tables.items():
         say(f"table {name}: {table.samples:,} samples of kind {table.kind}")
         for variable, shape in table.variables.items():
             sizes = " × ".join(str(size) for size in shape["shape"])
             say(f"  {variable:<13} {sizes}, {shape['dtype']}")
-        say(f"  classes       {', '.join(f'{key} {count:,}' for key, count in table.classes.items())}")
-        say(f"  splits        {', '.join(f'{key} {count:,}' for key, count in table.splits.items())}")
+        say(
+            f"  classes       {', '.join(f'{key} {count:,}' for key, count in table.classes.items())}"
+        )
+        say(
+            f"  splits        {', '.join(f'{key} {count:,}' for key, count in table.splits.items())}"
+        )
         if table.objects:
             say(f"  objects       {table.objects:,} copies of repeated objects")
         say(f"  data digest   {table.data_digest}")
@@ -106,22 +122,30 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Show one sample: its labels, and a picture of it."""
-    import numpy as np
-
     from pipeline.report.pictures import describe, portrait
 
     found = find_release(release, catalog)
     name = choose_table(table, found.manifest.tables)
     count = found.manifest.tables[name].samples
     if index >= count:
-        raise CatalogError(f"'{name}' of {found.name}@{found.version} has the samples 0 … {count - 1}, not {index}")
-    image = np.asarray(found.open()[name]["image"][index])
+        raise CatalogError(
+            f"'{name}' of {found.name}@{found.version} has the samples 0 … {count - 1}, not {index}"
+        )
+    image = found.open()[name].to_dataset()["image"][index].values
     labels = found.label(name, index)
     units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
     path = output or f"{found.name}-{found.version}-{name}-{index}.png"
-    portrait(image, labels, path, units=units, heading=f"{found.name}@{found.version}, {name}, sample {index}")
+    portrait(
+        image,
+        labels,
+        path,
+        units=units,
+        heading=f"{found.name}@{found.version}, {name}, sample {index}",
+    )
     if as_json:
-        present = {key: value for key, value in labels.items() if value == value}  # NaN is not equal to itself
+        present = {
+            key: value for key, value in labels.items() if value == value
+        }  # NaN is not equal to itself
         say_json({"picture": path, "labels": present})
         return
     for line in describe(labels, units):

@@ -48,7 +48,9 @@ def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: st
     _save(figure, path)
 
 
-def portrait(image: NDArray, labels: pd.Series, path: str | Path, *, units: dict[str, str], heading: str = "") -> None:
+def portrait(
+    image: NDArray, labels: pd.Series, path: str | Path, *, units: dict[str, str], heading: str = ""
+) -> None:
     """Draw one image with a scale beside it, and its labels.
 
     Parameters
@@ -81,9 +83,13 @@ def portrait(image: NDArray, labels: pd.Series, path: str | Path, *, units: dict
 
 def describe(labels: pd.Series, units: dict[str, str]) -> list[str]:
     """Return one line per label that has a value, with its unit."""
-    present = {name: value for name, value in labels.items() if value == value}  # NaN is not equal to itself
+    present = {
+        name: value for name, value in labels.items() if value == value
+    }  # NaN is not equal to itself
     width = max(len(str(name)) for name in present)
-    return [f"{name:<{width}}  {_text(value)}{_unit(units, name)}" for name, value in present.items()]
+    return [
+        f"{name:<{width}}  {_text(value)}{_unit(units, name)}" for name, value in present.items()
+    ]
 
 
 def _text(value: Any) -> str:
