@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError
+from deepbench.errors import CatalogError, ReleaseError
 from deepbench.recipe.load import nearest
 from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe, load_recipe
 
@@ -80,14 +80,22 @@ class Release:
         """Return the labels of one sample, reading no others."""
         import pyarrow.parquet as pq
 
-        columns = list(self.manifest.tables[self.check_table(table)].columns)
+        summary = self.manifest.tables[self.check_table(table)]
+        if not 0 <= index < summary.samples:
+            raise CatalogError(
+                f"'{table}' of {self.name}@{self.version} has no sample {index}: allowed are 0 to {summary.samples - 1}"
+            )
+        columns, row = list(summary.columns), index
         with pq.ParquetFile(self.folder / fmt.METADATA / f"{table}.parquet") as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
-                if index < rows:
-                    return file.read_row_group(group, columns).slice(index, 1).to_pandas().iloc[0]
-                index -= rows
-        raise CatalogError(f"'{table}' of {self.name}@{self.version} has no sample {index}")
+                if row < rows:
+                    return file.read_row_group(group, columns).slice(row, 1).to_pandas().iloc[0]
+                row -= rows
+        raise ReleaseError(
+            f"the labels of '{table}' of {self.name}@{self.version} end before sample {index}; restore the release "
+            "from a copy, or build it again"
+        )
 
     def objects(self, table: str) -> pd.DataFrame:
         """Return the long table of repeated objects, one row per copy.
@@ -157,7 +165,7 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     found = [
         Release(place.name, fmt.Version.parse(version.name), version)
         for place in sorted(folder.iterdir())
-        if re.fullmatch(RELEASE_NAME, place.name)
+        if re.fullmatch(RELEASE_NAME, place.name) and place.is_dir()
         for version in place.iterdir()
         if re.fullmatch(VERSION, version.name) and (version / fmt.MANIFEST).is_file()
     ]

@@ -232,6 +232,7 @@ class TableSummary:
     splits: dict[str, int]
     columns: tuple[str, ...]
     objects: int = 0
+    tolerance: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from deepbench.errors import LabelError
 from deepbench.recipe.expressions import Expression
 from deepbench.recipe.load import nearest
 from deepbench.recipe.specification import Parameter, Specification, out_of_range, parameters_of
-from deepbench.recipe.values import Constant, Distribution, Joint
+from deepbench.recipe.values import Constant, Distribution, Joint, is_tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -77,6 +77,7 @@ class Scope:
 
 
 REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
+SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
 VARIABLE = Parameter(description="variable of the recipe")
 
 
@@ -241,6 +242,11 @@ class LabelPlan:
         """Names of the repeated objects, in written order."""
         return tuple(dict.fromkeys(scope.name for scope in self.scopes if scope.repeat is not None))
 
+    @property
+    def tolerance(self) -> bool:
+        """Whether some values may differ by rounding between computers."""
+        return any(is_tolerance(value) for scope in self.scopes for value in scope.values.values())
+
     def streams(self) -> Iterator[str]:
         """Yield the name of every stream that labels of this table draw from."""
         yield f"{self.table}/{EVERY_CLASS}/sample/class"
@@ -310,7 +316,26 @@ class LabelPlan:
                 self.order  # noqa: B018  a cached property
             except LabelError as error:
                 found.append((error.path, str(error)))  # type: ignore[attr-defined]
-        return found + self._unequal_columns()
+        return found + self._ambiguous_names() + self._unequal_columns()
+
+    def _ambiguous_names(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return values of which the name in expressions, and so in the labels, is another's where both are known."""
+        found = []
+        for class_name in self.classes:
+            owners: dict[str, Scope] = {}
+            for scope in self.scopes:
+                if scope.class_name not in (None, class_name):
+                    continue
+                for value in scope.values:
+                    for column in scope.columns(value):
+                        short = column.removeprefix(f"{VARIABLES}.")
+                        if owners.setdefault(short, scope) is not scope:
+                            message = (
+                                f"the name '{short}' has two meanings in class '{class_name}'; "
+                                "rename the variable"
+                            )
+                            found.append(((*scope.path, value), message))
+        return list(dict.fromkeys(found))
 
     def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return values that share a column although their units differ."""
@@ -481,6 +506,31 @@ class LabelPlan:
             )
         return result
 
+    def check(self, labels: Labels) -> None:
+        """Check labels that were not drawn here.
+
+        Raises
+        ------
+        LabelError
+            A sample number or a value is not allowed; the message names the first such sample of a column.
+        """
+        _check_column(self.table, "id", SAMPLE, labels.samples, labels.samples)
+        for scope in self.scopes:
+            rows: NDArray | slice = slice(None)
+            if scope.class_name is not None:
+                rows = labels.members(self.classes.index(scope.class_name))
+            columns, samples = labels.columns, labels.samples[rows]
+            if scope.repeat is not None and scope.class_name is not None:
+                rows, _ = labels.copies(scope.name, self.classes.index(scope.class_name))
+                columns, samples = labels.objects, labels.objects["sample"][rows]
+            for name in scope.values:
+                for column in scope.columns(name):
+                    inside = (
+                        column if scope.repeat is None else column.removeprefix(f"{scope.name}.")
+                    )
+                    values = columns[inside][rows]
+                    _check_column(self.table, column, scope.parameters[name], values, samples)
+
     def _objects(self, copies: Mapping[int, _Copies], samples: NDArray) -> dict[str, NDArray]:
         """Assemble the long table from the copies of each repeated scope."""
         if not self.object_columns:
@@ -510,6 +560,21 @@ class LabelPlan:
             table[column.name] = np.concatenate(pieces).astype(column.dtype)
         sequence = np.lexsort((table["copy"], table["order"], table["sample"]))
         return {column.name: table[column.name][sequence] for column in self.object_columns}
+
+
+def _check_column(
+    table: str, column: str, parameter: Parameter, values: NDArray, samples: NDArray
+) -> None:
+    """Refuse values outside the range of their parameter."""
+    bad = out_of_range(parameter, values)
+    if bad is not None:
+        raise LabelError(
+            f"table '{table}', sample {samples[bad]}: {column} = {values[bad]}, but it must be "
+            f"{parameter.range_text()}",
+            table=table,
+            sample=int(samples[bad]),
+            column=column,
+        )
 
 
 class _Copies:

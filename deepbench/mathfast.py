@@ -295,18 +295,6 @@ _ATAN = (
 
 
 @inline
-def _less_quarter_turns(x, low, n):
-    """Return x + low - n pi/2 as a pair, for a whole n of at most 20 significant bits."""
-    x = x - n * _QUARTER_TURN[0]
-    x, error = _two_sum(x, -(n * _QUARTER_TURN[1]))
-    low += error
-    x, error = _two_sum(x, -(n * _QUARTER_TURN[2]))
-    low += error - n * _QUARTER_TURN[3]
-    total = x + low
-    return total, (x - total) + low
-
-
-@inline
 def _sincos_pair(r, low, quadrant):
     """Return sin and cos of r + low + quadrant pi/2, |r| <= pi/4; the quadrant is a uint64."""
     z = r * r
@@ -324,11 +312,19 @@ def _sincos_pair(r, low, quadrant):
 @inline
 def sincos64(x):
     """Return (sin(x), cos(x)), x in radian; NaN where |x| >= 1e12 (numbers are 1e-4 apart)."""
-    big = np.float64(1048576.0)
-    n = ((x * (_TWO_OVER_PI / big) + _ROUND) - _ROUND) * big
-    r, low = _less_quarter_turns(x, 0.0, n)
-    shifted = r * _TWO_OVER_PI + _ROUND
-    r, low = _less_quarter_turns(r, low, shifted - _ROUND)
+    # x - (many + few) pi/2, where each has at most 20 significant bits, so that products are exact
+    many = ((x * (_TWO_OVER_PI / 1048576.0) + _ROUND) - _ROUND) * 1048576.0
+    rest = x - many * _QUARTER_TURN[0]
+    shifted = (rest - many * _QUARTER_TURN[1]) * _TWO_OVER_PI + _ROUND
+    few = shifted - _ROUND
+    y = (rest - few * _QUARTER_TURN[0]) - many * _QUARTER_TURN[1]
+    y, low = _two_sum(y, -(few * _QUARTER_TURN[1]))
+    y, error = _two_sum(y, -(many * _QUARTER_TURN[2]))
+    low += error
+    y, error = _two_sum(y, -(few * _QUARTER_TURN[2]))
+    low += error - (many + few) * _QUARTER_TURN[3]
+    r = y + low
+    low += y - r
     s, c = _sincos_pair(r, low, to_bits(shifted))
     valid = abs(x) < 1e12
     return (s if valid else np.nan), (c if valid else np.nan)

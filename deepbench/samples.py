@@ -199,6 +199,13 @@ def from_frames(
     LabelError
         A column is missing, or holds a class, a split or a value that the recipe does not allow.
     """
+    labels = _labels(plan, frame, objects)
+    plan.check(labels)
+    return labels
+
+
+def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) -> Labels:
+    """Return the labels that data frames hold, their values unchecked."""
     columns = {column.name: _column(column, frame) for column in plan.columns}
     if not plan.object_columns:
         return Labels(columns)
@@ -233,7 +240,15 @@ def _column(column: Column, frame: pd.DataFrame) -> NDArray:
                 f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
             )
         return np.array([codes[name] for name in series], dtype=column.dtype)
-    return np.ascontiguousarray(series.to_numpy(), dtype=column.dtype)
+    try:
+        values = series.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"column '{column.name}' must hold numbers: {error}") from None
+    fractions = ~np.isfinite(values) | (values != np.floor(values)) if column.integer else ()
+    if np.any(fractions):
+        value = values[np.argmax(fractions)]
+        raise LabelError(f"column '{column.name}' holds {value}; it must hold whole numbers")
+    return np.ascontiguousarray(values, dtype=column.dtype)
 
 
 def _follow(

@@ -117,9 +117,13 @@ def philox4x32(c0, c1, c2, c3, k0, k1):
 
 @inline
 def _uniform53(high, low):
-    """Return the float64 of two words, in the open interval (0, 1)."""
-    whole = np.float64(high >> 5) * 67108864.0 + np.float64(low >> 6)
-    return (whole + 0.5) * 1.1102230246251565e-16
+    """Return the uniform (w + 1/2) / 2**53 of the 53-bit number w that two words hold.
+
+    It is rounded to float64, but the largest w gives the number below 1: the interval is open.
+    """
+    w = np.float64(high >> 5) * 67108864.0 + np.float64(low >> 6)
+    u = (w + 0.5) * 1.1102230246251565e-16
+    return u if u < 1.0 else 0.9999999999999999
 
 
 # --- labels -------------------------------------------------------------------------------------
@@ -149,18 +153,23 @@ def _whole_numbers(what: str, values: NDArray[Any]) -> NDArray[np.int64]:
 def uniforms(
     seed: int, stream: int, samples: ArrayLike, elements: ArrayLike = 0, attempt: int = 0
 ) -> NDArray[np.float64]:
-    """Return one uniform of the open interval (0, 1) per sample: 53 bits from two words.
+    """Return uniforms of the open interval (0, 1), of 53 bits each.
 
     Parameters
     ----------
     seed, stream : int
         The recipe's seed and the number of the stream.
-    samples : array_like of int64, shape (n,)
+    samples : array_like of int64
         Numbers of samples, or of groups.
-    elements : array_like of int64, shape (n,) or ()
-        Numbers of the elements, such as copies of an object.
+    elements : array_like of int64
+        Numbers of the elements, such as copies of an object; broadcast to ``samples``.
     attempt : int
         Number of the attempt, where draws are rejected.
+
+    Returns
+    -------
+    ndarray of float64
+        One number per sample, in the shape of ``samples``.
 
     Raises
     ------
@@ -176,7 +185,7 @@ def uniforms(
     columns = _whole_numbers("element", np.broadcast_to(elements, rows.shape))
     out = np.empty(rows.shape)
     words = *key_words(seed), *stream_words(stream, attempt)
-    _uniforms(rows, columns, *words, out)
+    _uniforms(rows.reshape(-1), columns.reshape(-1), *words, out.reshape(-1))
     return out
 
 

@@ -136,7 +136,8 @@ class Plan:
             fits = int(self.samples * free / needed)
             raise PlanError(
                 f"the release needs up to {bytes_text(needed)} of disk, but {bytes_text(free)} are free; "
-                f"free some, choose another disk with --catalog, or ask for about {fits} samples instead of {self.samples}"
+                "free some, choose another disk with --catalog, or ask for about "
+                f"{fits} samples instead of {self.samples}"
             )
 
 

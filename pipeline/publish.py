@@ -122,6 +122,7 @@ def _summary(recipe: Recipe, name: str, found: metadata.TableMetadata) -> fmt.Ta
         splits=dict(found.splits),
         columns=tuple(column.name for column in recipe.label_plan(name).columns),
         objects=found.objects,
+        tolerance=recipe.label_plan(name).tolerance,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from deepbench.labelling import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
-from deepbench.recipe.specification import Name, Specification, parameter, problem
+from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import (
     Coordinate,
     DataVariable,
@@ -160,9 +160,7 @@ class ObjectEntry(NamedOneOf):
 class ImageClass(Specification):
     """One class of images: its objects, painted in written order."""
 
-    weight: float = Field(
-        1.0, gt=0, allow_inf_nan=False, description="how often it is drawn, against the others"
-    )
+    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
     variables: Variables
     objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
 

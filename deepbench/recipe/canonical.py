@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
 
-ORDERED = ("splits", "classes")
-"""Keys of maps in which the order has a meaning."""
+_SHA256 = re.compile("[0-9a-f]{64}")
+"""What stands for a file beside its name, which is then left out."""
 
 
 def recipe_hash(recipe: Recipe) -> str:
     """Return the SHA-256 of everything in the recipe that shapes the data, in hexadecimal."""
     tables = {name: _dump(table) for name, table in recipe.tables.items()}
-    return _sha256({"seed": recipe.seed, "splits": recipe.splits, "tables": tables})
+    return _sha256({"seed": recipe.seed, "splits": _pairs(recipe.splits), "tables": tables})
 
 
 def table_hash(recipe: Recipe, table: str) -> str:
@@ -31,7 +32,7 @@ def table_hash(recipe: Recipe, table: str) -> str:
     described = _dump(recipe.tables[table])
     del described["samples"]
     return _sha256(
-        {"seed": recipe.seed, "splits": recipe.splits, "name": table, "table": described}
+        {"seed": recipe.seed, "splits": _pairs(recipe.splits), "name": table, "table": described}
     )
 
 
@@ -43,7 +44,13 @@ def canonical(data: Any) -> str:
 
 
 def _dump(table: Any) -> dict[str, Any]:
-    return table.model_dump(mode="json", exclude_none=True)
+    described = table.model_dump(mode="json", exclude_none=True)
+    return described | {"classes": _pairs(described["classes"])}
+
+
+def _pairs(ordered: dict[str, Any]) -> list[list[Any]]:
+    """Return a map whose order has a meaning as a list of pairs."""
+    return [[name, value] for name, value in ordered.items()]
 
 
 def _sha256(data: Any) -> str:
@@ -52,13 +59,8 @@ def _sha256(data: Any) -> str:
 
 def _normal(data: Any) -> Any:
     if isinstance(data, dict):
-        return {
-            key: [[name, _normal(item)] for name, item in value.items()]
-            if key in ORDERED and isinstance(value, dict)
-            else _normal(value)
-            for key, value in data.items()
-            if not (key == "file" and "sha256" in data)
-        }
+        hidden = "file" if _SHA256.fullmatch(str(data.get("sha256"))) else None
+        return {key: _normal(value) for key, value in data.items() if key != hidden}
     if isinstance(data, list | tuple):
         return [_normal(item) for item in data]
     return data + 0.0 if isinstance(data, float) else data

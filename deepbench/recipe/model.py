@@ -15,7 +15,7 @@ from deepbench.images.model import ImageTable
 from deepbench.labelling import LabelPlan
 from deepbench.recipe import canonical
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
-from deepbench.recipe.specification import NAME_PATTERN, Name, Specification, problem
+from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
 
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
@@ -60,7 +60,7 @@ class Recipe(Specification):
         description="seed of all random draws"
     )
     splits: Annotated[
-        dict[Name, Annotated[float, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
+        dict[Name, Annotated[Number, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
     ] = Field(
         default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
         description="fraction of each split, in the order of the thresholds; the sum is 1",

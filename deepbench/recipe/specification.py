@@ -248,8 +248,8 @@ def out_of_range(parameter: Parameter, values: np.ndarray | float) -> int | None
 def check_range(parameter: Parameter, value: Any) -> None:
     """Raise pydantic's error if a number, constant or distribution can leave the range."""
     if isinstance(value, int | float):
-        if out_of_range(parameter, value) is not None:
-            raise problem(f"must be {parameter.range_text()}, not {value:.17g}", "out_of_range")
+        if not parameter.contains(value, value, True) or (parameter.integer and value % 1):
+            raise problem(f"must be {parameter.range_text()}, not {value}", "out_of_range")
     elif hasattr(value, "support"):
         low, high = value.support()
         if not parameter.contains(low, high, not value.continuous) or (

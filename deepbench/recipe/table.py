@@ -6,16 +6,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from deepbench.recipe.functions import CONSTANTS, FUNCTIONS
 from deepbench.recipe.specification import Name, Specification, problem
 from deepbench.recipe.values import Variable
 
 MAXIMUM_SAMPLES = 2**32
 """Sample numbers are one 32-bit word of the random counter."""
 
+
+def _free_names(variables: dict[str, Any]) -> dict[str, Any]:
+    """Refuse variables that no expression could use."""
+    for name in variables:
+        if name in CONSTANTS or name in FUNCTIONS:
+            what = "constant" if name in CONSTANTS else "function"
+            raise problem(f"'{name}' is a {what} of expressions; give the variable another name")
+    return variables
+
+
 Variables = Annotated[
     dict[Name, Variable],
+    AfterValidator(_free_names),
     Field(default_factory=dict, description="values and joint draws that expressions use by name"),
 ]
 
