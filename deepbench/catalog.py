@@ -97,8 +97,8 @@ class Release:
             "from a copy, or build it again"
         )
 
-    def objects(self, table: str) -> pd.DataFrame:
-        """Return the long table of repeated objects, one row per copy.
+    def objects(self, table: str, sample: int | None = None) -> pd.DataFrame:
+        """Return the long table of repeated objects, one row per copy; of one sample when its number is given.
 
         Raises
         ------
@@ -108,12 +108,17 @@ class Release:
         self.check_table(table)
         if not self.recipe.label_plan(table).object_columns:
             raise CatalogError(f"table '{table}' of {self.name}@{self.version} repeats no objects")
-        return self._parquet(f"{table}.objects", None)
+        chosen = None if sample is None else [("sample", "=", sample)]
+        return self._parquet(f"{table}.objects", None, chosen)
 
-    def _parquet(self, name: str, columns: list[str] | None) -> pd.DataFrame:
+    def _parquet(
+        self, name: str, columns: list[str] | None, chosen: list[tuple[str, str, int]] | None = None
+    ) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.read_parquet(self.folder / fmt.METADATA / f"{name}.parquet", columns=columns)
+        return pd.read_parquet(
+            self.folder / fmt.METADATA / f"{name}.parquet", columns=columns, filters=chosen
+        )
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
         """Open the data lazily.

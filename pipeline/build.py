@@ -16,7 +16,7 @@ from deepbench import format as fmt
 from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import publish, store
-from pipeline.cluster import ClusterOptions, connect, probe
+from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.staging import LOCK, Staging
 from pipeline.target import Target
@@ -187,7 +187,8 @@ def _make_blocks(
     started = time.perf_counter()
     report("starting workers", 0, plan.samples)
     with connect(options) as client:
-        threads = probe(client, staging, plan.worker_bytes)
+        patience = WORKER_SECONDS if options.description is None else QUEUE_SECONDS
+        threads = probe(client, staging, plan.worker_bytes, patience)
         begun = time.perf_counter()
         seconds["start"] = begun - started
         window = Window(client, staging, threads)

@@ -1,4 +1,4 @@
-"""The Dask cluster of a build: a local one by default, or any that runs already."""
+"""The Dask cluster of a build: a local one by default, one that runs already, or any that Dask can start."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from deepbench.errors import ClusterError
+from deepbench.errors import ClusterError, RecipeError
+from deepbench.recipe.load import read_document
 from pipeline import block
 from pipeline.software import versions
 from pipeline.staging import Staging
@@ -19,7 +21,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15
-"""How long to wait for a scheduler, and then for its first worker."""
+"""How long to wait for a scheduler to answer."""
+
+WORKER_SECONDS = 60
+"""How long to wait for the first worker of a cluster of ours or of a running one."""
+
+QUEUE_SECONDS = 24 * 3600
+"""How long to wait for the first worker of a described cluster: it may stand in a queue."""
 
 ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
@@ -41,13 +49,22 @@ class ClusterOptions:
     Attributes
     ----------
     workers : int, optional
-        Processes of a local cluster; one per core when absent.
+        Processes of a local cluster, one per core when absent; workers to ask a described cluster for.
     scheduler : str, optional
-        Address of a running scheduler, such as ``tcp://host:8786``; a local cluster is made when absent.
+        Address of a running scheduler, such as ``tcp://host:8786``.
+    description : str, optional
+        YAML file that names any Dask cluster class with its arguments. It can import any class, so it comes from the
+        command line and never from a recipe.
     """
 
     workers: int | None = None
     scheduler: str | None = None
+    description: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the cluster is one of our own on this machine."""
+        return self.scheduler is None and self.description is None
 
     def worker_count(self) -> int:
         """Return the number of processes of a local cluster."""
@@ -62,42 +79,32 @@ class ClusterOptions:
         """Return the bytes of memory of one worker of a local cluster; None when the cluster runs elsewhere."""
         from distributed.system import MEMORY_LIMIT
 
-        return None if self.scheduler else int(MEMORY_LIMIT) // self.worker_count()
+        return int(MEMORY_LIMIT) // self.worker_count() if self.local else None
 
 
 @contextlib.contextmanager
 def connect(options: ClusterOptions) -> Iterator[Client]:
-    """Yield a client of the cluster; a local cluster ends with the block, one that ran before goes on.
+    """Yield a client of the cluster; a cluster that is started here ends here, one that ran before goes on.
 
     Raises
     ------
     ClusterError
-        The scheduler cannot be reached.
+        The scheduler cannot be reached, or the described cluster cannot be made.
     """
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.scheduler.allowed-failures": 3,
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
-        "distributed.worker.memory.terminate": False,
-        "distributed.admin.log-length": 100,
+        "distributed.worker.memory.target": False,  # results are receipts: there is nothing to spill
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
     }
     with contextlib.ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        if options.scheduler is None:
-            cluster = LocalCluster(
-                n_workers=options.worker_count(),
-                threads_per_worker=1,
-                host="tls://127.0.0.1",
-                dashboard_address="127.0.0.1:0",
-                security=True,
-                silence_logs=logging.CRITICAL,
-            )
-            stack.enter_context(cluster)
-            client = Client(cluster)
-        else:
+        if options.scheduler is not None:
             try:
                 client = Client(options.scheduler, timeout=CONNECT_SECONDS)
             except (OSError, ValueError) as error:
@@ -105,11 +112,60 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
                     f"no Dask scheduler answers at '{options.scheduler}': {error or type(error).__name__}; "
                     "check the address, or leave out --scheduler to build on this machine"
                 ) from error
-        stack.enter_context(client)
-        yield client
+        else:
+            make = local_cluster if options.description is None else described_cluster
+            client = Client(stack.enter_context(make(options)))
+        yield stack.enter_context(client)
 
 
-def probe(client: Client, staging: Staging, needed_bytes: int) -> int:
+def local_cluster(options: ClusterOptions) -> Any:
+    """Return a cluster of processes on this machine that listens on the loopback interface only, with TLS."""
+    from distributed import LocalCluster
+
+    return LocalCluster(
+        n_workers=options.worker_count(),
+        threads_per_worker=1,
+        host="tls://127.0.0.1",
+        dashboard_address="127.0.0.1:0",
+        security=True,
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def described_cluster(options: ClusterOptions) -> Any:
+    """Return the cluster that a YAML file describes: ``class``, ``arguments``, and ``workers`` to scale to.
+
+    Raises
+    ------
+    ClusterError
+        The file cannot be read, or its class cannot be imported or made.
+    """
+    file = str(options.description)
+    try:
+        description = read_document(file).data
+    except RecipeError as error:
+        raise ClusterError(str(error)) from error
+    unknown = set(description) - {"class", "arguments", "workers"}
+    if unknown or "class" not in description:
+        raise ClusterError(
+            f"{file} must have `class`, and may have `arguments` and `workers`; it has {', '.join(description)}"
+        )
+    module, _, name = str(description["class"]).rpartition(".")
+    try:
+        cluster = getattr(import_module(module), name)(**description.get("arguments", {}))
+    except Exception as error:  # anything: the class is foreign
+        raise ClusterError(
+            f"{file}: {description['class']} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    workers = options.workers or description.get("workers")
+    if workers is not None:
+        cluster.scale(workers)
+    return cluster
+
+
+def probe(
+    client: Client, staging: Staging, needed_bytes: int, patience: float = WORKER_SECONDS
+) -> int:
     """Ask every worker whether it can do the work; return the number of threads.
 
     Raises
@@ -119,7 +175,7 @@ def probe(client: Client, staging: Staging, needed_bytes: int) -> int:
         too little memory for a block.
     """
     try:
-        client.wait_for_workers(1, timeout=CONNECT_SECONDS)
+        client.wait_for_workers(1, timeout=patience)
     except TimeoutError:
         raise ClusterError(
             "the Dask scheduler has no workers; start some, then run the same command again"

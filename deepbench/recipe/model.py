@@ -155,6 +155,13 @@ class Recipe(Specification):
         """Folder in which the files that the recipe names are looked for; None for a recipe without a file."""
         return self._document.folder
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other recipe says the same, in words and order too, wherever it was written."""
+        return isinstance(other, Recipe) and self.to_yaml() == other.to_yaml()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
     def resolved(self) -> dict[str, Any]:
         """Return the recipe as plain data with every default filled in."""
         return self.model_dump(mode="json", exclude_none=True)

@@ -146,6 +146,10 @@ def build(
         str | None,
         typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786."),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="YAML file that describes a Dask cluster to start."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build a release, or finish one that was begun. Ctrl-C stops it, and the same command goes on."""
@@ -153,6 +157,9 @@ def build(
     from pipeline.cluster import ClusterOptions
     from pipeline.target import Target
 
+    if scheduler is not None and cluster is not None:
+        raise typer.BadParameter("give either --scheduler or --cluster, not both")
+    options = ClusterOptions(workers, scheduler, cluster)
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()
     with (
@@ -160,9 +167,7 @@ def build(
         progress_bar() as report,
     ):
         try:
-            result = make(
-                found, catalog, cluster=ClusterOptions(workers, scheduler), progress=report
-            )
+            result = make(found, catalog, cluster=options, progress=report)
         except DeepBenchError:
             raise
         except Exception as error:

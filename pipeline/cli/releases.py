@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -142,12 +142,23 @@ def sample(
         units=units,
         heading=f"{found.name}@{found.version}, {name}, sample {index}",
     )
+    repeats = bool(found.recipe.label_plan(name).object_columns)
+    objects = found.objects(name, index).dropna(axis="columns", how="all") if repeats else None
     if as_json:
-        present = {
-            key: value for key, value in labels.items() if value == value
-        }  # NaN is not equal to itself
-        say_json({"picture": path, "labels": present})
+        rows = [] if objects is None else [_plain(row) for row in objects.to_dict("records")]
+        say_json({"picture": path, "labels": _plain(labels.to_dict()), "objects": rows})
         return
     for line in describe(labels, units):
         say(line)
+    if objects is not None and len(objects):
+        rows = [tuple(each[1:]) for each in objects.round(4).itertuples(index=False)]
+        say_table(tuple(objects.columns[1:]), rows)
     say(path)
+
+
+def _plain(labels: dict[Any, Any]) -> dict[str, Any]:
+    """Return the labels that have a value as plain Python values, exactly."""
+    present = {str(name): value for name, value in labels.items() if value == value}  # not NaN
+    return {
+        name: value.item() if hasattr(value, "item") else value for name, value in present.items()
+    }
