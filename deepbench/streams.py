@@ -31,7 +31,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepbench.errors import StreamError
-from deepbench.mathfast import exp64, inline, kernel, log64, normal_quantile64, polynomial, to_bits
+from deepbench.kernels import inline, kernel, polynomial, to_bits
+from deepbench.mathfast import exp64, log64, normal_quantile64
 
 # --- names and numbers --------------------------------------------------------------------------
 

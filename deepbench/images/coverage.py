@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from deepbench.mathfast import inline, kernel
+from deepbench.kernels import inline, kernel
 
 SNAP = 1e-9
 """Covers nearer than this to 0 or 1 are exactly 0 or 1: this absorbs the rounding of the sums."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deepbench.mathfast import kernel
+from deepbench.kernels import kernel
 from deepbench.streams import fill_normals, poisson
 
 BACKGROUND, GAUSSIAN, POISSON = 0, 1, 2

@@ -9,7 +9,8 @@ larger frame holds there.
 
 from __future__ import annotations
 
-from deepbench.mathfast import exp64, inline, kernel
+from deepbench.kernels import inline, kernel
+from deepbench.mathfast import exp64
 
 TRUNCATE = 4.0
 """The kernel ends at this many standard deviations, rounded to a whole pixel."""

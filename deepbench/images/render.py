@@ -14,7 +14,7 @@ from deepbench import streams
 from deepbench.images.noise import STEP_VALUES, STEPS, apply_step
 from deepbench.images.psf import gaussian_blur, margin
 from deepbench.images.shapes import ROW_SIZE, SHAPES, draw_object, work_size
-from deepbench.mathfast import kernel
+from deepbench.kernels import kernel
 from deepbench.recipe.table import names_of
 
 if TYPE_CHECKING:

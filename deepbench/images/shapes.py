@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.coverage import Frame, Polygon, Window, add_edge, add_polygon, paint
-from deepbench.mathfast import inline, kernel, sincosd64
+from deepbench.kernels import inline, kernel
+from deepbench.mathfast import sincosd64
 
 TOLERANCE = 1e-3
 """Largest distance (pixels) between a curve, of a radius up to 1e6 pixels, and its polygon."""

@@ -274,6 +274,7 @@ def test_what_lies_within_the_limits_is_read():
     assert parse_document("a: ." + "9" * 1_000_000).data["a"] == 1.0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 @example("? ")
 @example("%YAML 9.9\n---\n")
@@ -281,31 +282,32 @@ def test_what_lies_within_the_limits_is_read():
 @example("&a *a")
 @example("*a : 1")
 def test_no_text_raises_anything_but_recipe_errors(text):
-    try:
-        document = parse_document(text)
-    except RecipeError as error:
-        assert all(p.line >= 1 and p.column >= 1 for p in error.problems)
-    else:
-        assert isinstance(document.data, dict)
+    check_any(text)
 
 
+@settings(deadline=None)
 @given(st.lists(st.sampled_from([*"[]{},:-?&*!|>'\"%@`# \n\tab1", "<<", "---", "...", ": "])))
 def test_no_punctuation_raises_anything_but_recipe_errors(parts):
+    check_any("".join(parts))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=100))
+def test_no_bytes_raise_anything_but_recipe_errors(content):
+    check_any(content)
+
+
+def check_any(text):
+    """Read a text with libyaml and without: both give a mapping or problems with places."""
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(load, "_LOADER", loader)
             try:
-                parse_document("".join(parts))
+                data, problems = parse_document(text).data, ()
             except RecipeError as error:
-                assert error.problems
-
-
-@given(st.binary(max_size=100))
-def test_no_bytes_raise_anything_but_recipe_errors(content):
-    try:
-        parse_document(content)
-    except RecipeError as error:
-        assert error.problems
+                data, problems = None, error.problems
+        assert isinstance(data, dict) or problems
+        assert all(problem.line >= 1 and problem.column >= 1 for problem in problems)
 
 
 # --- replacing -----------------------------------------------------------------------------------
@@ -341,7 +343,6 @@ def test_places_of_replaced_values():
         ("tables.images.size.2", 1, "2 is no index of a list of 2: allowed are 0 to 1"),
         ("tables.images.size.-1", 1, "'-1' is no index of a list of 2"),
         ("name.first", 1, "there is nothing to set inside 'shapes'"),
-        ("", 1, None),
         ("name", float("nan"), "1:1: name: must be a finite number, not nan"),
         ("name", {"a": [object]}, r"name.a.0: must be plain data, not .* of type type"),
         ("name", {1: 2}, "a key must be a string, not 1"),
@@ -351,9 +352,6 @@ def test_places_of_replaced_values():
 )
 def test_replace_refuses(path, value, message):
     document = parse_document(TEXT, "r.yaml")
-    if message is None:
-        assert document.replace({path: value}).data[""] == 1
-        return
     with pytest.raises(RecipeError, match=message):
         document.replace({path: value})
 
@@ -388,8 +386,8 @@ def same(a, b):
     return type(a) is type(b) and repr(a) == repr(b)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(plain_text, plain_data))
-@settings(max_examples=300)
 def test_what_is_written_reads_back_equal(data):
     assert same(parse_document(write_document(data)).data, data)
 
@@ -409,7 +407,7 @@ def test_written_text_is_easy_to_read():
 
 
 def test_writing_refuses_what_cannot_be_read():
-    with pytest.raises(RecipeError, match="a.0: must be a finite number, not inf"):
+    with pytest.raises(RecipeError, match=r"a\.0: must be a finite number, not inf"):
         write_document({"a": [float("inf")]})
     with pytest.raises(RecipeError, match="must be plain data"):
         write_document({"a": {1, 2}})
