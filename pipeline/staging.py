@@ -129,7 +129,7 @@ class Staging:
         content = self.target.read(name)
         if found is None or xxhash.xxh3_128_hexdigest(content) != found[3]:
             return None
-        labels = pq.read_table(pa.BufferReader(content))
+        labels = pq.ParquetFile(pa.BufferReader(content)).read()  # read_table would import pandas
         return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
 
     def valid_part(

@@ -151,8 +151,8 @@ def sample(
     for line in describe(labels, units):
         say(line)
     if objects is not None and len(objects):
-        rows = [tuple(each[1:]) for each in objects.round(4).itertuples(index=False)]
-        say_table(tuple(objects.columns[1:]), rows)
+        cells = [tuple(each[1:]) for each in objects.round(4).itertuples(index=False)]
+        say_table(tuple(objects.columns[1:]), cells)
     say(path)
 
 
