@@ -81,7 +81,7 @@ def speed(samples: int, rounds: int, workers: int) -> None:
         )
     print(
         f"median {statistics.median(rates):,.0f} images per second; {statistics.median(overheads):.1%} of the CPU time "
-        f"that grows with the samples is outside the blocks (scheduling, publish); a build of one block per worker takes "
+        "that grows with the samples is outside the blocks (scheduling, publish); one block per worker takes "
         f"{least['cpu']:.1f} s of CPU, mostly imports"
     )
 

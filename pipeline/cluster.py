@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -119,17 +120,25 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
 
 
 def local_cluster(options: ClusterOptions) -> Any:
-    """Return a cluster of processes on this machine that listens on the loopback interface only, with TLS."""
+    """Return a cluster of processes on this machine that listens on the loopback interface only, with TLS.
+
+    Ctrl-C reaches all processes of a terminal. The thread that starts the workers is made while the signal is blocked,
+    so they, and those that replace them, never see it: the coordinator ends them.
+    """
     from distributed import LocalCluster
 
-    return LocalCluster(
-        n_workers=options.worker_count(),
-        threads_per_worker=1,
-        host="tls://127.0.0.1",
-        dashboard_address="127.0.0.1:0",
-        security=True,
-        silence_logs=logging.CRITICAL,
-    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return LocalCluster(
+            n_workers=options.worker_count(),
+            threads_per_worker=1,
+            host="tls://127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            security=True,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def described_cluster(options: ClusterOptions) -> Any:

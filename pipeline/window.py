@@ -2,7 +2,7 @@
 
 A few tasks are in flight at a time; each that ends lets the next one in. Errors are tried again, a task that
 kills its worker is tried alone (its neighbours die with the worker and are innocent), and a task that hangs has
-its worker restarted.
+its worker restarted and is tried alone, too.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class _Task:
     errors: int = 0
     lost: int = 0
     alone: bool = False
-    restarted: bool = False
+    hung: bool = False
     since: float = field(default_factory=time.monotonic)
 
 
@@ -146,30 +146,42 @@ class Window:
 
     def _submit(self, function: Callable[..., Any], task: _Task) -> Future:
         task.since = time.monotonic()
-        task.restarted = False
+        task.hung = False
         key = f"{function.__name__}-{task.block.table}-{task.block.start}-{uuid4().hex[:8]}"
         return self._client.submit(function, self._staging, *task.arguments, key=key, pure=False)
 
     def _wait(self, running: dict[Future, _Task]) -> list[Future]:
         """Return futures that have ended; none when nothing ended within a tick."""
-        from distributed import wait
+        from distributed import CancelledError, wait
 
         try:
             return list(wait(list(running), timeout=TICK, return_when="FIRST_COMPLETED").done)
+        except CancelledError:  # by us, or because the scheduler forgot them
+            self._check_scheduler()
+            return [future for future in running if future.status == "cancelled"]
         except TimeoutError:
-            if self._client.status != "running":
-                raise ClusterError(
-                    "the Dask scheduler is gone; what was finished is kept, and the same command goes on from there"
-                ) from None
+            self._check_scheduler()
             self._restart_slow(running)
             return []
+
+    def _check_scheduler(self) -> None:
+        if self._client.status != "running":
+            raise ClusterError(
+                "the Dask scheduler is gone; what was finished is kept, and the same command goes on from there"
+            )
 
     def _handle(
         self, task: _Task, future: Future, again: deque[_Task], suspects: deque[_Task]
     ) -> None:
         """Decide what becomes of a task that did not finish."""
         error = future.exception() if future.status == "error" else None
-        if error is None:  # cancelled or lost with its connection
+        if task.hung:
+            if task.alone:
+                hopeless = RuntimeError("it did not end, and neither did it alone on a new worker")
+                self.failures.append(Failure(task.block, hopeless))
+            else:
+                suspects.append(task)
+        elif error is None:  # cancelled or lost with its connection
             task.lost += 1
             if task.lost <= LOST:
                 again.append(task)
@@ -200,17 +212,14 @@ class Window:
         usual = statistics.median(self._spans) if self._spans else 0.0
         limit = max(PATIENCE, SLOWEST * usual)
         now = time.monotonic()
-        slow = {
-            future.key: task
-            for future, task in running.items()
-            if now - task.since > limit and not task.restarted
-        }
+        slow = {future.key: future for future, task in running.items() if now - task.since > limit}
         if not slow:
             return
         for address, keys in self._client.processing().items():
             hung = [slow[key] for key in keys if key in slow]
             if hung:
-                log.warning("%s hangs: its worker %s is restarted", hung[0].block, address)
-                for task in hung:
-                    task.restarted = True
+                log.warning("%s hangs: its worker %s is restarted", running[hung[0]].block, address)
+                for future in hung:
+                    running[future].hung = True
+                    future.cancel()
                 self._client.restart_workers([address], raise_for_error=False)

@@ -14,6 +14,8 @@ import typer
 from deepbench.errors import BuildError, DeepBenchError
 from pipeline.cli import recipes, releases
 
+STOPPED = 130
+
 app = typer.Typer(
     name="deepbench",
     help="Build versioned benchmark datasets from recipes, and look at them.",
@@ -44,14 +46,15 @@ def main() -> NoReturn:
         error.show()
         code = 2
     except (click.Abort, KeyboardInterrupt):
-        _complain("stopped; what was finished is kept, and the same command goes on from there")
-        code = 130
+        code = STOPPED
     except DeepBenchError as error:
         _complain(f"error: {error}")
         code = exit_code(error)
     except BrokenPipeError:  # the reader of our output has left
         sys.stderr.close()
         code = 0
+    if code == STOPPED:  # typer, too, turns Ctrl-C into this code
+        _complain("stopped; what was finished is kept, and the same command goes on from there")
     sys.exit(code or 0)
 
 
