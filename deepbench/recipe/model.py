@@ -13,7 +13,7 @@ from deepbench import streams
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.images.model import ImageTable
 from deepbench.labelling import LabelPlan
-from deepbench.recipe import canonical
+from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
 
@@ -181,12 +181,24 @@ class Recipe(Specification):
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of everything that shapes the data, in hexadecimal."""
-        return canonical.recipe_hash(self)
+        """SHA-256 of everything that shapes the data, in hexadecimal: not name, version, words and storage."""
+        tables = {name: self._canonical(name) for name in self.tables}
+        return canonical_hash({"seed": self.seed, "splits": pairs(self.splits), "tables": tables})
 
     def table_hash(self, table: str) -> str:
-        """Return the SHA-256 of what shapes one table, without its number of samples."""
-        return canonical.table_hash(self, table)
+        """Return the SHA-256 of what shapes one table, without its number of samples.
+
+        Tables with equal hashes agree in each sample that both have.
+        """
+        described = self._canonical(table)
+        del described["samples"]
+        return canonical_hash(
+            {"seed": self.seed, "splits": pairs(self.splits), "name": table, "table": described}
+        )
+
+    def _canonical(self, table: str) -> dict[str, Any]:
+        described = self.tables[table].model_dump(mode="json", exclude_none=True)
+        return described | {"classes": pairs(described["classes"])}
 
 
 def load_recipe(path: str | Path) -> Recipe:
@@ -215,15 +227,10 @@ def _problem(document: Document, details: Any) -> Problem:
     """Return one of pydantic's errors with its place in the document."""
     path: list[str | int] = []
     data = document.data
-    for step in details[
-        "loc"
-    ]:  # it also names validators and members of unions, which the document does not have
-        inside = (
-            step in data
-            if isinstance(data, dict)
-            else isinstance(data, list) and step in range(len(data))
-        )
-        if inside:
+    for step in details["loc"]:
+        inside = isinstance(data, dict) and step in data
+        inside = inside or (isinstance(data, list) and step in range(len(data)))
+        if inside:  # the location also names validators and members of unions
             data = data[step]
             path.append(step)
     message = details["msg"]
