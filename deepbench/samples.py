@@ -260,10 +260,15 @@ def _follow(
     long = {name: values[known] for name, values in long.items()}
     rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
     for code, name in enumerate(plan.repeated_names):
-        counted = np.bincount(rank[long["object"] == code], minlength=len(position))
+        counted = np.bincount(rank[long["object"] == code], minlength=len(columns["id"]))
         wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
         if wrong.size:
             row = wrong[0]
+            if np.count_nonzero(columns["id"] == columns["id"][row]) > 1:
+                raise LabelError(
+                    f"sample {columns['id'][row]} is there more than once and repeats '{name}'; "
+                    "render such rows one at a time, each with its own objects"
+                )
             raise LabelError(
                 f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
                 f"but {counted[row]} rows of objects"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.errors import ReleaseError
+from deepbench.recipe.canonical import is_file
 from deepbench.recipe.load import write_document
 from pipeline import metadata, store
 from pipeline.card import data_card
@@ -38,7 +39,7 @@ def recipe_files(recipe: Recipe) -> dict[str, bytes]:
 
 def _catalogues(data: Any) -> Iterator[dict[str, Any]]:
     """Yield each description of a catalogue inside plain data."""
-    if isinstance(data, dict) and {"file", "sha256"} <= data.keys():
+    if is_file(data):
         yield data
     elif isinstance(data, dict | list):
         for item in data.values() if isinstance(data, dict) else data:

@@ -19,6 +19,11 @@ def pairs(ordered: dict[str, Any]) -> list[list[Any]]:
     return [[name, value] for name, value in ordered.items()]
 
 
+def is_file(data: Any) -> bool:
+    """Return whether plain data describe a file: its name as ``file``, and its ``sha256``."""
+    return isinstance(data, dict) and _SHA256.fullmatch(str(data.get("sha256"))) is not None
+
+
 def canonical(data: Any) -> str:
     """Return plain data as canonical JSON text."""
     return json.dumps(
@@ -33,7 +38,7 @@ def canonical_hash(data: Any) -> str:
 
 def _normal(data: Any) -> Any:
     if isinstance(data, dict):
-        hidden = "file" if _SHA256.fullmatch(str(data.get("sha256"))) else None
+        hidden = "file" if is_file(data) else None
         return {key: _normal(value) for key, value in data.items() if key != hidden}
     if isinstance(data, list | tuple):
         return [_normal(item) for item in data]

@@ -3,6 +3,7 @@
 import json
 import math
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -500,14 +501,16 @@ def test_a_group_never_spans_splits():
 
 
 def test_thresholds_are_exact():
+    def nearest(numerator, denominator):
+        return round(Fraction(numerator * 2**53, denominator)) / 2**53
+
     assert thresholds({"a": 1}).tolist() == []
-    assert thresholds({"a": 0.1, "b": 0.2, "c": 0.7}).tolist() == [0.1, 0.3]
-    assert thresholds({"a": 1, "b": 1, "c": 1}).tolist() == [
-        round(2**53 / 3) / 2**53,
-        round(2**54 / 3) / 2**53,
-    ]
+    assert thresholds({"a": 0.5, "b": 0.25, "c": 0.25}).tolist() == [0.5, 0.75]
+    # of the decimal numbers as written, without their rounding: 0.1 + 0.2 is 0.3
+    assert thresholds({"a": 0.1, "b": 0.2, "c": 0.7}).tolist() == [nearest(1, 10), nearest(3, 10)]
+    assert thresholds({"a": 1, "b": 1, "c": 1}).tolist() == [nearest(1, 3), nearest(2, 3)]
     tenths = thresholds({str(k): 0.1 for k in range(10)})
-    np.testing.assert_array_equal(tenths, [k / 10 for k in range(1, 10)])
+    assert tenths.tolist() == [nearest(k, 10) for k in range(1, 10)]
 
 
 @given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=30))

@@ -358,7 +358,9 @@ def test_replace_refuses_paths_that_lead_nowhere(path, message):
 
 
 def test_an_unknown_table_is_refused_with_the_nearest():
-    with pytest.raises(CatalogError, match=r"no table 'image' in 'things'; did you mean 'images'\?"):
+    with pytest.raises(
+        CatalogError, match=r"no table 'image' in 'things'; did you mean 'images'\?"
+    ):
         parse_recipe(TEXT).label_plan("image")
     with pytest.raises(CatalogError, match="no table 'zzz' in 'things'; tables: images"):
         parse_recipe(TEXT).label_plan("zzz")
