@@ -98,7 +98,12 @@ def build(
     path = str(target.path(f"{recipe.name}/{recipe.version}"))
     published = find_published(target, recipe)
     if published is not None:
-        _forget(target, staging)
+        if (
+            staging.target.folder.exists()
+        ):  # of a build that ended between publishing and tidying up
+            with staging.target.lock(LOCK) as held:
+                if held:
+                    _forget(target, staging)
         return BuildResult(path, published, built=False)
     plan = make_plan(recipe)
     memory = cluster.worker_memory()
@@ -112,6 +117,7 @@ def build(
             )
         published = find_published(target, recipe)
         if published is not None:  # by a process that held the lock until now
+            _forget(target, staging)
             return BuildResult(path, published, built=False)
         present = sum(staging.target.size(name) or 0 for name in staging.target.files())
         plan.check_disk(target.free_bytes(), present)
@@ -126,11 +132,8 @@ def build(
 
 
 def _forget(catalog: Target, staging: Staging) -> None:
-    """Remove what a build left that ended between publishing and tidying up."""
-    if staging.target.folder.exists():
-        with staging.target.lock(LOCK) as held:
-            if held:
-                catalog.remove(staging.target.folder.relative_to(catalog.folder).as_posix())
+    """Remove the staging folder of a build that is published; the caller holds its lock."""
+    catalog.remove(staging.target.folder.relative_to(catalog.folder).as_posix())
 
 
 def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
@@ -159,15 +162,11 @@ def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
 
 
 def prepare(staging: Staging, recipe: Recipe) -> None:
-    """Write the resolved recipe, the files it needs, and the store's metadata, unless they are there."""
-    release = staging.release
+    """Write the resolved recipe, the files it needs, and the store's metadata."""
     for name, content in publish.recipe_files(recipe).items():
-        if not release.exists(name):
-            release.write(name, content)
+        staging.release.write(name, content, sync=False)
     for key, content in store.template(recipe).items():
-        name = f"{fmt.DATA}/{key}"
-        if not release.exists(name):
-            release.write(name, content, sync=False)
+        staging.release.write(f"{fmt.DATA}/{key}", content, sync=False)
 
 
 def _make_blocks(

@@ -221,5 +221,10 @@ class Window:
                 log.warning("%s hangs: its worker %s is restarted", running[hung[0]].block, address)
                 for future in hung:
                     running[future].hung = True
-                    future.cancel()
+                self._client.cancel(hung)
+                keys = {future.key for future in hung}
+                for _ in range(100):  # else the scheduler gives them to another worker
+                    if keys.isdisjoint(self._client.processing().get(address, ())):
+                        break
+                    time.sleep(0.05)
                 self._client.restart_workers([address], raise_for_error=False)
