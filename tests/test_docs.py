@@ -1,0 +1,70 @@
+"""The documents say what the code does."""
+
+import dataclasses
+import re
+from pathlib import Path
+
+import deepbench
+from deepbench import format as fmt
+from deepbench.images.model import ImageClass, ImageTable, NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.recipe.functions import FUNCTIONS
+from deepbench.recipe.model import Recipe, Storage
+from deepbench.recipe.values import DISTRIBUTIONS, JOINTS
+from pipeline.cli.main import app
+
+ROOT = Path(__file__).parents[1]
+
+
+def named(text):
+    """Return every word in a text."""
+    return set(re.findall(r"[a-z][a-z0-9_]*", text))
+
+
+def test_the_recipe_page_names_all_of_the_language():
+    words = named((ROOT / "docs/recipes.md").read_text())
+    expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
+    for model in (Recipe, Storage, ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry):
+        expected |= set(model.model_fields)
+    for entry in (ObjectEntry, PsfEntry, NoiseEntry):
+        for kind in entry.kinds:
+            annotation = entry.model_fields[kind].annotation
+            expected |= set(annotation.__args__[0].model_fields)
+    for registry in (DISTRIBUTIONS, JOINTS):
+        for distribution in registry.values():
+            expected |= set(distribution.model_fields) - {"sha256"}
+    assert expected - words == set()
+
+
+def test_the_format_page_names_all_of_the_manifest():
+    words = named((ROOT / "docs/format.md").read_text())
+    for part in (fmt.Manifest, fmt.TableSummary, fmt.StoredObject):
+        assert {field.name for field in dataclasses.fields(part)} - words - {
+            "classes",
+            "splits",
+        } == set()
+
+
+def test_the_recipe_of_the_readme_is_the_posters():
+    text = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    poster = deepbench.load_recipe(ROOT / "workflows/shapes.yaml")
+    assert deepbench.parse_recipe(text).hash == poster.hash
+
+
+def test_the_readme_names_all_commands():
+    text = (ROOT / "README.md").read_text()
+    assert all(
+        f"deepbench {command.name}" in text
+        for command in app.registered_commands
+        if command.name != "schema"
+    )
+    assert "deepbench schema" in (ROOT / "docs/recipes.md").read_text()
+
+
+def test_the_architecture_page_names_all_modules():
+    text = (ROOT / "docs/architecture.md").read_text()
+    for package in ("deepbench", "pipeline"):
+        for path in (ROOT / package).iterdir():
+            if path.suffix == ".py" and path.stem != "__init__":
+                assert path.name in text, path
+            elif path.is_dir() and path.name != "__pycache__":
+                assert f"{path.name}/" in text, path
