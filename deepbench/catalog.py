@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError, ReleaseError
+from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.recipe.load import nearest
 from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe, load_recipe
 
@@ -144,7 +144,14 @@ class Release:
             if each.path.startswith(f"{fmt.DATA}/")
         )
         store = ReleaseStore(self.folder / fmt.DATA, listed)
-        tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
+        try:
+            tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
+        except FileNotFoundError as error:  # also what zarr makes of ours
+            path = self.folder / fmt.DATA / "zarr.json"
+            raise MissingDataError(
+                f"{path} is missing from the release; restore it from a copy, or build the release again",
+                path=str(path),
+            ) from error
         if chunks is None:
             return tree
         nodes: dict[str, Any] = {"/": tree.to_dataset()}

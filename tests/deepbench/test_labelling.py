@@ -698,6 +698,20 @@ def test_a_number_of_copies_may_follow_from_others():
         LabelPlan("t", wrong, {"a": 1}, {"s": 1}).draw(1, 0, 4)
 
 
+def test_copies_may_draw_jointly():
+    pair = RECIPE.tables["images"].variables["pair"]
+    parameters = {"pair": Parameter("pair")}
+    scopes = [Scope("box", (), {"pair": pair}, parameters, "a", Constant(3.0))]
+    plan = LabelPlan("t", scopes, {"a": 1}, {"s": 1})
+    labels = plan.draw(7, 0, 5)
+    assert list(labels.objects) == ["sample", "object", "copy", "pair.u", "pair.v"]
+    sample, copy = labels.objects["sample"], labels.objects["copy"]
+    u = np.stack([uniforms("t/a/box/pair", sample, 2 * copy + k) for k in (0, 1)], axis=1)
+    np.testing.assert_array_equal(labels.objects["pair.u"], pair.draw(u)["u"])
+    np.testing.assert_array_equal(labels.objects["pair.v"], pair.draw(u)["v"])
+    plan.check(labels)
+
+
 # --- labels from elsewhere -----------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepbench.errors import RecipeError
-from deepbench.recipe.canonical import canonical
+from deepbench.recipe.canonical import canonical, canonical_hash, is_file, pairs
 from deepbench.recipe.model import load_recipe, parse_recipe
 
 WORKFLOWS = sorted(Path(__file__).parents[3].glob("workflows/*.yaml"))
@@ -346,7 +346,22 @@ def test_canonical_text():
     assert canonical({"b": [1, 2.0, -0.0], "a": {"d": None, "c": "é"}}) == (
         '{"a":{"c":"é","d":null},"b":[1,2.0,0.0]}'
     )
+    assert canonical_hash({"a": -0.0}) == hashlib.sha256(b'{"a":0.0}').hexdigest()
     assert canonical((0.1, 1e-7, 1e22, True)) == "[0.1,1e-07,1e+22,true]"
+
+
+def test_a_file_is_its_sha256():
+    digest = "0a" * 32
+    assert canonical({"file": "a.csv", "sha256": digest}) == f'{{"sha256":"{digest}"}}'
+    assert is_file({"file": "a.csv", "sha256": digest, "columns": ["a"]})
+    for other in ({"file": "a", "sha256": "= 1"}, {"file": "a"}, {"sha256": digest[:-1]}, [digest]):
+        assert not is_file(other)
+        assert json.loads(canonical(other)) == other
+
+
+def test_pairs_keep_the_order():
+    assert pairs({"b": 1, "a": {"c": 2}}) == [["b", 1], ["a", {"c": 2}]]
+    assert canonical(pairs({"b": 1, "a": 2})) != canonical(pairs({"a": 2, "b": 1}))
 
 
 def test_canonical_refuses_what_is_not_finite():

@@ -1,0 +1,247 @@
+"""Imports point one way, and nothing heavy is imported before it is used."""
+
+import ast
+import re
+import subprocess
+import sys
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
+
+LAYERS = [
+    r"errors|kernels|mathfast(\..*)?",
+    r"streams",
+    r"recipe(\.(?!model|canonical|table)\w+)?",
+    r"labelling|recipe\.table",
+    r"images(\..*)?|light_curves(\..*)?",
+    r"sphere(\..*)?|dynamics(\..*)?",
+    r"recipe\.(model|canonical)",
+    r"format",
+    r"samples",
+    r"catalog|store",
+]
+"""The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
+
+KINDS = {"images": (), "light_curves": (), "sphere": ("images",), "dynamics": ("images",)}
+"""Which other kinds a kind may import."""
+
+HEAVY = (
+    *("numpy", "pandas", "xarray", "numba", "scipy", "zarr", "dask", "distributed", "matplotlib"),
+    *("pyarrow", "pydantic", "yaml", "h5py", "healpy", "ducc0"),
+)
+
+
+def modules():
+    """Return the source of every module by its name."""
+    found = {}
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+class Imports(ast.NodeVisitor):
+    """Collects what a module imports, without what is imported for type checking only."""
+
+    def __init__(self):
+        self.inside = 0
+        self.at_import, self.at_run = set(), set()
+
+    def add(self, *names):
+        (self.at_run if self.inside else self.at_import).update(names)
+
+    def visit_FunctionDef(self, node):
+        self.inside += 1
+        self.generic_visit(node)
+        self.inside -= 1
+
+    visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef  # noqa: N815
+
+    def visit_If(self, node):
+        if "TYPE_CHECKING" not in ast.unparse(node.test):
+            self.generic_visit(node)
+        else:
+            assert ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+            for each in node.orelse:
+                self.visit(each)
+
+    def visit_Import(self, node):
+        self.add(*(alias.name for alias in node.names))
+
+    def visit_ImportFrom(self, node):
+        assert node.level == 0, "imports are absolute"
+        for alias in node.names:
+            name = f"{node.module}.{alias.name}"
+            self.add(name if name in MODULES else node.module)
+
+    def visit_Call(self, node):
+        if ast.unparse(node.func).endswith("import_module") and isinstance(
+            node.args[0], ast.Constant
+        ):
+            self.add(node.args[0].value)
+        self.generic_visit(node)
+
+
+def imports(text):
+    """Return what is imported when a module is imported, and what when it runs."""
+    found = Imports()
+    found.visit(ast.parse(text))
+    return found.at_import, found.at_run
+
+
+IMPORTED = {name: imports(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+
+def layer(module):
+    """Return the number of the layer of a module of ``deepbench``."""
+    name = module.removeprefix("deepbench.")
+    found = [index for index, pattern in enumerate(LAYERS) if re.fullmatch(pattern, name)]
+    assert len(found) == 1, f"put {module} into one of LAYERS, and into DESIGN.md"
+    return found[0]
+
+
+def package(module):
+    return module.split(".")[0]
+
+
+# --- the direction of imports --------------------------------------------------------------------
+
+
+def test_the_reader_of_imports_sees_what_it_should():
+    text = """
+import os.path
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import pandas
+else:
+    import json
+from deepbench import streams, load_recipe
+from deepbench.errors import LabelError
+def f():
+    import zarr
+    from pipeline import build
+    return lambda: importlib.import_module("deepbench.samples")
+class A:
+    import abc
+    async def g(self):
+        import dask
+"""
+    at_import, at_run = imports(text)
+    assert at_import == {
+        *("os.path", "typing", "json", "deepbench.streams", "deepbench", "deepbench.errors", "abc")
+    }
+    assert at_run == {"zarr", "pipeline.build", "deepbench.samples", "dask"}
+
+
+def test_there_is_something_to_look_at():
+    assert {"deepbench", "deepbench.recipe.model", "pipeline.build"} <= set(MODULES)
+    assert "deepbench.images.model" in IMPORTED["deepbench.recipe.model"][0]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "deepbench"])
+def test_imports_inside_deepbench_point_down(module):
+    if module == "deepbench":
+        return
+    for name in set.union(*IMPORTED[module]):
+        assert package(name) not in PACKAGES or package(name) == "deepbench", f"imports {name}"
+        assert name != "deepbench", "import the module that has it"
+        if package(name) == "deepbench":
+            assert layer(name) <= layer(module), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "pipeline"])
+def test_the_pipeline_does_not_import_what_uses_it(module):
+    used = {package(name) for name in set.union(*IMPORTED[module])}
+    assert not used & {"workflows", "benchmarks", "tests"}
+
+
+def test_nothing_imports_tests_or_one_script_another():
+    for module, (at_import, at_run) in IMPORTED.items():
+        for name in at_import | at_run:
+            assert package(name) != "tests", f"{module} imports {name}"
+            if package(name) in ("workflows", "benchmarks"):
+                assert package(module) == package(name), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_do_not_import_each_other(kind):
+    others = {each for each in KINDS if each != kind} - set(KINDS[kind])
+    for module in MODULES:
+        if module.startswith(f"deepbench.{kind}"):
+            for name in set.union(*IMPORTED[module]):
+                assert not name.startswith(tuple(f"deepbench.{each}" for each in others)), module
+
+
+def circles(graph):
+    """Return a circle in a graph of modules, None where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return None
+
+
+def test_there_are_no_circles():
+    graph = {
+        module: {name for name in at_import if name in MODULES and name != module}
+        for module, (at_import, _) in IMPORTED.items()
+    }
+    assert circles(graph) is None
+    assert circles({**graph, "deepbench.errors": {"deepbench.catalog"}}) is not None
+
+
+# --- what is loaded when -------------------------------------------------------------------------
+
+
+def loaded(code):
+    """Run code in a fresh interpreter and return which of the heavy packages it loaded."""
+    report = f"import sys; sys.stderr.write(' '.join(m for m in {HEAVY} if m in sys.modules))"
+    code = f"try:\n    {code}\nfinally:\n    {report}"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stderr.split()), done.stdout
+
+
+def test_importing_deepbench_loads_nothing_heavy():
+    assert loaded("import deepbench; assert dir(deepbench)")[0] == set()
+
+
+def test_errors_can_be_caught_without_anything_heavy():
+    assert loaded("from deepbench import DeepBenchError")[0] == set()
+
+
+def test_the_test_of_loading_sees_what_is_loaded():
+    assert "numpy" in loaded("from deepbench import load_recipe")[0]
+
+
+def test_reading_a_recipe_loads_no_cluster_and_no_tables():
+    code = "import deepbench; deepbench.load_recipe('workflows/all_shapes.yaml')"
+    found = loaded(code)[0]
+    assert not found & {"dask", "distributed", "xarray", "zarr", "matplotlib", "pandas", "pyarrow"}
+
+
+def test_the_help_of_the_command_loads_nothing_heavy():
+    code = (
+        "import sys; sys.argv = ['deepbench', '--help']; from pipeline.cli.main import main; main()"
+    )
+    found, output = loaded(code)
+    assert "Usage: deepbench" in output
+    assert not found & {"dask", "distributed", "xarray", "zarr", "numba", "pandas", "matplotlib"}
+
+
+def test_rendering_loads_no_cluster_and_no_store():
+    code = (
+        "import deepbench; recipe = deepbench.load_recipe('workflows/shapes.yaml'); "
+        "deepbench.render(recipe, 'images', 0, 1)"
+    )
+    assert not loaded(code)[0] & {"distributed", "zarr", "matplotlib"}
