@@ -21,7 +21,7 @@ from deepbench.recipe.model import RELEASE_NAME, VERSION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.labelling import Column
+    from deepbench.labelling.scopes import Column
     from deepbench.recipe.model import Storage
     from deepbench.recipe.table import DataVariable
 

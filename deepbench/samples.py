@@ -9,7 +9,9 @@ import numpy as np
 
 from deepbench.errors import LabelError
 from deepbench.format import label_attributes
-from deepbench.labelling import IDENTITY, Column, LabelPlan, Labels
+from deepbench.labelling.draw import check, draw
+from deepbench.labelling.plan import LabelPlan
+from deepbench.labelling.scopes import Column, Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +39,7 @@ def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
         raise LabelError(
             f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop"
         )
-    return plan.draw(recipe.seed, start, stop)
+    return draw(plan, recipe.seed, start, stop)
 
 
 def render_arrays(recipe: Recipe, table: str, labels: Labels) -> dict[str, NDArray]:
@@ -200,7 +202,7 @@ def from_frames(
         A column is missing, or holds a class, a split or a value that the recipe does not allow.
     """
     labels = _labels(plan, frame, objects)
-    plan.check(labels)
+    check(plan, labels)
     return labels
 
 
@@ -275,6 +277,3 @@ def _follow(
             )
     order = np.lexsort((np.arange(len(rank)), rank))
     return {name: values[order] for name, values in long.items()}
-
-
-__all__ = ["IDENTITY", "KINDS", "draw_labels", "labels", "objects", "render", "render_arrays"]

@@ -24,7 +24,6 @@ format: the tests pin the values.
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import numpy as np
@@ -35,17 +34,6 @@ from deepbench.kernels import inline, kernel, polynomial, to_bits
 from deepbench.mathfast import exp64, log64, normal_quantile64
 
 # --- names and numbers --------------------------------------------------------------------------
-
-
-def stream_number(name: str) -> int:
-    """Return the number of the stream ``name``: the first 48 bits of the SHA-256 of its UTF-8 text.
-
-    Examples
-    --------
-    >>> hex(stream_number("images/circle/circle/radius"))
-    '0x5602ed1a8aed'
-    """
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
 
 
 def _require(what: str, low: int, high: int, bits: int) -> None:

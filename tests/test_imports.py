@@ -13,10 +13,10 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 
 LAYERS = [
-    r"errors|kernels|mathfast(\..*)?",
+    r"errors|stream_names|kernels|mathfast(\..*)?",
     r"streams",
     r"recipe(\.(?!model|canonical|table)\w+)?",
-    r"labelling|recipe\.table",
+    r"labelling(\..*)?|recipe\.table",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
     r"recipe\.(model|canonical)",

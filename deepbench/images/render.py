@@ -16,12 +16,13 @@ from deepbench.images.psf import gaussian_blur, margin
 from deepbench.images.shapes import ROW_SIZE, SHAPES, draw_object, work_size
 from deepbench.kernels import kernel
 from deepbench.recipe.table import names_of
+from deepbench.stream_names import stream_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.images.model import ImageTable
-    from deepbench.labelling import Labels
+    from deepbench.labelling.scopes import Labels
 
 SHARED = ("amplitude", "thickness", "x", "y")
 """Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
@@ -134,8 +135,7 @@ def noise_steps(
         for column, field in enumerate(STEPS[entry.kind][1]):
             values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
     words = [
-        streams.stream_words(streams.stream_number(f"{name}/{stream}"))
-        for stream in table.pixel_streams()
+        streams.stream_words(stream_number(f"{name}/{stream}")) for stream in table.pixel_streams()
     ]
     return codes, values, np.array(words, np.uint32).reshape(len(names), 2)
 

@@ -75,7 +75,7 @@ def log10(x, out):
 
 @_elementwise
 @kernel
-def pow(x, y, out):  # noqa: A001
+def pow(x, y, out):
     """Return x**y: 1 for y = 0, NaN for a negative x with a y that is not whole."""
     for i in range(out.size):
         out[i] = pow64(x[i], y[i])

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator
 
-from deepbench import streams
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.images.model import ImageTable
-from deepbench.labelling import LabelPlan
+from deepbench.labelling.plan import LabelPlan
 from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
+from deepbench.stream_names import stream_number
 
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
@@ -109,7 +109,7 @@ class Recipe(Specification):
             found += [(("tables", name, *path), message) for path, message in plan.problems()]
             pixels = [f"{name}/{stream}" for stream in table.pixel_streams()]
             for stream in (*plan.streams(), *pixels):
-                other = names.setdefault(streams.stream_number(stream), stream)
+                other = names.setdefault(stream_number(stream), stream)
                 if other != stream:
                     message = (
                         f"the streams '{stream}' and '{other}' have one number; rename one of them"

@@ -27,7 +27,7 @@ from deepbench.format import (
     sample_digests,
     shard_length,
 )
-from deepbench.labelling import Column
+from deepbench.labelling.scopes import Column
 from deepbench.recipe.model import Storage
 from deepbench.recipe.table import DataVariable
 

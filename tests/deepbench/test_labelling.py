@@ -14,11 +14,15 @@ from scipy.stats import chi2
 from deepbench import streams
 from deepbench.errors import LabelError, RecipeError
 from deepbench.images.model import NoiseEntry, ObjectEntry, PsfEntry
-from deepbench.labelling import Column, LabelPlan, Labels, Scope, thresholds
+from deepbench.labelling.draw import check
+from deepbench.labelling.draw import draw as draw_range
+from deepbench.labelling.plan import LabelPlan, thresholds
+from deepbench.labelling.scopes import Column, Labels, Scope
 from deepbench.recipe.expressions import parse
 from deepbench.recipe.model import load_recipe, parse_recipe
 from deepbench.recipe.specification import Parameter, parameters_of
 from deepbench.recipe.values import Constant
+from deepbench.stream_names import stream_number
 
 FIVE_SIGMA = 2.9e-7  # one-sided probability beyond 5 standard deviations
 
@@ -63,11 +67,11 @@ OBJECTS = "tables.images.classes.dot.objects"
 
 
 def draw(recipe=RECIPE, start=0, stop=400, table="images"):
-    return recipe.label_plan(table).draw(recipe.seed, start, stop)
+    return draw_range(recipe.label_plan(table), recipe.seed, start, stop)
 
 
 def uniforms(name, samples, elements=0, seed=7):
-    return streams.uniforms(seed, streams.stream_number(name), samples, elements)
+    return streams.uniforms(seed, stream_number(name), samples, elements)
 
 
 def same(first, second, names=None):
@@ -399,7 +403,7 @@ def test_a_new_class_moves_only_the_classes():
     whole += ["group", "variables.brightness", "variables.half", "variables.pair.u"]
     same(before, after, whole)
     same(*({name: each[name][kept] for name in before} for each in (before, after)))
-    number = streams.stream_number("images/new/circle/x")
+    number = stream_number("images/new/circle/x")
     samples = np.flatnonzero(after["class"] == 2)
     expected = 2 + streams.uniforms(7, number, samples) * 7.0
     np.testing.assert_array_equal(after["circle.x"][samples], expected)
@@ -459,7 +463,7 @@ def plan_of(classes, splits, group_size=1):
 def test_classes_and_splits_have_their_frequencies(seed):
     classes = {"a": 1, "b": 2.5, "c": 0.1, "d": 6.4}
     splits = {"train": 0.8, "validation": 0.15, "test": 0.05}
-    columns = plan_of(classes, splits).draw(seed, 0, 200_000).columns
+    columns = draw_range(plan_of(classes, splits), seed, 0, 200_000).columns
     frequency_test(columns["class"], list(classes.values()))
     frequency_test(columns["split"], list(splits.values()))
     # and are independent of each other
@@ -471,7 +475,7 @@ def test_classes_and_splits_have_their_frequencies(seed):
 
 
 def test_the_frequency_test_sees_a_small_bias():
-    columns = plan_of({"a": 1, "b": 1}, {"all": 1}).draw(7, 0, 200_000).columns
+    columns = draw_range(plan_of({"a": 1, "b": 1}, {"all": 1}), 7, 0, 200_000).columns
     with pytest.raises(AssertionError):
         frequency_test(columns["class"], [0.494, 0.506])
 
@@ -488,15 +492,15 @@ def test_weights_of_the_recipe_reach_the_draw():
 
 def test_a_group_never_spans_splits():
     splits = {"train": 0.5, "test": 0.5}
-    columns = plan_of({"a": 1}, splits, group_size=7).draw(7, 0, 70_000).columns
+    columns = draw_range(plan_of({"a": 1}, splits, group_size=7), 7, 0, 70_000).columns
     np.testing.assert_array_equal(columns["group"], np.arange(70_000) // 7)
     groups = columns["split"].reshape(-1, 7)
     assert (groups == groups[:, :1]).all()
     frequency_test(groups[:, 0], [0.5, 0.5])
-    alone = plan_of({"a": 1}, splits).draw(7, 0, 10_000).columns
+    alone = draw_range(plan_of({"a": 1}, splits), 7, 0, 10_000).columns
     np.testing.assert_array_equal(alone["split"], groups[:, 0])  # drawn for the group's number
     np.testing.assert_array_equal(alone["group"], alone["id"])
-    inside = plan_of({"a": 1}, splits, group_size=7).draw(7, 10, 12).columns
+    inside = draw_range(plan_of({"a": 1}, splits, group_size=7), 7, 10, 12).columns
     np.testing.assert_array_equal(inside["split"], columns["split"][10:12])
 
 
@@ -527,7 +531,7 @@ def test_thresholds_rise_and_are_multiples(weights):
 def test_a_draw_belongs_to_the_interval_that_begins_with_it(monkeypatch):
     limits = [0.25, math.nextafter(0.25, 0), 2.0**-54, 1 - 2.0**-53]
     monkeypatch.setattr(streams, "uniforms", lambda seed, stream, samples: np.array(limits))
-    columns = plan_of({"a": 1, "b": 3}, {"all": 1.0}).draw(0, 0, 4).columns
+    columns = draw_range(plan_of({"a": 1, "b": 3}, {"all": 1.0}), 0, 0, 4).columns
     assert columns["class"].tolist() == [1, 0, 0, 1]
     assert columns["split"].tolist() == [0, 0, 0, 0]
 
@@ -562,7 +566,7 @@ def test_nothing_about_an_object_is_hidden(kind):
     assert set(fields) == set(cls.model_fields)
     recipe = one_class([entry_text(ObjectEntry, kind), entry_text(ObjectEntry, kind, name="other")])
     plan = recipe.label_plan("images")
-    labels = plan.draw(1, 0, 50)
+    labels = draw_range(plan, 1, 0, 50)
     expected = [f"{name}.{field}" for name in (kind, "other") for field in fields]
     assert [column.name for column in plan.columns] == ["id", "class", "split", "group", *expected]
     assert list(labels.columns) == [column.name for column in plan.columns]
@@ -579,7 +583,7 @@ def test_nothing_about_a_copy_is_hidden(kind):
     fields = list(parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0]))
     recipe = one_class([entry_text(ObjectEntry, kind, repeat=3)])
     plan = recipe.label_plan("images")
-    labels = plan.draw(1, 0, 50)
+    labels = draw_range(plan, 1, 0, 50)
     assert [column.name for column in plan.columns][4:] == [f"{kind}.repeat"]
     assert [column.name for column in plan.object_columns] == ["sample", "object", "copy", *fields]
     assert list(labels.objects) == [column.name for column in plan.object_columns]
@@ -600,7 +604,7 @@ def test_nothing_about_psf_and_noise_is_hidden(entry, kind):
     prefix = "psf" if entry is PsfEntry else f"noise.{kind}"
     names = [f"{prefix}.{field}" for field in fields]
     assert [column.name for column in plan.columns][8:] == names
-    columns = plan.draw(1, 0, 50).columns
+    columns = draw_range(plan, 1, 0, 50).columns
     assert len(np.unique([columns[name] for name in names])) == 50 * len(names)
 
 
@@ -630,12 +634,12 @@ def test_types_of_columns():
 def test_there_is_no_long_table_where_nothing_repeats():
     recipe = one_class([{"circle": {"x": 1, "y": 1, "radius": 1}}])
     assert recipe.label_plan("images").object_columns == ()
-    assert recipe.label_plan("images").draw(1, 0, 5).objects == {}
+    assert draw_range(recipe.label_plan("images"), 1, 0, 5).objects == {}
 
 
 def test_more_classes_than_a_byte_counts():
     plan = plan_of({f"c{k}": 1 for k in range(300)}, {"all": 1})
-    codes = plan.draw(7, 0, 60_000).columns["class"]
+    codes = draw_range(plan, 7, 0, 60_000).columns["class"]
     assert codes.dtype == "int16"
     frequency_test(codes, np.ones(300))
 
@@ -689,13 +693,13 @@ def test_a_number_of_copies_may_follow_from_others():
     ]
     plan = LabelPlan("t", scopes, {"a": 1}, {"s": 1})
     assert plan.problems() == []
-    labels = plan.draw(1, 0, 4)
+    labels = draw_range(plan, 1, 0, 4)
     assert labels.columns["box.repeat"].tolist() == [3, 3, 3, 3]
     wrong = [scopes[0], Scope("box", (), {"x": Constant(1.0)}, parameters, "a", parse("= n / 4"))]
     with pytest.raises(
         LabelError, match=r"sample 0: box.repeat = .*0\.5.* a whole number at least"
     ):
-        LabelPlan("t", wrong, {"a": 1}, {"s": 1}).draw(1, 0, 4)
+        draw_range(LabelPlan("t", wrong, {"a": 1}, {"s": 1}), 1, 0, 4)
 
 
 def test_copies_may_draw_jointly():
@@ -703,20 +707,20 @@ def test_copies_may_draw_jointly():
     parameters = {"pair": Parameter("pair")}
     scopes = [Scope("box", (), {"pair": pair}, parameters, "a", Constant(3.0))]
     plan = LabelPlan("t", scopes, {"a": 1}, {"s": 1})
-    labels = plan.draw(7, 0, 5)
+    labels = draw_range(plan, 7, 0, 5)
     assert list(labels.objects) == ["sample", "object", "copy", "pair.u", "pair.v"]
     sample, copy = labels.objects["sample"], labels.objects["copy"]
     u = np.stack([uniforms("t/a/box/pair", sample, 2 * copy + k) for k in (0, 1)], axis=1)
     np.testing.assert_array_equal(labels.objects["pair.u"], pair.draw(u)["u"])
     np.testing.assert_array_equal(labels.objects["pair.v"], pair.draw(u)["v"])
-    plan.check(labels)
+    check(plan, labels)
 
 
 # --- labels from elsewhere -----------------------------------------------------------------------
 
 
 def test_drawn_labels_pass_the_check():
-    RECIPE.label_plan("images").check(draw())
+    check(RECIPE.label_plan("images"), draw())
 
 
 @pytest.mark.parametrize(
@@ -740,7 +744,7 @@ def test_labels_out_of_range_are_refused(column, value, message):
     columns[column][row] = value
     number = value if column == "id" else row
     with pytest.raises(LabelError, match=f"^table 'images', sample {number}: {message}") as caught:
-        RECIPE.label_plan("images").check(Labels(columns, labels.objects, labels.object_names))
+        check(RECIPE.label_plan("images"), Labels(columns, labels.objects, labels.object_names))
     assert (caught.value.sample, caught.value.column) == (number, column)
 
 
@@ -750,11 +754,11 @@ def test_copies_out_of_range_are_refused():
     row = labels.copies("circle", 1)[0][4]
     objects["radius"][row] = 0
     with pytest.raises(LabelError, match=f"sample {objects['sample'][row]}: circle.radius = 0.0"):
-        RECIPE.label_plan("images").check(Labels(labels.columns, objects, labels.object_names))
+        check(RECIPE.label_plan("images"), Labels(labels.columns, objects, labels.object_names))
 
 
 def test_values_of_other_classes_are_not_checked():
     labels = draw()
     columns = {name: values.copy() for name, values in labels.columns.items()}
     columns["box.width"][columns["class"] == 1] = -3.0
-    RECIPE.label_plan("images").check(Labels(columns, labels.objects, labels.object_names))
+    check(RECIPE.label_plan("images"), Labels(columns, labels.objects, labels.object_names))

@@ -21,6 +21,7 @@ from scipy import special, stats
 from deepbench import streams
 from deepbench.errors import StreamError
 from deepbench.kernels import kernel
+from deepbench.stream_names import stream_number
 from deepbench.streams import (
     fill_normals,
     fill_uniforms,
@@ -28,7 +29,6 @@ from deepbench.streams import (
     normals,
     philox4x32,
     poissons,
-    stream_number,
     stream_words,
     uniforms,
 )

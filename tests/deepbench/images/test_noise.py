@@ -15,6 +15,7 @@ from deepbench.images.noise import BACKGROUND, GAUSSIAN, POISSON, STEP_VALUES, S
 from deepbench.recipe.model import parse_recipe
 from deepbench.recipe.specification import parameters_of
 from deepbench.samples import labels, render
+from deepbench.stream_names import stream_number
 
 SIGMAS = 5
 SIZE = (100, 120)
@@ -92,7 +93,7 @@ def test_gaussian_noise_has_its_moments(sigma, level):
 
 def test_gaussian_noise_is_the_normals_of_its_stream():
     recipe = table([photons(), gaussian(3.0)], samples=8)
-    number = streams.stream_number("images/*/noise.gaussian/pixels")
+    number = stream_number("images/*/noise.gaussian/pixels")
     expected = np.float32(3.0) * streams.normals(5, number, 7, SIZE[0] * SIZE[1])
     found = render(recipe, "images", 7, 8).image.values.ravel()
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -117,7 +118,7 @@ def test_photon_noise_has_its_moments(level, gain, more):
 
 def test_photon_noise_is_the_counts_of_its_stream():
     recipe = table([photons(gain=2.0, background=1.0)], level=40.0, samples=4)
-    number = streams.stream_number("images/*/noise.poisson/pixels")
+    number = stream_number("images/*/noise.poisson/pixels")
     counts = streams.poissons(5, number, 3, np.full(SIZE, 82.0))
     found = render(recipe, "images", 3, 4).image.values[0]
     np.testing.assert_array_equal(found, (counts / 2 - 1).astype(np.float32))

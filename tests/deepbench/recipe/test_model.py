@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deepbench import streams
 from deepbench.errors import CatalogError, RecipeError
 from deepbench.images.model import MAXIMUM_COPIES, NoiseEntry, ObjectEntry, PsfEntry
 from deepbench.recipe.model import Recipe, Storage, load_recipe, parse_recipe
 from deepbench.recipe.specification import Specification, parameters_of
+from deepbench.stream_names import stream_number
 
 WORKFLOWS = sorted(Path(__file__).parents[3].glob("workflows/*.yaml"))
 
@@ -230,22 +230,24 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
 
 
 def test_two_streams_of_one_number_are_refused(monkeypatch):
-    number = streams.stream_number
+    number = stream_number
     first, second = "images/dot/circle/x", "images/*/noise.poisson/pixels"
 
     def colliding(name):
         return number(first if name == second else name)
 
     parse_recipe(TEXT)
-    monkeypatch.setattr(streams, "stream_number", colliding)
+    monkeypatch.setattr("deepbench.recipe.model.stream_number", colliding)
     message = re.escape(f"the streams '{second}' and '{first}' have one number; rename one of them")
     with pytest.raises(RecipeError, match=message):
         parse_recipe(TEXT)
 
 
 def test_streams_of_different_tables_must_differ_too(monkeypatch):
-    number = streams.stream_number
-    monkeypatch.setattr(streams, "stream_number", lambda name: number(name.split("/", 1)[1]))
+    number = stream_number
+    monkeypatch.setattr(
+        "deepbench.recipe.model.stream_number", lambda name: number(name.split("/", 1)[1])
+    )
     parse_recipe(TEXT)
     with pytest.raises(RecipeError, match=r"'others/.*' and 'images/.*' have one number"):
         parse_recipe(TEXT).replace({"tables.others": TABLE})

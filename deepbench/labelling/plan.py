@@ -1,0 +1,268 @@
+"""How the labels of a table are drawn: its columns, what its expressions refer to, and an order that satisfies them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepbench.errors import LabelError
+from deepbench.labelling.scopes import (
+    EVERY_CLASS,
+    REPEAT,
+    VARIABLES,
+    Column,
+    Quantity,
+    Scope,
+    parameter_columns,
+)
+from deepbench.recipe.expressions import Expression
+from deepbench.recipe.load import nearest
+from deepbench.recipe.values import Joint, is_tolerance
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What a name in an expression stands for: a column, and whether it has a row per copy."""
+
+    scope: Scope
+    value: str
+    column: str
+
+
+class LabelPlan:
+    """How the labels of one table are drawn: its columns, and its values in an order that satisfies the expressions.
+
+    Parameters
+    ----------
+    table : str
+        Name of the table.
+    scopes : sequence of Scope
+        In the order of the recipe.
+    classes : mapping of str to float
+        Weight of each class, in written order; one class at least.
+    splits : mapping of str to float
+        Fraction of each split, in written order; the sum is 1.
+    group_size : int
+        Consecutive samples that form one group and so share a split.
+    """
+
+    def __init__(
+        self,
+        table: str,
+        scopes: list[Scope],
+        classes: Mapping[str, float],
+        splits: Mapping[str, float],
+        group_size: int = 1,
+    ) -> None:
+        self.table = table
+        self.scopes = scopes
+        self.classes = tuple(classes)
+        self.splits = tuple(splits)
+        self.class_thresholds = thresholds(classes)
+        self.split_thresholds = thresholds(splits)
+        self.group_size = group_size
+
+    # what there is to draw
+
+    @cached_property
+    def columns(self) -> tuple[Column, ...]:
+        """Columns of the table with one row per sample."""
+        columns = {
+            "id": Column("id", "sample number", integer=True),
+            "class": Column("class", "class of the sample", meanings=self.classes),
+            "split": Column("split", "split of the sample's group", meanings=self.splits),
+            "group": Column("group", "samples of one group are never in two splits", integer=True),
+        }
+        for scope in self.scopes:
+            if scope.repeat is not None:
+                name = scope.column("repeat")
+                columns[name] = Column(name, REPEAT.description, integer=True)
+            else:
+                columns |= {column.name: column for column in parameter_columns(scope, prefix=True)}
+        return tuple(columns.values())
+
+    @cached_property
+    def object_columns(self) -> tuple[Column, ...]:
+        """Columns of the table with one row per copy of a repeated object; empty where nothing repeats."""
+        repeated = [scope for scope in self.scopes if scope.repeat is not None]
+        if not repeated:
+            return ()
+        columns = {
+            "sample": Column("sample", "sample number", integer=True),
+            "object": Column("object", "name of the object", meanings=self.repeated_names),
+            "copy": Column("copy", "number of the copy, from 0", integer=True),
+        }
+        for scope in repeated:
+            columns |= {each.name: each for each in parameter_columns(scope, prefix=False)}
+        return tuple(columns.values())
+
+    @cached_property
+    def repeated_names(self) -> tuple[str, ...]:
+        """Names of the repeated objects, in written order."""
+        return tuple(dict.fromkeys(scope.name for scope in self.scopes if scope.repeat is not None))
+
+    @property
+    def tolerance(self) -> bool:
+        """Whether some values may differ by rounding between computers."""
+        return any(is_tolerance(value) for scope in self.scopes for value in scope.values.values())
+
+    def streams(self) -> Iterator[str]:
+        """Yield the name of every stream that labels of this table draw from."""
+        yield f"{self.table}/{EVERY_CLASS}/sample/class"
+        yield f"{self.table}/{EVERY_CLASS}/sample/split"
+        for scope in self.scopes:
+            if scope.repeat is not None:
+                yield scope.stream(self.table, "repeat")
+            for name in scope.values:
+                yield scope.stream(self.table, name)
+
+    # references between values
+
+    def visible(self, scope: Scope) -> list[Scope]:
+        """Return the scopes whose values an expression of ``scope`` may use."""
+        return [other for other in self.scopes if other.class_name in (None, scope.class_name)]
+
+    def reference(self, scope: Scope, name: str) -> Reference:
+        """Return what a name in an expression stands for: its scope's own value, a variable, or ``object.value``.
+
+        Raises
+        ------
+        LabelError
+            No such value, or one that has several copies per sample.
+        """
+        if name in scope.values and not isinstance(scope.values[name], Joint):
+            return Reference(scope, name, scope.column(name))
+        known: dict[str, Reference] = {
+            own: Reference(scope, own, scope.column(own)) for own in scope.values
+        }
+        for other in self.visible(scope):
+            for value in other.values:
+                for column in other.columns(value):
+                    short = (
+                        column.removeprefix(f"{VARIABLES}.") if other.name == VARIABLES else column
+                    )
+                    known[short] = Reference(other, value, column)
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean '{near}'? " if near else ""
+            allowed = ", ".join(sorted(known)) or "none"
+            raise LabelError(f"no value is called '{name}' here; {hint}values to use: {allowed}")
+        found = known[name]
+        if found.scope.repeat is not None and found.scope is not scope:
+            raise LabelError(
+                f"'{name}' has one value per copy of '{found.scope.name}', so '{scope.name}' cannot use it; "
+                "use a variable for what they share"
+            )
+        return found
+
+    def problems(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return what is wrong between the values, as (path in the table, message)."""
+        found: list[tuple[tuple[str | int, ...], str]] = []
+        for scope in self.scopes:
+            quantities = dict(scope.values) | (
+                {"repeat": scope.repeat} if scope.repeat is not None else {}
+            )
+            for name, value in quantities.items():
+                if not isinstance(value, Expression):
+                    continue
+                for used in value.names:
+                    try:
+                        self.reference(scope, used)
+                    except LabelError as error:
+                        found.append(((*scope.path, name), str(error)))
+        if not found:
+            try:
+                self.order  # noqa: B018  a cached property
+            except LabelError as error:
+                found.append((error.path, str(error)))  # type: ignore[attr-defined]
+        return found + self._ambiguous_names() + self._unequal_columns()
+
+    def _ambiguous_names(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return values of which the name in expressions, and so in the labels, is another's where both are known."""
+        found = []
+        for class_name in self.classes:
+            owners: dict[str, Scope] = {}
+            for scope in self.scopes:
+                if scope.class_name not in (None, class_name):
+                    continue
+                for value in scope.values:
+                    for column in scope.columns(value):
+                        short = column.removeprefix(f"{VARIABLES}.")
+                        if owners.setdefault(short, scope) is not scope:
+                            message = (
+                                f"the name '{short}' has two meanings in class '{class_name}'; "
+                                "rename the variable"
+                            )
+                            found.append(((*scope.path, value), message))
+        return list(dict.fromkeys(found))
+
+    def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return values that share a column although their units differ."""
+        units: dict[str, str] = {}
+        found = []
+        for scope in self.scopes:
+            for column in parameter_columns(scope, prefix=scope.repeat is None):
+                if units.setdefault(column.name, column.unit) != column.unit:
+                    message = (
+                        f"column '{column.name}' has the unit {column.unit} here and {units[column.name]} elsewhere; "
+                        "give one of the objects another name"
+                    )
+                    found.append((scope.path, message))
+        return found
+
+    @cached_property
+    def order(self) -> tuple[tuple[Scope, str], ...]:
+        """Every value (and ``repeat``) as (scope, name), each after those that its expression uses."""
+        sorter: TopologicalSorter = TopologicalSorter()
+        number = {id(scope): index for index, scope in enumerate(self.scopes)}
+        for index, scope in enumerate(self.scopes):
+            first = [(index, "repeat")] if scope.repeat is not None else []
+            if first:
+                sorter.add(first[0], *self._uses(scope, scope.repeat, number))
+            for name, value in scope.values.items():
+                sorter.add((index, name), *first, *self._uses(scope, value, number))
+        try:
+            ordered = list(sorter.static_order())
+        except CycleError as error:
+            cycle = [(self.scopes[index], name) for index, name in error.args[1]]
+            names = " → ".join(scope.column(name) for scope, name in reversed(cycle))
+            path = (*cycle[0][0].path, cycle[0][1])
+            raise LabelError(
+                f"values depend on each other in a circle: {names}", path=path
+            ) from None
+        return tuple((self.scopes[index], name) for index, name in ordered)
+
+    def _uses(
+        self, scope: Scope, value: Quantity | None, number: Mapping[int, int]
+    ) -> list[tuple[int, str]]:
+        if not isinstance(value, Expression):
+            return []
+        references = [self.reference(scope, name) for name in value.names]
+        return [(number[id(reference.scope)], reference.value) for reference in references]
+
+
+def thresholds(weights: Mapping[str, float]) -> NDArray[np.float64]:
+    """Return the upper limits of each name's interval in [0, 1), in written order, as exact multiples of 2⁻⁵³.
+
+    The last limit is left out: a uniform draw above all limits belongs to the last name.
+
+    Examples
+    --------
+    >>> thresholds({"train": 0.75, "test": 0.25})
+    array([0.75])
+    """
+    total = sum(Fraction(str(weight)) for weight in weights.values())
+    limits, passed = [], Fraction(0)
+    for weight in list(weights.values())[:-1]:
+        passed += Fraction(str(weight))
+        limits.append(round(passed / total * 2**53) / 2**53)
+    return np.array(limits, dtype=np.float64)

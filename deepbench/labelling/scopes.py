@@ -1,0 +1,160 @@
+"""What is drawn together, and what comes of it: scopes of parameters, columns, and tables of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepbench.recipe.specification import Parameter, Specification, parameters_of
+from deepbench.recipe.values import Constant, Distribution, Expression, Joint
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+VARIABLES = "variables"
+EVERY_CLASS = "*"
+IDENTITY = ("id", "class", "split", "group")
+"""The columns that each table has before its parameters."""
+
+Quantity = Constant | Expression | Distribution | Joint
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Parameters drawn together.
+
+    Attributes
+    ----------
+    name : str
+        ``circle``, ``circle.2``, ``psf``, ``noise.gaussian``, ``variables``: the first part of its columns' names.
+    path : tuple
+        Where it stands in its table, for messages: ``("classes", "a", "objects", 0, "circle")``.
+    values : mapping of str to Value or Joint
+    parameters : mapping of str to Parameter
+        Unit, range and description of each value.
+    class_name : str, optional
+        The class it belongs to; None when every sample of the table has it.
+    repeat : Value, optional
+        How many copies; its values then have one row per copy, in the long table of objects.
+    """
+
+    name: str
+    path: tuple[str | int, ...]
+    values: Mapping[str, Quantity]
+    parameters: Mapping[str, Parameter]
+    class_name: str | None = None
+    repeat: Quantity | None = None
+
+    def column(self, name: str) -> str:
+        """Return the name of a value's column."""
+        return f"{self.name}.{name}"
+
+    def stream(self, table: str, name: str) -> str:
+        """Return the name of a value's random stream."""
+        return f"{table}/{self.class_name or EVERY_CLASS}/{self.name}/{name}"
+
+    def columns(self, name: str) -> list[str]:
+        """Return the names of the columns that the value ``name`` fills: one, or one per column of a joint draw."""
+        value = self.values[name]
+        if isinstance(value, Joint):
+            return [f"{self.column(name)}.{column}" for column in value.columns]
+        return [self.column(name)]
+
+
+REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
+SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
+VARIABLE = Parameter(description="variable of the recipe")
+
+
+def scope_of(
+    specification: Specification,
+    name: str,
+    path: tuple[str | int, ...],
+    class_name: str | None = None,
+    repeat: Quantity | None = None,
+) -> Scope:
+    """Return the scope of a specification's values. Values that are None have no label."""
+    parameters = parameters_of(type(specification))
+    values = {
+        name: value for name in parameters if (value := getattr(specification, name)) is not None
+    }
+    return Scope(name, path, values, parameters, class_name, repeat)
+
+
+def variables_scope(
+    variables: Mapping[str, Quantity], path: tuple[str | int, ...], class_name: str | None = None
+) -> Scope:
+    """Return the scope of a table's or a class's named variables."""
+    return Scope(VARIABLES, path, dict(variables), dict.fromkeys(variables, VARIABLE), class_name)
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of labels: float64, int64, or a code into ``meanings``."""
+
+    name: str
+    description: str
+    unit: str = "1"
+    meanings: tuple[str, ...] = ()
+    integer: bool = False
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the stored numbers; codes are as small as their meanings allow."""
+        if self.meanings:
+            return np.dtype("int8") if len(self.meanings) <= 127 else np.dtype("int16")
+        return np.dtype("int64") if self.integer else np.dtype("float64")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The labels of some samples of one table.
+
+    Attributes
+    ----------
+    columns : dict of str to ndarray, shape (n,)
+        One row per sample. Classes and splits are codes, parameters float64, NaN where a sample's class has none.
+    objects : dict of str to ndarray, shape (m,)
+        One row per copy of a repeated object, ordered by sample, written order and copy; empty where nothing repeats.
+    object_names : tuple of str
+        What the codes in ``objects["object"]`` stand for.
+    """
+
+    columns: dict[str, NDArray]
+    objects: dict[str, NDArray] = field(default_factory=dict)
+    object_names: tuple[str, ...] = ()
+
+    @property
+    def samples(self) -> NDArray[np.int64]:
+        """The sample numbers."""
+        return self.columns["id"]
+
+    def __len__(self) -> int:
+        return len(self.columns["id"])
+
+    def members(self, class_code: int) -> NDArray[np.intp]:
+        """Return the rows of the samples of a class."""
+        return np.flatnonzero(self.columns["class"] == class_code)
+
+    def copies(self, name: str, class_code: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """Return the rows in ``objects`` of the copies of an object in a class, and the rows of their samples."""
+        chosen = np.flatnonzero(self.objects["object"] == self.object_names.index(name))
+        by_number = np.argsort(self.samples, kind="stable")
+        found = np.searchsorted(self.samples, self.objects["sample"][chosen], sorter=by_number)
+        rows = by_number[found]
+        inside = self.columns["class"][rows] == class_code
+        return chosen[inside], rows[inside]
+
+
+def parameter_columns(scope: Scope, *, prefix: bool) -> list[Column]:
+    """Return the columns of a scope's values, with the scope's name in front or without it."""
+    columns = []
+    for name in scope.values:
+        parameter = scope.parameters[name]
+        for column in scope.columns(name):
+            label = column if prefix else column.removeprefix(f"{scope.name}.")
+            columns.append(Column(label, parameter.description, parameter.unit))
+    return columns
