@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,7 @@ def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
         The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
     """
     plan = recipe.label_plan(table)
+    start, stop = operator.index(start), operator.index(stop)
     if not 0 <= start < stop <= 2**32:
         raise LabelError(
             f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop"

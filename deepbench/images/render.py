@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench import streams
+from deepbench.errors import LabelError
 from deepbench.images.noise import STEP_VALUES, STEPS, apply_step
 from deepbench.images.psf import gaussian_blur, margin
 from deepbench.images.shapes import ROW_SIZE, SHAPES, draw_object, work_size
-from deepbench.kernels import kernel
+from deepbench.kernels import inline, kernel
 from deepbench.recipe.table import names_of
 from deepbench.stream_names import stream_number
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from deepbench.images.model import ImageTable
     from deepbench.labelling.scopes import Labels
+
+LARGEST = np.finfo(np.float32).max
 
 SHARED = ("amplitude", "thickness", "x", "y")
 """Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
@@ -50,7 +53,7 @@ def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str,
     step_codes, step_values, step_words = noise_steps(name, table, labels)
     sigmas = labels.columns["psf.sigma"] if table.psf is not None else np.zeros(len(labels))
     images = np.empty((len(labels), *table.size), np.float32)
-    render_images(
+    bad = render_images(
         labels.samples,
         offsets,
         codes,
@@ -63,6 +66,13 @@ def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str,
         np.array(streams.key_words(seed), np.uint32),
         images,
     )
+    if bad >= 0:
+        raise LabelError(
+            f"table '{name}', sample {labels.samples[bad]}: its image is not finite; amplitudes, levels or gain "
+            "are too large (float32 ends at 3.4e38, the mean of Poisson noise at 1e15)",
+            table=name,
+            sample=int(labels.samples[bad]),
+        )
     return {"image": images}
 
 
@@ -140,6 +150,15 @@ def noise_steps(
     return codes, values, np.array(words, np.uint32).reshape(len(names), 2)
 
 
+@inline
+def is_finite(pixels):
+    """Return whether all pixels are finite numbers."""
+    bad = 0
+    for pixel in range(pixels.size):
+        bad += 0 if abs(pixels[pixel]) <= LARGEST else 1
+    return bad == 0
+
+
 @kernel
 def render_images(
     samples, offsets, codes, covers, rows, sigmas, step_codes, step_values, step_words, key, images
@@ -160,6 +179,11 @@ def render_images(
         Words of the seed.
     images : float32[n, y, x]
         Filled.
+
+    Returns
+    -------
+    int
+        The first image with a pixel that is not finite; −1 when there is none.
     """
     count, height, width = images.shape
     widest = margin(sigmas.max()) if count else 0
@@ -169,6 +193,7 @@ def render_images(
     taps = np.empty(widest + 2, np.float32)
     line = np.empty(plane_width, np.float32)
     pixels = np.empty(height * width, np.float32)
+    first_bad = -1
     for i in range(count):
         edge = margin(sigmas[i])
         rows_here, columns_here = height + 2 * edge, width + 2 * edge
@@ -198,3 +223,6 @@ def render_images(
                 step_words[step, 1],
                 pixels,
             )
+        if first_bad < 0 and not is_finite(flat):
+            first_bad = i
+    return first_bad

@@ -129,7 +129,7 @@ def _quantity(
     assert isinstance(value, Expression)
     used = {}
     for reference_name in value.names:
-        column = plan.reference(scope, reference_name).column
+        column = plan.reference(scope, name, reference_name).column
         used[reference_name] = local[column] if local and column in local else columns[column][rows]
     result = np.broadcast_to(value.evaluate(used), len(rows)).astype(np.float64)
     parameter = REPEAT if name == "repeat" and scope.repeat is not None else scope.parameters[name]

@@ -131,26 +131,34 @@ class LabelPlan:
         """Return the scopes whose values an expression of ``scope`` may use."""
         return [other for other in self.scopes if other.class_name in (None, scope.class_name)]
 
-    def reference(self, scope: Scope, name: str) -> Reference:
+    def reference(self, scope: Scope, user: str, name: str) -> Reference:
         """Return what a name in an expression stands for: its scope's own value, a variable, or ``object.value``.
+
+        Parameters
+        ----------
+        scope : Scope
+        user : str
+            Whose expression it is, within the scope. Its own name can only mean the variable.
+        name : str
 
         Raises
         ------
         LabelError
-            No such value, or one that has several copies per sample.
+            No such value, or two; or one that has several copies per sample.
         """
-        if name in scope.values and not isinstance(scope.values[name], Joint):
-            return Reference(scope, name, scope.column(name))
-        known: dict[str, Reference] = {
-            own: Reference(scope, own, scope.column(own)) for own in scope.values
-        }
+        known: dict[str, Reference] = {}
         for other in self.visible(scope):
             for value in other.values:
                 for column in other.columns(value):
-                    short = (
-                        column.removeprefix(f"{VARIABLES}.") if other.name == VARIABLES else column
-                    )
-                    known[short] = Reference(other, value, column)
+                    known[column.removeprefix(f"{VARIABLES}.")] = Reference(other, value, column)
+        for own in scope.values:
+            if own == name and own in known and own != user and scope.name != VARIABLES:
+                raise LabelError(
+                    f"'{name}' is a value of '{scope.name}' and a variable; write '{scope.column(name)}' for the "
+                    "first, or rename the variable"
+                )
+            if not isinstance(scope.values[own], Joint):
+                known.setdefault(own, Reference(scope, own, scope.column(own)))
         if name not in known:
             near = nearest(name, known)
             hint = f"did you mean '{near}'? " if near else ""
@@ -176,7 +184,7 @@ class LabelPlan:
                     continue
                 for used in value.names:
                     try:
-                        self.reference(scope, used)
+                        self.reference(scope, name, used)
                     except LabelError as error:
                         found.append(((*scope.path, name), str(error)))
         if not found:
@@ -227,9 +235,9 @@ class LabelPlan:
         for index, scope in enumerate(self.scopes):
             first = [(index, "repeat")] if scope.repeat is not None else []
             if first:
-                sorter.add(first[0], *self._uses(scope, scope.repeat, number))
+                sorter.add(first[0], *self._uses(scope, "repeat", scope.repeat, number))
             for name, value in scope.values.items():
-                sorter.add((index, name), *first, *self._uses(scope, value, number))
+                sorter.add((index, name), *first, *self._uses(scope, name, value, number))
         try:
             ordered = list(sorter.static_order())
         except CycleError as error:
@@ -242,11 +250,11 @@ class LabelPlan:
         return tuple((self.scopes[index], name) for index, name in ordered)
 
     def _uses(
-        self, scope: Scope, value: Quantity | None, number: Mapping[int, int]
+        self, scope: Scope, user: str, value: Quantity | None, number: Mapping[int, int]
     ) -> list[tuple[int, str]]:
         if not isinstance(value, Expression):
             return []
-        references = [self.reference(scope, name) for name in value.names]
+        references = [self.reference(scope, user, name) for name in value.names]
         return [(number[id(reference.scope)], reference.value) for reference in references]
 
 

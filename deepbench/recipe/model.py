@@ -234,6 +234,8 @@ def _problem(document: Document, details: Any) -> Problem:
             data = data[step]
             path.append(step)
     message = details["msg"]
+    if path == ["version"] and not isinstance(details["input"], str):  # 1.0 is a number in YAML
+        message = f"{_PATTERNS[VERSION]}, not {details['input']!r}"
     for pattern, words in _PATTERNS.items():
         message = message.replace(f"must match pattern '{pattern}'", words)
     return document.problem(message, path)

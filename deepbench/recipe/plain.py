@@ -49,6 +49,11 @@ def show(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def digits(number: float) -> str:
+    """Return a number in the fewest digits that read back equal; whole numbers without a point."""
+    return repr(float(number)).removesuffix(".0")
+
+
 def unknown(what: str, word: object, allowed: Iterable[object]) -> str:
     """Return the message about a name that is not in a closed list, with the nearest that is."""
     names = [str(name) for name in allowed]

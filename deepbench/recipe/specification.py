@@ -40,7 +40,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from deepbench.recipe.plain import show, unknown
+from deepbench.recipe.plain import digits, show, unknown
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 _PYDANTIC_ERRORS = frozenset(get_args(core_schema.ErrorType))
@@ -146,7 +146,9 @@ class Parameter:
             ("at most", self.maximum),
             ("below", self.below),
         )
-        ends = " and ".join(f"{words} {bound:.17g}" for words, bound in bounds if bound is not None)
+        ends = " and ".join(
+            f"{words} {digits(bound)}" for words, bound in bounds if bound is not None
+        )
         kind = "a whole number" if self.integer else "a number"
         unit = f"({self.unit})" if self.unit not in ("", "1") else ""
         return " ".join(part for part in (kind, ends, unit) if part)

@@ -24,6 +24,7 @@ from deepbench.recipe.discrete import Choice, Grid, Integers
 from deepbench.recipe.distribution import Distribution
 from deepbench.recipe.expressions import Expression, parse
 from deepbench.recipe.joint import JOINTS, Joint
+from deepbench.recipe.plain import digits
 from deepbench.recipe.scipy_stats import Scipy
 from deepbench.recipe.specification import (
     Name,
@@ -108,7 +109,7 @@ class Constant:
 
     def misfit(self, allowed: str) -> str:
         """Return the message for a parameter that does not allow this number."""
-        return f"must be {allowed}, not {self.value:.17g}"
+        return f"must be {allowed}, not {digits(self.value)}"
 
 
 class AnyValue(Named):

@@ -22,6 +22,7 @@ from deepbench.recipe.expressions import parse
 from deepbench.recipe.model import load_recipe, parse_recipe
 from deepbench.recipe.specification import Parameter, parameters_of
 from deepbench.recipe.values import Constant
+from deepbench.samples import labels
 from deepbench.stream_names import stream_number
 
 FIVE_SIGMA = 2.9e-7  # one-sided probability beyond 5 standard deviations
@@ -762,3 +763,37 @@ def test_values_of_other_classes_are_not_checked():
     columns = {name: values.copy() for name, values in labels.columns.items()}
     columns["box.width"][columns["class"] == 1] = -3.0
     check(RECIPE.label_plan("images"), Labels(columns, labels.objects, labels.object_names))
+
+
+# --- names with two meanings ----------------------------------------------------------------------
+
+SHARED_NAME = """
+name: shared
+version: 1.0.0
+title: A variable called like a field
+seed: 7
+tables:
+  images:
+    kind: image
+    samples: 8
+    size: [16, 16]
+    variables: {radius: {uniform: [1, 4]}}
+    classes:
+      a:
+        objects:
+          - circle: {x: 8, y: %s, radius: "= radius"}
+"""
+
+
+def test_a_value_of_the_same_name_takes_the_variable():
+    frame = labels(parse_recipe(SHARED_NAME % "8"), "images")
+    np.testing.assert_array_equal(frame["circle.radius"], frame["variables.radius"])
+
+
+def test_a_name_that_could_be_a_field_or_a_variable_is_refused():
+    with pytest.raises(
+        RecipeError, match=r"'radius' is a value of 'circle' and a variable; write 'circle.radius'"
+    ):
+        parse_recipe(SHARED_NAME % '"= 2 * radius"')
+    frame = labels(parse_recipe(SHARED_NAME % '"= 2 * circle.radius"'), "images")
+    np.testing.assert_array_equal(frame["circle.y"], 2 * frame["circle.radius"])

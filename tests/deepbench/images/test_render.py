@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from deepbench.errors import LabelError
 from deepbench.images.model import NoiseEntry, ObjectEntry, PsfEntry
 from deepbench.images.psf import margin
 from deepbench.images.shapes import cover
@@ -312,3 +313,28 @@ def test_samples_of_a_block_leave_nothing_behind():
     rows = labels(recipe, "images").iloc[::-1]
     backwards = render(recipe, "images", labels=rows).image.values
     np.testing.assert_array_equal(backwards[::-1], block)
+
+
+@pytest.mark.parametrize(
+    "noise", ["[{poisson: {gain: 1.0e+12}}]", "[{gaussian: {sigma: 1.0e+300}}]"]
+)
+def test_an_image_that_is_not_finite_is_refused(noise):
+    text = """
+name: large
+version: 1.0.0
+title: Too bright
+seed: 1
+tables:
+  images:
+    kind: image
+    samples: 3
+    size: [4, 4]
+    classes: {a: {objects: [{circle: {x: 2, y: 2, radius: 3, amplitude: 1.0e+6}}]}}
+    noise: NOISE
+"""
+    recipe = parse_recipe(text.replace("NOISE", noise))
+    with pytest.raises(
+        LabelError,
+        match="sample 1: its image is not finite; amplitudes, levels or gain are too large",
+    ):
+        render(recipe, "images", 1, 3)

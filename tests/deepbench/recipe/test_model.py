@@ -65,7 +65,7 @@ REFUSED = [
     ("version", "1.0.0\n", "must be a semantic version"),
     ("version", "01.0.0", "must be a semantic version"),
     ("version", "v1.0.0", "must be a semantic version"),
-    ("version", 1.0, "must be a valid string, not 1.0"),
+    ("version", 1.0, "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0, not 1.0"),
     ("title", "", "must have at least 1 character"),
     ("title", "  ", "must have at least 1 character"),
     ("seed", -1, "must be greater than or equal to 0, not -1"),
