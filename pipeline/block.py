@@ -19,7 +19,7 @@ from pipeline.staging import Receipt, Staging
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from deepbench.labelling import Column, Labels
+    from deepbench.labelling.scopes import Column, Labels
 
 DIGEST = "digest."
 """Prefix of a part's columns with the digests of each data variable."""

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
@@ -20,7 +21,7 @@ from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, conn
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.staging import LOCK, Staging
 from pipeline.target import Target
-from pipeline.window import Failure, Window
+from pipeline.window import FULL, FULL_DISK, Failure, Window
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
@@ -93,9 +94,9 @@ def build(
     """
     cluster = cluster or ClusterOptions()
     report = progress or _silent
-    target = Target(catalog)
+    target = Target(str(Path(catalog).absolute()))  # workers may have another working directory
     staging = Staging.of(target, recipe)
-    path = str(target.path(f"{recipe.name}/{recipe.version}"))
+    path = str(Path(catalog, recipe.name, recipe.version))
     published = find_published(target, recipe)
     if published is not None:
         if (
@@ -121,11 +122,16 @@ def build(
             return BuildResult(path, published, built=False)
         present = sum(staging.target.size(name) or 0 for name in staging.target.files())
         plan.check_disk(target.free_bytes(), present)
-        prepare(staging, recipe)
         seconds: dict[str, float] = {}
-        found, made = _make_blocks(staging, recipe, plan, cluster, report, seconds)
-        started = time.perf_counter()
-        manifest = publish.publish(target, staging, recipe, plan, report)
+        try:
+            prepare(staging, recipe)
+            found, made = _make_blocks(staging, recipe, plan, cluster, report, seconds)
+            started = time.perf_counter()
+            manifest = publish.publish(target, staging, recipe, plan, report)
+        except OSError as error:
+            if error.errno in FULL:
+                raise BuildError(FULL_DISK) from error
+            raise
         seconds["publish"] = time.perf_counter() - started
     log.info("published %s", path)
     return BuildResult(path, manifest, True, found, made, seconds)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 from deepbench.errors import ClusterError, RecipeError
@@ -99,6 +101,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
         "distributed.scheduler.allowed-failures": 3,
         "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+        "distributed.deploy.lost-worker-timeout": "1000 days",  # else a worker that dies twice may be given up
         "distributed.worker.memory.target": False,  # results are receipts: there is nothing to spill
         "distributed.worker.memory.spill": False,
         "distributed.worker.memory.pause": False,
@@ -127,6 +130,7 @@ def local_cluster(options: ClusterOptions) -> Any:
     """
     from distributed import LocalCluster
 
+    _quiet_tracker()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         return LocalCluster(
@@ -139,6 +143,19 @@ def local_cluster(options: ClusterOptions) -> Any:
         )
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _quiet_tracker() -> None:
+    """Start Python's tracker of semaphores so that it removes those of killed workers without a warning."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONWARNINGS"]
+        else:
+            os.environ["PYTHONWARNINGS"] = before
 
 
 def described_cluster(options: ClusterOptions) -> Any:
@@ -193,7 +210,7 @@ def probe(
     own = versions()
     problems = []
     for address, answer in sorted(answers.items()):
-        if isinstance(answer, ModuleNotFoundError):
+        if isinstance(answer, BaseException) and "ModuleNotFoundError" in repr(answer):
             problems.append(
                 f"worker {address} lacks a module: {answer}; install deepbench {own['deepbench']} there"
             )

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from deepbench import format as fmt
 from deepbench.errors import BuildError
-from deepbench.labelling import Column
+from deepbench.labelling.scopes import Column
 from pipeline import store
 from pipeline.block import DIGEST, OBJECTS
 

@@ -110,16 +110,17 @@ class Plan:
         widest = max(self.tables, key=lambda table: table.task_bytes)
         if self.worker_bytes <= limit:
             return
+        rows = min(widest.samples, widest.block_length)
         room = max(0, limit - WORKER_BASE - widest.working_bytes)
         part = room / (widest.task_bytes - widest.working_bytes)
-        size = fmt.power_of_two(part * widest.block_length * widest.sample_bytes)
+        size = fmt.power_of_two(part * rows * widest.sample_bytes)
         remedy = (
             f"set storage.shard_bytes to {size} or less, or use fewer workers"
             if size >= max(4096, widest.sample_bytes)
             else "use fewer workers, or workers with more memory"
         )
         raise PlanError(
-            f"a block of table '{widest.name}' ({widest.block_length} samples) needs {bytes_text(self.worker_bytes)} "
+            f"a block of table '{widest.name}' ({rows} samples) needs {bytes_text(self.worker_bytes)} "
             f"in a worker, but a worker has {bytes_text(limit)}; {remedy}"
         )
 
@@ -133,7 +134,7 @@ class Plan:
         """
         needed = max(0, self.disk_bytes - present)
         if needed > free:
-            fits = int(self.samples * free / needed)
+            fits = int(self.samples * free / self.disk_bytes)
             raise PlanError(
                 f"the release needs up to {bytes_text(needed)} of disk, but {bytes_text(free)} are free; "
                 "free some, choose another disk with --catalog, or ask for about "

@@ -121,7 +121,7 @@ class Staging:
                 yield int(found[1]), int(found[2]), name
 
     def read_part(self, name: str) -> tuple[Receipt, pa.Table] | None:
-        """Return a part's receipt and labels; None when it is damaged or not a part of ours."""
+        """Return a part's receipt and labels; None when it is damaged or not a part of ours, or not of this version."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -129,8 +129,11 @@ class Staging:
         content = self.target.read(name)
         if found is None or xxhash.xxh3_128_hexdigest(content) != found[3]:
             return None
-        labels = pq.ParquetFile(pa.BufferReader(content)).read()  # read_table would import pandas
-        return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
+        try:
+            labels = pq.ParquetFile(pa.BufferReader(content)).read()  # read_table imports pandas
+            return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
+        except (pa.ArrowException, ValueError, KeyError, TypeError):
+            return None
 
     def valid_part(
         self, block: Block, table_hash: str, name: str

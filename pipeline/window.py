@@ -40,12 +40,15 @@ SLOWEST = 20
 """A block in flight for this many times the median has its worker restarted."""
 
 PATIENCE = 120.0
-"""Seconds that a block may be in flight in any case."""
+"""Seconds that a block may be in flight, and a cluster without workers, in any case."""
 
 TICK = 5.0
 """Seconds between looks at the blocks in flight."""
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK = (
+    "the disk is full; what was finished is kept: make room, then run the same command again"
+)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ class Window:
         self._staging = staging
         self._limit = 2 * threads + 2
         self._spans: deque[float] = deque(maxlen=101)
+        self._workers_seen = time.monotonic()
 
     def run(
         self, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]
@@ -113,7 +117,7 @@ class Window:
         BuildError
             The disk is full.
         ClusterError
-            The scheduler is gone.
+            The scheduler is gone, or its workers.
         """
         running: dict[Future, _Task] = {}
         again: deque[_Task] = deque()
@@ -157,17 +161,25 @@ class Window:
         try:
             return list(wait(list(running), timeout=TICK, return_when="FIRST_COMPLETED").done)
         except CancelledError:  # by us, or because the scheduler forgot them
-            self._check_scheduler()
+            self._check_cluster()
             return [future for future in running if future.status == "cancelled"]
         except TimeoutError:
-            self._check_scheduler()
+            self._check_cluster()
             self._restart_slow(running)
             return []
 
-    def _check_scheduler(self) -> None:
-        if self._client.status != "running":
+    def _check_cluster(self) -> None:
+        """Raise an error when the scheduler is gone, or has been without workers for long."""
+        gone = "" if self._client.status == "running" else "scheduler is gone"
+        if not gone:
+            now = time.monotonic()
+            if self._client.nthreads():
+                self._workers_seen = now
+            elif now - self._workers_seen > PATIENCE:
+                gone = "workers are gone"
+        if gone:
             raise ClusterError(
-                "the Dask scheduler is gone; what was finished is kept, and the same command goes on from there"
+                f"the Dask {gone}; what was finished is kept, and the same command goes on from there"
             )
 
     def _handle(
@@ -190,9 +202,7 @@ class Window:
                     Failure(task.block, ClusterError("its worker's connection was lost each time"))
                 )
         elif isinstance(error, OSError) and error.errno in FULL:
-            raise BuildError(
-                "the disk is full; what was finished is kept: make room, then run the same command again"
-            ) from error
+            raise BuildError(FULL_DISK) from error
         elif type(error).__name__ == "KilledWorker":
             log.warning("the worker of %s died", task.block)
             if task.alone:

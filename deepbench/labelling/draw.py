@@ -136,7 +136,7 @@ def _quantity(
     bad = out_of_range(parameter, result)
     if bad is not None:
         raise LabelError(
-            f"table '{plan.table}', sample {samples[rows[bad]]}: {scope.column(name)} = {result[bad]!r} by "
+            f"table '{plan.table}', sample {samples[rows[bad]]}: {scope.column(name)} = {float(result[bad])!r} by "
             f'"{value.text}", but it must be {parameter.range_text()}; '
             "narrow the priors it is made of, or use min() and max()",
             table=plan.table,

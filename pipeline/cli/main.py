@@ -6,15 +6,17 @@ Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 1 our faul
 from __future__ import annotations
 
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
-import click
 import typer
 
 from deepbench.errors import BuildError, DeepBenchError
 from pipeline.cli import recipes, releases
 
 STOPPED = 130
+
+USAGE_ERROR: Any = typer.BadParameter.__base__
+"""What wrong arguments raise: a class of click, of which newer versions of typer hold a copy of their own."""
 
 app = typer.Typer(
     name="deepbench",
@@ -41,11 +43,11 @@ for command in (
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
     try:
-        code = app(standalone_mode=False)
-    except click.ClickException as error:
+        code = app(prog_name="deepbench", standalone_mode=False)
+    except USAGE_ERROR as error:
         error.show()
         code = 2
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         code = STOPPED
     except DeepBenchError as error:
         _complain(f"error: {error}")

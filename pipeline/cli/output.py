@@ -73,10 +73,21 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
         yield report
 
 
+class _LogFile(logging.FileHandler):
+    """A file that is made, with its folder, when there is something to say; where that fails, nothing is said."""
+
+    def _open(self) -> Any:
+        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        return super()._open()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the name is Python's
+        pass
+
+
 @contextlib.contextmanager
 def log_file(path: Path) -> Iterator[Path]:
     """Keep a log of everything that is reported while the block runs; yield its path."""
-    handler = logging.FileHandler(path, delay=True)
+    handler = _LogFile(path, delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("deepbench", "pipeline")]
     levels = [logger.level for logger in loggers]
