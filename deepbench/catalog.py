@@ -126,7 +126,8 @@ class Release:
         Parameters
         ----------
         chunks : "shards" or dict of str to int, optional
-            Dask arrays with chunks of whole shards, or of the given sizes; without it, arrays that read when indexed.
+            Data variables as Dask arrays with chunks of whole shards, or of the given sizes. Without it, and labels
+            in any case, are arrays that read when indexed.
 
         Returns
         -------
@@ -157,7 +158,10 @@ class Release:
         nodes: dict[str, Any] = {"/": tree.to_dataset()}
         for name, summary in self.manifest.tables.items():
             sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
-            nodes[name] = tree[name].to_dataset().chunk(sizes)
+            table = tree[name].to_dataset()
+            nodes[name] = table.assign(
+                {each: table[each].chunk(sizes) for each in summary.variables}
+            )
         return xr.DataTree.from_dict(nodes)
 
 
@@ -169,7 +173,13 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     CatalogError
         There is no such folder.
     """
-    folder = Path(catalog)
+    if "://" in str(catalog):
+        raise CatalogError(
+            f"'{catalog}' is an address; a catalog is a folder of this machine's file systems"
+        )
+    folder = Path(
+        catalog
+    ).absolute()  # what is opened stays readable from another working directory
     if not folder.is_dir():
         raise CatalogError(
             f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"

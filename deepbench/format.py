@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column
-    from deepbench.recipe.model import Storage
+    from deepbench.recipe.model import Recipe, Storage
     from deepbench.recipe.table import DataVariable
 
 FORMAT_VERSION = 1
@@ -108,12 +108,22 @@ def sample_bytes(variable: DataVariable) -> int:
     return int(np.prod(variable.shape, dtype=np.int64)) * np.dtype(variable.dtype).itemsize
 
 
-def shard_length(variables: tuple[DataVariable, ...], storage: Storage) -> int:
-    """Return the samples per shard of a table: the largest power of two whose widest variable fits.
+def shard_length(
+    variables: tuple[DataVariable, ...], storage: Storage, label_bytes: int = 0
+) -> int:
+    """Return the samples per shard of a table: the largest power of two whose widest variable, and labels, fit.
 
     It never depends on the number of samples, so growing a table keeps its finished shards.
     """
-    return power_of_two(storage.shard_bytes / max(sample_bytes(variable) for variable in variables))
+    widest = max(sample_bytes(variable) for variable in variables)
+    return power_of_two(storage.shard_bytes / max(widest, label_bytes))
+
+
+def table_shard_length(recipe: Recipe, table: str) -> int:
+    """Return the samples per shard of a table of a recipe."""
+    described, plan = recipe.tables[table], recipe.label_plan(table)
+    labels = plan.label_bytes + described.object_rows() * plan.copy_bytes
+    return shard_length(described.data_variables(), recipe.storage, labels)
 
 
 def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:

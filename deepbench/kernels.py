@@ -18,8 +18,6 @@ from numba import types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic as numba_intrinsic
 
-_compiled: Any = numba.njit(error_model="numpy", nogil=True, cache=True)
-
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
@@ -33,8 +31,12 @@ def source_digest() -> str:
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Decorate a function that Python calls: compiled when first used, and cached on disk."""
-    dispatcher = _compiled(function)
+    """Decorate a function that Python calls: compiled when first used, and cached on disk where there is a place."""
+    dispatcher: Any = numba.njit(function, error_model="numpy", nogil=True)
+    try:
+        dispatcher.enable_caching()
+    except RuntimeError:  # neither the package's folder nor the user's cache can be written
+        return dispatcher
     cache = dispatcher._cache._cache_file
     cache._source_stamp = (cache._source_stamp, source_digest())
     return dispatcher

@@ -136,6 +136,8 @@ def render(
     >>> render(recipe, "images", labels=row).image.plot()             # doctest: +SKIP
     """
     plan = recipe.label_plan(table)
+    if labels is None and objects is not None:
+        raise LabelError("give `objects` together with the `labels` of their samples")
     if labels is None:
         first = 0 if start is None else start
         described = draw_labels(recipe, table, first, _end(recipe, table, stop))
@@ -260,6 +262,11 @@ def _follow(
 ) -> dict[str, NDArray]:
     """Return the rows of objects in the order of the samples, as many as the counts say."""
     position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
+    for row, sample in enumerate(columns["id"].tolist()):
+        if position[sample] != row and len(long["sample"]):
+            raise LabelError(
+                f"sample {sample} is there more than once; render such rows one at a time, each with its own objects"
+            )
     known = np.array([sample in position for sample in long["sample"].tolist()], dtype=bool)
     long = {name: values[known] for name, values in long.items()}
     rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
@@ -268,11 +275,6 @@ def _follow(
         wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
         if wrong.size:
             row = wrong[0]
-            if np.count_nonzero(columns["id"] == columns["id"][row]) > 1:
-                raise LabelError(
-                    f"sample {columns['id'][row]} is there more than once and repeats '{name}'; "
-                    "render such rows one at a time, each with its own objects"
-                )
             raise LabelError(
                 f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
                 f"but {counted[row]} rows of objects"

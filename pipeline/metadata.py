@@ -70,7 +70,7 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
         for receipt, part in parts(staging, recipe, plan, name):
             found.shards += receipt.objects
             for variable in variables:
-                digest.update(variable, b"".join(part.column(DIGEST + variable).to_pylist()))
+                digest.update(variable, digest_bytes(part.column(DIGEST + variable)))
             count(found.classes, labels.classes, part.column("class"))
             count(found.splits, labels.splits, part.column("split"))
             rows.write(part)
@@ -103,6 +103,12 @@ def parts(
                 f"the part of {block} is missing or damaged; run the same command again to make it again"
             )
         yield found
+
+
+def digest_bytes(column: pa.ChunkedArray) -> bytes:
+    """Return the digests of a part, one after another."""
+    array = column.combine_chunks()
+    return array.buffers()[1].slice(16 * array.offset, 16 * len(array)).to_pybytes()
 
 
 def count(counter: Counter[str], meanings: tuple[str, ...], codes: pa.ChunkedArray) -> None:

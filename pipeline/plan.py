@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 WORKER_BASE = 450 * 2**20
 """Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (measured: about 330 MiB)."""
 
+LABEL_FILES = 8
+"""Factor on the bytes of labels: parts, Parquet, CSV (20 characters for 8 bytes) and Zarr."""
+
+COLUMN_BYTES = 2**14
+"""Bytes of metadata and of the smallest files per column of labels."""
+
 DISK_MARGIN = 1.05
 """Factor on the uncompressed bytes: noise that does not compress, shard indices, metadata."""
 
@@ -37,8 +43,10 @@ class TablePlan:
     ----------
     samples, block_length : int
         Samples in all, and in each block but perhaps the last.
-    sample_bytes, label_bytes : int
-        Uncompressed bytes of one sample: data, and labels with digests.
+    sample_bytes, label_bytes, copies_bytes : int
+        Uncompressed bytes of one sample: data, labels with digests, and the most labels of repeated objects.
+    columns : int
+        Number of columns of labels.
     working_bytes : int
         Memory that rendering one sample takes beside its result.
     """
@@ -48,6 +56,8 @@ class TablePlan:
     block_length: int
     sample_bytes: int
     label_bytes: int
+    copies_bytes: int
+    columns: int
     working_bytes: int
 
     @property
@@ -57,14 +67,21 @@ class TablePlan:
 
     @property
     def task_bytes(self) -> int:
-        """Peak memory of one block's task: the arrays, their encoded copy, labels, and what rendering needs."""
+        """Peak memory of one block's task: the arrays, their compressed chunks, the shard that joins these (zarr 3.4
+        has it twice), labels, and what rendering needs.
+        """
         rows = min(self.samples, self.block_length)
-        return int(rows * (2.1 * self.sample_bytes + 4 * self.label_bytes)) + self.working_bytes
+        labels = 4 * self.label_bytes + 9 * self.copies_bytes
+        return int(rows * (4.1 * self.sample_bytes + labels)) + self.working_bytes
 
     @property
     def disk_bytes(self) -> int:
         """Bytes on disk, not more than which the table will take."""
-        return int(self.samples * (self.sample_bytes * DISK_MARGIN + 3 * self.label_bytes))
+        labels = LABEL_FILES * (self.label_bytes + self.copies_bytes)
+        return (
+            int(self.samples * (self.sample_bytes * DISK_MARGIN + labels))
+            + COLUMN_BYTES * self.columns
+        )
 
 
 @dataclass(frozen=True)
@@ -152,12 +169,11 @@ def make_plan(recipe: Recipe) -> Plan:
             TablePlan(
                 name,
                 table.samples,
-                fmt.shard_length(variables, recipe.storage),
+                fmt.table_shard_length(recipe, name),
                 sum(fmt.sample_bytes(variable) for variable in variables),
-                sum(column.dtype.itemsize for column in labels.columns)
-                + table.object_rows()
-                * sum(column.dtype.itemsize for column in labels.object_columns)
-                + 16 * len(variables),
+                labels.label_bytes + 16 * len(variables),
+                table.object_rows() * labels.copy_bytes,
+                len(labels.columns) + len(labels.object_columns),
                 table.working_bytes(),
             )
         )

@@ -110,7 +110,7 @@ def _summary(recipe: Recipe, name: str, found: metadata.TableMetadata) -> fmt.Ta
         samples=table.samples,
         table_hash=recipe.table_hash(name),
         data_digest=found.data_digest,
-        shard_length=fmt.shard_length(variables, recipe.storage),
+        shard_length=fmt.table_shard_length(recipe, name),
         variables={
             each.name: {
                 "dtype": each.dtype,

@@ -64,7 +64,7 @@ def template(recipe: Recipe) -> dict[str, bytes]:
         group = root.create_group(
             name, attributes={"kind": table.kind, "table_hash": recipe.table_hash(name)}
         )
-        length = fmt.shard_length(table.data_variables(), recipe.storage)
+        length = fmt.table_shard_length(recipe, name)
         for variable in table.data_variables():
             cut = fmt.layout(variable, length, recipe.storage)
             _create(

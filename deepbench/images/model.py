@@ -104,7 +104,7 @@ class Annulus(Shape):
 
 
 class Arc(Shape):
-    """A part of a ring, centred on its radius, with straight ends."""
+    """A part of a ring, centred on its radius, with straight ends; a sector where the stroke reaches the centre."""
 
     radius: Value = parameter("radius of the centre line", unit="pixel", above=0)
     thickness: Value = parameter("width of the stroke", unit="pixel", above=0)

@@ -14,7 +14,7 @@ from deepbench import streams
 from deepbench.errors import LabelError
 from deepbench.images.noise import STEP_VALUES, STEPS, apply_step
 from deepbench.images.psf import gaussian_blur, margin
-from deepbench.images.shapes import ROW_SIZE, SHAPES, draw_object, work_size
+from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES, draw_object, work_size
 from deepbench.kernels import inline, kernel
 from deepbench.recipe.table import names_of
 from deepbench.stream_names import stream_number
@@ -89,6 +89,11 @@ def object_rows(
         Shape of each object, and whether it covers what lies below.
     rows : float64[m, ROW_SIZE]
         Parameters in the order of the kernel.
+
+    Raises
+    ------
+    LabelError
+        A length, a place or an angle is beyond the drawing's limit.
     """
     samples, orders, copies, codes, covers, rows = [], [], [], [], [], []
     for code, described in enumerate(table.classes.values()):
@@ -114,7 +119,15 @@ def object_rows(
             codes.append(np.full(len(sample), SHAPES[entry.kind].code))
             covers.append(np.full(len(sample), entry.blend == "over"))
             rows.append(table_rows)
+    every = np.concatenate(rows)
     sample = np.concatenate(samples)
+    far = np.flatnonzero((np.abs(every[:, 1:]) > LIMIT).any(axis=1))
+    if far.size:
+        number = labels.samples[sample[far[0]]]
+        raise LabelError(
+            f"sample {number}: an object has a length, a place or an angle beyond ±{LIMIT:g}, "
+            "which cannot be drawn"
+        )
     sequence = np.lexsort((np.concatenate(copies), np.concatenate(orders), sample))
     counts = np.bincount(sample, minlength=len(labels))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
@@ -122,7 +135,7 @@ def object_rows(
         offsets,
         np.concatenate(codes)[sequence],
         np.concatenate(covers)[sequence],
-        np.ascontiguousarray(np.concatenate(rows)[sequence]),
+        np.ascontiguousarray(every[sequence]),
     )
 
 

@@ -184,6 +184,7 @@ def _objects(
         part = {
             "sample": samples[copy.rows],
             "object": np.full(len(copy.rows), plan.repeated_names.index(scope.name)),
+            "kind": np.full(len(copy.rows), plan.repeated_kinds.index(scope.kind)),
             "copy": copy.number,
             "order": np.full(len(copy.rows), order),
         }

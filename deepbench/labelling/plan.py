@@ -70,6 +70,7 @@ class LabelPlan:
         self.class_thresholds = thresholds(classes)
         self.split_thresholds = thresholds(splits)
         self.group_size = group_size
+        self._names: dict[str | None, dict[str, Reference]] = {}
 
     # what there is to draw
 
@@ -99,6 +100,7 @@ class LabelPlan:
         columns = {
             "sample": Column("sample", "sample number", integer=True),
             "object": Column("object", "name of the object", meanings=self.repeated_names),
+            "kind": Column("kind", "kind of the object", meanings=self.repeated_kinds),
             "copy": Column("copy", "number of the copy, from 0", integer=True),
         }
         for scope in repeated:
@@ -109,6 +111,21 @@ class LabelPlan:
     def repeated_names(self) -> tuple[str, ...]:
         """Names of the repeated objects, in written order."""
         return tuple(dict.fromkeys(scope.name for scope in self.scopes if scope.repeat is not None))
+
+    @cached_property
+    def repeated_kinds(self) -> tuple[str, ...]:
+        """Kinds of the repeated objects, in written order."""
+        return tuple(dict.fromkeys(scope.kind for scope in self.scopes if scope.repeat is not None))
+
+    @cached_property
+    def label_bytes(self) -> int:
+        """Bytes of the labels of one sample, without its repeated objects."""
+        return sum(column.dtype.itemsize for column in self.columns)
+
+    @cached_property
+    def copy_bytes(self) -> int:
+        """Bytes of the labels of one copy of a repeated object."""
+        return sum(column.dtype.itemsize for column in self.object_columns)
 
     @property
     def tolerance(self) -> bool:
@@ -127,10 +144,6 @@ class LabelPlan:
 
     # references between values
 
-    def visible(self, scope: Scope) -> list[Scope]:
-        """Return the scopes whose values an expression of ``scope`` may use."""
-        return [other for other in self.scopes if other.class_name in (None, scope.class_name)]
-
     def reference(self, scope: Scope, user: str, name: str) -> Reference:
         """Return what a name in an expression stands for: its scope's own value, a variable, or ``object.value``.
 
@@ -146,31 +159,38 @@ class LabelPlan:
         LabelError
             No such value, or two; or one that has several copies per sample.
         """
-        known: dict[str, Reference] = {}
-        for other in self.visible(scope):
-            for value in other.values:
-                for column in other.columns(value):
-                    known[column.removeprefix(f"{VARIABLES}.")] = Reference(other, value, column)
-        for own in scope.values:
-            if own == name and own in known and own != user and scope.name != VARIABLES:
-                raise LabelError(
-                    f"'{name}' is a value of '{scope.name}' and a variable; write '{scope.column(name)}' for the "
-                    "first, or rename the variable"
-                )
-            if not isinstance(scope.values[own], Joint):
-                known.setdefault(own, Reference(scope, own, scope.column(own)))
-        if name not in known:
-            near = nearest(name, known)
+        known = self._known(scope.class_name)
+        own = name in scope.values and not isinstance(scope.values[name], Joint)
+        if own and name in known and name != user and scope.name != VARIABLES:
+            raise LabelError(
+                f"'{name}' is a value of '{scope.name}' and a variable; write '{scope.column(name)}' for the "
+                "first, or rename the variable"
+            )
+        if name not in known and not own:
+            names = {*known, *scope.values}
+            near = nearest(name, names)
             hint = f"did you mean '{near}'? " if near else ""
-            allowed = ", ".join(sorted(known)) or "none"
+            allowed = ", ".join(sorted(names)) or "none"
             raise LabelError(f"no value is called '{name}' here; {hint}values to use: {allowed}")
-        found = known[name]
+        found = known[name] if name in known else Reference(scope, name, scope.column(name))
         if found.scope.repeat is not None and found.scope is not scope:
             raise LabelError(
                 f"'{name}' has one value per copy of '{found.scope.name}', so '{scope.name}' cannot use it; "
                 "use a variable for what they share"
             )
         return found
+
+    def _known(self, class_name: str | None) -> dict[str, Reference]:
+        """Return what the full names in expressions of a class stand for; variables have no first part."""
+        if class_name not in self._names:
+            self._names[class_name] = {
+                column.removeprefix(f"{VARIABLES}."): Reference(scope, value, column)
+                for scope in self.scopes
+                if scope.class_name in (None, class_name)
+                for value in scope.values
+                for column in scope.columns(value)
+            }
+        return self._names[class_name]
 
     def problems(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return what is wrong between the values, as (path in the table, message)."""

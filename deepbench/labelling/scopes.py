@@ -22,7 +22,7 @@ IDENTITY = ("id", "class", "split", "group")
 Quantity = Constant | Expression | Distribution | Joint
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scope:
     """Parameters drawn together.
 
@@ -31,7 +31,7 @@ class Scope:
     name : str
         ``circle``, ``circle.2``, ``psf``, ``noise.gaussian``, ``variables``: the first part of its columns' names.
     path : tuple
-        Where it stands in its table, for messages: ``("classes", "a", "objects", 0, "circle")``.
+        Where it stands in its table: ``("classes", "a", "objects", 0, "circle")``. The last step is its kind.
     values : mapping of str to Value or Joint
     parameters : mapping of str to Parameter
         Unit, range and description of each value.
@@ -47,6 +47,11 @@ class Scope:
     parameters: Mapping[str, Parameter]
     class_name: str | None = None
     repeat: Quantity | None = None
+
+    @property
+    def kind(self) -> str:
+        """What it holds, such as ``circle``."""
+        return str(self.path[-1]) if self.path else self.name
 
     def column(self, name: str) -> str:
         """Return the name of a value's column."""

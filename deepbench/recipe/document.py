@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepbench.errors import Problem, RecipeError
-from deepbench.recipe.plain import plain, show, unknown
+from deepbench.recipe.plain import nearest, plain, show, unknown
 
 Steps = tuple[str | int, ...]
 
@@ -84,7 +84,7 @@ class Document:
         ----------
         changes : mapping
             Plain data by dotted path, such as ``{"tables.images.samples": 100}``; steps into lists
-            are numbers. All but the last step must exist, and in a list that one too.
+            are numbers. Mappings on the way are made when they are absent and no key is like theirs.
 
         Raises
         ------
@@ -131,7 +131,9 @@ def _replaced(node: Node, steps: Steps, value: Any) -> Node:
         count = len(node.value)
         raise _StepError(f"{step!r} is no index of a list of {count}: allowed are 0 to {count - 1}")
     if child is None and rest:
-        raise _StepError(unknown("key", step, node.children))
+        if nearest(str(step), map(str, node.children)):
+            raise _StepError(unknown("key", step, node.children))
+        child = Node({}, node.line, node.column)
     copy = Node(node.value.copy(), node.line, node.column, node.children.copy())
     if rest and child is not None:
         copy.children[step] = _replaced(child, tuple(rest), value)

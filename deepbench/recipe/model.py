@@ -71,6 +71,7 @@ class Recipe(Specification):
     storage: Storage = Field(Storage(), description="how arrays are cut on disk")
 
     _document: Document = PrivateAttr()
+    _plans: dict[str, LabelPlan] = PrivateAttr(default_factory=dict)
 
     @field_validator("splits")
     @classmethod
@@ -131,9 +132,13 @@ class Recipe(Specification):
             raise CatalogError(
                 f"no table '{table}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
             )
-        described = self.tables[table]
-        weights = {name: each.weight for name, each in described.classes.items()}
-        return LabelPlan(table, described.scopes(), weights, self.splits, described.group_size)
+        if table not in self._plans:
+            described = self.tables[table]
+            weights = {name: each.weight for name, each in described.classes.items()}
+            self._plans[table] = LabelPlan(
+                table, described.scopes(), weights, self.splits, described.group_size
+            )
+        return self._plans[table]
 
     def replace(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some values changed, checked again.

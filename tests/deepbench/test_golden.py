@@ -15,16 +15,16 @@ GOLDEN = {
     "shapes": {
         "recipe_hash": "a4bd5b00952752118f63a963d2687aac8ece14ca90c2cf0cee8dcaedb5013a8b",
         "table_hash": "5ba53fc8d12ce2c0df7bcbe2465a47923bda6246f86f8c735bbea47b6a4438ef",
-        "images": "c44c3b969b184479360d03113bf4d3eaf93a198455880340eb96250f15a215f7",
+        "images": "fe3c5aa397df62aa91a1c6f889cef18b688589008d5a37ad77afd70a806046ba",
         "labels": "d9afcf738fc0b6320861169c6249acaf72b0a72e1908fe228b19cd781b3a49cf",
         "objects": "01ba4719c80b6fe911b091a7c05124b64eeece964e09c058ef8f9805daca546b",
     },
     "all_shapes": {
-        "recipe_hash": "76aa833b2ae2c2ab694ec984ccf66a00592d08c8573e61ed6167875ca3d4a8c5",
-        "table_hash": "a4daa3f1dacd913b63084c9c5c96233ed72a8e1fb6e1f48178fb145195563ed6",
-        "images": "34844e7ecc1cd1a3368b9dc7768e6d087b7bdb35d74313bf73a8d854f9f29236",
-        "labels": "0330b9d0e4d93c3bded986b9def3d79c8177f7855b2e81f9ae1014c283fcfa10",
-        "objects": "580063a8e60a6ccc6e1c9cafc1e45a323ab973de43c533140343e219ddc62fa0",
+        "recipe_hash": "34d347bdb0bbc0b11b710f02ed49abea385c413c7bd8261e70e42f1d1384b5ae",
+        "table_hash": "c1c9fe6afea60508615b882a71b218a16455dd819f280674e73145323f8c9ac5",
+        "images": "eca26fe3a7a22dce18196098b62669484007b361bfb7fd45673364cef935a37b",
+        "labels": "b2631a3c349955cf00ec3f16a5075afae265fa07da8bbc6deea585b9130eb9b8",
+        "objects": "24f0ca260a2681ff29447ff6a99c4353a8f77c09acd36435aa572f84d2a6c927",
     },
 }
 

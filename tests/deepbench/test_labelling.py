@@ -279,7 +279,7 @@ def test_values_out_of_range_name_sample_value_and_range():
     good = np.flatnonzero(x.columns["circle.2.x"] > 4)
     with pytest.raises(LabelError) as caught:
         draw(recipe)
-    value = x.columns["circle.2.x"][bad[0]] - 4
+    value = float(x.columns["circle.2.x"][bad[0]] - 4)
     assert str(caught.value) == (
         f"table 'images', sample {bad[0]}: circle.2.radius = {value!r} by \"= x - 4\", but it must be a number "
         "above 0 (pixel); narrow the priors it is made of, or use min() and max()"
@@ -586,7 +586,13 @@ def test_nothing_about_a_copy_is_hidden(kind):
     plan = recipe.label_plan("images")
     labels = draw_range(plan, 1, 0, 50)
     assert [column.name for column in plan.columns][4:] == [f"{kind}.repeat"]
-    assert [column.name for column in plan.object_columns] == ["sample", "object", "copy", *fields]
+    assert [column.name for column in plan.object_columns] == [
+        "sample",
+        "object",
+        "kind",
+        "copy",
+        *fields,
+    ]
     assert list(labels.objects) == [column.name for column in plan.object_columns]
     drawn = np.stack([labels.objects[name] for name in fields if name != "sides"])
     assert len(np.unique(drawn)) == drawn.size == (len(fields) - ("sides" in fields)) * 150
@@ -709,7 +715,7 @@ def test_copies_may_draw_jointly():
     scopes = [Scope("box", (), {"pair": pair}, parameters, "a", Constant(3.0))]
     plan = LabelPlan("t", scopes, {"a": 1}, {"s": 1})
     labels = draw_range(plan, 7, 0, 5)
-    assert list(labels.objects) == ["sample", "object", "copy", "pair.u", "pair.v"]
+    assert list(labels.objects) == ["sample", "object", "kind", "copy", "pair.u", "pair.v"]
     sample, copy = labels.objects["sample"], labels.objects["copy"]
     u = np.stack([uniforms("t/a/box/pair", sample, 2 * copy + k) for k in (0, 1)], axis=1)
     np.testing.assert_array_equal(labels.objects["pair.u"], pair.draw(u)["u"])

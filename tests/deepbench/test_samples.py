@@ -387,7 +387,7 @@ def test_the_dataset_is_labelled_and_described(whole, frame):
 
 def test_frames_have_names_and_units(frame, copies):
     assert list(frame.columns[:4]) == ["id", "class", "split", "group"]
-    assert list(copies.columns[:3]) == ["sample", "object", "copy"]
+    assert list(copies.columns[:4]) == ["sample", "object", "kind", "copy"]
     assert list(frame["class"].cat.categories) == ["dot", "many"]
     assert list(frame["split"].cat.categories) == ["train", "test"]
     assert list(copies["object"].cat.categories) == ["circle", "line"]
@@ -539,7 +539,7 @@ def test_copies_must_be_there(frame, copies):
 
 def test_a_sample_with_copies_may_not_be_there_twice(frame, copies):
     row = frame[frame["class"] == "many"].iloc[[0]]
-    with pytest.raises(LabelError, match="sample 4 is there more than once and repeats 'circle'"):
+    with pytest.raises(LabelError, match="sample 4 is there more than once; render such rows"):
         render(RECIPE, "images", labels=pd.concat([row, row]), objects=copies)
     dots = frame[frame["class"] == "dot"].iloc[[0, 1, 1, 0, 2]]
     again = render(RECIPE, "images", labels=dots, objects=copies)  # without copies it may

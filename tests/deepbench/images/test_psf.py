@@ -10,6 +10,7 @@ from deepbench.images.psf import gaussian_blur, margin
 from deepbench.images.shapes import SHAPES, draw_object, work_size
 
 SIGMAS = [0.125, 0.3, 0.7, 1.0, 1.37, 2.5, 5.0, 9.3]
+AS_SCIPY = [1.0, 1.37, 2.5, 5.0, 9.3]  # below, scipy's kernel is narrower than sigma
 SCIPY = 5e-7  # float32 sums, of the largest pixel
 
 
@@ -44,7 +45,7 @@ def circle(size, sigma, x, y, radius):
     return plane, draw_object(plane, corner, corner, SHAPES["circle"].code, False, row, work)
 
 
-@pytest.mark.parametrize("sigma", SIGMAS)
+@pytest.mark.parametrize("sigma", AS_SCIPY)
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (31, 17), (64, 64)])
 def test_pixels_are_those_of_scipy(size, sigma):
     plane = noise(*size, sigma)
@@ -61,18 +62,34 @@ def test_kernel_wider_than_the_frame():
     np.testing.assert_allclose(blur(ones, 40.0), 1.0, atol=1e-6)
 
 
-@pytest.mark.parametrize("sigma", [0.0, 0.05, 0.1249])
-def test_narrow_kernels_copy(sigma):
+@pytest.mark.parametrize("sigma", [0.0, 1e-300, 9e-5])
+def test_no_kernel_copies(sigma):
     plane = noise(5, 9, sigma)
     assert margin(sigma) == 0
     np.testing.assert_array_equal(blur(plane, sigma), plane)
 
 
-@pytest.mark.parametrize("sigma", [0.125, 0.5, 0.624, 0.625, 1.0, 1.3, 100.0])
+@pytest.mark.parametrize("sigma", [1.1e-4, 0.125, 0.5, 0.624, 0.625, 1.0, 1.3, 100.0])
 def test_margin_is_the_radius_made_even(sigma):
-    radius = int(4 * sigma + 0.5)
+    radius = max(int(4 * sigma + 0.5), 1)
     assert margin(sigma) in (radius, radius + 1)
     assert margin(sigma) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "sigma", [2e-4, 0.01, 0.1, 0.25, 0.374, 0.376, 0.5, 0.6, 0.875, 0.999, 1.0, 1.5, 2.0, 8.0]
+)
+def test_the_width_is_sigma(sigma):
+    edge = margin(sigma)
+    point = np.zeros((81 + 2 * edge, 81 + 2 * edge), np.float32)
+    point[edge + 40, edge + 40] = 1
+    image = blur(point, sigma).astype(np.float64)
+    distance = np.arange(81) - 40.0
+    assert image.min() >= 0
+    # 1e-6: weights are float32; from 1 pixel on, the tails beyond 4 sigma are cut, which takes up to 6e-4
+    tolerance = 1e-6 if sigma < 1 else 6e-4
+    assert np.sqrt((image.sum(axis=0) * distance**2).sum()) == pytest.approx(sigma, rel=tolerance)
+    assert np.sqrt((image.sum(axis=1) * distance**2).sum()) == pytest.approx(sigma, rel=tolerance)
 
 
 @pytest.mark.parametrize("sigma", SIGMAS)
