@@ -5,14 +5,16 @@ A catalog is a folder with one folder per name and in it one per version. A vers
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError, MissingDataError, ReleaseError
+from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
 from deepbench.recipe.load import nearest
 from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe, load_recipe
 
@@ -86,7 +88,8 @@ class Release:
                 f"'{table}' of {self.name}@{self.version} has no sample {index}: allowed are 0 to {summary.samples - 1}"
             )
         columns, row = list(summary.columns), index
-        with pq.ParquetFile(self.folder / fmt.METADATA / f"{table}.parquet") as file:
+        path = self.folder / fmt.METADATA / f"{table}.parquet"
+        with _reading(path), pq.ParquetFile(path) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if row < rows:
@@ -116,9 +119,28 @@ class Release:
     ) -> pd.DataFrame:
         import pandas as pd
 
-        return pd.read_parquet(
-            self.folder / fmt.METADATA / f"{name}.parquet", columns=columns, filters=chosen
-        )
+        path = self.folder / fmt.METADATA / f"{name}.parquet"
+        with _reading(path):
+            return pd.read_parquet(path, columns=columns, filters=chosen)
+
+    def sample(self, table: str, index: int) -> xr.Dataset:
+        """Return the data variables of one sample, read.
+
+        Raises
+        ------
+        CatalogError
+            There is no such table or sample.
+        ReleaseError
+            A file is missing or damaged.
+        """
+        count = self.manifest.tables[self.check_table(table)].samples
+        if not 0 <= index < count:
+            raise CatalogError(
+                f"'{table}' of {self.name}@{self.version} has the samples 0 … {count - 1}, not {index}"
+            )
+        variables = list(self.manifest.tables[table].variables)
+        with _reading(self.folder / fmt.DATA / table):
+            return self.open()[table].to_dataset()[variables].isel(sample=index).load()
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
         """Open the data lazily.
@@ -148,11 +170,7 @@ class Release:
         try:
             tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
         except FileNotFoundError as error:  # also what zarr makes of ours
-            path = self.folder / fmt.DATA / "zarr.json"
-            raise MissingDataError(
-                f"{path} is missing from the release; restore it from a copy, or build the release again",
-                path=str(path),
-            ) from error
+            raise MissingDataError.of(self.folder / fmt.DATA / "zarr.json") from error
         if chunks is None:
             return tree
         nodes: dict[str, Any] = {"/": tree.to_dataset()}
@@ -163,6 +181,19 @@ class Release:
                 {each: table[each].chunk(sizes) for each in summary.variables}
             )
         return xr.DataTree.from_dict(nodes)
+
+
+def folder_of(catalog: str | Path) -> Path:
+    """Return the absolute folder of a catalog: workers, and whoever opens a release, may change the working directory.
+
+    Raises
+    ------
+    CatalogError
+        It is an address, not a folder.
+    """
+    if "://" in str(catalog):
+        raise CatalogError(f"'{catalog}' is an address; a catalog must be a folder")
+    return Path(catalog).absolute()
 
 
 def releases(catalog: str | Path = CATALOG) -> list[Release]:
@@ -253,6 +284,21 @@ def open(
     >>> tree["images"]["image"][0].plot()                     # doctest: +SKIP
     """
     return find(name, version, catalog).open(chunks)
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn what decoders raise about a damaged file into an error of ours."""
+    try:
+        yield
+    except DeepBenchError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingDataError.of(path) from error
+    except (ValueError, RuntimeError, OSError) as error:
+        raise ReleaseError(
+            f"{path} is damaged: {error}; restore the release from a copy"
+        ) from error
 
 
 def _unknown(what: str, word: str, allowed: Any) -> str:

@@ -84,7 +84,16 @@ class ReleaseError(DeepBenchError):
 
 
 class MissingDataError(ReleaseError, FileNotFoundError):
-    """An object that the manifest lists is not there."""
+    """A file that the manifest lists is not there; ``path`` names it."""
+
+    @classmethod
+    def of(cls, path: object) -> MissingDataError:
+        """Return the error about a missing file."""
+        return cls(
+            f"{path} is missing from the release; restore it from a copy, or remove the release's "
+            "folder and build it again",
+            path=str(path),
+        )
 
 
 class ClusterError(DeepBenchError, RuntimeError):

@@ -38,11 +38,7 @@ class ReleaseStore(LocalStore):
 
     def _found(self, key: str, buffer: Buffer | None) -> Buffer | None:
         if buffer is None and key in self._listed:
-            raise MissingDataError(
-                f"{self.root / key} is missing from the release; restore it from a copy, or remove the release's "
-                "folder and build it again",
-                path=str(self.root / key),
-            )
+            raise MissingDataError.of(self.root / key)
         return buffer
 
     async def get(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:

@@ -33,6 +33,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
 
     It can run any number of times: it writes the same bytes.
     """
+    staging.check_software()
     recipe = staging.recipe()
     clock = _Clock()
     labels = draw_labels(recipe, block.table, block.start, block.stop)
@@ -57,9 +58,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
                 written.append(fmt.StoredObject(name, len(content), checksum))
                 clock.lap("write")
     plan = recipe.label_plan(block.table)
-    receipt = Receipt(
-        block, recipe.table_hash(block.table), fmt.RENDER_VERSION, tuple(written), clock.seconds
-    )
+    receipt = Receipt(block, recipe.table_hash(block.table), fmt.RENDER_VERSION, tuple(written))
     staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, columns))
     clock.lap("part")
     return clock.seconds

@@ -6,6 +6,7 @@ moment, is resumed by running it again; a build that is complete is published by
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -14,12 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
+from deepbench.catalog import folder_of
 from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import publish, store
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.staging import LOCK, Staging
+from pipeline.software import versions
+from pipeline.staging import SOFTWARE, Staging, lock_name, tidy
 from pipeline.target import Target
 from pipeline.window import FULL, FULL_DISK, Failure, Window
 
@@ -94,31 +97,30 @@ def build(
     """
     cluster = cluster or ClusterOptions()
     report = progress or _silent
-    target = Target(str(Path(catalog).absolute()))  # workers may have another working directory
+    target = Target(str(folder_of(catalog)))
     staging = Staging.of(target, recipe)
+    lock = lock_name(recipe)
     path = str(Path(catalog, recipe.name, recipe.version))
     published = find_published(target, recipe)
     if published is not None:
-        if (
-            staging.target.folder.exists()
-        ):  # of a build that ended between publishing and tidying up
-            with staging.target.lock(LOCK) as held:
+        if target.exists(lock):  # of a build that ended between publishing and tidying up
+            with target.lock(lock) as held:
                 if held:
-                    _forget(target, staging)
+                    tidy(target, recipe)
         return BuildResult(path, published, built=False)
     plan = make_plan(recipe)
     memory = cluster.worker_memory()
     if memory is not None:
         plan.check_memory(memory)
     target.check_writable()
-    with staging.target.lock(LOCK) as held:
+    with target.lock(lock) as held:
         if not held:
             raise ReleaseError(
                 f"another process is building {recipe.name}@{recipe.version} in '{catalog}'; wait for it"
             )
         published = find_published(target, recipe)
         if published is not None:  # by a process that held the lock until now
-            _forget(target, staging)
+            tidy(target, recipe)
             return BuildResult(path, published, built=False)
         present = sum(staging.target.size(name) or 0 for name in staging.target.files())
         plan.check_disk(target.free_bytes(), present)
@@ -128,6 +130,7 @@ def build(
             found, made = _make_blocks(staging, recipe, plan, cluster, report, seconds)
             started = time.perf_counter()
             manifest = publish.publish(target, staging, recipe, plan, report)
+            tidy(target, recipe)
         except OSError as error:
             if error.errno in FULL:
                 raise BuildError(FULL_DISK) from error
@@ -137,18 +140,13 @@ def build(
     return BuildResult(path, manifest, True, found, made, seconds)
 
 
-def _forget(catalog: Target, staging: Staging) -> None:
-    """Remove the staging folder of a build that is published; the caller holds its lock."""
-    catalog.remove(staging.target.folder.relative_to(catalog.folder).as_posix())
-
-
 def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
     """Return the manifest of the recipe's version in a catalog, None when there is no such version.
 
     Raises
     ------
     ReleaseError
-        The version exists with other content.
+        The version exists with other content, or files of it are missing or cut short.
     """
     folder = f"{recipe.name}/{recipe.version}"
     path = f"{folder}/{fmt.MANIFEST}"
@@ -164,11 +162,19 @@ def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
             f"{recipe.name}@{recipe.version} exists in '{catalog.root}' with other content (recipe hash "
             f"{manifest.recipe_hash[:12]}, this recipe has {recipe.hash[:12]}); releases never change: raise `version`"
         )
+    release = catalog.below(folder)
+    wrong = [each.path for each in manifest.objects if release.size(each.path) != each.size]
+    if wrong:
+        raise ReleaseError(
+            f"{recipe.name}@{recipe.version} in '{catalog.root}' is damaged: {wrong[0]} and {len(wrong) - 1} other "
+            "files are missing or have another size; restore it from a copy, or remove its folder and build it again"
+        )
     return manifest
 
 
 def prepare(staging: Staging, recipe: Recipe) -> None:
-    """Write the resolved recipe, the files it needs, and the store's metadata."""
+    """Write the resolved recipe, the files it needs, the store's metadata, and which software is at work."""
+    staging.target.write(SOFTWARE, json.dumps(versions()).encode())
     for name, content in publish.recipe_files(recipe).items():
         staging.release.write(name, content, sync=False)
     for key, content in store.template(recipe).items():
@@ -196,7 +202,7 @@ def _make_blocks(
         threads = probe(client, staging, plan.worker_bytes, patience)
         begun = time.perf_counter()
         seconds["start"] = begun - started
-        window = Window(client, staging, threads)
+        window = Window(client, staging, threads, patience)
         finished: set[Block] = set()
         earlier = ((block, parts[block]) for block in plan if block in parts)
         for block, whole in window.run(work.check_block, earlier):

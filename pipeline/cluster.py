@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from deepbench.errors import ClusterError, RecipeError
 from deepbench.recipe.load import read_document
 from pipeline import block
-from pipeline.software import versions
+from pipeline.software import differences, versions
 from pipeline.staging import Staging
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 """Of the workers' processes. Dask's default trims memory so eagerly that it halves the speed of writing Zarr."""
-
-MUST_AGREE = ("deepbench", "render", "format")
-"""What must be equal on the coordinator and on each worker; numbers of other packages may differ."""
 
 
 @dataclass(frozen=True)
@@ -111,10 +108,12 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
         if options.scheduler is not None:
             try:
                 client = Client(options.scheduler, timeout=CONNECT_SECONDS)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, TypeError, RuntimeError) as error:
+                secure = str(options.scheduler).startswith("tls:")
+                remedy = "and Dask's settings distributed.comm.tls, " if secure else ""
                 raise ClusterError(
                     f"no Dask scheduler answers at '{options.scheduler}': {error or type(error).__name__}; "
-                    "check the address, or leave out --scheduler to build on this machine"
+                    f"check the address, {remedy}or leave out --scheduler to build on this machine"
                 ) from error
         else:
             make = local_cluster if options.description is None else described_cluster
@@ -184,8 +183,11 @@ def described_cluster(options: ClusterOptions) -> Any:
             f"{file}: {description['class']} cannot be made: {type(error).__name__}: {error}"
         ) from error
     workers = options.workers or description.get("workers")
-    if workers is not None:
-        cluster.scale(workers)
+    try:
+        if workers is not None:
+            cluster.scale(int(workers))
+    except Exception as error:
+        raise ClusterError(f"{file}: cannot ask for {workers!r} workers: {error}") from error
     return cluster
 
 
@@ -232,11 +234,7 @@ def probe(
 
 
 def _differences(address: str, answer: dict[str, Any], own: dict[str, str]) -> list[str]:
-    problems = [
-        f"worker {address} has {name} version {answer['versions'].get(name)}, not {own[name]}; install the same"
-        for name in MUST_AGREE
-        if answer["versions"].get(name) != own[name]
-    ]
+    problems = [f"worker {address} {each}" for each in differences(own, answer["versions"])]
     if not answer["sees_catalog"]:
         problems.append(
             f"worker {address} does not see the catalog's folder {answer['folder']}; "

@@ -5,13 +5,14 @@ Nothing is visible before the last step. A publish that is interrupted anywhere 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
-from deepbench.errors import ReleaseError
+from deepbench.errors import LabelError, ReleaseError
 from deepbench.recipe.canonical import is_file
 from deepbench.recipe.load import write_document
 from pipeline import metadata, store
@@ -26,24 +27,35 @@ if TYPE_CHECKING:
 
 
 def recipe_files(recipe: Recipe) -> dict[str, bytes]:
-    """Return the files that make a release render again: the resolved recipe, and the catalogues it draws from."""
+    """Return the files that make a release render again: the resolved recipe, and the catalogues it draws from.
+
+    Raises
+    ------
+    LabelError
+        A catalogue has changed since the recipe was read.
+    """
     data = recipe.resolved()
     files = {}
-    for catalogue in _catalogues(data):
-        path = Path(catalogue["file"])
-        name = f"{fmt.INPUTS}/{catalogue['sha256'][:12]}{path.suffix}"
-        files[name] = ((recipe.folder or Path()) / path).read_bytes()
+    for name, catalogue in _inputs(data).items():
+        path = (recipe.folder or Path()) / catalogue["file"]
+        files[name] = path.read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != catalogue["sha256"]:
+            raise LabelError(
+                f"{path} has changed since the recipe was read; run the same command again"
+            )
         catalogue["file"] = name
     return files | {fmt.RECIPE: write_document(data).encode()}
 
 
-def _catalogues(data: Any) -> Iterator[dict[str, Any]]:
-    """Yield each description of a catalogue inside plain data."""
+def _inputs(data: Any) -> dict[str, dict[str, Any]]:
+    """Return each description of a catalogue inside plain data by the name of its file in a release."""
     if is_file(data):
-        yield data
-    elif isinstance(data, dict | list):
+        return {f"{fmt.INPUTS}/{data['sha256'][:12]}{Path(data['file']).suffix}": data}
+    found: dict[str, dict[str, Any]] = {}
+    if isinstance(data, dict | list):
         for item in data.values() if isinstance(data, dict) else data:
-            yield from _catalogues(item)
+            found |= _inputs(item)
+    return found
 
 
 def publish(
@@ -74,11 +86,8 @@ def publish(
         shards |= {each.path: each for each in found.shards}
         files += found.files
     report("publishing", steps - 2, steps)
-    for name, content in (
-        recipe_files(recipe) | {fmt.CARD: data_card(recipe, tables).encode()}
-    ).items():
-        release.write(name, content, sync=False)
-        files.append(name)
+    release.write(fmt.CARD, data_card(recipe, tables).encode(), sync=False)
+    files += [fmt.CARD, fmt.RECIPE, *_inputs(recipe.resolved())]
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in (*files, *shards)))
     objects = [*shards.values(), *(_stored(release, name) for name in files)]
     manifest = fmt.Manifest(
@@ -97,7 +106,6 @@ def publish(
     report("publishing", steps - 1, steps)
     inside = staging.target.folder.relative_to(catalog.folder).as_posix()
     catalog.publish(f"{inside}/{RELEASE}", f"{recipe.name}/{recipe.version}")
-    catalog.remove(inside)
     report("publishing", steps, steps)
     return manifest
 

@@ -22,6 +22,19 @@ PACKAGES = (
 )
 
 
+MUST_AGREE = ("deepbench", "render", "format")
+"""What must be equal on the coordinator and on each worker; numbers of other packages may differ."""
+
+
+def differences(own: dict[str, str], other: dict[str, str]) -> list[str]:
+    """Return what ``other`` has and must not have: versions that differ from our own."""
+    return [
+        f"has {name} version {other.get(name)}, not {own[name]}; install the same"
+        for name in MUST_AGREE
+        if other.get(name) != own[name]
+    ]
+
+
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the packages that shape or store data, and of format and rendering."""

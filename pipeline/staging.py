@@ -7,7 +7,7 @@ read and agrees with its name means that its block is done; there is no other re
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import io
 import json
 import re
@@ -19,8 +19,11 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from deepbench import format as fmt
+from deepbench.errors import ClusterError
+from deepbench.recipe.canonical import canonical_hash
 from deepbench.recipe.model import Recipe, load_recipe
 from pipeline.plan import Block
+from pipeline.software import differences, versions
 from pipeline.target import Target
 
 if TYPE_CHECKING:
@@ -28,7 +31,8 @@ if TYPE_CHECKING:
 
 RELEASE = "release"
 PARTS = "parts"
-LOCK = "lock"
+SCRATCH = "scratch"
+SOFTWARE = "software.json"
 _PART = re.compile(r"^(\d{12})-(\d{12})-([0-9a-f]{32})\.parquet$")
 
 
@@ -44,15 +48,12 @@ class Receipt:
     render_version : int
     objects : tuple of StoredObject
         The shards that the block wrote, by their path in the release.
-    seconds : dict of str to float
-        CPU seconds of each step.
     """
 
     block: Block
     table_hash: str
     render_version: int
     objects: tuple[fmt.StoredObject, ...]
-    seconds: dict[str, float]
 
     def to_json(self) -> str:
         """Return the receipt as JSON text."""
@@ -81,20 +82,36 @@ class Staging:
 
     @classmethod
     def of(cls, catalog: Target, recipe: Recipe) -> Staging:
-        """Return the staging folder of a recipe in a catalog: one per content, layout, format and rendering."""
-        layout = recipe.storage.model_dump_json()
-        key = f"{recipe.hash} {layout} {fmt.FORMAT_VERSION} {fmt.RENDER_VERSION}"
-        digest = hashlib.sha256(key.encode()).hexdigest()[:12]
+        """Return the staging folder of a recipe in a catalog.
+
+        There is one per content, but for the numbers of samples, and per layout, format and rendering: asking for more
+        samples goes on from what there is.
+        """
+        tables = {name: recipe.table_hash(name) for name in recipe.tables}
+        key = [tables, recipe.storage.model_dump(), fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
+        digest = canonical_hash(key)[:12]
         return cls(catalog.below(f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"))
 
     @property
     def release(self) -> Target:
-        """The folder that becomes the release."""
-        return self.target.below(RELEASE)
+        """The folder that becomes the release; what is being written into it lies elsewhere."""
+        return Target(str(self.target.path(RELEASE)), scratch=str(self.target.path(SCRATCH)))
 
     def recipe(self) -> Recipe:
         """Return the recipe of the build, as it stands in the folder."""
         return _recipe(str(self.release.path(fmt.RECIPE)))
+
+    def check_software(self) -> None:
+        """Refuse to make blocks of this build with another DeepBench than the coordinator's.
+
+        Raises
+        ------
+        ClusterError
+            The versions differ.
+        """
+        problems = differences(json.loads(self.target.read(SOFTWARE)), versions())
+        if problems:
+            raise ClusterError(f"this worker {'; '.join(problems)}")
 
     # the ledger
 
@@ -152,6 +169,21 @@ class Staging:
             and all(self.release.size(each.path) == each.size for each in receipt.objects)
         )
         return found if fits else None
+
+
+def lock_name(recipe: Recipe) -> str:
+    """Return the name, in the catalog, of the lock that a build of the recipe's version holds."""
+    return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.lock"
+
+
+def tidy(catalog: Target, recipe: Recipe) -> None:
+    """Remove what is left of builds of a version that is published. The caller holds its lock."""
+    ours = re.compile(re.escape(f"{recipe.name}-{recipe.version}-") + "[0-9a-f]{12}")
+    with contextlib.suppress(OSError):  # the next command tidies up
+        for folder in catalog.below(fmt.BUILDING).folders():
+            if ours.fullmatch(folder):
+                catalog.remove(f"{fmt.BUILDING}/{folder}")
+        catalog.remove(lock_name(recipe))
 
 
 @lru_cache(maxsize=4)

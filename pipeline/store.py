@@ -7,6 +7,7 @@ but the coordinator writes metadata, and it does so once, before the first block
 from __future__ import annotations
 
 import contextlib
+import threading
 import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,16 @@ if TYPE_CHECKING:
 
     from deepbench.recipe.model import Recipe
 
+_ENCODING = threading.RLock()
 _FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
 
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """Let zarr and Blosc use the calling thread alone; Dask supplies the parallelism. All empty chunks are written."""
+    """Let zarr and Blosc use the calling thread alone; Dask supplies the parallelism. All empty chunks are written.
+
+    The settings are those of the process, so the threads of a worker encode one after another.
+    """
     settings: dict[str, Any] = {
         "async.concurrency": 1,
         "threading.max_workers": 1,
@@ -37,12 +42,13 @@ def single_threaded() -> Iterator[None]:
     }
     if hasattr(zarr.core.codec_pipeline, "FusedCodecPipeline"):  # zarr 3.4 and newer
         settings |= {"codec_pipeline.path": _FUSED, "codec_pipeline.max_workers": 1}
-    threads = blosc.set_nthreads(1)
-    try:
-        with zarr.config.set(settings):
-            yield
-    finally:
-        blosc.set_nthreads(threads)
+    with _ENCODING:
+        threads = blosc.set_nthreads(1)
+        try:
+            with zarr.config.set(settings):
+                yield
+        finally:
+            blosc.set_nthreads(threads)
 
 
 def template(recipe: Recipe) -> dict[str, bytes]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+from uuid import uuid4
 
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.format import BUILDING
@@ -31,9 +32,12 @@ class Target:
     ----------
     root : str
         The folder; it is made when something is first written.
+    scratch : str, optional
+        Folder on the same disk for files that are being written; beside their final place when absent.
     """
 
     root: str
+    scratch: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -117,7 +121,9 @@ class Target:
         """Open a file for writing; it gets its name when the block ends well, and disappears when it does not."""
         path = self.path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{os.getpid()}{TEMPORARY}")
+        place = path.parent if self.scratch is None else Path(self.scratch)
+        place.mkdir(parents=True, exist_ok=True)
+        partial = place / f"{path.name}.{uuid4().hex}{TEMPORARY}"
         try:
             with partial.open("wb") as file:
                 yield file
@@ -191,6 +197,7 @@ class Target:
                 raise ReleaseError(f"{path} exists already; releases never change") from error
             raise
         _sync(path.parent)
+        _sync(path.parent.parent)
 
     @contextlib.contextmanager
     def lock(self, name: str) -> Iterator[bool]:

@@ -42,6 +42,9 @@ SLOWEST = 20
 PATIENCE = 120.0
 """Seconds that a block may be in flight, and a cluster without workers, in any case."""
 
+FIRST = 4 * 3600.0
+"""Seconds that a block may be in flight while none has finished yet: nobody knows how long they take."""
+
 TICK = 5.0
 """Seconds between looks at the blocks in flight."""
 
@@ -87,6 +90,8 @@ class Window:
         First argument of each call.
     threads : int
         Threads of the cluster when the work begins.
+    patience : float
+        Seconds that the cluster may be without workers.
 
     Attributes
     ----------
@@ -94,11 +99,15 @@ class Window:
         Blocks that could not be made.
     """
 
-    def __init__(self, client: Client, staging: Staging, threads: int) -> None:
+    def __init__(
+        self, client: Client, staging: Staging, threads: int, patience: float | None = None
+    ) -> None:
         self.failures: list[Failure] = []
         self._client = client
         self._staging = staging
-        self._limit = 2 * threads + 2
+        self._threads = threads
+        self._patience = patience
+        self._looked = time.monotonic()
         self._spans: deque[float] = deque(maxlen=101)
         self._workers_seen = time.monotonic()
 
@@ -123,7 +132,8 @@ class Window:
         again: deque[_Task] = deque()
         suspects: deque[_Task] = deque()
         while True:
-            while len(running) < self._limit and len(self.failures) < FAILURES:
+            self._look_for_workers()
+            while len(running) < 2 * self._threads + 2 and len(self.failures) < FAILURES:
                 task = again.popleft() if again else self._next(calls)
                 if task is None:
                     break
@@ -168,6 +178,12 @@ class Window:
             self._restart_slow(running)
             return []
 
+    def _look_for_workers(self) -> None:
+        """Let more tasks in flight when workers have joined, and fewer when some have left."""
+        if time.monotonic() - self._looked > TICK:
+            self._looked = time.monotonic()
+            self._threads = max(1, sum(self._client.nthreads().values()))
+
     def _check_cluster(self) -> None:
         """Raise an error when the scheduler is gone, or has been without workers for long."""
         gone = "" if self._client.status == "running" else "scheduler is gone"
@@ -175,7 +191,9 @@ class Window:
             now = time.monotonic()
             if self._client.nthreads():
                 self._workers_seen = now
-            elif now - self._workers_seen > PATIENCE:
+            elif now - self._workers_seen > (
+                PATIENCE if self._patience is None else self._patience
+            ):
                 gone = "workers are gone"
         if gone:
             raise ClusterError(
@@ -219,8 +237,7 @@ class Window:
 
     def _restart_slow(self, running: dict[Future, _Task]) -> None:
         """Restart the workers of blocks that are in flight far longer than blocks usually are."""
-        usual = statistics.median(self._spans) if self._spans else 0.0
-        limit = max(PATIENCE, SLOWEST * usual)
+        limit = max(PATIENCE, SLOWEST * statistics.median(self._spans)) if self._spans else FIRST
         now = time.monotonic()
         slow = {future.key: future for future, task in running.items() if now - task.since > limit}
         if not slow:

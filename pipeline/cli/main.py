@@ -5,6 +5,10 @@ Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 1 our faul
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -14,6 +18,9 @@ from deepbench.errors import BuildError, DeepBenchError
 from pipeline.cli import recipes, releases
 
 STOPPED = 130
+
+DEBUG = "DEEPBENCH_DEBUG"
+"""Variable of the environment: when it is set, faults of ours show their traceback."""
 
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """What wrong arguments raise: a class of click, of which newer versions of typer hold a copy of their own."""
@@ -42,6 +49,11 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
+    signal.signal(signal.SIGINT, _stop)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # a terminal that cannot show a letter still works
     try:
         code = app(prog_name="deepbench", standalone_mode=False)
     except USAGE_ERROR as error:
@@ -52,12 +64,27 @@ def main() -> NoReturn:
     except DeepBenchError as error:
         _complain(f"error: {error}")
         code = exit_code(error)
-    except BrokenPipeError:  # the reader of our output has left
-        sys.stderr.close()
-        code = 0
+    except OSError as error:  # of the user's disks and files
+        _complain(f"error: {error}")
+        code = 2
+    except Exception as error:
+        if DEBUG in os.environ:
+            raise
+        _complain(
+            f"error: {type(error).__name__}: {error}; this is a fault of DeepBench: {DEBUG}=1 shows where"
+        )
+        code = 1
     if code == STOPPED:  # typer, too, turns Ctrl-C into this code
-        _complain("stopped; what was finished is kept, and the same command goes on from there")
+        _complain(
+            "stopped; a build keeps what was finished, and the same command goes on from there"
+        )
     sys.exit(code or 0)
+
+
+def _stop(number: int, frame: Any) -> NoReturn:
+    """Stop at the first Ctrl-C; further ones do not disturb the tidying up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def exit_code(error: DeepBenchError) -> int:
@@ -69,5 +96,6 @@ def exit_code(error: DeepBenchError) -> int:
 
 
 def _complain(message: str) -> None:
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     sys.stderr.write(f"{message}\n")

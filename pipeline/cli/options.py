@@ -49,7 +49,10 @@ def _change(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(
             f"'{text}' must be PATH=VALUE, such as tables.images.samples=100", param_hint="--set"
         )
-    return path, parse_document(f"value: {value}", f"--set {path}").data["value"]
+    data = parse_document(f"value: {value}", f"--set {path}").data
+    if data.keys() != {"value"}:
+        raise typer.BadParameter(f"'{text}' sets more than one value", param_hint="--set")
+    return path, data["value"]
 
 
 def find_release(name: str, catalog: str) -> Release:

@@ -22,6 +22,9 @@ from pipeline.cli.options import (
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
 
+PREVIEW_BYTES = 2**30
+"""The most data that ``preview`` renders."""
+
 CHECKED = 1000
 """How many samples of each table ``validate`` draws labels of."""
 
@@ -65,11 +68,18 @@ def preview(
     output: Output = None,
 ) -> None:
     """Render a few samples without a build, and write a picture of them with their labels."""
+    from deepbench.format import sample_bytes
     from deepbench.samples import labels, render
     from pipeline.report.pictures import montage
 
     found = read_recipe(recipe, changes)
     name = choose_table(table, found.tables)
+    needed = count * sum(sample_bytes(each) for each in found.tables[name].data_variables())
+    if needed > PREVIEW_BYTES:
+        raise typer.BadParameter(
+            f"{count} samples of '{name}' are {bytes_text(needed)}, a preview holds {bytes_text(PREVIEW_BYTES)}: "
+            "ask for fewer with --count"
+        )
     frame = labels(found, name, start, start + count)
     images = render(found, name, start, start + count)["image"].values
     titles = [
@@ -159,6 +169,8 @@ def build(
 
     if scheduler is not None and cluster is not None:
         raise typer.BadParameter("give either --scheduler or --cluster, not both")
+    if scheduler is not None and workers is not None:
+        raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
     options = ClusterOptions(workers, scheduler, cluster)
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()

@@ -131,7 +131,7 @@ def sample(
         raise CatalogError(
             f"'{name}' of {found.name}@{found.version} has the samples 0 … {count - 1}, not {index}"
         )
-    image = found.open()[name].to_dataset()["image"][index].values
+    image = found.sample(name, index)["image"].values
     labels = found.label(name, index)
     units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
     path = output or f"{found.name}-{found.version}-{name}-{index}.png"

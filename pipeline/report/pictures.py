@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+LINES = 32
+"""Labels beside a portrait; the command prints them all."""
+
 ENDINGS = (".png", ".pdf", ".svg", ".jpg")
 
 
@@ -43,8 +46,8 @@ def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: st
         axis.set_axis_off()
     for axis, image, title in zip(axes.flat, images, titles, strict=False):
         axis.imshow(image, origin="lower", cmap="gray", interpolation="nearest")
-        axis.set_title(title, fontsize=7)
-    figure.suptitle(heading, fontsize=10)
+        axis.set_title(title, fontsize=7, parse_math=False)
+    figure.suptitle(heading, fontsize=10, parse_math=False)
     _save(figure, path)
 
 
@@ -76,8 +79,11 @@ def portrait(
     left.set(xlabel="x (pixel)", ylabel="y (pixel)")
     figure.colorbar(shown, ax=left, shrink=0.8)
     right.set_axis_off()
-    right.text(0, 1, "\n".join(describe(labels, units)), va="top", family="monospace", fontsize=8)
-    figure.suptitle(heading, fontsize=10)
+    lines = describe(labels, units)
+    if len(lines) > LINES:
+        lines = [*lines[: LINES - 1], f"… and {len(lines) - LINES + 1} more"]
+    right.text(0, 1, "\n".join(lines), va="top", family="monospace", fontsize=8, parse_math=False)
+    figure.suptitle(heading, fontsize=10, parse_math=False)
     _save(figure, path)
 
 
