@@ -184,7 +184,7 @@ class Release:
 
 
 def folder_of(catalog: str | Path) -> Path:
-    """Return the absolute folder of a catalog: workers, and whoever opens a release, may change the working directory.
+    """Return the absolute folder of a catalog: the working directory of a worker, or a later one, may differ.
 
     Raises
     ------
@@ -204,13 +204,7 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     CatalogError
         There is no such folder.
     """
-    if "://" in str(catalog):
-        raise CatalogError(
-            f"'{catalog}' is an address; a catalog is a folder of this machine's file systems"
-        )
-    folder = Path(
-        catalog
-    ).absolute()  # what is opened stays readable from another working directory
+    folder = folder_of(catalog)
     if not folder.is_dir():
         raise CatalogError(
             f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"

@@ -103,7 +103,9 @@ def build(
     path = str(Path(catalog, recipe.name, recipe.version))
     published = find_published(target, recipe)
     if published is not None:
-        if target.exists(lock):  # of a build that ended between publishing and tidying up
+        if (
+            target.exists(lock) or staging.target.folder.exists()
+        ):  # of a build that ended between publishing and tidying up
             with target.lock(lock) as held:
                 if held:
                     tidy(target, recipe)

@@ -106,7 +106,7 @@ class Window:
         self._client = client
         self._staging = staging
         self._threads = threads
-        self._patience = patience
+        self._patience = PATIENCE if patience is None else patience
         self._looked = time.monotonic()
         self._spans: deque[float] = deque(maxlen=101)
         self._workers_seen = time.monotonic()
@@ -132,7 +132,8 @@ class Window:
         again: deque[_Task] = deque()
         suspects: deque[_Task] = deque()
         while True:
-            self._look_for_workers()
+            if time.monotonic() - self._looked > TICK:
+                self._look()
             while len(running) < 2 * self._threads + 2 and len(self.failures) < FAILURES:
                 task = again.popleft() if again else self._next(calls)
                 if task is None:
@@ -171,33 +172,27 @@ class Window:
         try:
             return list(wait(list(running), timeout=TICK, return_when="FIRST_COMPLETED").done)
         except CancelledError:  # by us, or because the scheduler forgot them
-            self._check_cluster()
+            self._look()
             return [future for future in running if future.status == "cancelled"]
         except TimeoutError:
-            self._check_cluster()
+            self._look()
             self._restart_slow(running)
             return []
 
-    def _look_for_workers(self) -> None:
-        """Let more tasks in flight when workers have joined, and fewer when some have left."""
-        if time.monotonic() - self._looked > TICK:
-            self._looked = time.monotonic()
-            self._threads = max(1, sum(self._client.nthreads().values()))
-
-    def _check_cluster(self) -> None:
-        """Raise an error when the scheduler is gone, or has been without workers for long."""
-        gone = "" if self._client.status == "running" else "scheduler is gone"
-        if not gone:
-            now = time.monotonic()
-            if self._client.nthreads():
-                self._workers_seen = now
-            elif now - self._workers_seen > (
-                PATIENCE if self._patience is None else self._patience
-            ):
-                gone = "workers are gone"
-        if gone:
+    def _look(self) -> None:
+        """Count the cluster's threads; raise an error when the scheduler is gone, or the workers are for long."""
+        self._looked = now = time.monotonic()
+        try:
+            threads = self._client.nthreads() if self._client.status == "running" else None
+        except OSError:
+            threads = None
+        if threads:
+            self._threads = sum(threads.values())
+            self._workers_seen = now
+        elif threads is None or now - self._workers_seen > self._patience:
+            what = "scheduler is gone" if threads is None else "workers are gone"
             raise ClusterError(
-                f"the Dask {gone}; what was finished is kept, and the same command goes on from there"
+                f"the Dask {what}; what was finished is kept, and the same command goes on from there"
             )
 
     def _handle(

@@ -1,0 +1,299 @@
+"""What the tests of the pipeline share: a recipe of many small blocks, one cluster, one finished release."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deepbench import format as fmt
+from deepbench.catalog import Release, find
+from deepbench.recipe.model import parse_recipe
+from pipeline.build import build
+from pipeline.cluster import ClusterOptions
+from pipeline.staging import Staging
+from pipeline.target import Target
+
+RECIPE = """\
+name: small
+version: 1.0.0
+title: Small images of everything that the pipeline stores
+description: For tests.
+license: CC-BY-4.0
+authors: [A. Tester]
+references: [A paper on tests]
+seed: 7
+tables:
+  images:
+    kind: image
+    samples: 300
+    size: [16, 16]
+    classes:
+      rare:
+        weight: 0.02
+        objects: [{circle: {x: 8, y: 8, radius: "= 2 * size", thickness: 1}}]
+        variables: {size: {uniform: [0.5, 1]}}
+      circle:
+        objects: [{circle: {x: {uniform: [4, 12]}, y: {uniform: [4, 12]}, radius: {uniform: [1, 6]}}}]
+      crowd:
+        objects:
+          - rectangle: {x: {uniform: [4, 12]}, y: {uniform: [4, 12]}, width: {uniform: [1, 6]}, height: 2}
+            repeat: {integers: [0, 3]}
+          - line: {x: {uniform: [4, 12]}, y: 8, length: 6, thickness: 1}
+            repeat: {integers: [1, 2]}
+    psf: {gaussian: {sigma: {uniform: [0.5, 2.0]}}}
+    noise: [{gaussian: {sigma: 0.05}}]
+  squares:
+    kind: image
+    samples: 40
+    size: [8, 12]
+    classes:
+      square:
+        objects: [{rectangle: {x: {uniform: [2, 9]}, y: 4, width: 3, height: 3}}]
+storage: {chunk_bytes: 4096, shard_bytes: 16384}
+"""
+"""16 images to a block of the first table, so that 300 samples are 19 blocks; two blocks of the second table."""
+
+COMMAND = (sys.executable, "-c", "from pipeline.cli import main; main()")
+
+
+class Hangs(BaseException):
+    """A test took far too long; nothing that it tests may catch this."""
+
+
+@pytest.fixture(autouse=True)
+def _never_hangs():
+    """End a test that hangs, so that it fails with the line where it does."""
+
+    def give_up(*_):
+        raise Hangs
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(40)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture(scope="session")
+def make_recipe():
+    """Return a recipe; changes by dotted path, with ``__`` for the dots."""
+
+    def make(**changes):
+        dotted = {path.replace("__", "."): value for path, value in changes.items()}
+        return parse_recipe(RECIPE).replace(dotted)
+
+    return make
+
+
+@pytest.fixture
+def recipe_text():
+    return RECIPE
+
+
+@pytest.fixture
+def recipe(make_recipe):
+    return make_recipe()
+
+
+@pytest.fixture
+def recipe_file(tmp_path, make_recipe):
+    """Write a recipe and return its path."""
+
+    def write(**changes):
+        path = tmp_path / "small.yaml"
+        path.write_text(make_recipe(**changes).to_yaml())
+        return path
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory):
+    """One local cluster of two workers for all tests that do not need one of their own."""
+    import dask
+    from distributed import LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": 1,
+        "distributed.deploy.lost-worker-timeout": "1000 days",
+        "temporary-directory": str(tmp_path_factory.mktemp("dask")),
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            n_workers=2,
+            threads_per_worker=1,
+            host="tcp://127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            silence_logs=100,
+        ) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def options(cluster):
+    return ClusterOptions(scheduler=cluster.scheduler_address)
+
+
+@pytest.fixture
+def client(cluster):
+    from distributed import Client
+
+    with Client(cluster.scheduler_address) as connected:
+        connected.wait_for_workers(2, timeout=60)
+        yield connected
+
+
+@pytest.fixture
+def make(options):
+    """Build a recipe on the shared cluster."""
+
+    def run(recipe, catalog, **keywords):
+        return build(recipe, str(catalog), cluster=options, **keywords)
+
+    return run
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished release that no test changes."""
+
+    recipe: object
+    catalog: Path
+    release: Release
+    path: Path
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory, cluster, make_recipe):
+    """The release of the recipe, made once."""
+    catalog = tmp_path_factory.mktemp("built") / "releases"
+    recipe = make_recipe()
+    build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
+    release = find("small", "1.0.0", catalog)
+    return Built(recipe, catalog, release, release.folder)
+
+
+@pytest.fixture(scope="session")
+def check():
+    """Return a function that checks everything a published release promises, and returns its manifest."""
+
+    def whole(catalog, name="small", version="1.0.0"):
+        folder = Path(catalog, name, version)
+        manifest = fmt.Manifest.from_json((folder / fmt.MANIFEST).read_bytes(), str(folder))
+        there = {
+            path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+        }
+        listed = {each.path for each in manifest.objects}
+        assert there == listed | {fmt.MANIFEST}
+        assert len(listed) == len(manifest.objects)
+        for each in manifest.objects:
+            content = (folder / each.path).read_bytes()
+            assert len(content) == each.size, each.path
+            assert hashlib.sha256(content).hexdigest() == each.sha256, each.path
+        hidden = Path(catalog, fmt.BUILDING)
+        assert [path for path in hidden.glob("*") if path.is_dir()] == []
+        outside = {path.name for path in Path(catalog).iterdir()} - {name, fmt.BUILDING}
+        assert outside == set()
+        return manifest
+
+    return whole
+
+
+@pytest.fixture
+def staging_of():
+    """Return the staging folder of a recipe in a catalog."""
+    return lambda catalog, recipe: Staging.of(Target(str(catalog)), recipe)
+
+
+class Command:
+    """The command in a process of its own, which leads a process group."""
+
+    def __init__(self, folder: Path, arguments: tuple[str, ...]) -> None:
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments],
+            cwd=folder,
+            env=os.environ | {"DASK_TEMPORARY_DIRECTORY": str(folder / "dask")},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def children(self) -> list[psutil.Process]:
+        """Return the processes that it started, workers among them."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return psutil.Process(self.process.pid).children(recursive=True)
+        return []
+
+    def workers(self) -> list[psutil.Process]:
+        """Return the processes of its workers."""
+        found = []
+        for child in self.children():
+            with contextlib.suppress(psutil.Error):
+                if "spawn_main" in " ".join(child.cmdline()):
+                    found.append(child)
+        return found
+
+    def end(self, timeout: float = 120) -> tuple[int, str, str]:
+        """Wait for its end; return exit code, output and messages."""
+        out, err = self.process.communicate(timeout=timeout)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Start the command in a process of its own; whatever is left of it ends with the test."""
+    started: list[Command] = []
+
+    def start(*arguments):
+        started.append(Command(tmp_path, tuple(map(str, arguments))))
+        return started[-1]
+
+    yield start
+    for each in started:
+        children = each.children()
+        if each.process.poll() is None:
+            each.process.kill()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        each.process.wait(timeout=30)
+        for stream in (each.process.stdout, each.process.stderr):
+            stream.close()
+
+
+@pytest.fixture
+def wait_until():
+    """Wait until a function is true."""
+
+    def wait(condition, timeout=90.0):
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert time.monotonic() < deadline, "it never happens"
+            time.sleep(0.001)
+
+    return wait
+
+
+@pytest.fixture
+def parts_in():
+    """Return the names of the parts that lie in the staging folders of a catalog."""
+
+    def names(catalog):
+        return sorted(
+            path.as_posix() for path in Path(catalog, fmt.BUILDING).glob("*/parts/*/*.parquet")
+        )
+
+    return names

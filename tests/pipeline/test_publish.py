@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+import deepbench
+from deepbench import format as fmt
+from deepbench import labels, render
+from deepbench.errors import ReleaseError
+from deepbench.recipe.model import load_recipe
+from pipeline import publish
+from pipeline.software import versions
+from pipeline.target import Target
+
+
+def test_a_release_is_what_its_manifest_lists(built, check):
+    manifest = check(built.catalog)
+    assert manifest == built.release.manifest
+    names = {each.path.partition("/")[0] for each in manifest.objects}
+    assert names == {"data.zarr", "metadata", "recipe.yaml", "README.md"}
+
+
+def test_the_manifest(built):
+    manifest = built.release.manifest
+    assert (manifest.name, manifest.version) == ("small", "1.0.0")
+    assert manifest.title == built.recipe.title
+    assert manifest.seed == 7
+    assert manifest.recipe_hash == built.recipe.hash
+    assert manifest.format_version == fmt.FORMAT_VERSION
+    assert manifest.render_version == fmt.RENDER_VERSION
+    assert manifest.software == versions()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", manifest.created)
+    images = manifest.tables["images"]
+    assert images.kind == "image"
+    assert images.shard_length == 16
+    assert images.table_hash == built.recipe.table_hash("images")
+    assert images.variables == {
+        "image": {"dtype": "float32", "dims": ["sample", "y", "x"], "shape": [300, 16, 16]}
+    }
+    assert [each.path for each in manifest.objects] == sorted(
+        each.path for each in manifest.objects
+    )
+
+
+def test_software_is_recorded():
+    found = versions()
+    assert found["format"] == str(fmt.FORMAT_VERSION)
+    assert found["render"] == str(fmt.RENDER_VERSION)
+    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert found["numpy"] == np.__version__
+
+
+def test_the_resolved_recipe_is_in_the_release(built):
+    again = load_recipe(built.path / "recipe.yaml")
+    assert again == built.recipe
+    assert again.hash == built.recipe.hash
+    assert built.release.recipe.hash == built.recipe.hash
+
+
+def test_the_data_card_describes_every_column(built):
+    card = (built.path / "README.md").read_text()
+    lines = card.splitlines()
+    for table in built.recipe.tables:
+        plan = built.recipe.label_plan(table)
+        for column in (*plan.columns, *plan.object_columns):
+            unit = "" if column.meanings else column.unit
+            assert f"| `{column.name}` | {unit} | {column.description} |" in lines
+        summary = built.release.manifest.tables[table]
+        assert f"## Table `{table}`: {summary.samples} samples" in lines
+        assert summary.data_digest in card
+    images = built.release.manifest.tables["images"]
+    assert f"The {images.objects:,} copies of repeated objects are in" in card
+    assert built.recipe.hash in card
+    for words in ("CC-BY-4.0", "A. Tester", "A paper on tests", "For tests.", "Seed: 7"):
+        assert words in card
+    counts = ", ".join(f"{name} {count}" for name, count in images.classes.items())
+    assert f"- Classes: {counts}" in lines
+
+
+def test_the_data_card_of_a_recipe_with_few_words(make, make_recipe, tmp_path):
+    recipe = make_recipe(license="", authors=[], references=[], description="")
+    make(recipe, tmp_path)
+    card = (tmp_path / "small/1.0.0/README.md").read_text()
+    assert "Licence: not stated" in card
+    assert "Authors: not stated" in card
+    assert "## References" not in card
+    assert "The authors: Small images" in card
+
+
+def test_the_code_in_the_data_card_runs(built):
+    card = (built.path / "README.md").read_text()
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)[1]
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nprint(images.sizes['sample'], squares.sizes['sample'])"],
+        cwd=built.path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout == "300 40\n"
+
+
+PLAIN = """
+import sys, json
+import xarray as xr
+tree = xr.open_datatree(sys.argv[1], engine="zarr")
+images = tree["images"].to_dataset()
+print(json.dumps({name: [list(each.dims), str(each.dtype), each.attrs] for name, each in images.variables.items()}))
+assert not [name for name in sys.modules if name.partition(".")[0] in ("deepbench", "pipeline")]
+"""
+
+
+def test_plain_xarray_shows_described_variables(built):
+    """In a process that imports nothing of ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, built.path / "data.zarr"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    shown = json.loads(done.stdout)
+    assert shown["image"][:2] == [["sample", "y", "x"], "float32"]
+    assert shown["image"][2] == {"long_name": "image", "units": "1"}
+    assert shown["x"][2] == {"long_name": "pixel centre, to the right", "units": "pixel"}
+    for column in built.recipe.label_plan("images").columns:
+        dims, dtype, attributes = shown[column.name]
+        assert (dims, dtype) == (["sample"], str(column.dtype))
+        assert attributes["long_name"] == column.description
+        if column.meanings:
+            assert attributes["flag_meanings"].split() == list(column.meanings)
+            assert attributes["flag_values"] == list(range(len(column.meanings)))
+        else:
+            assert attributes["units"] == column.unit
+    assert shown["circle.radius"][2]["units"] == "pixel"
+
+
+def test_plain_xarray_shows_what_the_release_is(built):
+    tree = xr.open_datatree(built.path / "data.zarr", engine="zarr")
+    assert tree.attrs["title"] == built.recipe.title
+    assert tree.attrs["license"] == "CC-BY-4.0"
+    assert tree.attrs["recipe_hash"] == built.recipe.hash
+    assert list(tree["images"]["y"].values) == list(range(16))
+
+
+def test_open_reads_the_data(built):
+    tree = deepbench.open("small", catalog=built.catalog)
+    image = tree["images"]["image"]
+    assert image.chunks is None
+    assert np.array_equal(image[17:19].values, render(built.recipe, "images", 17, 19)["image"])
+
+
+def test_open_with_shards_as_chunks(built):
+    tree = deepbench.open("small", version="1.0.0", catalog=built.catalog, chunks="shards")
+    image = tree["images"]["image"]
+    assert image.chunks == ((16,) * 18 + (12,), (16,), (16,))
+    assert tree["squares"]["image"].chunks[0] == (32, 8)
+    whole = render(built.recipe, "images")["image"].values
+    assert np.array_equal(image.compute(scheduler="synchronous").values, whole)
+
+
+def test_publishing_onto_something_is_refused(make, recipe, tmp_path, monkeypatch, staging_of):
+    """Another process was faster: ours is refused, and its own files stay until the next command."""
+    publish_of = Target.publish
+
+    def late(self, source, final):
+        Path(self.root, final).mkdir(parents=True)
+        Path(self.root, final, "file").write_text("another's")
+        publish_of(self, source, final)
+
+    monkeypatch.setattr(Target, "publish", late)
+    with pytest.raises(ReleaseError, match="1.0.0 exists already; releases never change"):
+        make(recipe, tmp_path)
+    assert [path.name for path in (tmp_path / "small/1.0.0").iterdir()] == ["file"]
+    assert staging_of(tmp_path, recipe).release.exists(fmt.MANIFEST)
+
+
+def test_a_file_that_disappears_is_an_error(make, recipe, tmp_path, monkeypatch):
+    sweep = Target.sweep
+
+    def careless(self, folder, keep):
+        removed = sweep(self, folder, keep)
+        self.remove(f"{folder}/metadata/images.csv")
+        return removed
+
+    monkeypatch.setattr(Target, "sweep", careless)
+    with pytest.raises(
+        ReleaseError, match="images.csv has disappeared; run the same command again"
+    ):
+        make(recipe, tmp_path)
+    assert not (tmp_path / "small").exists()
+
+
+# --- recipes that draw from a catalogue ----------------------------------------------------------
+
+
+@pytest.fixture
+def with_catalogue(make_recipe, tmp_path):
+    """A recipe's file, beside it the catalogue that it names."""
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    (folder / "sizes.csv").write_text("radius,flux\n1.5,10\n2.5,20\n3.25,40\n")
+    recipe = make_recipe()
+    data = recipe.resolved()
+    data["tables"]["squares"]["variables"] = {"row": {"catalog": {"file": "sizes.csv"}}}
+    data["tables"]["squares"]["classes"]["square"]["objects"] = [
+        {"circle": {"x": 4, "y": 4, "radius": "= row.radius", "amplitude": "= row.flux"}}
+    ]
+    from deepbench.recipe.load import write_document
+
+    (folder / "recipe.yaml").write_text(write_document(data))
+    return folder / "recipe.yaml"
+
+
+def test_a_release_renders_again_from_its_folder_alone(make, with_catalogue, tmp_path, check):
+    recipe = load_recipe(with_catalogue)
+    make(recipe, tmp_path / "releases")
+    manifest = check(tmp_path / "releases")
+    folder = tmp_path / "releases/small/1.0.0"
+    (copy,) = [each.path for each in manifest.objects if each.path.startswith("inputs/")]
+    assert re.fullmatch(r"inputs/[0-9a-f]{12}\.csv", copy)
+    moved = tmp_path / "elsewhere"
+    folder.rename(moved)
+    for path in with_catalogue.parent.iterdir():
+        path.unlink()
+
+    again = load_recipe(moved / "recipe.yaml")
+    assert again.hash == recipe.hash
+    data = xr.open_datatree(moved / "data.zarr", engine="zarr")["squares"].to_dataset()
+    rendered = render(again, "squares")
+    assert np.array_equal(rendered["image"], data["image"])
+    assert set(labels(again, "squares")["circle.radius"]) == {1.5, 2.5, 3.25}
+
+
+def test_a_release_can_be_built_again_from_its_folder(make, with_catalogue, tmp_path, check):
+    make(load_recipe(with_catalogue), tmp_path / "one")
+    first = check(tmp_path / "one")
+    make(load_recipe(tmp_path / "one/small/1.0.0/recipe.yaml"), tmp_path / "two")
+    second = check(tmp_path / "two")
+    assert second.tables == first.tables
+    assert second.objects == first.objects
+
+
+def test_recipe_files(recipe, with_catalogue):
+    assert list(publish.recipe_files(recipe)) == ["recipe.yaml"]
+    files = publish.recipe_files(load_recipe(with_catalogue))
+    assert len(files) == 2
+    assert b"3.25,40" in next(iter(files.values()))

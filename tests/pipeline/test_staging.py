@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pyarrow as pa
+import pytest
+
+from deepbench import format as fmt
+from pipeline.plan import Block
+from pipeline.staging import Receipt, Staging
+from pipeline.target import Target
+
+RECEIPT = Receipt(
+    Block("images", 16, 32),
+    "f" * 64,
+    fmt.RENDER_VERSION,
+    (fmt.StoredObject("data.zarr/images/image/c/1/0/0", 3, "a" * 64),),
+)
+LABELS = pa.table({"id": pa.array([16, 17])})
+
+
+@pytest.fixture
+def staging(tmp_path):
+    return Staging(Target(str(tmp_path / "staging")))
+
+
+def only_part(staging):
+    ((_, _, name),) = staging.part_names("images")
+    return name
+
+
+def test_a_receipt_survives_json():
+    assert Receipt.from_json(RECEIPT.to_json()) == RECEIPT
+
+
+def test_a_part_survives_the_disk(staging):
+    staging.write_part(RECEIPT, LABELS)
+    receipt, labels = staging.read_part(only_part(staging))
+    assert receipt == RECEIPT
+    assert labels.to_pydict() == LABELS.to_pydict()
+
+
+def test_parts_are_listed_in_order_and_nothing_else_is(staging):
+    from dataclasses import replace
+
+    for start in (160, 0, 16):
+        block = Block("images", start, start + 16)
+        staging.write_part(replace(RECEIPT, block=block), LABELS)
+    staging.write_part(replace(RECEIPT, block=Block("squares", 0, 16)), LABELS)
+    for name in ("notes.txt", "1-2-3.parquet", f"{0:012d}-{16:012d}-{'g' * 32}.parquet"):
+        staging.target.write(f"parts/images/{name}", b"")
+    assert [(start, stop) for start, stop, _ in staging.part_names("images")] == [
+        (0, 16),
+        (16, 32),
+        (160, 176),
+    ]
+    assert list(staging.part_names("absent")) == []
+
+
+def test_a_part_is_valid_only_for_its_own_block_and_recipe(staging):
+    staging.release.write("data.zarr/images/image/c/1/0/0", b"abc")
+    staging.write_part(RECEIPT, LABELS)
+    name = only_part(staging)
+    assert staging.valid_part(RECEIPT.block, "f" * 64, name)[0] == RECEIPT
+    assert staging.valid_part(RECEIPT.block, "0" * 64, name) is None
+    assert staging.valid_part(Block("images", 16, 31), "f" * 64, name) is None
+    assert staging.valid_part(Block("other", 16, 32), "f" * 64, name) is None
+
+
+@pytest.mark.parametrize("content", [None, b"ab", b"abcd"])
+def test_a_part_is_not_valid_without_its_shards(staging, content):
+    staging.write_part(RECEIPT, LABELS)
+    if content is not None:
+        staging.release.write("data.zarr/images/image/c/1/0/0", content)
+    assert staging.valid_part(RECEIPT.block, "f" * 64, only_part(staging)) is None
+
+
+def test_every_flipped_bit_of_a_part_is_found(staging):
+    staging.write_part(RECEIPT, LABELS)
+    name = only_part(staging)
+    content = staging.target.read(name)
+    for place in range(0, len(content), 97):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        staging.target.write(name, damaged, sync=False)
+        assert staging.read_part(name) is None
+
+
+def test_a_file_with_another_name_is_no_part(staging):
+    staging.target.write("parts/images/notes.parquet", b"text")
+    assert staging.read_part("parts/images/notes.parquet") is None
+
+
+def test_the_folder_depends_on_content_layout_and_versions(make_recipe, monkeypatch):
+    catalog = Target("releases")
+
+    def folder(**changes):
+        return Staging.of(catalog, make_recipe(**changes)).target.root
+
+    before = folder()
+    assert before.startswith("releases/.building/small-1.0.0-")
+    assert folder(title="Other", license="CC0-1.0", authors=[]) == before
+    assert folder(tables__images__samples=301) == before  # more samples go on from there
+    different = [
+        folder(seed=8),
+        folder(version="1.0.1"),
+        folder(name="other"),
+        folder(storage__shard_bytes=8192),
+        folder(storage__chunk_bytes=2048),
+    ]
+    monkeypatch.setattr(fmt, "RENDER_VERSION", 1000)
+    different.append(folder())
+    monkeypatch.undo()
+    monkeypatch.setattr(fmt, "FORMAT_VERSION", 1000)
+    different.append(folder())
+    assert len({before, *different}) == 1 + len(different)
+
+
+def test_the_recipe_is_read_from_the_folder(staging, recipe):
+    staging.release.write(fmt.RECIPE, recipe.to_yaml().encode())
+    assert staging.recipe() == recipe
+    assert staging.recipe().hash == recipe.hash
