@@ -51,7 +51,7 @@ def _change(text: str) -> tuple[str, Any]:
         )
     data = parse_document(f"value: {value}", f"--set {path}").data
     if data.keys() != {"value"}:
-        raise typer.BadParameter(f"'{text}' sets more than one value", param_hint="--set")
+        raise typer.BadParameter(f"'{path}' has more than one value after it", param_hint="--set")
     return path, data["value"]
 
 

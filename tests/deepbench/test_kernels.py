@@ -43,3 +43,14 @@ def test_a_change_in_another_file_is_compiled_again(tmp_path):
     assert run(tmp_path) != first
     coverage.write_text(text)
     assert run(tmp_path) == first
+
+
+def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
+    import numba.core.caching as caching
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+
+    def twice(x):
+        return 2 * x
+
+    assert kernels.kernel(twice)(4) == 8

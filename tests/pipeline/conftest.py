@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,6 +184,13 @@ def built(tmp_path_factory, cluster, make_recipe):
     build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
     release = find("small", "1.0.0", catalog)
     return Built(recipe, catalog, release, release.folder)
+
+
+@pytest.fixture
+def copied(built, tmp_path):
+    """A catalog with a release, which a test may add to."""
+    shutil.copytree(built.catalog, tmp_path / "releases")
+    return tmp_path / "releases"
 
 
 @pytest.fixture(scope="session")

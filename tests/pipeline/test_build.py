@@ -87,15 +87,6 @@ def test_another_seed_changes_the_samples(make, make_recipe, built, tmp_path):
 # --- versions ------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def copied(built, tmp_path):
-    """A catalog with a release, which a test may add to."""
-    import shutil
-
-    shutil.copytree(built.catalog, tmp_path / "releases")
-    return tmp_path / "releases"
-
-
 def test_a_release_that_is_there_is_found(make, recipe, copied, built, check):
     result = make(recipe, copied)
     assert not result.built

@@ -16,7 +16,9 @@ import pytest
 
 from deepbench import format as fmt
 from deepbench import labels
-from deepbench.errors import BuildError, LabelError
+from deepbench.catalog import find
+from deepbench.errors import BuildError, ClusterError, LabelError, ReleaseError
+from deepbench.recipe.model import load_recipe
 from pipeline import block as work
 from pipeline import build as building
 from pipeline import publish, store
@@ -510,3 +512,92 @@ def test_an_interrupted_local_build_ends_its_workers(recipe, tmp_path):
         if "resource_tracker" not in " ".join(child.cmdline())
     ]
     assert psutil.wait_procs(new, timeout=30)[1] == []
+
+
+def test_more_samples_go_on_from_an_unfinished_build(
+    make, make_recipe, tmp_path, unfinished, check
+):
+    larger = make_recipe(
+        tables__images__samples=330
+    )  # the last block of 12 samples becomes one of 16
+    result = make(larger, tmp_path)
+    assert (result.resumed_blocks, result.new_blocks) == (20, 3)
+    check(tmp_path)
+
+
+def test_a_half_written_file_is_never_in_the_release(unfinished):
+    with unfinished.release.writing("data.zarr/images/image/c/99/0/0") as file:
+        file.write(b"half")
+        assert not [name for name in unfinished.release.files() if "99" in name]
+    assert unfinished.release.read("data.zarr/images/image/c/99/0/0") == b"half"
+
+
+def test_a_block_made_again_is_the_same_part(unfinished):
+    before = list(unfinished.part_names("images"))
+    work.make_block(unfinished, Block("images", 16, 32))
+    assert list(unfinished.part_names("images")) == before
+
+
+def test_a_worker_that_was_updated_meanwhile_makes_no_blocks(unfinished, monkeypatch):
+    monkeypatch.setattr("pipeline.staging.versions", lambda: {"deepbench": "9.9"})
+    with pytest.raises(
+        ClusterError, match=r"this worker has deepbench version 9.9, not .*; install the same"
+    ):
+        work.make_block(unfinished, Block("images", 16, 32))
+
+
+def test_a_catalogue_that_changes_during_the_build(make, tmp_path, monkeypatch, check):
+    table = tmp_path / "radii.csv"
+    table.write_text("radius\n1.5\n2.5\n3.5\n")
+    path = tmp_path / "recipe.yaml"
+    path.write_text(CATALOGUE)
+    recipe = load_recipe(path)
+    catalog = tmp_path / "catalog"
+    table.write_text("radius\n9.5\n")
+    with pytest.raises(
+        LabelError, match=r"radii.csv has changed since the recipe was read; run the same"
+    ):
+        make(recipe, catalog)
+    table.write_text("radius\n1.5\n2.5\n3.5\n")
+    original = building.prepare
+
+    def prepare_then_change(*arguments):
+        original(*arguments)
+        table.write_text("radius\n9.5\n")
+
+    monkeypatch.setattr(building, "prepare", prepare_then_change)
+    make(recipe, catalog)
+    check(catalog, name="drawn")
+    release = find("drawn", catalog=catalog)
+    assert release.recipe.hash == recipe.hash
+    assert set(release.labels("images")["variables.row.radius"]) == {1.5, 2.5, 3.5}
+
+
+CATALOGUE = """
+name: drawn
+version: 1.0.0
+title: Radii from a file
+seed: 3
+tables:
+  images:
+    kind: image
+    samples: 40
+    size: [16, 16]
+    variables: {row: {catalog: {file: radii.csv}}}
+    classes: {circle: {objects: [{circle: {x: 8, y: 8, radius: "= row.radius"}}]}}
+storage: {chunk_bytes: 4096, shard_bytes: 16384}
+"""
+
+
+@pytest.mark.parametrize("harm", ["lost", "cut"])
+def test_a_published_version_that_is_damaged_is_told(make, recipe, copied, harm):
+    shard = copied / "small/1.0.0/data.zarr/images/image/c/3/0/0"
+    if harm == "lost":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-1])
+    with pytest.raises(
+        ReleaseError,
+        match=r"small@1.0.0 in .* is damaged: data.zarr/images/image/c/3/0/0 and 0 other",
+    ):
+        make(recipe, copied)

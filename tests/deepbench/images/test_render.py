@@ -338,3 +338,10 @@ tables:
         match="sample 1: its image is not finite; amplitudes, levels or gain are too large",
     ):
         render(recipe, "images", 1, 3)
+
+
+def test_lengths_that_cannot_be_drawn_are_refused():
+    with pytest.raises(
+        LabelError, match="sample 0: an object has a length, a place or an angle beyond ±1e"
+    ):
+        images([{"circle": {"x": -3e9, "y": 3, "radius": 3e9 + 10}}])

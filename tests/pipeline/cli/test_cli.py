@@ -664,3 +664,84 @@ def test_the_recipes_that_come_with_the_software(good):
     assert found
     for path in found:
         assert f"is valid: {load_recipe(path).name}@" in good("validate", path)
+
+
+# --- what a reviewer tried ------------------------------------------------------------------------
+
+
+def test_set_reaches_what_is_absent_from_the_file(good, recipe_file, recipe):
+    path = recipe_file()
+    path.write_text(path.read_text().split("storage:")[0])
+    tables = json.loads(good("plan", path, "--json", "--set", "storage.shard_bytes=16384"))[
+        "tables"
+    ]
+    assert tables["images"]["block_samples"] == 16
+    out = good("validate", path, "--set", "tables.squares.psf.gaussian.sigma=1", "--json")
+    assert json.loads(out)["recipe_hash"] != recipe.hash
+
+
+def test_set_of_a_key_that_is_misspelt(bad, recipe_file):
+    message = bad("validate", recipe_file(), "--set", "tables.imagess.samples=3")
+    assert "unknown key 'imagess'; did you mean 'images'" in message
+
+
+def test_set_of_more_than_one_value(wrong, recipe_file):
+    message = wrong("validate", recipe_file(), "--set", "title=x\nseed: 5")
+    assert "'title' has more than one value after it" in message
+
+
+def test_workers_of_a_running_scheduler(wrong, recipe_file):
+    message = wrong("build", recipe_file(), "--scheduler", "tcp://127.0.0.1:1", "--workers", "2")
+    assert "a running scheduler has workers of its own: leave out --workers" in message
+
+
+def test_an_address_is_no_catalog(bad, recipe_file):
+    for arguments in (("build", recipe_file()), ("list",)):
+        message = bad(*arguments, "--catalog", "s3://bucket/releases")
+        assert message == "'s3://bucket/releases' is an address; a catalog must be a folder"
+
+
+def test_a_preview_larger_than_memory(wrong, recipe_file):
+    message = wrong("preview", recipe_file(), "--set", "tables.images.size=[32768, 32768]")
+    assert "24 samples of 'images' are 96.0 GiB, a preview holds 1.0 GiB" in message
+
+
+def test_words_that_look_like_formulas(good, recipe_file, tmp_path):
+    good("preview", recipe_file(), "--set", "title=mass $x^$ of y", "--count", "2", "-o", "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("file", ["metadata/images.parquet", "data.zarr/images/image/c/0/0/0"])
+@pytest.mark.parametrize("harm", ["lost", "cut", "flipped"])
+def test_a_damaged_sample(bad, copied, file, harm):
+    path = copied / "small/1.0.0" / file
+    content = path.read_bytes()
+    if harm == "lost":
+        path.unlink()
+    elif harm == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    else:
+        path.write_bytes(content[:300] + bytes([content[300] ^ 1]) + content[301:])
+    if harm == "flipped" and file.endswith("parquet"):
+        return  # found by its SHA-256, not by reading one sample
+    message = bad("sample", "small", "1", "--catalog", copied)
+    assert ("is missing from the release" in message) == (harm == "lost")
+    assert harm == "lost" or "is damaged" in message
+
+
+def test_a_fault_of_ours_is_one_line(run, recipe_file, monkeypatch):
+    def broken(*_):
+        raise ZeroDivisionError("oops")
+
+    monkeypatch.setattr("pipeline.plan.make_plan", broken)
+    monkeypatch.delenv("DEEPBENCH_DEBUG", raising=False)
+    code, _, err = run("plan", recipe_file())
+    assert code == 1
+    assert (
+        err
+        == "error: ZeroDivisionError: oops; this is a fault of DeepBench: DEEPBENCH_DEBUG=1 shows where\n"
+    )
+    monkeypatch.setenv("DEEPBENCH_DEBUG", "1")
+    monkeypatch.setattr(sys, "argv", ["deepbench", "plan", str(recipe_file())])
+    with pytest.raises(ZeroDivisionError):
+        main()
