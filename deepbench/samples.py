@@ -262,8 +262,9 @@ def _follow(
 ) -> dict[str, NDArray]:
     """Return the rows of objects in the order of the samples, as many as the counts say."""
     position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
+    owners = set(long["sample"].tolist())
     for row, sample in enumerate(columns["id"].tolist()):
-        if position[sample] != row and len(long["sample"]):
+        if position[sample] != row and sample in owners:
             raise LabelError(
                 f"sample {sample} is there more than once; render such rows one at a time, each with its own objects"
             )
