@@ -54,7 +54,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
                 name = f"{fmt.DATA}/{key}"
                 checksum = hashlib.sha256(content).hexdigest()
                 clock.lap("checksum")
-                staging.release.write(name, content, sync=False)
+                staging.release.write(name, content)
                 written.append(fmt.StoredObject(name, len(content), checksum))
                 clock.lap("write")
     plan = recipe.label_plan(block.table)

@@ -104,6 +104,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
         "distributed.worker.memory.pause": False,
     }
     with contextlib.ExitStack() as stack:
+        stack.callback(_restore, {name: os.environ.get(name) for name in ENVIRONMENT})
         stack.enter_context(dask.config.set(settings))
         if options.scheduler is not None:
             try:
@@ -119,6 +120,15 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
             make = local_cluster if options.description is None else described_cluster
             client = Client(stack.enter_context(make(options)))
         yield stack.enter_context(client)
+
+
+def _restore(environment: dict[str, str | None]) -> None:
+    """Set variables of the environment back: Dask's nannies set those of their workers in this process, too."""
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def local_cluster(options: ClusterOptions) -> Any:
@@ -151,10 +161,7 @@ def _quiet_tracker() -> None:
     try:
         resource_tracker.ensure_running()
     finally:
-        if before is None:
-            del os.environ["PYTHONWARNINGS"]
-        else:
-            os.environ["PYTHONWARNINGS"] = before
+        _restore({"PYTHONWARNINGS": before})
 
 
 def described_cluster(options: ClusterOptions) -> Any:

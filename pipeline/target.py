@@ -112,7 +112,10 @@ class Target:
     # writing
 
     def write(self, name: str, data: bytes | bytearray | memoryview, *, sync: bool = True) -> None:
-        """Write a file whole or not at all; with ``sync`` it has reached the disk before it has its name."""
+        """Write a file whole or not at all; with ``sync`` it has reached the disk before it has its name.
+
+        What is on the disk leaves the memory, too, so that a large build does not push out all else.
+        """
         with self.writing(name, sync=sync) as file:
             file.write(data)
 
@@ -129,7 +132,7 @@ class Target:
                 yield file
                 file.flush()
                 if sync:
-                    os.fsync(file.fileno())
+                    _settle(file)
             partial.replace(path)
         except BaseException:
             partial.unlink(missing_ok=True)
@@ -211,6 +214,13 @@ class Target:
                 yield False
                 return
             yield True
+
+
+def _settle(file: BinaryIO) -> None:
+    """Force an open file to the disk, and let the system forget its pages."""
+    os.fsync(file.fileno())
+    if hasattr(os, "posix_fadvise"):  # Linux
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _sync(path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepbench.errors import CatalogError
+from deepbench.errors import CatalogError, RecipeError
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
@@ -49,7 +49,10 @@ def _change(text: str) -> tuple[str, Any]:
         raise typer.BadParameter(
             f"'{text}' must be PATH=VALUE, such as tables.images.samples=100", param_hint="--set"
         )
-    data = parse_document(f"value: {value}", f"--set {path}").data
+    try:
+        data = parse_document(f"value: {value}", f"--set {path}").data
+    except RecipeError:  # words with a colon, or whatever YAML gives a meaning
+        return path, value
     if data.keys() != {"value"}:
         raise typer.BadParameter(f"'{path}' has more than one value after it", param_hint="--set")
     return path, data["value"]

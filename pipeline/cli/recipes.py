@@ -30,7 +30,7 @@ CHECKED = 1000
 
 
 def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False) -> None:
-    """Check a recipe, and draw labels of its first samples."""
+    """Check a recipe, and draw its first labels."""
     from deepbench.samples import draw_labels
 
     found = read_recipe(recipe, changes)
@@ -53,7 +53,10 @@ def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False)
 
 
 def schema() -> None:
-    """Print the JSON Schema of recipes, which editors use to check and complete them."""
+    """Print the JSON Schema of recipes.
+
+    Editors use it to check and complete them.
+    """
     from deepbench.recipe.model import Recipe
 
     say_json(Recipe.json_schema())
@@ -67,7 +70,7 @@ def preview(
     start: Annotated[int, typer.Option(min=0, help="The first sample.")] = 0,
     output: Output = None,
 ) -> None:
-    """Render a few samples without a build, and write a picture of them with their labels."""
+    """Make a picture of a few samples, without a build."""
     from deepbench.format import sample_bytes
     from deepbench.samples import labels, render
     from pipeline.report.pictures import montage
@@ -162,7 +165,10 @@ def build(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Build a release, or finish one that was begun. Ctrl-C stops it, and the same command goes on."""
+    """Build a release, or finish one that was begun.
+
+    Ctrl-C stops it, and the same command goes on from there.
+    """
     from pipeline.build import build as make
     from pipeline.cluster import ClusterOptions
     from pipeline.target import Target

@@ -55,7 +55,7 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
 
 
 def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = False) -> None:
-    """Show what a release holds: counts, sizes, digests, and what made it."""
+    """Show what a release holds, and what made it."""
     found = find_release(release, catalog)
     manifest = found.manifest
     if as_json:
@@ -121,7 +121,7 @@ def sample(
     output: Output = None,
     as_json: Json = False,
 ) -> None:
-    """Show one sample: its labels, and a picture of it."""
+    """Show the labels and a picture of one sample."""
     from pipeline.report.pictures import describe, portrait
 
     found = find_release(release, catalog)
