@@ -51,8 +51,10 @@ def _change(text: str) -> tuple[str, Any]:
         )
     try:
         data = parse_document(f"value: {value}", f"--set {path}").data
-    except RecipeError:  # words with a colon, or whatever YAML gives a meaning
-        return path, value
+    except RecipeError:
+        if value[:1].isalpha():  # words with a colon, which has a meaning in YAML
+            return path, value
+        raise
     if data.keys() != {"value"}:
         raise typer.BadParameter(f"'{path}' has more than one value after it", param_hint="--set")
     return path, data["value"]

@@ -745,3 +745,10 @@ def test_a_fault_of_ours_is_one_line(run, recipe_file, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["deepbench", "plan", str(recipe_file())])
     with pytest.raises(ZeroDivisionError):
         main()
+
+
+def test_set_of_words_with_a_colon(good, recipe_file):
+    out = json.loads(
+        good("validate", recipe_file(), "--set", "title=Shapes: the small ones", "--json")
+    )
+    assert out["name"] == "small"
