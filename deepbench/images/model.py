@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
+from deepbench.recipe.plain import show
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import (
     Coordinate,
@@ -25,6 +26,9 @@ from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIZE = 32768
 MAXIMUM_COPIES = 100_000
+MISSING = frozenset({"nan", "null", "none"})
+"""Words that pandas reads as a missing value."""
+
 MAXIMUM_SIGMA = 1000.0
 """Of a Gaussian PSF, in pixels."""
 
@@ -230,6 +234,23 @@ class ImageTable(TableSpecification):
     noise: tuple[NoiseEntry, ...] = Field(
         (), description="steps of the noise, in the order they happen"
     )
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _two_numbers(cls, size: Any) -> Any:
+        if not isinstance(size, list | tuple) or len(size) != 2:
+            raise problem(f"must be [y, x], two whole numbers, not {show(size)}")
+        return size
+
+    @field_validator("classes")
+    @classmethod
+    def _readable(cls, classes: dict[str, ImageClass]) -> dict[str, ImageClass]:
+        taken = sorted(MISSING & classes.keys())
+        if taken:
+            raise problem(
+                f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
+            )
+        return classes
 
     @field_validator("noise")
     @classmethod

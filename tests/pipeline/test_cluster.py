@@ -333,3 +333,13 @@ def test_a_description_that_is_not_there(tmp_path):
         connect(ClusterOptions(description=str(tmp_path / "absent.yaml"))),
     ):
         pass
+
+
+def test_the_environment_is_as_before(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
+    with connect(ClusterOptions(workers=1)) as client:
+        trim = client.run(os.getenv, "MALLOC_TRIM_THRESHOLD_").popitem()[1]
+        assert trim == cluster.ENVIRONMENT["MALLOC_TRIM_THRESHOLD_"]
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MALLOC_TRIM_THRESHOLD_" not in os.environ

@@ -97,9 +97,9 @@ REFUSED = [
     ("tables.images.size.0", -8, "must be greater than or equal to 1, not -8"),
     ("tables.images.size.1", 0, "must be greater than or equal to 1, not 0"),
     ("tables.images.size.1", 32769, "must be less than or equal to 32768"),
-    ("tables.images.size", [8], "is missing"),
-    ("tables.images.size", [8, 8, 8], "must have at most 2 items"),
-    ("tables.images.size", 8, "must be a valid tuple, not 8"),
+    ("tables.images.size", [8], r"must be \[y, x\], two whole numbers, not \[8\]"),
+    ("tables.images.size", [8, 8, 8], r"must be \[y, x\], two whole numbers, not \[8, 8, 8\]"),
+    ("tables.images.size", 8, r"must be \[y, x\], two whole numbers, not 8"),
     ("tables.images.colour", "red", "unknown key 'colour'; allowed: samples, group_size, "),
     ("tables.images.sampels", 4, "unknown key 'sampels'; did you mean 'samples'?"),
     # classes
@@ -148,6 +148,7 @@ REFUSED = [
     ("tables.images.noise.0.poisson.background", -1, "must be a number at least 0, not -1"),
     ("tables.images.noise.1.gaussian.sigma", -0.1, "must be a number at least 0, not -0.1"),
     ("tables.images.noise.1.name", "poisson", "two entries are called 'poisson'"),
+    ("tables.images.classes", {"nan": {"objects": []}}, "must have at least 1 item"),
     # variables
     ("tables.images.variables", {"pi": 3}, "'pi' is a constant of expressions; give the variable"),
     ("tables.images.variables", {"max": 3}, "'max' is a function of expressions; give the"),
@@ -393,3 +394,11 @@ def test_every_parameter_says_what_it_is(entry):
         for parameter in parameters_of(cls).values():
             assert parameter.description
             assert parameter.unit in ("pixel", "degree", "1")
+
+
+@pytest.mark.parametrize("name", ["nan", "null", "none"])
+def test_a_class_that_reads_as_missing_is_refused(name):
+    with pytest.raises(
+        RecipeError, match=f"'{name}' cannot be the name of a class: readers of CSV"
+    ):
+        parse_recipe(TEXT.replace("      dot:", f'      "{name}":'))
