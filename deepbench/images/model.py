@@ -26,7 +26,7 @@ from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIZE = 32768
 MAXIMUM_COPIES = 100_000
-MISSING = frozenset({"nan", "null", "none"})
+MISSING = frozenset({"nan", "null"})
 """Words that pandas reads as a missing value."""
 
 MAXIMUM_SIGMA = 1000.0
