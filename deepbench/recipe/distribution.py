@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
@@ -49,13 +50,13 @@ class Distribution(Specification):
         """Whether all values are whole numbers."""
         return False
 
+    @abstractmethod
     def support(self) -> tuple[float, float]:
         """Return the ends of the interval that holds all values; infinite where there is none."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inverse(self, u: Array) -> Array:
         """Return the quantiles of ``u``, 0 < u < 1, before they are clipped to the support."""
-        raise NotImplementedError
 
     def quantile(self, u: Array) -> Array:
         """Return the values below which the fractions ``u`` of all draws lie.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
@@ -53,10 +54,11 @@ class Joint(Specification):
     columns: Columns
 
     @property
+    @abstractmethod
     def dimension(self) -> int:
         """Number of uniform random numbers that one draw takes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def draw(self, u: Array) -> dict[str, Array]:
         """Return the values of each column.
 
@@ -69,7 +71,6 @@ class Joint(Specification):
         -------
         dict of str to float64 array, shape (n,)
         """
-        raise NotImplementedError
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
