@@ -17,7 +17,7 @@ TRUNCATE = 4.0
 """The kernel ends at this many standard deviations, rounded to a whole pixel."""
 
 WELL_SAMPLED = 1.0
-"""From this standard deviation on, in pixels, sampling keeps the variance: to 1e-7, but for the tails cut at 4σ."""
+"""From this standard deviation on, in pixels, sampling keeps the width: to 1e-7, but for the tails cut at 4σ."""
 
 LEAST = 1e-4
 """Standard deviations below this, in pixels, would move less light than float32 can tell."""
