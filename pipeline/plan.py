@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
 
 WORKER_BASE = 450 * 2**20
-"""Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (measured: about 330 MiB)."""
+"""Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (230 to 350 MiB)."""
 
 LABEL_FILES = 8
 """Factor on the bytes of labels: parts, Parquet, CSV (20 characters for 8 bytes) and Zarr."""

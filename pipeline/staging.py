@@ -176,6 +176,11 @@ def lock_name(recipe: Recipe) -> str:
     return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.lock"
 
 
+def log_name(recipe: Recipe) -> str:
+    """Return the name, in the catalog, of the log of builds of the recipe's version."""
+    return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.log"
+
+
 def tidy(catalog: Target, recipe: Recipe) -> None:
     """Remove what is left of builds of a version that is published. The caller holds its lock."""
     ours = re.compile(re.escape(f"{recipe.name}-{recipe.version}-") + "[0-9a-f]{12}")

@@ -16,6 +16,7 @@ import numpy as np
 import zarr
 from numcodecs import blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from deepbench import format as fmt
@@ -53,7 +54,8 @@ def single_threaded() -> Iterator[None]:
 
 def template(recipe: Recipe) -> dict[str, bytes]:
     """Return the metadata of a release's Zarr store, by key: one group per table, consolidated, and no data."""
-    store = MemoryStore()
+    contents: dict[str, Any] = {}
+    store = MemoryStore(contents)
     root = zarr.create_group(
         store,
         attributes={
@@ -109,7 +111,7 @@ def template(recipe: Recipe) -> dict[str, bytes]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(store)
-    return _contents(store)
+    return {key: buffer.to_bytes() for key, buffer in contents.items()}
 
 
 def _create(
@@ -152,20 +154,9 @@ def encode(
     values : ndarray, shape (n, …)
     """
     key = f"{array}/zarr.json"
-    store = MemoryStore(_buffers({key: metadata[key]}))
-    target = zarr.open_array(store, path=array, mode="r+")
+    contents = {key: default_buffer_prototype().buffer.from_bytes(metadata[key])}
+    target = zarr.open_array(MemoryStore(contents), path=array, mode="r+")
     target[start : start + len(values)] = values
-    for name, content in store._store_dict.items():
+    for name, content in contents.items():
         if name != key:
             yield name, content.as_buffer_like()
-
-
-def _contents(store: MemoryStore) -> dict[str, bytes]:
-    return {key: buffer.to_bytes() for key, buffer in store._store_dict.items()}
-
-
-def _buffers(contents: dict[str, bytes]) -> dict[str, Any]:
-    from zarr.core.buffer import default_buffer_prototype
-
-    prototype = default_buffer_prototype()
-    return {key: prototype.buffer.from_bytes(content) for key, content in contents.items()}

@@ -18,7 +18,6 @@ from typing import BinaryIO
 from uuid import uuid4
 
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.format import BUILDING
 
 TEMPORARY = ".partial"
 """Ending of files that are being written."""
@@ -60,10 +59,6 @@ class Target:
     def below(self, name: str) -> Target:
         """Return the target of a folder below this one."""
         return Target(str(self.path(name)))
-
-    def log_path(self, name: str, version: str) -> Path:
-        """Return the file of a build's log, in this catalog."""
-        return self.path(f"{BUILDING}/{name}-{version}.log")
 
     # reading
 

@@ -2,7 +2,7 @@
 
 The Gaussian is sampled at whole pixels up to 4σ and normalised, as in
 ``scipy.ndimage.gaussian_filter``; but where sampling would make it narrower than its label says (by
-7 % at σ = ½ pixel, and to nothing at ¼), it is widened so that its variance is σ². A frame is a
+7 % at σ = ½ pixel, by 90 % at ¼), it is widened so that its variance is σ². A frame is a
 window onto an infinite plane: objects are drawn on a plane that reaches ``margin(sigma)`` pixels
 beyond the frame on each side, so light from outside the frame blurs into it, and light that blurs
 out of it is lost. A frame therefore holds what a larger frame holds there.

@@ -171,6 +171,7 @@ def build(
     """
     from pipeline.build import build as make
     from pipeline.cluster import ClusterOptions
+    from pipeline.staging import log_name
     from pipeline.target import Target
 
     if scheduler is not None and cluster is not None:
@@ -181,7 +182,7 @@ def build(
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()
     with (
-        log_file(Target(catalog).log_path(found.name, found.version)) as log,
+        log_file(Target(catalog).path(log_name(found))) as log,
         progress_bar() as report,
     ):
         try:

@@ -68,6 +68,7 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
                 "splits": table.splits,
                 "variables": table.variables,
                 "objects": table.objects,
+                "tolerance": table.tolerance,
             }
             for name, table in manifest.tables.items()
         }
@@ -111,6 +112,8 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
         if table.objects:
             say(f"  objects       {table.objects:,} copies of repeated objects")
         say(f"  data digest   {table.data_digest}")
+        if table.tolerance:
+            say("  tolerance     values may differ by rounding when made on other machines")
 
 
 def sample(

@@ -5,7 +5,7 @@ import pytest
 
 from deepbench import format as fmt
 from pipeline.plan import Block
-from pipeline.staging import Receipt, Staging
+from pipeline.staging import Receipt, Staging, lock_name, log_name
 from pipeline.target import Target
 
 RECEIPT = Receipt(
@@ -118,3 +118,9 @@ def test_the_recipe_is_read_from_the_folder(staging, recipe):
     staging.release.write(fmt.RECIPE, recipe.to_yaml().encode())
     assert staging.recipe() == recipe
     assert staging.recipe().hash == recipe.hash
+
+
+def test_lock_and_log_are_of_the_version(make_recipe):
+    recipe = make_recipe(version="1.2.0")
+    assert lock_name(recipe) == ".building/small-1.2.0.lock"
+    assert log_name(recipe) == ".building/small-1.2.0.log"

@@ -175,7 +175,3 @@ def test_free_bytes_of_a_folder_that_is_not_there_yet(target):
     assert Target("nowhere/at/all").free_bytes() > 0
     free = os.statvfs(target.folder.parent)
     assert target.free_bytes() == pytest.approx(free.f_bavail * free.f_frsize, rel=0.2)
-
-
-def test_log_path(target):
-    assert target.log_path("small", "1.0.0") == target.folder / ".building/small-1.0.0.log"

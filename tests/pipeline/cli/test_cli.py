@@ -752,3 +752,12 @@ def test_set_of_words_with_a_colon(good, recipe_file):
         good("validate", recipe_file(), "--set", "title=Shapes: the small ones", "--json")
     )
     assert out["name"] == "small"
+
+
+def test_info_tells_values_that_may_differ_by_rounding(good, recipe_file, scheduler):
+    drawn = {"scipy": {"name": "gamma", "arguments": {"a": 2}, "low": 0.5, "high": 5}}
+    place = "tables.squares.classes.square.objects.0.rectangle.width"
+    good("build", recipe_file(), *scheduler, "--set", f"{place}={json.dumps(drawn)}")
+    tables = json.loads(good("info", "small", "--json"))["tables"]
+    assert [tables[name]["tolerance"] for name in ("images", "squares")] == [False, True]
+    assert good("info", "small").count("values may differ by rounding") == 1
