@@ -1,6 +1,7 @@
 """The catalog: list releases and open them. It only reads.
 
-A catalog is a folder with one folder per name and in it one per version. A version exists when its manifest does.
+A catalog is a folder, or a prefix in an object store, with one folder per name and in it one per version. A version
+exists when its manifest does.
 """
 
 from __future__ import annotations
@@ -9,14 +10,16 @@ import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
-from deepbench.recipe.load import nearest
-from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe, load_recipe
+from deepbench.places import Folder, Place, place_of
+from deepbench.recipe.load import nearest, read_document
+from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,12 +37,18 @@ class Release:
     ----------
     name : str
     version : Version
-    folder : Path
+    place : Place
+        Where it lies.
     """
 
     name: str
     version: fmt.Version
-    folder: Path
+    place: Place
+
+    @property
+    def path(self) -> str:
+        """Path of its folder, or address of its prefix."""
+        return self.place.root
 
     @cached_property
     def manifest(self) -> fmt.Manifest:
@@ -50,13 +59,15 @@ class Release:
         ReleaseError
             The manifest cannot be read.
         """
-        path = self.folder / fmt.MANIFEST
-        return fmt.Manifest.from_json(path.read_bytes(), str(path))
+        with _reading(self.place, fmt.MANIFEST):
+            return fmt.Manifest.from_json(
+                self.place.read(fmt.MANIFEST), self.place.locate(fmt.MANIFEST)
+            )
 
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe it was made from, every default filled in."""
-        return load_recipe(self.folder / fmt.RECIPE)
+        return read_recipe(self.place)
 
     def check_table(self, table: str) -> str:
         """Return the name of a table of the release.
@@ -76,7 +87,11 @@ class Release:
 
     def labels(self, table: str) -> pd.DataFrame:
         """Return the labels of a table as a data frame, one row per sample, without the digests."""
-        return self._parquet(self.check_table(table), list(self.manifest.tables[table].columns))
+        import pandas as pd
+
+        columns = list(self.manifest.tables[self.check_table(table)].columns)
+        with self._parquet(table) as file:
+            return pd.read_parquet(file, columns=columns)
 
     def label(self, table: str, index: int) -> pd.Series:
         """Return the labels of one sample, reading no others."""
@@ -88,8 +103,7 @@ class Release:
                 f"'{table}' of {self.name}@{self.version} has no sample {index}: allowed are 0 to {summary.samples - 1}"
             )
         columns, row = list(summary.columns), index
-        path = self.folder / fmt.METADATA / f"{table}.parquet"
-        with _reading(path), pq.ParquetFile(path) as file:
+        with self._parquet(table) as opened, pq.ParquetFile(opened) as file:
             for group in range(file.num_row_groups):
                 rows = file.metadata.row_group(group).num_rows
                 if row < rows:
@@ -108,20 +122,21 @@ class Release:
         CatalogError
             The table repeats no objects.
         """
+        import pandas as pd
+
         self.check_table(table)
         if not self.recipe.label_plan(table).object_columns:
             raise CatalogError(f"table '{table}' of {self.name}@{self.version} repeats no objects")
         chosen = None if sample is None else [("sample", "=", sample)]
-        return self._parquet(f"{table}.objects", None, chosen)
+        with self._parquet(f"{table}.objects") as file:
+            return pd.read_parquet(file, filters=chosen)
 
-    def _parquet(
-        self, name: str, columns: list[str] | None, chosen: list[tuple[str, str, int]] | None = None
-    ) -> pd.DataFrame:
-        import pandas as pd
-
-        path = self.folder / fmt.METADATA / f"{name}.parquet"
-        with _reading(path):
-            return pd.read_parquet(path, columns=columns, filters=chosen)
+    @contextlib.contextmanager
+    def _parquet(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file of metadata."""
+        path = f"{fmt.METADATA}/{name}.parquet"
+        with _reading(self.place, path), self.place.open(path) as file:
+            yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
         """Return the data variables of one sample, read.
@@ -139,7 +154,7 @@ class Release:
                 f"'{table}' of {self.name}@{self.version} has the samples 0 … {count - 1}, not {index}"
             )
         variables = list(self.manifest.tables[table].variables)
-        with _reading(self.folder / fmt.DATA / table):
+        with _reading(self.place, f"{fmt.DATA}/{table}"):
             return self.open()[table].to_dataset()[variables].isel(sample=index).load()
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
@@ -159,18 +174,19 @@ class Release:
         """
         import xarray as xr
 
-        from deepbench.store import ReleaseStore
-
+        root = f"{fmt.DATA}/zarr.json"
+        hashes = {each.path: each.sha256 for each in self.manifest.objects}
+        with _reading(self.place, root):
+            if self.place.sha256(root) != hashes.get(root):
+                raise ReleaseError(
+                    f"{self.place.locate(root)} is not what the manifest lists; restore the release from a copy, or "
+                    "mend it with `deepbench repair`"
+                )
         listed = frozenset(
-            each.path.removeprefix(f"{fmt.DATA}/")
-            for each in self.manifest.objects
-            if each.path.startswith(f"{fmt.DATA}/")
+            path.removeprefix(f"{fmt.DATA}/") for path in hashes if path.startswith(f"{fmt.DATA}/")
         )
-        store = ReleaseStore(self.folder / fmt.DATA, listed)
-        try:
-            tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
-        except FileNotFoundError as error:  # also what zarr makes of ours
-            raise MissingDataError.of(self.folder / fmt.DATA / "zarr.json") from error
+        store = self.place.zarr_store(fmt.DATA, listed)
+        tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
         if chunks is None:
             return tree
         nodes: dict[str, Any] = {"/": tree.to_dataset()}
@@ -183,17 +199,49 @@ class Release:
         return xr.DataTree.from_dict(nodes)
 
 
-def folder_of(catalog: str | Path) -> Path:
-    """Return the absolute folder of a catalog: the working directory of a worker, or a later one, may differ.
+def read_recipe(place: Place) -> Recipe:
+    """Return the recipe of a release, which draws from no other files than those of the release.
 
     Raises
     ------
-    CatalogError
-        It is an address, not a folder.
+    ReleaseError
+        It cannot be read, or names a file elsewhere.
     """
-    if "://" in str(catalog):
-        raise CatalogError(f"'{catalog}' is an address; a catalog must be a folder")
-    return Path(catalog).absolute()
+    if place.size(fmt.RECIPE) is None:
+        raise MissingDataError.of(place.locate(fmt.RECIPE))
+    folder = place.folder if isinstance(place, Folder) else Path(_download(place).name)
+    with _reading(place, fmt.RECIPE):
+        document = read_document(folder / fmt.RECIPE)
+    for file in _files(document.data):
+        if not _INPUT.fullmatch(file):
+            raise ReleaseError(
+                f"{place.locate(fmt.RECIPE)} names the file {file!r}, which is not of the release"
+            )
+    return Recipe.from_document(document)
+
+
+_INPUT = re.compile(rf"{fmt.INPUTS}/[0-9a-f]{{12}}\.(csv|parquet)")
+
+
+def _files(data: Any) -> Iterator[str]:
+    """Yield the name of every file that a document names."""
+    if isinstance(data, dict) and isinstance(data.get("file"), str):
+        yield data["file"]
+    if isinstance(data, dict | list):
+        for item in data.values() if isinstance(data, dict) else data:
+            yield from _files(item)
+
+
+@cache
+def _download(place: Place) -> TemporaryDirectory[str]:
+    """Return a folder with the recipe of a release and the files it draws from; it ends with the process."""
+    folder = TemporaryDirectory(prefix="deepbench-")
+    for name in (fmt.RECIPE, *place.files(fmt.INPUTS)):
+        with _reading(place, name):
+            path = Path(folder.name, name)
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(place.read(name))
+    return folder
 
 
 def releases(catalog: str | Path = CATALOG) -> list[Release]:
@@ -204,17 +252,18 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     CatalogError
         There is no such folder.
     """
-    folder = folder_of(catalog)
-    if not folder.is_dir():
+    place = place_of(catalog)
+    if isinstance(place, Folder) and not place.folder.is_dir():
         raise CatalogError(
             f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"
         )
     found = [
-        Release(place.name, fmt.Version.parse(version.name), version)
-        for place in sorted(folder.iterdir())
-        if re.fullmatch(RELEASE_NAME, place.name) and place.is_dir()
-        for version in place.iterdir()
-        if re.fullmatch(VERSION, version.name) and (version / fmt.MANIFEST).is_file()
+        Release(name, fmt.Version.parse(version), place.below(f"{name}/{version}"))
+        for name in place.folders()
+        if re.fullmatch(RELEASE_NAME, name)
+        for version in place.folders(name)
+        if re.fullmatch(VERSION, version)
+        and place.size(f"{name}/{version}/{fmt.MANIFEST}") is not None
     ]
     return sorted(found, key=lambda release: (release.name, release.version))
 
@@ -256,7 +305,7 @@ def open(
     name : str
     version : str, optional
     catalog : str or Path
-        Folder of the releases.
+        Folder of the releases, or an address ``s3://bucket/prefix``.
     chunks : "shards" or dict of str to int, optional
         Dask arrays with chunks of whole shards, or of the given sizes; without it, arrays that read when indexed.
 
@@ -281,17 +330,20 @@ def open(
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(place: Place, name: str) -> Iterator[None]:
     """Turn what decoders raise about a damaged file into an error of ours."""
     try:
         yield
     except DeepBenchError:
         raise
     except FileNotFoundError as error:
-        raise MissingDataError.of(path) from error
+        raise MissingDataError.of(place.locate(name)) from error
+    except PermissionError:
+        raise
     except (ValueError, RuntimeError, OSError) as error:
         raise ReleaseError(
-            f"{path} is damaged: {error}; restore the release from a copy"
+            f"{place.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
+            "`deepbench repair`"
         ) from error
 
 

@@ -9,11 +9,12 @@ import hashlib
 import json
 import re
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import xxhash
+from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.recipe.model import RELEASE_NAME, VERSION
@@ -42,6 +43,9 @@ BUILDING = ".building"
 
 LABEL_CHUNK = 2**20
 """Rows per chunk of the label variables."""
+
+ROW_GROUP = 2**16
+"""Rows per row group of the Parquet files."""
 
 CSV_ROWS = 1_000_000
 """Tables of metadata with more rows are not written as CSV."""
@@ -262,8 +266,8 @@ class Manifest:
     render_version: int = RENDER_VERSION
 
     def to_json(self) -> str:
-        """Return the manifest as JSON text."""
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False) + "\n"
+        """Return the manifest as JSON text that is signed."""
+        return signed(asdict(self))
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Manifest:
@@ -272,7 +276,7 @@ class Manifest:
         Raises
         ------
         ReleaseError
-            It is not a manifest of a format version that this DeepBench reads.
+            It is not a manifest of a format version that this DeepBench reads, or not as it was written.
         """
         try:
             data = json.loads(text)
@@ -281,12 +285,16 @@ class Manifest:
                 raise ReleaseError(
                     f"{where} has format version {version!r}; this DeepBench reads version {FORMAT_VERSION}"
                 )
-            data["objects"] = tuple(StoredObject(**each) for each in data["objects"])
-            data["tables"] = {name: _summary(each) for name, each in data["tables"].items()}
-            return cls(**data)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            checksum = data.pop("checksum")
+            if _checksum(data) != checksum:
+                raise ReleaseError(f"{where} is not as it was written: its checksum differs")
+            return _manifests().validate_python(data)
+        except ReleaseError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            reason = str(error).partition("\n")[0]
             raise ReleaseError(
-                f"{where} is not a manifest of a DeepBench release: {error}"
+                f"{where} is not a manifest of a DeepBench release: {reason}"
             ) from error
 
     @cached_property
@@ -295,5 +303,19 @@ class Manifest:
         return sum(each.size for each in self.objects)
 
 
-def _summary(data: dict[str, Any]) -> TableSummary:
-    return TableSummary(**(data | {"columns": tuple(data["columns"])}))
+@lru_cache(maxsize=1)
+def _manifests() -> TypeAdapter[Manifest]:
+    return TypeAdapter(Manifest)
+
+
+def signed(data: dict[str, Any]) -> str:
+    """Return plain data as JSON text that ends with the SHA-256 of the text without it."""
+    return _text(data | {"checksum": _checksum(data)})
+
+
+def _text(data: dict[str, Any]) -> str:
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def _checksum(data: dict[str, Any]) -> str:
+    return hashlib.sha256(_text(data).encode()).hexdigest()

@@ -11,19 +11,17 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.catalog import folder_of
 from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import publish, store
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
-from pipeline.staging import SOFTWARE, Staging, lock_name, tidy
-from pipeline.target import Target
+from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
+from pipeline.target import Hold, Target, target_of
 from pipeline.window import FULL, FULL_DISK, Failure, Window
 
 if TYPE_CHECKING:
@@ -97,14 +95,14 @@ def build(
     """
     cluster = cluster or ClusterOptions()
     report = progress or _silent
-    target = Target(str(folder_of(catalog)))
+    target = target_of(catalog)
     staging = Staging.of(target, recipe)
     lock = lock_name(recipe)
-    path = str(Path(catalog, recipe.name, recipe.version))
+    path = f"{catalog.rstrip('/')}/{recipe.name}/{recipe.version}"
     published = find_published(target, recipe)
     if published is not None:
-        if (
-            target.exists(lock) or staging.target.folder.exists()
+        if target.exists(lock) or target.exists(
+            staging.name
         ):  # of a build that ended between publishing and tidying up
             with target.lock(lock) as held:
                 if held:
@@ -114,7 +112,7 @@ def build(
     memory = cluster.worker_memory()
     if memory is not None:
         plan.check_memory(memory)
-    target.check_writable()
+    target.check_writable(probe_name())
     with target.lock(lock) as held:
         if not held:
             raise ReleaseError(
@@ -124,14 +122,15 @@ def build(
         if published is not None:  # by a process that held the lock until now
             tidy(target, recipe)
             return BuildResult(path, published, built=False)
-        present = sum(staging.target.size(name) or 0 for name in staging.target.files())
-        plan.check_disk(target.free_bytes(), present)
+        free = target.free_bytes()
+        if free is not None:
+            plan.check_disk(free, sum(size for _, size in staging.target.sizes()))
         seconds: dict[str, float] = {}
         try:
             prepare(staging, recipe)
-            found, made = _make_blocks(staging, recipe, plan, cluster, report, seconds)
+            found, made = _make_blocks(staging, recipe, plan, cluster, held, report, seconds)
             started = time.perf_counter()
-            manifest = publish.publish(target, staging, recipe, plan, report)
+            manifest = publish.publish(staging, recipe, plan, held, report)
             tidy(target, recipe)
         except OSError as error:
             if error.errno in FULL:
@@ -152,24 +151,23 @@ def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
     """
     folder = f"{recipe.name}/{recipe.version}"
     path = f"{folder}/{fmt.MANIFEST}"
-    if not catalog.exists(path):
-        if catalog.exists(folder):
-            raise ReleaseError(
-                f"{catalog.path(folder)} is in the way: it is not a release; move it elsewhere"
-            )
+    if catalog.size(path) is None:
+        catalog.check_free(folder)
         return None
-    manifest = fmt.Manifest.from_json(catalog.read(path), str(catalog.path(path)))
+    manifest = fmt.Manifest.from_json(catalog.read(path), catalog.locate(path))
     if manifest.recipe_hash != recipe.hash:
         raise ReleaseError(
             f"{recipe.name}@{recipe.version} exists in '{catalog.root}' with other content (recipe hash "
             f"{manifest.recipe_hash[:12]}, this recipe has {recipe.hash[:12]}); releases never change: raise `version`"
         )
     release = catalog.below(folder)
-    wrong = [each.path for each in manifest.objects if release.size(each.path) != each.size]
+    sizes = dict(release.sizes())
+    wrong = [each.path for each in manifest.objects if sizes.get(each.path) != each.size]
     if wrong:
         raise ReleaseError(
             f"{recipe.name}@{recipe.version} in '{catalog.root}' is damaged: {wrong[0]} and {len(wrong) - 1} other "
-            "files are missing or have another size; restore it from a copy, or remove its folder and build it again"
+            "files are missing or have another size; mend it with `deepbench repair`, or remove it "
+            "with `deepbench remove` and build it again"
         )
     return manifest
 
@@ -188,6 +186,7 @@ def _make_blocks(
     recipe: Recipe,
     plan: Plan,
     options: ClusterOptions,
+    hold: Hold,
     report: Progress,
     seconds: dict[str, float],
 ) -> tuple[int, int]:
@@ -219,6 +218,7 @@ def _make_blocks(
         for block, cpu in window.run(
             work.make_block, ((block,) for block in plan if block not in finished)
         ):
+            hold.check()
             made += 1
             count += block.stop - block.start
             for step, spent in cpu.items():

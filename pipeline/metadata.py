@@ -78,6 +78,9 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
                 copies = flatten(part)
                 found.objects += copies.num_rows
                 long.write(copies)
+        rows.end()
+        if long is not None:
+            long.end()
     found.data_digest = digest.hexdigest()
     found.files = [
         *rows.files,
@@ -150,6 +153,7 @@ class _Writer:
         self._parquet = stack.enter_context(
             pq.ParquetWriter(file, self._schema, compression="zstd")
         )
+        self._held: list[pa.Table] = []
         self._csv = None
         if rows is not None and rows <= fmt.CSV_ROWS:
             self.files.append(f"{name}.csv")
@@ -158,10 +162,24 @@ class _Writer:
             self._csv = stack.enter_context(pcsv.CSVWriter(text, plain))
 
     def write(self, part: pa.Table) -> None:
-        """Write the rows of one part."""
-        arrays = [_named(part.column(column.name), column) for column in self._columns]
-        rest = [part.column(name) for name in self._schema.names[len(arrays) :]]
-        self._parquet.write_table(pa.Table.from_arrays([*arrays, *rest], schema=self._schema))
+        """Write rows."""
+        self._held.append(part.select(self._schema.names))
+        if sum(len(each) for each in self._held) >= fmt.ROW_GROUP:
+            held = pa.concat_tables(self._held)
+            whole = len(held) - len(held) % fmt.ROW_GROUP
+            self._write(held.slice(0, whole))
+            self._held = [held.slice(whole)]
+
+    def end(self) -> None:
+        """Write what is left."""
+        if self._held:
+            self._write(pa.concat_tables(self._held))
+
+    def _write(self, rows: pa.Table) -> None:
+        arrays = [_named(rows.column(column.name), column) for column in self._columns]
+        rest = [rows.column(name) for name in self._schema.names[len(arrays) :]]
+        table = pa.Table.from_arrays([*arrays, *rest], schema=self._schema)
+        self._parquet.write_table(table, row_group_size=fmt.ROW_GROUP)
         if self._csv is not None:
             texts = [
                 array.cast(_plain(column))
@@ -201,7 +219,7 @@ def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> list[s
     release = staging.release
     columns = recipe.label_plan(name).columns
     metadata = store.template(recipe)
-    with store.single_threaded(), release.path(f"{fmt.METADATA}/{name}.parquet").open("rb") as file:
+    with store.single_threaded(), release.open(f"{fmt.METADATA}/{name}.parquet") as file:
         table = pq.ParquetFile(file)
         for column in columns:
             start = 0

@@ -23,7 +23,7 @@ from pipeline.staging import RELEASE, Staging
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
     from pipeline.plan import Plan
-    from pipeline.target import Target
+    from pipeline.target import Hold, Target
 
 
 def recipe_files(recipe: Recipe) -> dict[str, bytes]:
@@ -59,10 +59,10 @@ def _inputs(data: Any) -> dict[str, dict[str, Any]]:
 
 
 def publish(
-    catalog: Target,
     staging: Staging,
     recipe: Recipe,
     plan: Plan,
+    hold: Hold,
     report: Callable[[str, int, int], None],
 ) -> fmt.Manifest:
     """Assemble the release from the parts, and give it its name in the catalog.
@@ -72,7 +72,8 @@ def publish(
     BuildError
         A part is damaged.
     ReleaseError
-        A file that the store's metadata promises is missing, or another process published the version first.
+        A file that the store's metadata promises is missing, the lock of the version was lost, or another process
+        published it first.
     """
     steps = len(plan.tables) + 2
     release = staging.release
@@ -104,8 +105,9 @@ def publish(
     release.write(fmt.MANIFEST, manifest.to_json().encode(), sync=False)
     staging.target.sync(RELEASE)
     report("publishing", steps - 1, steps)
-    inside = staging.target.folder.relative_to(catalog.folder).as_posix()
-    catalog.publish(f"{inside}/{RELEASE}", f"{recipe.name}/{recipe.version}")
+    hold.check()
+    catalog = staging.catalog
+    catalog.publish(f"{staging.name}/{RELEASE}", f"{recipe.name}/{recipe.version}", fmt.MANIFEST)
     report("publishing", steps, steps)
     return manifest
 
@@ -138,5 +140,5 @@ def _summary(recipe: Recipe, name: str, found: metadata.TableMetadata) -> fmt.Ta
 def _stored(release: Target, name: str) -> fmt.StoredObject:
     size = release.size(name)
     if size is None:
-        raise ReleaseError(f"{release.path(name)} has disappeared; run the same command again")
+        raise ReleaseError(f"{release.locate(name)} has disappeared; run the same command again")
     return fmt.StoredObject(name, size, release.sha256(name))

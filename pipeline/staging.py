@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -19,9 +20,10 @@ from typing import TYPE_CHECKING, Any
 import xxhash
 
 from deepbench import format as fmt
+from deepbench.catalog import read_recipe
 from deepbench.errors import ClusterError
 from deepbench.recipe.canonical import canonical_hash
-from deepbench.recipe.model import Recipe, load_recipe
+from deepbench.recipe.model import Recipe
 from pipeline.plan import Block
 from pipeline.software import differences, versions
 from pipeline.target import Target
@@ -74,11 +76,16 @@ class Staging:
 
     Attributes
     ----------
-    target : Target
-        The folder itself.
+    catalog : Target
+    name : str
+        Name of the folder in the catalog.
+    recipe_hash : str
+        Of the recipe that is built.
     """
 
-    target: Target
+    catalog: Target
+    name: str
+    recipe_hash: str
 
     @classmethod
     def of(cls, catalog: Target, recipe: Recipe) -> Staging:
@@ -90,16 +97,28 @@ class Staging:
         tables = {name: recipe.table_hash(name) for name in recipe.tables}
         key = [tables, recipe.storage.model_dump(), fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
         digest = canonical_hash(key)[:12]
-        return cls(catalog.below(f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"))
+        name = f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"
+        return cls(catalog, name, recipe.hash)
+
+    @property
+    def target(self) -> Target:
+        """The folder itself."""
+        return self.catalog.below(self.name)
 
     @property
     def release(self) -> Target:
         """The folder that becomes the release; what is being written into it lies elsewhere."""
-        return Target(str(self.target.path(RELEASE)), scratch=str(self.target.path(SCRATCH)))
+        return self.catalog.sheltered(f"{self.name}/{RELEASE}", f"{self.name}/{SCRATCH}")
 
     def recipe(self) -> Recipe:
-        """Return the recipe of the build, as it stands in the folder."""
-        return _recipe(str(self.release.path(fmt.RECIPE)))
+        """Return the recipe of the build, as it stands in the folder.
+
+        Raises
+        ------
+        ClusterError
+            It is another one by now.
+        """
+        return _recipe(self.release, self.recipe_hash)
 
     def check_software(self) -> None:
         """Refuse to make blocks of this build with another DeepBench than the coordinator's.
@@ -176,6 +195,11 @@ def lock_name(recipe: Recipe) -> str:
     return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.lock"
 
 
+def probe_name() -> str:
+    """Return the name of a file that a process may write into the catalog to see whether it can."""
+    return f"{fmt.BUILDING}/.probe-{os.getpid()}"
+
+
 def log_name(recipe: Recipe) -> str:
     """Return the name, in the catalog, of the log of builds of the recipe's version."""
     return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.log"
@@ -185,12 +209,17 @@ def tidy(catalog: Target, recipe: Recipe) -> None:
     """Remove what is left of builds of a version that is published. The caller holds its lock."""
     ours = re.compile(re.escape(f"{recipe.name}-{recipe.version}-") + "[0-9a-f]{12}")
     with contextlib.suppress(OSError):  # the next command tidies up
-        for folder in catalog.below(fmt.BUILDING).folders():
+        for folder in catalog.folders(fmt.BUILDING):
             if ours.fullmatch(folder):
                 catalog.remove(f"{fmt.BUILDING}/{folder}")
         catalog.remove(lock_name(recipe))
 
 
 @lru_cache(maxsize=4)
-def _recipe(path: str) -> Recipe:
-    return load_recipe(path)
+def _recipe(release: Target, recipe_hash: str) -> Recipe:
+    recipe = read_recipe(release)
+    if recipe.hash != recipe_hash:
+        raise ClusterError(
+            f"{release.root} is being built from another recipe by now; run the same command again"
+        )
+    return recipe

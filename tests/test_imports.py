@@ -20,9 +20,9 @@ LAYERS = [
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
     r"recipe\.(model|canonical)",
-    r"format",
+    r"places|store|format",
     r"samples",
-    r"catalog|store",
+    r"catalog",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 

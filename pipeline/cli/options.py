@@ -19,7 +19,7 @@ ReleaseName = Annotated[
         metavar="NAME[@VERSION]", help="A release; the newest version when none is given."
     ),
 ]
-Catalog = Annotated[str, typer.Option(help="Folder of the releases.")]
+Catalog = Annotated[str, typer.Option(help="Folder of the releases, or s3://bucket/prefix.")]
 Changes = Annotated[
     list[str] | None,
     typer.Option(

@@ -102,11 +102,11 @@ def plan(
 ) -> None:
     """Show what a build would do: blocks, memory, disk."""
     from pipeline.plan import make_plan
-    from pipeline.target import Target
+    from pipeline.target import target_of
 
     found = read_recipe(recipe, changes)
     work = make_plan(found)
-    free = Target(catalog).free_bytes()
+    free = target_of(catalog).free_bytes()
     if as_json:
         tables = {
             table.name: {
@@ -142,9 +142,11 @@ def plan(
             ("table", "samples", "blocks", "samples/block", "memory/block", "disk at most"), rows
         )
         say(
-            f"a worker needs {bytes_text(work.worker_bytes)}; on the disk {bytes_text(free)} are free"
+            f"a worker needs {bytes_text(work.worker_bytes)}"
+            + ("" if free is None else f"; on the disk {bytes_text(free)} are free")
         )
-    work.check_disk(free)
+    if free is not None:
+        work.check_disk(free)
 
 
 def build(
@@ -172,7 +174,7 @@ def build(
     from pipeline.build import build as make
     from pipeline.cluster import ClusterOptions
     from pipeline.staging import log_name
-    from pipeline.target import Target
+    from pipeline.target import target_of
 
     if scheduler is not None and cluster is not None:
         raise typer.BadParameter("give either --scheduler or --cluster, not both")
@@ -182,7 +184,7 @@ def build(
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()
     with (
-        log_file(Target(catalog).path(log_name(found))) as log,
+        log_file(target_of(catalog).log_file(log_name(found))) as log,
         progress_bar() as report,
     ):
         try:

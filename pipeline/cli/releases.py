@@ -36,7 +36,7 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
                         name: table.samples for name, table in release.manifest.tables.items()
                     },
                     "bytes": release.manifest.size,
-                    "path": str(release.folder),
+                    "path": release.path,
                 }
                 for release in found
             ]
@@ -77,7 +77,7 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
                 "name": found.name,
                 "version": str(found.version),
                 "title": manifest.title,
-                "path": str(found.folder),
+                "path": found.path,
                 "created": manifest.created,
                 "recipe_hash": manifest.recipe_hash,
                 "format_version": manifest.format_version,
@@ -90,7 +90,7 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
         )
         return
     say(f"{found.name}@{found.version}: {manifest.title}")
-    say(f"  path          {found.folder}")
+    say(f"  path          {found.path}")
     say(f"  created       {manifest.created}")
     say(f"  size          {bytes_text(manifest.size)} in {len(manifest.objects)} files")
     say(f"  recipe hash   {manifest.recipe_hash}")

@@ -15,7 +15,7 @@ from deepbench.catalog import Release, find, releases
 from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.recipe.model import load_recipe
 from deepbench.samples import labels, objects, render
-from deepbench.store import ReleaseStore
+from deepbench.store import FolderStore
 from pipeline.build import build
 from pipeline.cluster import ClusterOptions
 
@@ -72,7 +72,9 @@ def again(catalog, name, version):
     place = catalog / name / version
     shutil.copytree(catalog / "things" / "1.9.0", place)
     manifest = json.loads((place / fmt.MANIFEST).read_text()) | {"name": name, "version": version}
-    (place / fmt.MANIFEST).write_text(json.dumps(manifest))
+    del manifest["checksum"]
+    (place / fmt.MANIFEST).unlink()
+    (place / fmt.MANIFEST).write_text(fmt.signed(manifest))
     return place
 
 
@@ -99,7 +101,7 @@ def test_the_newest_version_is_the_one_of_the_largest_numbers(catalog):
     assert str(find("things", catalog=catalog).version) == "1.10.0"
     assert find("things", catalog=catalog).manifest.version == "1.10.0"
     assert str(find("things", "1.2.0", catalog).version) == "1.2.0"
-    assert find("others", catalog=str(catalog)).folder == catalog / "others" / "3.0.0"
+    assert find("others", catalog=str(catalog)).path == str(catalog / "others" / "3.0.0")
 
 
 def test_what_is_no_release_is_not_listed(catalog):
@@ -254,7 +256,7 @@ def test_labels_are_those_of_the_recipe(built, recipe):
 
 
 def test_the_csv_file_renders_the_samples_too(built, recipe):
-    table = pd.read_csv(find("things", catalog=built).folder / fmt.METADATA / "large.csv")
+    table = pd.read_csv(find("things", catalog=built).place.folder / fmt.METADATA / "large.csv")
     np.testing.assert_array_equal(
         render(recipe, "large", labels=table).image, render(recipe, "large").image
     )
@@ -276,7 +278,7 @@ def test_the_label_of_one_sample(built):
 
 def test_labels_that_end_too_early_are_a_damage(catalog):
     release = find("things", catalog=catalog)
-    path = release.folder / fmt.METADATA / "images.parquet"
+    path = release.place.folder / fmt.METADATA / "images.parquet"
     pd.read_parquet(path).iloc[:5].to_parquet(path)
     assert release.label("images", 4)["id"] == 4
     with pytest.raises(
@@ -366,7 +368,7 @@ def test_lost_metadata_of_the_data_are_an_error(catalog):
 
 def test_releases_are_opened_for_reading_only(built):
     release = find("things", catalog=built)
-    store = ReleaseStore(release.folder / fmt.DATA, frozenset())
+    store = FolderStore(release.place.folder / fmt.DATA, frozenset())
     assert store.read_only
     assert store.with_read_only(False) is store
     tree = release.open()
@@ -377,7 +379,7 @@ def test_releases_are_opened_for_reading_only(built):
 
 
 def test_plain_xarray_reads_a_release(built, recipe):
-    path = find("things", catalog=built).folder / fmt.DATA
+    path = find("things", catalog=built).place.folder / fmt.DATA
     with xr.open_datatree(path, engine="zarr") as tree:
         np.testing.assert_array_equal(tree["images/image"], render(recipe, "images").image)
         assert tree["images/circle.radius"].attrs["units"] == "pixel"

@@ -318,38 +318,66 @@ def test_the_manifest_reads_back_as_it_was():
     assert text.endswith("}\n")
 
 
+def content():
+    data = json.loads(MANIFEST.to_json())
+    del data["checksum"]
+    return data
+
+
+def changed(**more):
+    """Return the manifest with other content and a right checksum."""
+    return fmt.signed(content() | more)
+
+
+def test_any_flipped_bit_of_a_manifest_is_found():
+    text = MANIFEST.to_json().encode()
+    for bit in range(8 * len(text)):
+        flipped = bytearray(text)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(ReleaseError, match="m is not|m has format version"):
+            Manifest.from_json(bytes(flipped), "m")
+
+
+def test_an_edited_manifest_is_refused():
+    for name, value in (("title", "Another"), ("seed", 4), ("more", 1)):
+        data = json.loads(MANIFEST.to_json()) | {name: value}
+        with pytest.raises(ReleaseError, match="^m is not as it was written: its checksum differs"):
+            Manifest.from_json(json.dumps(data), "m")
+
+
 def test_a_manifest_of_another_render_version_can_be_read():
-    data = json.loads(MANIFEST.to_json()) | {"render_version": 99}
-    assert Manifest.from_json(json.dumps(data), "m").render_version == 99
+    assert Manifest.from_json(changed(render_version=99), "m").render_version == 99
 
 
 @pytest.mark.parametrize("version", [0, fmt.FORMAT_VERSION + 1, "1", None])
 def test_a_manifest_of_another_format_is_refused(version):
-    data = json.loads(MANIFEST.to_json()) | {"format_version": version}
+    text = changed(format_version=version)
     message = f"^a/manifest.json has format version {version!r}; this DeepBench reads version 1$"
     with pytest.raises(ReleaseError, match=message):
-        Manifest.from_json(json.dumps(data), "a/manifest.json")
+        Manifest.from_json(text, "a/manifest.json")
 
 
 def without(key):
-    data = json.loads(MANIFEST.to_json())
+    data = content()
     del data[key]
-    return json.dumps(data)
+    return fmt.signed(data)
 
 
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "5", "{}", b"\xff", MANIFEST.to_json()[:-20]]
     + [without(key) for key in ("format_version", "name", "seed", "objects", "tables")]
-    + [json.dumps(json.loads(MANIFEST.to_json()) | more) for more in (
-        {"more": 1},
+    + [changed(**more) for more in (
+        {"seed": "many"},
         {"objects": [{"path": "a"}]},
         {"objects": None},
         {"tables": []},
         {"tables": {"images": {"kind": "image"}}},
         {"tables": {"images": None}},
+        {"tables": 10 ** 400},
+        {"title": None},
     )],
-    ids=range(19),
+    ids=range(21),
 )  # fmt: skip
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(ReleaseError, match=r"^a/manifest\.json is not a manifest of a DeepBench"):

@@ -7,11 +7,14 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 import pytest
@@ -22,7 +25,7 @@ from deepbench.recipe.model import parse_recipe
 from pipeline.build import build
 from pipeline.cluster import ClusterOptions
 from pipeline.staging import Staging
-from pipeline.target import Target
+from pipeline.target import target_of
 
 RECIPE = """\
 name: small
@@ -63,6 +66,13 @@ tables:
 storage: {chunk_bytes: 4096, shard_bytes: 16384}
 """
 """16 images to a block of the first table, so that 300 samples are 19 blocks; two blocks of the second table."""
+
+STORE_SECRETS = {
+    "AWS_ACCESS_KEY_ID": "the-key-of-the-tests",
+    "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
+    "AWS_REGION": "us-east-1",
+    "AWS_ALLOW_HTTP": "true",
+}
 
 COMMAND = (sys.executable, "-c", "from pipeline.cli import main; main()")
 
@@ -119,7 +129,46 @@ def recipe_file(tmp_path, make_recipe):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory):
+def object_store():
+    """An S3 server on this machine, which the environment names; return its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    arguments = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
+    with (
+        subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        url = f"http://127.0.0.1:{port}"
+        for name, value in (STORE_SECRETS | {"AWS_ENDPOINT_URL": url}).items():
+            patch.setenv(name, value)
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        yield url
+        server.terminate()
+
+
+@pytest.fixture
+def secrets():
+    """What the environment tells the store, and nobody else may learn."""
+    return [STORE_SECRETS["AWS_ACCESS_KEY_ID"], STORE_SECRETS["AWS_SECRET_ACCESS_KEY"]]
+
+
+@pytest.fixture
+def bucket(object_store):
+    """The address of a new bucket."""
+    name = f"bucket-{uuid4().hex[:12]}"
+    request = urllib.request.Request(f"{object_store}/{name}", method="PUT")
+    urllib.request.urlopen(request).close()
+    return f"s3://{name}"
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, object_store):
     """One local cluster of two workers for all tests that do not need one of their own."""
     import dask
     from distributed import LocalCluster
@@ -183,7 +232,7 @@ def built(tmp_path_factory, cluster, make_recipe):
     recipe = make_recipe()
     build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
     release = find("small", "1.0.0", catalog)
-    return Built(recipe, catalog, release, release.folder)
+    return Built(recipe, catalog, release, Path(release.path))
 
 
 @pytest.fixture
@@ -222,7 +271,7 @@ def check():
 @pytest.fixture
 def staging_of():
     """Return the staging folder of a recipe in a catalog."""
-    return lambda catalog, recipe: Staging.of(Target(str(catalog)), recipe)
+    return lambda catalog, recipe: Staging.of(target_of(catalog), recipe)
 
 
 class Command:

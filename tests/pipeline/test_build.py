@@ -11,7 +11,7 @@ from deepbench.errors import CatalogError, PlanError, ReleaseError
 from pipeline import build as building
 from pipeline.build import build
 from pipeline.cluster import ClusterOptions
-from pipeline.target import Target
+from pipeline.target import FolderTarget, target_of
 
 
 def digests(manifest):
@@ -139,7 +139,7 @@ def test_a_damaged_manifest_is_no_reason_to_build(make, recipe, copied):
 
 def test_another_process_builds_it(make, recipe, tmp_path, staging_of):
     with (
-        Target(str(tmp_path)).lock(".building/small-1.0.0.lock"),
+        target_of(tmp_path).lock(".building/small-1.0.0.lock"),
         pytest.raises(ReleaseError, match="another process is building small@1.0.0 in '.*'; wait"),
     ):
         make(recipe, tmp_path)
@@ -178,7 +178,7 @@ def no_cluster(monkeypatch):
 
 
 def test_a_disk_too_small(recipe, tmp_path, monkeypatch, no_cluster):
-    monkeypatch.setattr(Target, "free_bytes", lambda _: 100_000)
+    monkeypatch.setattr(FolderTarget, "free_bytes", lambda _: 100_000)
     with pytest.raises(PlanError, match=r"of disk, but 97.7 KiB are free; .* about \d+ samples"):
         build(recipe, str(tmp_path))
     assert not (tmp_path / "small").exists()
@@ -193,7 +193,7 @@ def test_too_little_memory(recipe, tmp_path, monkeypatch, no_cluster):
 
 def test_a_catalog_that_cannot_be_written(recipe, tmp_path, no_cluster):
     (tmp_path / "file").write_text("")
-    with pytest.raises(CatalogError, match="cannot write to the catalog '.*file': File exists"):
+    with pytest.raises(CatalogError, match="cannot write to the catalog '.*file': Not a directory"):
         build(recipe, str(tmp_path / "file"))
 
 

@@ -25,7 +25,7 @@ from pipeline import publish, store
 from pipeline.build import build
 from pipeline.cli.main import exit_code
 from pipeline.plan import Block, make_plan
-from pipeline.target import Target
+from pipeline.target import FolderTarget, Hold
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
 
@@ -474,7 +474,7 @@ def test_an_end_before_the_release_gets_its_name(
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr(Target, "publish", end)
+        patch.setattr(FolderTarget, "publish", end)
         with pytest.raises(InterruptedError):
             make(recipe, tmp_path)
     assert unfinished.release.exists(fmt.MANIFEST)
@@ -488,9 +488,7 @@ def test_a_part_lost_while_publishing(recipe, tmp_path, unfinished):
     with pytest.raises(
         BuildError, match="part of .*start=48, stop=64.* is missing or damaged; run"
     ):
-        publish.publish(
-            Target(str(tmp_path)), unfinished, recipe, make_plan(recipe), lambda *_: None
-        )
+        publish.publish(unfinished, recipe, make_plan(recipe), Hold(lambda: None), lambda *_: None)
     assert not Path(tmp_path, "small").exists()
 
 

@@ -173,11 +173,11 @@ from pipeline.block import make_block
 from pipeline.build import prepare
 from pipeline.plan import Block, make_plan
 from pipeline.staging import Staging
-from pipeline.target import Target
+from pipeline.target import target_of
 
 recipe = load_recipe(sys.argv[1])
 (table,) = make_plan(recipe).tables
-staging = Staging.of(Target(sys.argv[2]), recipe)
+staging = Staging.of(target_of(sys.argv[2]), recipe)
 prepare(staging, recipe)
 make_block(staging, Block(table.name, 0, 4))
 before = psutil.Process().memory_info().rss

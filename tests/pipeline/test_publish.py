@@ -17,7 +17,7 @@ from deepbench.errors import ReleaseError
 from deepbench.recipe.model import load_recipe
 from pipeline import publish
 from pipeline.software import versions
-from pipeline.target import Target
+from pipeline.target import FolderTarget
 
 
 def test_a_release_is_what_its_manifest_lists(built, check):
@@ -169,14 +169,14 @@ def test_open_with_shards_as_chunks(built):
 
 def test_publishing_onto_something_is_refused(make, recipe, tmp_path, monkeypatch, staging_of):
     """Another process was faster: ours is refused, and its own files stay until the next command."""
-    publish_of = Target.publish
+    publish_of = FolderTarget.publish
 
-    def late(self, source, final):
+    def late(self, source, final, last):
         Path(self.root, final).mkdir(parents=True)
         Path(self.root, final, "file").write_text("another's")
-        publish_of(self, source, final)
+        publish_of(self, source, final, last)
 
-    monkeypatch.setattr(Target, "publish", late)
+    monkeypatch.setattr(FolderTarget, "publish", late)
     with pytest.raises(ReleaseError, match="1.0.0 exists already; releases never change"):
         make(recipe, tmp_path)
     assert [path.name for path in (tmp_path / "small/1.0.0").iterdir()] == ["file"]
@@ -184,14 +184,14 @@ def test_publishing_onto_something_is_refused(make, recipe, tmp_path, monkeypatc
 
 
 def test_a_file_that_disappears_is_an_error(make, recipe, tmp_path, monkeypatch):
-    sweep = Target.sweep
+    sweep = FolderTarget.sweep
 
     def careless(self, folder, keep):
         removed = sweep(self, folder, keep)
         self.remove(f"{folder}/metadata/images.csv")
         return removed
 
-    monkeypatch.setattr(Target, "sweep", careless)
+    monkeypatch.setattr(FolderTarget, "sweep", careless)
     with pytest.raises(
         ReleaseError, match="images.csv has disappeared; run the same command again"
     ):

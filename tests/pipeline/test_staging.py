@@ -4,9 +4,10 @@ import pyarrow as pa
 import pytest
 
 from deepbench import format as fmt
+from deepbench.errors import ClusterError
 from pipeline.plan import Block
 from pipeline.staging import Receipt, Staging, lock_name, log_name
-from pipeline.target import Target
+from pipeline.target import target_of
 
 RECEIPT = Receipt(
     Block("images", 16, 32),
@@ -19,7 +20,7 @@ LABELS = pa.table({"id": pa.array([16, 17])})
 
 @pytest.fixture
 def staging(tmp_path):
-    return Staging(Target(str(tmp_path / "staging")))
+    return Staging(target_of(tmp_path), "staging", "")
 
 
 def only_part(staging):
@@ -90,13 +91,13 @@ def test_a_file_with_another_name_is_no_part(staging):
 
 
 def test_the_folder_depends_on_content_layout_and_versions(make_recipe, monkeypatch):
-    catalog = Target("releases")
+    catalog = target_of("/releases")
 
     def folder(**changes):
         return Staging.of(catalog, make_recipe(**changes)).target.root
 
     before = folder()
-    assert before.startswith("releases/.building/small-1.0.0-")
+    assert before.startswith("/releases/.building/small-1.0.0-")
     assert folder(title="Other", license="CC0-1.0", authors=[]) == before
     assert folder(tables__images__samples=301) == before  # more samples go on from there
     different = [
@@ -114,10 +115,19 @@ def test_the_folder_depends_on_content_layout_and_versions(make_recipe, monkeypa
     assert len({before, *different}) == 1 + len(different)
 
 
-def test_the_recipe_is_read_from_the_folder(staging, recipe):
+def test_the_recipe_is_read_from_the_folder(tmp_path, recipe, make_recipe):
+    staging = Staging.of(target_of(tmp_path), recipe)
     staging.release.write(fmt.RECIPE, recipe.to_yaml().encode())
     assert staging.recipe() == recipe
-    assert staging.recipe().hash == recipe.hash
+
+
+def test_a_recipe_that_is_another_by_now(tmp_path, recipe, make_recipe):
+    staging = Staging.of(target_of(tmp_path), recipe)
+    larger = make_recipe(tables__images__samples=301)
+    assert Staging.of(target_of(tmp_path), larger).name == staging.name
+    staging.release.write(fmt.RECIPE, larger.to_yaml().encode())
+    with pytest.raises(ClusterError, match="is being built from another recipe by now; run the"):
+        staging.recipe()
 
 
 def test_lock_and_log_are_of_the_version(make_recipe):

@@ -1,18 +1,36 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import sys
+import time
 from pathlib import Path
 
+import obstore
 import pytest
+from obstore import exceptions
 
 from deepbench.errors import CatalogError, ReleaseError
-from pipeline.target import TEMPORARY, Target
+from pipeline.target import TEMPORARY, target_of
+from pipeline.target import bucket as bucket_module
 
 
 @pytest.fixture
-def target(tmp_path):
-    return Target(str(tmp_path / "folder"))
+def folder(tmp_path):
+    return target_of(tmp_path / "folder")
+
+
+@pytest.fixture
+def in_store(bucket):
+    return target_of(f"{bucket}/some/where")
+
+
+@pytest.fixture(params=["folder", "in_store"])
+def target(request):
+    """A place of each kind."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.mark.parametrize(
@@ -20,7 +38,7 @@ def target(tmp_path):
 )
 def test_names_cannot_leave_the_folder(target, name):
     with pytest.raises(CatalogError, match="is not a path inside"):
-        target.path(name)
+        target.locate(name)
 
 
 def test_below_cannot_leave_the_folder(target):
@@ -59,7 +77,6 @@ def test_a_write_that_fails_leaves_nothing(target):
     def fail():
         with target.writing("a") as file:
             file.write(b"half")
-            assert [name for name in target.files() if name.endswith(TEMPORARY)]
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -70,11 +87,17 @@ def test_a_write_that_fails_leaves_nothing(target):
 
 def test_a_file_has_its_name_only_when_it_is_whole(target):
     with target.writing("a") as file:
-        file.write(b"half")
+        file.write(b"whole")
         file.flush()
         assert not target.exists("a")
+    assert target.read("a") == b"whole"
+
+
+def test_a_file_in_a_folder_is_renamed_not_copied(folder):
+    with folder.writing("a") as file:
+        assert [name for name in folder.files() if name.endswith(TEMPORARY)]
         number = os.fstat(file.fileno()).st_ino
-    assert target.path("a").stat().st_ino == number  # renamed, not copied
+    assert folder.path("a").stat().st_ino == number
 
 
 def test_files_and_folders_are_in_order(target):
@@ -86,92 +109,340 @@ def test_files_and_folders_are_in_order(target):
 
 
 def test_remove(target):
-    target.write("a/b", b"")
-    target.write("c", b"")
+    for name in ("a/b", "a/c/d", "ab", "c"):
+        target.write(name, b"")
     target.remove("a")
     target.remove("c")
-    assert list(target.folder.iterdir()) == []
+    assert list(target.files()) == ["ab"]
 
 
-def test_remove_does_not_follow_links(target, tmp_path):
+def test_remove_does_not_follow_links(folder, tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("kept")
-    target.folder.mkdir()
-    (target.folder / "link").symlink_to(outside)
-    target.remove("link")
+    folder.folder.mkdir()
+    (folder.folder / "link").symlink_to(outside)
+    folder.remove("link")
     assert (outside / "file").read_text() == "kept"
-    assert not (target.folder / "link").is_symlink()
+    assert not (folder.folder / "link").is_symlink()
 
 
-def test_sweep_removes_what_is_not_kept_and_folders_left_empty(target):
+def test_links_do_not_lead_outside(folder, tmp_path):
+    outside = tmp_path / "outside"
+    (outside / "1.0.0").mkdir(parents=True)
+    (outside / "1.0.0/file").write_text("private")
+    folder.folder.mkdir()
+    (folder.folder / "link").symlink_to(outside)
+    for use in (
+        folder.read,
+        folder.size,
+        folder.open,
+        lambda name: folder.write(name, b""),
+        lambda name: folder.publish("link/1.0.0", "name/1.0.0", "file"),
+    ):
+        with pytest.raises(CatalogError, match="link is a link; a catalog holds no links"):
+            use("link/1.0.0/file")
+    assert folder.folders() == []
+    assert list(folder.files()) == ["link"]  # as a file, not what is behind it
+
+
+def test_sweep_removes_what_is_not_kept(target):
     for name in ("r/keep", "r/a/keep", "r/b/drop", "r/drop", "other"):
         target.write(name, b"")
-    (target.folder / "r/empty/er").mkdir(parents=True)
     assert sorted(target.sweep("r", ["r/keep", "r/a/keep", "r/absent"])) == ["r/b/drop", "r/drop"]
     assert set(target.files()) == {"other", "r/a/keep", "r/keep"}
     assert target.below("r").folders() == ["a"]
 
 
-def test_publish_is_one_rename(target):
+def test_sweep_removes_folders_left_empty(folder):
+    folder.write("r/keep", b"")
+    (folder.folder / "r/empty/er").mkdir(parents=True)
+    folder.sweep("r", ["r/keep"])
+    assert folder.folders("r") == []
+
+
+def test_a_file_is_read_piecewise(target):
+    content = bytes(range(256)) * 20_000
+    target.write("file", content)
+    with target.open("file") as file:
+        assert file.read(10) == content[:10]
+        file.seek(-7, 2)
+        assert file.read() == content[-7:]
+        file.seek(3_000_000)
+        assert file.read(1_500_000) == content[3_000_000:4_500_000]
+    with pytest.raises(FileNotFoundError):
+        target.open("absent")
+    with pytest.raises(FileNotFoundError):
+        target.read("absent")
+
+
+def test_modified(target):
+    target.write("folder/file", b"")
+    assert abs(target.modified("folder/file") - time.time()) < 60
+    assert target.modified("folder") == target.modified("folder/file")
+
+
+def test_a_copy_inside_a_catalog(target):
+    target.write("one/file", b"content")
+    target.below("two").copy(target.below("one"), "file")
+    target.below("two").copy(target.below("one"), "file")
+    assert target.read("two/file") == b"content"
+    target.write("two/file", b"other")
+    assert target.read("one/file") == b"content"
+
+
+def test_a_copy_in_a_folder_is_a_link_where_possible(folder, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    folder.write("one/file", b"content")
+    folder.below("two").copy(folder.below("one"), "file")
+    assert folder.path("two/file").samefile(folder.path("one/file"))
+    monkeypatch.setattr(os, "link", refuse)
+    folder.below("three").copy(folder.below("one"), "file")
+    assert folder.read("three/file") == b"content"
+    assert not folder.path("three/file").samefile(folder.path("one/file"))
+
+
+def test_publish(target):
     target.write("staging/release/a/b", b"content")
+    target.write("staging/release/last", b"there")
     target.sync("staging/release")
-    target.publish("staging/release", "name/1.0.0")
-    assert list(target.files()) == ["name/1.0.0/a/b"]
-    assert not target.exists("staging/release")
+    target.publish("staging/release", "name/1.0.0", "last")
+    assert sorted(target.below("name").files()) == ["1.0.0/a/b", "1.0.0/last"]
+
+
+def test_publish_in_a_folder_is_one_rename_of_files_that_can_only_be_read(folder):
+    folder.write("staging/release/a/b", b"content")
+    folder.sync("staging/release")
+    folder.publish("staging/release", "name/1.0.0", "a/b")
+    assert list(folder.files()) == ["name/1.0.0/a/b"]
+    assert not folder.exists("staging/release")
+    assert folder.path("name/1.0.0/a/b").stat().st_mode & 0o777 == 0o444
 
 
 def test_publish_never_replaces(target):
     target.write("new/file", b"new")
     target.write("name/1.0.0/file", b"old")
     with pytest.raises(ReleaseError, match="1.0.0 exists already; releases never change"):
-        target.publish("new", "name/1.0.0")
+        target.publish("new", "name/1.0.0", "file")
     assert target.read("name/1.0.0/file") == b"old"
     assert target.read("new/file") == b"new"
 
 
-def test_publish_never_replaces_what_appears_at_the_last_moment(target, monkeypatch):
-    target.write("new/file", b"new")
-    target.write("name/1.0.0/file", b"old")
-    answers = iter([False, True])
-    monkeypatch.setattr(Path, "exists", lambda _: next(answers))
+def test_publish_never_replaces_what_appears_at_the_last_moment(folder, monkeypatch):
+    folder.write("new/file", b"new")
+    folder.write("name/1.0.0/file", b"old")
+    exists = Path.exists
+    answers = iter([False])
+    monkeypatch.setattr(Path, "exists", lambda path: next(answers, None) or exists(path))
     with pytest.raises(ReleaseError, match="exists already; releases never change"):
-        target.publish("new", "name/1.0.0")
-    assert target.read("name/1.0.0/file") == b"old"
+        folder.publish("new", "name/1.0.0", "file")
+    assert folder.read("name/1.0.0/file") == b"old"
+
+
+def test_publish_in_a_store_fails_when_another_was_faster(in_store, monkeypatch):
+    in_store.write("new/data.zarr/c", b"same")
+    in_store.write("new/last", b"new")
+    copy = type(in_store)._copy
+
+    def meanwhile(*arguments):
+        copy(*arguments)
+        in_store.write("name/1.0.0/last", b"old")
+
+    monkeypatch.setattr(type(in_store), "_copy", meanwhile)
+    with pytest.raises(ReleaseError, match="exists already; releases never change"):
+        in_store.publish("new", "name/1.0.0", "last")
+    assert in_store.read("name/1.0.0/last") == b"old"
+
+
+def test_publish_in_a_store_goes_on_after_an_interruption(in_store, monkeypatch):
+    for name in ("data.zarr/a", "data.zarr/b", "recipe.yaml", "last"):
+        in_store.write(f"new/{name}", name.encode())
+    in_store.write("name/1.0.0/data.zarr/a", b"half")
+    in_store.write("name/1.0.0/data.zarr/other", b"of another attempt")
+    in_store.publish("new", "name/1.0.0", "last")
+    place = in_store.below("name/1.0.0")
+    assert list(place.files()) == ["data.zarr/a", "data.zarr/b", "last", "recipe.yaml"]
+    assert place.read("data.zarr/a") == b"data.zarr/a"
+
+
+def test_publish_in_a_store_removes_nothing_that_is_not_ours(in_store):
+    in_store.write("new/last", b"")
+    in_store.write("name/1.0.0/thesis.pdf", b"years of work")
+    with pytest.raises(
+        ReleaseError, match="1.0.0/thesis.pdf is in the way: it is not of a release"
+    ):
+        in_store.publish("new", "name/1.0.0", "last")
+    assert in_store.read("name/1.0.0/thesis.pdf") == b"years of work"
 
 
 def test_publish_of_nothing_is_an_error(target):
     with pytest.raises(FileNotFoundError):
-        target.publish("absent", "name/1.0.0")
+        target.publish("absent", "name/1.0.0", "file")
 
 
-def test_a_lock_is_held_once(target):
-    with target.lock("a/lock") as first, target.lock("a/lock") as second:
-        assert first
-        assert not second
-    with target.lock("a/lock") as again:
-        assert again
-
-
-def test_check_writable_makes_the_folder_and_leaves_nothing(target):
-    target.check_writable()
-    assert target.folder.is_dir()
+def test_withdraw(target):
+    for version in ("1.0.0", "1.1.0"):
+        target.write(f"name/{version}/a/b", b"")
+        target.write(f"name/{version}/manifest.json", b"")
+    target.withdraw("name/1.0.0", "manifest.json", ".building/removed")
+    assert sorted(target.files()) == ["name/1.1.0/a/b", "name/1.1.0/manifest.json"]
+    target.withdraw("name/1.1.0", "manifest.json", ".building/removed")
+    assert target.folders("name") == []
     assert list(target.files()) == []
 
 
+def test_a_lock_is_held_once(target, monkeypatch):
+    monkeypatch.setattr(bucket_module, "BEAT", 0.05)
+    with target.lock("a/lock") as first:
+        assert first is not None
+        first.check()
+        with target.lock("a/lock") as second:
+            assert second is None
+    with target.lock("a/lock") as again:
+        assert again is not None
+
+
+def test_a_lock_that_is_removed_while_another_waits_for_it(folder, monkeypatch):
+    """Both processes would hold a lock of that name otherwise."""
+    with folder.lock("lock"):
+        real = fcntl.flock
+
+        def late(file, how):
+            monkeypatch.undo()
+            folder.remove("lock")  # by its holder, between our opening and our locking
+            return
+
+        monkeypatch.setattr(fcntl, "flock", late)
+        with folder.lock("lock") as second:
+            assert second is not None
+            assert fcntl.flock is real
+            with folder.lock("lock") as third:
+                assert third is None
+
+
+def test_a_lock_in_a_store_ends_with_its_process(in_store, monkeypatch):
+    monkeypatch.setattr(bucket_module, "LEASE", 1.0)
+    monkeypatch.setattr(bucket_module, "BEAT", 60.0)
+    with in_store.lock("lock") as dead:
+        with in_store.lock("lock") as heir:
+            assert heir is not None
+            with pytest.raises(
+                ReleaseError, match="could not renew its lock .*; what was finished"
+            ):
+                dead.check()
+        assert not in_store.exists("lock")
+
+
+def test_who_loses_its_lock_in_a_store_is_told(in_store, monkeypatch):
+    monkeypatch.setattr(bucket_module, "BEAT", 0.05)
+    with in_store.lock("lock") as hold:
+        in_store.write("lock", b"another's")
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            try:
+                hold.check()
+            except ReleaseError:
+                break
+            time.sleep(0.05)
+        with pytest.raises(ReleaseError, match="could not renew its lock"):
+            hold.check()
+    assert in_store.read("lock") == b"another's"
+
+
+def test_check_writable_makes_the_place_and_leaves_nothing(target):
+    target.check_writable("probe")
+    assert list(target.files()) == []
+
+
+def test_check_writable_makes_the_folder(folder):
+    folder.check_writable("probe")
+    assert folder.folder.is_dir()
+
+
 @pytest.mark.parametrize(
-    ("place", "reason"), [("file", "File exists"), ("file/below", "Not a directory")]
+    ("place", "reason"), [("file", "Not a directory"), ("file/below", "Not a directory")]
 )
 def test_check_writable_tells_why_not(tmp_path, place, reason):
     (tmp_path / "file").write_text("")
     with pytest.raises(
         CatalogError, match=f"cannot write to the catalog '.*{place}': {reason}; .* --catalog"
     ):
-        Target(str(tmp_path / place)).check_writable()
+        target_of(tmp_path / place).check_writable("probe/probe")
 
 
-def test_free_bytes_of_a_folder_that_is_not_there_yet(target):
-    assert target.free_bytes() > 0
-    assert Target("nowhere/at/all").free_bytes() > 0
-    free = os.statvfs(target.folder.parent)
-    assert target.free_bytes() == pytest.approx(free.f_bavail * free.f_frsize, rel=0.2)
+def test_check_writable_tells_that_there_is_no_bucket(object_store):
+    with pytest.raises(CatalogError, match="cannot write .*: its bucket does not exist; choose"):
+        target_of("s3://absent-bucket/prefix").check_writable("probe")
+
+
+def test_free_bytes_of_a_folder_that_is_not_there_yet(folder):
+    assert folder.free_bytes() > 0
+    assert target_of("nowhere/at/all").free_bytes() > 0
+    free = os.statvfs(folder.folder.parent)
+    assert folder.free_bytes() == pytest.approx(free.f_bavail * free.f_frsize, rel=0.2)
+
+
+def test_a_store_has_no_limit(in_store):
+    assert in_store.free_bytes() is None
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "s3://key:secret@bucket/prefix",
+        "s3://bucket/prefix?X-Amz-Signature=secret",
+        "s3://bucket/../other",
+        "s3://bucket/a//b",
+        "s3://bucket/.",
+        "s3://bücket/a",
+        "s3://bucket/a%2e%2e",
+        "s3://",
+        "s3://Bucket",
+        "s3://bucket/a b",
+        "s3://bucket/a\n",
+    ],
+)
+def test_addresses_that_are_refused_and_not_repeated(address):
+    with pytest.raises(
+        CatalogError, match="must be s3://bucket/prefix, .* the environment"
+    ) as info:
+        target_of(address)
+    assert "secret" not in str(info.value).replace("AWS_SECRET_ACCESS_KEY", "").lower()
+
+
+@pytest.mark.parametrize("address", ["gs://bucket", "https://host/x", "file:///tmp"])
+def test_other_addresses(address):
+    with pytest.raises(CatalogError, match="a folder or an address s3://bucket/prefix, not one of"):
+        target_of(address)
+
+
+def test_without_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(CatalogError, match=r"pip install 'deepbench\[s3\]'"):
+        target_of("s3://bucket/prefix")
+
+
+def test_a_store_that_refuses(object_store, monkeypatch):
+    class Denied(exceptions.PermissionDeniedError):
+        pass
+
+    def refuse(*_, **__):
+        raise Denied("403 <secret/>")
+
+    monkeypatch.setattr(obstore, "get", refuse)
+    with pytest.raises(
+        PermissionError, match="a/b: the object store refuses; check the AWS_"
+    ) as info:
+        target_of("s3://bucket/prefix").read("a/b")
+    assert "403" not in str(info.value)
+
+
+def test_a_store_that_does_not_answer(object_store, monkeypatch):
+    def fail(*_, **__):
+        raise exceptions.GenericError("Error performing GET http://h/b?token=1 in 1s\n\nDebug")
+
+    monkeypatch.setattr(obstore, "get", fail)
+    with pytest.raises(OSError, match=r"a/b: GenericError: Error performing GET http://h/b$"):
+        target_of("s3://bucket/prefix").read("a/b")

@@ -15,7 +15,7 @@ from deepbench.recipe.model import load_recipe
 from pipeline import cluster as clusters
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table
-from pipeline.target import Target
+from pipeline.target import FolderTarget
 from pipeline.units import bytes_text
 
 MESSAGE = re.compile(r"error: .+")
@@ -430,7 +430,7 @@ def test_a_catalog_that_cannot_be_written(bad, recipe_file, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["plan", "build"])
 def test_a_disk_that_is_too_small(run, recipe_file, monkeypatch, name):
-    monkeypatch.setattr(Target, "free_bytes", lambda _: 100_000)
+    monkeypatch.setattr(FolderTarget, "free_bytes", lambda _: 100_000)
     code, _, err = run(name, recipe_file())
     assert code == 2
     assert re.fullmatch(
@@ -695,10 +695,10 @@ def test_workers_of_a_running_scheduler(wrong, recipe_file):
     assert "a running scheduler has workers of its own: leave out --workers" in message
 
 
-def test_an_address_is_no_catalog(bad, recipe_file):
+def test_addresses_that_are_no_catalog(bad, recipe_file):
     for arguments in (("build", recipe_file()), ("list",)):
-        message = bad(*arguments, "--catalog", "s3://bucket/releases")
-        assert message == "'s3://bucket/releases' is an address; a catalog must be a folder"
+        message = bad(*arguments, "--catalog", "gs://bucket/releases")
+        assert message == "a catalog is a folder or an address s3://bucket/prefix, not one of 'gs'"
 
 
 def test_a_preview_larger_than_memory(wrong, recipe_file):

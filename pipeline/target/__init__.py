@@ -1,0 +1,24 @@
+"""Where releases are made: every file that the pipeline reads or writes goes through a ``Target``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepbench.places import check_catalog
+from pipeline.target.base import TEMPORARY, Hold, Target
+from pipeline.target.bucket import BucketTarget
+from pipeline.target.folder import FolderTarget
+
+__all__ = ["TEMPORARY", "BucketTarget", "FolderTarget", "Hold", "Target", "target_of"]
+
+
+def target_of(catalog: str | Path) -> FolderTarget | BucketTarget:
+    """Return the target of a catalog.
+
+    Raises
+    ------
+    CatalogError
+        It is an address that cannot be used.
+    """
+    root = check_catalog(catalog)
+    return BucketTarget(root) if "://" in root else FolderTarget(root)

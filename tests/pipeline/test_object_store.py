@@ -1,0 +1,124 @@
+"""A catalog in an object store: everything that is done in a folder is done there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import deepbench
+from deepbench import format as fmt
+from deepbench import render
+from deepbench.catalog import find, releases
+from deepbench.errors import MissingDataError, ReleaseError
+from deepbench.places import place_of
+from pipeline.target import target_of
+
+
+@pytest.fixture
+def catalog(bucket):
+    return f"{bucket}/releases"
+
+
+def test_build_open_read(make, recipe, catalog, built):
+    result = make(recipe, catalog)
+    assert result.path == f"{catalog}/small/1.0.0"
+    assert (result.built, result.new_blocks) == (True, 21)
+    assert not make(recipe, catalog).built
+    assert list(place_of(catalog).files(fmt.BUILDING)) == []
+
+    (release,) = releases(catalog)
+    assert release.path == f"{catalog}/small/1.0.0"
+    assert release.manifest.tables == built.release.manifest.tables
+    ours = {each.path: each.sha256 for each in release.manifest.objects}
+    assert ours == {each.path: each.sha256 for each in built.release.manifest.objects}
+    assert set(release.place.files()) == {*ours, fmt.MANIFEST}
+    for each in release.manifest.objects:
+        assert release.place.size(each.path) == each.size
+        assert release.place.sha256(each.path) == each.sha256
+
+    tree = deepbench.open("small", catalog=catalog)
+    images = render(recipe, "images")["image"].values
+    assert np.array_equal(tree["images"]["image"].values, images)
+    assert np.array_equal(release.sample("images", 37)["image"].values, images[37])
+    assert release.labels("images").equals(built.release.labels("images"))
+    assert release.label("images", 299).equals(built.release.label("images", 299))
+    assert release.objects("images").equals(built.release.objects("images"))
+    assert release.recipe == recipe
+
+
+def test_a_missing_object_is_an_error(make, recipe, catalog):
+    make(recipe, catalog)
+    place = target_of(catalog)
+    place.remove("small/1.0.0/data.zarr/images/image/c/3/0/0")
+    tree = find("small", catalog=catalog).open()
+    with pytest.raises(MissingDataError, match="images/image/c/3/0/0 is missing from the release"):
+        tree["images"]["image"][50].load()
+    with pytest.raises(
+        ReleaseError, match="is damaged: data.zarr/images/image/c/3/0/0 and 0 other"
+    ):
+        make(recipe, catalog)
+
+
+def test_a_build_that_ends_resumes(make, recipe, catalog, monkeypatch):
+    from pipeline import publish
+
+    def end(*_):
+        raise InterruptedError
+
+    monkeypatch.setattr(publish, "publish", end)
+    with pytest.raises(InterruptedError):
+        make(recipe, catalog)
+    monkeypatch.undo()
+    assert releases(catalog) == []
+    place = target_of(catalog)
+    (part, *_) = [name for name in place.files(fmt.BUILDING) if name.endswith(".parquet")]
+    place.remove(part)
+    result = make(recipe, catalog)
+    assert (result.resumed_blocks, result.new_blocks) == (20, 1)
+
+
+def test_the_command(command, recipe_file, catalog):
+    code, out, err = command("build", recipe_file(), "--catalog", catalog, "--json").end()
+    assert (code, err) == (0, "")
+    assert json.loads(out)["path"] == f"{catalog}/small/1.0.0"
+    code, out, err = command("list", "--catalog", catalog, "--json").end()
+    assert (code, err) == (0, "")
+    assert [each["path"] for each in json.loads(out)] == [f"{catalog}/small/1.0.0"]
+
+
+def test_credentials_appear_nowhere(make, recipe, catalog, secrets):
+    make(recipe, catalog)
+    place = find("small", catalog=catalog).place
+    for name in place.files():
+        content = place.read(name)
+        assert not [word for word in secrets if word.encode() in content], name
+
+
+def test_catalogues_of_rows_are_read_from_the_store(make, tmp_path, catalog):
+    (tmp_path / "radii.csv").write_text("radius\n1.5\n2.5\n")
+    path = Path(tmp_path, "recipe.yaml")
+    path.write_text(ROWS)
+    make(deepbench.load_recipe(path), catalog)
+    release = find("drawn", catalog=catalog)
+    assert set(release.labels("images")["variables.row.radius"]) == {1.5, 2.5}
+    again = render(release.recipe, "images")["image"].values
+    assert np.array_equal(release.open()["images"]["image"].values, again)
+
+
+ROWS = """
+name: drawn
+version: 1.0.0
+title: Radii from a file
+seed: 3
+tables:
+  images:
+    kind: image
+    samples: 40
+    size: [16, 16]
+    variables: {row: {catalog: {file: radii.csv}}}
+    classes: {circle: {objects: [{circle: {x: 8, y: 8, radius: "= row.radius"}}]}}
+storage: {chunk_bytes: 4096, shard_bytes: 16384}
+"""
