@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
 from deepbench.places import Folder, Place, place_of
-from deepbench.recipe.load import nearest, read_document
+from deepbench.recipe.load import nearest, parse_document, read_document, write_document
 from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe
 
 if TYPE_CHECKING:
@@ -30,6 +31,56 @@ CATALOG = "releases"
 
 
 @dataclass(frozen=True)
+class Deprecation:
+    """Why a release should not be used any more.
+
+    Attributes
+    ----------
+    since : str
+        Date, as ``2026-11-22``.
+    reason : str
+    superseded_by : str
+        What to use instead, as ``name@version``; empty where there is nothing.
+    """
+
+    since: str
+    reason: str
+    superseded_by: str = ""
+
+    @classmethod
+    def parse(cls, content: bytes, where: str) -> Deprecation:
+        """Read the entry of a release in its catalog: YAML with ``deprecated: {since, reason, superseded_by}``.
+
+        Raises
+        ------
+        CatalogError
+            It is none; ``where`` names it.
+        """
+        try:
+            entry = parse_document(content.decode(), where).data
+            fields = {key: str(value) for key, value in entry.pop("deprecated").items()}
+            if entry:
+                raise ValueError(f"it has {', '.join(map(str, entry))}, too")
+            return cls(**fields)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise CatalogError(
+                f"{where} must be `deprecated: {{since, reason, superseded_by}}`: {error}"
+            ) from error
+
+    def to_yaml(self) -> str:
+        """Return the entry of the release in its catalog."""
+        return write_document({"deprecated": asdict(self)})
+
+    def __str__(self) -> str:
+        instead = f"; use {self.superseded_by} instead" if self.superseded_by else ""
+        return f"is deprecated since {self.since}: {self.reason}{instead}"
+
+
+class DeprecatedReleaseWarning(UserWarning):
+    """A release is opened that should not be used any more."""
+
+
+@dataclass(frozen=True)
 class Release:
     """A published version of a dataset.
 
@@ -37,13 +88,21 @@ class Release:
     ----------
     name : str
     version : Version
-    place : Place
-        Where it lies.
+    catalog : Place
+        The catalog that it is in.
     """
 
     name: str
     version: fmt.Version
-    place: Place
+    catalog: Place
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+    @property
+    def place(self) -> Place:
+        """Where it lies."""
+        return self.catalog.below(f"{self.name}/{self.version}")
 
     @property
     def path(self) -> str:
@@ -69,6 +128,20 @@ class Release:
         """The recipe it was made from, every default filled in."""
         return read_recipe(self.place)
 
+    @cached_property
+    def deprecation(self) -> Deprecation | None:
+        """Why it should not be used any more; None where it may.
+
+        Raises
+        ------
+        CatalogError
+            Its entry in the catalog cannot be read.
+        """
+        name = fmt.entry_name(self.name, self.version)
+        if self.catalog.size(name) is None:
+            return None
+        return Deprecation.parse(self.catalog.read(name), self.catalog.locate(name))
+
     def check_table(self, table: str) -> str:
         """Return the name of a table of the release.
 
@@ -78,11 +151,7 @@ class Release:
             There is no such table.
         """
         if table not in self.manifest.tables:
-            raise CatalogError(
-                _unknown(
-                    f"table '{table}' in {self.name}@{self.version}", table, self.manifest.tables
-                )
-            )
+            raise CatalogError(_unknown(f"table '{table}' in {self}", table, self.manifest.tables))
         return table
 
     def labels(self, table: str) -> pd.DataFrame:
@@ -100,7 +169,7 @@ class Release:
         summary = self.manifest.tables[self.check_table(table)]
         if not 0 <= index < summary.samples:
             raise CatalogError(
-                f"'{table}' of {self.name}@{self.version} has no sample {index}: allowed are 0 to {summary.samples - 1}"
+                f"'{table}' of {self} has no sample {index}: allowed are 0 to {summary.samples - 1}"
             )
         columns, row = list(summary.columns), index
         with self._parquet(table) as opened, pq.ParquetFile(opened) as file:
@@ -110,7 +179,7 @@ class Release:
                     return file.read_row_group(group, columns).slice(row, 1).to_pandas().iloc[0]
                 row -= rows
         raise ReleaseError(
-            f"the labels of '{table}' of {self.name}@{self.version} end before sample {index}; restore the release "
+            f"the labels of '{table}' of {self} end before sample {index}; restore the release "
             "from a copy, or build it again"
         )
 
@@ -126,7 +195,7 @@ class Release:
 
         self.check_table(table)
         if not self.recipe.label_plan(table).object_columns:
-            raise CatalogError(f"table '{table}' of {self.name}@{self.version} repeats no objects")
+            raise CatalogError(f"table '{table}' of {self} repeats no objects")
         chosen = None if sample is None else [("sample", "=", sample)]
         with self._parquet(f"{table}.objects") as file:
             return pd.read_parquet(file, filters=chosen)
@@ -150,9 +219,7 @@ class Release:
         """
         count = self.manifest.tables[self.check_table(table)].samples
         if not 0 <= index < count:
-            raise CatalogError(
-                f"'{table}' of {self.name}@{self.version} has the samples 0 … {count - 1}, not {index}"
-            )
+            raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
         variables = list(self.manifest.tables[table].variables)
         with _reading(self.place, f"{fmt.DATA}/{table}"):
             return self.open()[table].to_dataset()[variables].isel(sample=index).load()
@@ -174,6 +241,8 @@ class Release:
         """
         import xarray as xr
 
+        if self.deprecation is not None:
+            warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=2)
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
         with _reading(self.place, root):
@@ -257,15 +326,19 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
         raise CatalogError(
             f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"
         )
+    names = (name for name in place.folders() if re.fullmatch(RELEASE_NAME, name))
+    return [release for name in names for release in versions_of(place, name)]
+
+
+def versions_of(place: Place, name: str) -> list[Release]:
+    """Return every release of a name in the place of a catalog, oldest version first."""
     found = [
-        Release(name, fmt.Version.parse(version), place.below(f"{name}/{version}"))
-        for name in place.folders()
-        if re.fullmatch(RELEASE_NAME, name)
-        for version in place.folders(name)
+        Release(name, fmt.Version.parse(version), place)
+        for version in place.folders(fmt.check_name(name))
         if re.fullmatch(VERSION, version)
         and place.size(f"{name}/{version}/{fmt.MANIFEST}") is not None
     ]
-    return sorted(found, key=lambda release: (release.name, release.version))
+    return sorted(found, key=lambda release: release.version)
 
 
 def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -> Release:

@@ -91,6 +91,11 @@ def check_name(name: str) -> str:
     return name
 
 
+def entry_name(name: str, version: Version) -> str:
+    """Return the name, in a catalog, of what is said of a release from outside, such as that it is deprecated."""
+    return f"{name}/{version}.yaml"
+
+
 # how arrays are cut
 
 
@@ -249,6 +254,27 @@ class TableSummary:
     tolerance: bool = False
 
 
+def described(recipe: Recipe, name: str) -> dict[str, Any]:
+    """Return what a manifest says of a table that its recipe alone decides, by the fields of ``TableSummary``."""
+    table, plan = recipe.tables[name], recipe.label_plan(name)
+    return {
+        "kind": table.kind,
+        "samples": table.samples,
+        "table_hash": recipe.table_hash(name),
+        "shard_length": table_shard_length(recipe, name),
+        "variables": {
+            each.name: {
+                "dtype": each.dtype,
+                "dims": ["sample", *each.dimensions],
+                "shape": [table.samples, *each.shape],
+            }
+            for each in table.data_variables()
+        },
+        "columns": tuple(column.name for column in plan.columns),
+        "tolerance": plan.tolerance,
+    }
+
+
 @dataclass(frozen=True)
 class Manifest:
     """What a release consists of. A version exists when its manifest does."""
@@ -296,6 +322,18 @@ class Manifest:
             raise ReleaseError(
                 f"{where} is not a manifest of a DeepBench release: {reason}"
             ) from error
+
+    def shards(self, table: str) -> dict[int, tuple[StoredObject, ...]]:
+        """Return the shards of a table's data variables by the number of their block."""
+        found: dict[int, list[StoredObject]] = {}
+        prefixes = tuple(
+            f"{DATA}/{table}/{variable}/c/" for variable in self.tables[table].variables
+        )
+        for each in self.objects:
+            if each.path.startswith(prefixes):
+                number = each.path.partition("/c/")[2].partition("/")[0]
+                found.setdefault(int(number) if number.isdecimal() else -1, []).append(each)
+        return {number: tuple(some) for number, some in found.items()}
 
     @cached_property
     def size(self) -> int:

@@ -18,8 +18,12 @@ from pipeline.staging import Receipt, Staging
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column, Labels
+    from deepbench.places import Place
+    from deepbench.recipe.model import Recipe
+    from deepbench.recipe.table import DataVariable
 
 DIGEST = "digest."
 """Prefix of a part's columns with the digests of each data variable."""
@@ -57,11 +61,68 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
                 staging.release.write(name, content)
                 written.append(fmt.StoredObject(name, len(content), checksum))
                 clock.lap("write")
-    plan = recipe.label_plan(block.table)
-    receipt = Receipt(block, recipe.table_hash(block.table), fmt.RENDER_VERSION, tuple(written))
-    staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, columns))
+    _write_part(staging, recipe, block, labels, columns, tuple(written))
     clock.lap("part")
     return clock.seconds
+
+
+def reuse_block(
+    staging: Staging,
+    block: Block,
+    source: Place,
+    objects: tuple[fmt.StoredObject, ...],
+    decode: bool = False,
+) -> bool:
+    """Take the shards of a block from a release of the same table, and write its part; return whether they are whole.
+
+    Parameters
+    ----------
+    staging : Staging
+    block : Block
+    source : Place
+        The release.
+    objects : tuple of StoredObject
+        The shards by its manifest; their SHA-256 is checked.
+    decode : bool
+        Take the digests from the data, not from the release's metadata.
+    """
+    from pipeline.tables import read_rows
+
+    staging.check_software()
+    recipe = staging.recipe()
+    try:
+        for each in objects:
+            staging.release.copy(source, each.path)
+            if staging.release.sha256(each.path) != each.sha256:
+                return False
+        columns = {}
+        for variable in recipe.tables[block.table].data_variables():
+            column = DIGEST + variable.name
+            if decode:
+                values = _decode(staging, block, variable, objects)
+                columns[column] = _digest_array(fmt.sample_digests(variable, values))
+            else:
+                rows = read_rows(source, block.table, [column], block.start, block.stop)
+                columns[column] = rows.column(0).combine_chunks()
+    except FileNotFoundError:
+        return False
+    labels = draw_labels(recipe, block.table, block.start, block.stop)
+    _write_part(staging, recipe, block, labels, columns, objects)
+    return True
+
+
+def _decode(
+    staging: Staging, block: Block, variable: DataVariable, objects: tuple[fmt.StoredObject, ...]
+) -> NDArray:
+    """Return a variable of a block from its shards."""
+    array = f"{block.table}/{variable.name}"
+    shards = {
+        each.path.removeprefix(f"{fmt.DATA}/"): staging.release.read(each.path)
+        for each in objects
+        if each.path.startswith(f"{fmt.DATA}/{array}/")
+    }
+    with store.single_threaded():
+        return store.decode(_template(staging), array, shards, block.start, block.stop)
 
 
 def check_block(staging: Staging, block: Block, part: str) -> bool:
@@ -72,13 +133,22 @@ def check_block(staging: Staging, block: Block, part: str) -> bool:
     )
 
 
-def probe(staging: Staging) -> dict[str, object]:
-    """Return what a coordinator asks of a worker: the versions of its software, and whether it sees the catalog."""
-    return {
-        "versions": versions(),
-        "folder": staging.target.root,
-        "sees_catalog": staging.release.exists(fmt.RECIPE),
-    }
+def probe(place: Place) -> dict[str, object]:
+    """Return what a coordinator asks of a worker: the versions of its software, and whether it sees the files."""
+    return {"versions": versions(), "sees_files": next(place.files(), None) is not None}
+
+
+def _write_part(
+    staging: Staging,
+    recipe: Recipe,
+    block: Block,
+    labels: Labels,
+    digests: dict[str, pa.Array],
+    objects: tuple[fmt.StoredObject, ...],
+) -> None:
+    plan = recipe.label_plan(block.table)
+    receipt = Receipt(block, recipe.table_hash(block.table), fmt.RENDER_VERSION, objects)
+    staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, digests))
 
 
 def _part(

@@ -18,6 +18,7 @@ from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import publish, store
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
+from pipeline.growth import Reused, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
 from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
@@ -46,6 +47,8 @@ class BuildResult:
         False when the release was there already.
     resumed_blocks, new_blocks : int
         Blocks found done, and made.
+    reused : Reused
+        What was taken from earlier versions.
     seconds : dict of str to float
         Wall time of starting the cluster, of the blocks (from the first submission), and of publishing; and under
         ``cpu.…`` the workers' CPU time of each step of the new blocks.
@@ -56,6 +59,7 @@ class BuildResult:
     built: bool
     resumed_blocks: int = 0
     new_blocks: int = 0
+    reused: Reused = field(default_factory=Reused)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -124,11 +128,17 @@ def build(
             return BuildResult(path, published, built=False)
         free = target.free_bytes()
         if free is not None:
-            plan.check_disk(free, sum(size for _, size in staging.target.sizes()))
+            present = sum(size for _, size in staging.target.sizes())
+            linked = sum(
+                each.size for _, some in reusable(target, recipe, plan).values() for each in some
+            )
+            plan.check_disk(free, present + linked)
         seconds: dict[str, float] = {}
         try:
             prepare(staging, recipe)
-            found, made = _make_blocks(staging, recipe, plan, cluster, held, report, seconds)
+            found, made, reused = _make_blocks(
+                staging, recipe, plan, cluster, held, report, seconds
+            )
             started = time.perf_counter()
             manifest = publish.publish(staging, recipe, plan, held, report)
             tidy(target, recipe)
@@ -138,7 +148,7 @@ def build(
             raise
         seconds["publish"] = time.perf_counter() - started
     log.info("published %s", path)
-    return BuildResult(path, manifest, True, found, made, seconds)
+    return BuildResult(path, manifest, True, found, made, reused, seconds)
 
 
 def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
@@ -189,8 +199,8 @@ def _make_blocks(
     hold: Hold,
     report: Progress,
     seconds: dict[str, float],
-) -> tuple[int, int]:
-    """Make every block that is not done; return how many were found done and how many were made."""
+) -> tuple[int, int, Reused]:
+    """Make every block that is not done; return how many were found done, how many were made, and what was reused."""
     parts = {
         Block(name, start, stop): part
         for name in recipe.tables
@@ -200,7 +210,7 @@ def _make_blocks(
     report("starting workers", 0, plan.samples)
     with connect(options) as client:
         patience = WORKER_SECONDS if options.description is None else QUEUE_SECONDS
-        threads = probe(client, staging, plan.worker_bytes, patience)
+        threads = probe(client, staging.release, plan.worker_bytes, patience)
         begun = time.perf_counter()
         seconds["start"] = begun - started
         window = Window(client, staging, threads, patience)
@@ -212,22 +222,36 @@ def _make_blocks(
             else:
                 log.warning("made again: the part of %s is damaged or not ours", block)
                 staging.target.remove(parts[block])
+        resumed = len(finished)
+        shards = reusable(staging.catalog, recipe, plan)
+        taken: list[Block] = []
+        calls = ((block, *shards[block]) for block in plan if block in shards.keys() - finished)
+        for block, whole in window.run(work.reuse_block, calls):
+            hold.check()
+            if whole:
+                taken.append(block)
+            else:
+                log.warning("rendered: the shards of %s in %s are damaged", block, shards[block][0])
+        finished.update(taken)
         count = sum(block.stop - block.start for block in finished)
         report("rendering", count, plan.samples)
         made = 0
+        spent: dict[str, list[float]] = {name: [0, 0.0] for name in recipe.tables}
         for block, cpu in window.run(
             work.make_block, ((block,) for block in plan if block not in finished)
         ):
             hold.check()
             made += 1
             count += block.stop - block.start
-            for step, spent in cpu.items():
-                seconds[f"cpu.{step}"] = seconds.get(f"cpu.{step}", 0.0) + spent
+            spent[block.table][0] += block.stop - block.start
+            spent[block.table][1] += sum(cpu.values())
+            for step, each in cpu.items():
+                seconds[f"cpu.{step}"] = seconds.get(f"cpu.{step}", 0.0) + each
             report("rendering", count, plan.samples)
         seconds["blocks"] = time.perf_counter() - begun
     if window.failures:
         raise _build_error(recipe, window.failures, len(finished) + made, plan.blocks)
-    return len(finished), made
+    return resumed, made, saved(taken, shards, spent)
 
 
 def _build_error(recipe: Recipe, failures: list[Failure], done: int, blocks: int) -> BuildError:

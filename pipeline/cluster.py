@@ -16,10 +16,11 @@ from deepbench.errors import ClusterError, RecipeError
 from deepbench.recipe.load import read_document
 from pipeline import block
 from pipeline.software import differences, versions
-from pipeline.staging import Staging
 
 if TYPE_CHECKING:
     from distributed import Client
+
+    from deepbench.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -198,15 +199,13 @@ def described_cluster(options: ClusterOptions) -> Any:
     return cluster
 
 
-def probe(
-    client: Client, staging: Staging, needed_bytes: int, patience: float = WORKER_SECONDS
-) -> int:
+def probe(client: Client, place: Place, needed_bytes: int, patience: float = WORKER_SECONDS) -> int:
     """Ask every worker whether it can do the work; return the number of threads.
 
     Raises
     ------
     ClusterError
-        There is no worker, or one lacks DeepBench, has another version of it, does not see the catalog's folder, or has
+        There is no worker, or one lacks DeepBench, has another version of it, does not see the files, or has
         too little memory for a block.
     """
     try:
@@ -215,7 +214,7 @@ def probe(
         raise ClusterError(
             "the Dask scheduler has no workers; start some, then run the same command again"
         ) from None
-    answers = client.run(block.probe, staging, on_error="return")
+    answers = client.run(block.probe, place, on_error="return")
     own = versions()
     problems = []
     for address, answer in sorted(answers.items()):
@@ -226,7 +225,7 @@ def probe(
         elif isinstance(answer, BaseException):
             problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")
         else:
-            problems += _differences(address, answer, own)
+            problems += _differences(address, place, answer, own)
     if problems:
         raise ClusterError("\n".join(problems))
     workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -240,11 +239,13 @@ def probe(
     return sum(worker["nthreads"] for worker in workers.values())
 
 
-def _differences(address: str, answer: dict[str, Any], own: dict[str, str]) -> list[str]:
+def _differences(
+    address: str, place: Place, answer: dict[str, Any], own: dict[str, str]
+) -> list[str]:
     problems = [f"worker {address} {each}" for each in differences(own, answer["versions"])]
-    if not answer["sees_catalog"]:
+    if not answer["sees_files"]:
         problems.append(
-            f"worker {address} does not see the catalog's folder {answer['folder']}; "
-            "use a folder that all machines share"
+            f"worker {address} does not see what is in {place.root}; "
+            "use a folder that all machines share, or an object store"
         )
     return problems

@@ -6,7 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from deepbench.errors import BuildError
 from deepbench.labelling.scopes import Column
 from pipeline import store
 from pipeline.block import DIGEST, OBJECTS
+from pipeline.tables import digest_bytes, field_of, notes_of, numbers, plain_type
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
@@ -36,7 +37,6 @@ class TableMetadata:
     splits: Counter[str] = field(default_factory=Counter)
     objects: int = 0
     shards: list[fmt.StoredObject] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
 
 
 def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMetadata:
@@ -71,8 +71,8 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
             found.shards += receipt.objects
             for variable in variables:
                 digest.update(variable, digest_bytes(part.column(DIGEST + variable)))
-            count(found.classes, labels.classes, part.column("class"))
-            count(found.splits, labels.splits, part.column("split"))
+            count(found.classes, labels.classes, part.column("class").to_numpy())
+            count(found.splits, labels.splits, part.column("split").to_numpy())
             rows.write(part)
             if long is not None:
                 copies = flatten(part)
@@ -82,11 +82,7 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
         if long is not None:
             long.end()
     found.data_digest = digest.hexdigest()
-    found.files = [
-        *rows.files,
-        *(long.files if long else ()),
-        *write_label_variables(staging, recipe, name),
-    ]
+    write_label_variables(staging, recipe, name)
     return found
 
 
@@ -108,16 +104,10 @@ def parts(
         yield found
 
 
-def digest_bytes(column: pa.ChunkedArray) -> bytes:
-    """Return the digests of a part, one after another."""
-    array = column.combine_chunks()
-    return array.buffers()[1].slice(16 * array.offset, 16 * len(array)).to_pybytes()
-
-
-def count(counter: Counter[str], meanings: tuple[str, ...], codes: pa.ChunkedArray) -> None:
+def count(counter: Counter[str], meanings: tuple[str, ...], codes: np.ndarray) -> None:
     """Add the number of each class or split."""
-    numbers = np.bincount(codes.to_numpy(), minlength=len(meanings))
-    counter.update(dict(zip(meanings, numbers.tolist(), strict=True)))
+    found = np.bincount(codes, minlength=len(meanings))
+    counter.update(dict(zip(meanings, found.tolist(), strict=True)))
 
 
 def flatten(part: pa.Table) -> pa.Table:
@@ -142,23 +132,21 @@ class _Writer:
         extra: list[Column],
         rows: int | None,
     ) -> None:
-        self.files = [f"{name}.parquet"]
         self._columns = columns
-        fields = [_field(column) for column in columns]
+        fields = [field_of(column) for column in columns]
         fields += [
-            pa.field(column.name, pa.binary(16), metadata=_notes(column)) for column in extra
+            pa.field(column.name, pa.binary(16), metadata=notes_of(column)) for column in extra
         ]
         self._schema = pa.schema(fields)
-        file = stack.enter_context(target.writing(self.files[0], sync=False))
+        file = stack.enter_context(target.writing(f"{name}.parquet", sync=False))
         self._parquet = stack.enter_context(
             pq.ParquetWriter(file, self._schema, compression="zstd")
         )
         self._held: list[pa.Table] = []
         self._csv = None
         if rows is not None and rows <= fmt.CSV_ROWS:
-            self.files.append(f"{name}.csv")
-            text = stack.enter_context(target.writing(self.files[1], sync=False))
-            plain = pa.schema([pa.field(column.name, _plain(column)) for column in columns])
+            text = stack.enter_context(target.writing(f"{name}.csv", sync=False))
+            plain = pa.schema([pa.field(column.name, plain_type(column)) for column in columns])
             self._csv = stack.enter_context(pcsv.CSVWriter(text, plain))
 
     def write(self, part: pa.Table) -> None:
@@ -182,24 +170,10 @@ class _Writer:
         self._parquet.write_table(table, row_group_size=fmt.ROW_GROUP)
         if self._csv is not None:
             texts = [
-                array.cast(_plain(column))
+                array.cast(plain_type(column))
                 for array, column in zip(arrays, self._columns, strict=True)
             ]
             self._csv.write_table(pa.table(dict(zip(self._schema.names, texts, strict=False))))
-
-
-def _plain(column: Column) -> Any:
-    return pa.string() if column.meanings else pa.from_numpy_dtype(column.dtype)
-
-
-def _field(column: Column) -> pa.Field:
-    kind = pa.dictionary(pa.int16(), pa.string()) if column.meanings else _plain(column)
-    return pa.field(column.name, kind, metadata=_notes(column))
-
-
-def _notes(column: Column) -> dict[str, str]:
-    notes = {"description": column.description}
-    return notes if column.meanings else notes | {"unit": column.unit}
 
 
 def _named(codes: pa.ChunkedArray, column: Column) -> pa.Array:
@@ -210,12 +184,8 @@ def _named(codes: pa.ChunkedArray, column: Column) -> pa.Array:
     return pa.DictionaryArray.from_arrays(array.cast(pa.int16()), pa.array(column.meanings))
 
 
-def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> list[str]:
-    """Copy the columns of the Parquet table into the label variables of the Zarr group, a chunk at a time.
-
-    Returns the names of the files it wrote.
-    """
-    files = []
+def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> None:
+    """Copy the columns of the Parquet table into the label variables of the Zarr group, a chunk at a time."""
     release = staging.release
     columns = recipe.label_plan(name).columns
     metadata = store.template(recipe)
@@ -225,10 +195,8 @@ def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> list[s
             start = 0
             for values in _chunks(table, column):
                 for key, content in store.encode(metadata, f"{name}/{column.name}", start, values):
-                    files.append(f"{fmt.DATA}/{key}")
-                    release.write(files[-1], content, sync=False)
+                    release.write(f"{fmt.DATA}/{key}", content, sync=False)
                 start += len(values)
-    return files
 
 
 def _chunks(table: pq.ParquetFile, column: Column) -> Iterator[np.ndarray]:
@@ -236,10 +204,8 @@ def _chunks(table: pq.ParquetFile, column: Column) -> Iterator[np.ndarray]:
     held: list[np.ndarray] = []
     rows = 0
     for batch in table.iter_batches(batch_size=65536, columns=[column.name]):
-        values = batch.column(0)
-        if column.meanings:
-            values = pc.index_in(values.cast(pa.string()), pa.array(column.meanings))
-        held.append(values.to_numpy(zero_copy_only=False).astype(column.dtype))
+        values = pa.chunked_array([batch.column(0)])
+        held.append(numbers(values, column))
         rows += len(values)
         while rows >= fmt.LABEL_CHUNK:
             joined = np.concatenate(held)

@@ -65,6 +65,11 @@ class TablePlan:
         """Number of blocks."""
         return -(-self.samples // self.block_length)
 
+    def __iter__(self) -> Iterator[Block]:
+        """Yield the blocks in order, one at a time."""
+        for start in range(0, self.samples, self.block_length):
+            yield Block(self.name, start, min(start + self.block_length, self.samples))
+
     @property
     def task_bytes(self) -> int:
         """Peak memory of one block's task: the arrays, their compressed chunks, the shard that joins these (zarr 3.4
@@ -90,6 +95,10 @@ class Plan:
 
     tables: tuple[TablePlan, ...]
 
+    def table(self, name: str) -> TablePlan:
+        """Return the plan of one table."""
+        return next(table for table in self.tables if table.name == name)
+
     @property
     def blocks(self) -> int:
         """Number of blocks of all tables."""
@@ -113,8 +122,7 @@ class Plan:
     def __iter__(self) -> Iterator[Block]:
         """Yield the blocks in order, one at a time."""
         for table in self.tables:
-            for start in range(0, table.samples, table.block_length):
-                yield Block(table.name, start, min(start + table.block_length, table.samples))
+            yield from table
 
     def check_memory(self, limit: int) -> None:
         """Refuse a build whose blocks do not fit into a worker.

@@ -6,7 +6,7 @@ Nothing is visible before the last step. A publish that is interrupted anywhere 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,30 @@ def _inputs(data: Any) -> dict[str, dict[str, Any]]:
     return found
 
 
+def release_files(recipe: Recipe) -> Iterator[str]:
+    """Yield the name of every file of a release, but for its manifest."""
+    yield from (fmt.RECIPE, fmt.CARD, *_inputs(recipe.resolved()))
+    template = store.template(recipe)
+    for key in template:
+        yield f"{fmt.DATA}/{key}"
+        array = key.removesuffix("/zarr.json")
+        if array.count("/") == 1:
+            chunks = (each for each in store.keys(template, array) if each not in template)
+            yield from (f"{fmt.DATA}/{each}" for each in chunks)
+    for name in recipe.tables:
+        yield from metadata_files(recipe, name)
+
+
+def metadata_files(recipe: Recipe, name: str) -> list[str]:
+    """Return the names of the metadata files of a table."""
+    endings = ["parquet"]
+    if recipe.tables[name].samples <= fmt.CSV_ROWS:
+        endings.append("csv")
+    if recipe.label_plan(name).object_columns:
+        endings.append("objects.parquet")
+    return [f"{fmt.METADATA}/{name}.{ending}" for ending in endings]
+
+
 def publish(
     staging: Staging,
     recipe: Recipe,
@@ -79,18 +103,22 @@ def publish(
     release = staging.release
     shards: dict[str, fmt.StoredObject] = {}
     tables: dict[str, fmt.TableSummary] = {}
-    files = [f"{fmt.DATA}/{key}" for key in store.template(recipe)]
     for done, name in enumerate(recipe.tables):
         report("publishing", done, steps)
         found = metadata.assemble(staging, recipe, plan, name)
-        tables[name] = _summary(recipe, name, found)
+        tables[name] = fmt.TableSummary(
+            **fmt.described(recipe, name),
+            data_digest=found.data_digest,
+            classes=dict(found.classes),
+            splits=dict(found.splits),
+            objects=found.objects,
+        )
         shards |= {each.path: each for each in found.shards}
-        files += found.files
     report("publishing", steps - 2, steps)
     release.write(fmt.CARD, data_card(recipe, tables).encode(), sync=False)
-    files += [fmt.CARD, fmt.RECIPE, *_inputs(recipe.resolved())]
-    staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in (*files, *shards)))
-    objects = [*shards.values(), *(_stored(release, name) for name in files)]
+    files = sorted(release_files(recipe))
+    staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in files))
+    objects = tuple(shards.get(name) or _stored(release, name) for name in files)
     manifest = fmt.Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -100,7 +128,7 @@ def publish(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=versions(),
         tables=tables,
-        objects=tuple(sorted(objects, key=lambda each: each.path)),
+        objects=objects,
     )
     release.write(fmt.MANIFEST, manifest.to_json().encode(), sync=False)
     staging.target.sync(RELEASE)
@@ -110,31 +138,6 @@ def publish(
     catalog.publish(f"{staging.name}/{RELEASE}", f"{recipe.name}/{recipe.version}", fmt.MANIFEST)
     report("publishing", steps, steps)
     return manifest
-
-
-def _summary(recipe: Recipe, name: str, found: metadata.TableMetadata) -> fmt.TableSummary:
-    table = recipe.tables[name]
-    variables = table.data_variables()
-    return fmt.TableSummary(
-        kind=table.kind,
-        samples=table.samples,
-        table_hash=recipe.table_hash(name),
-        data_digest=found.data_digest,
-        shard_length=fmt.table_shard_length(recipe, name),
-        variables={
-            each.name: {
-                "dtype": each.dtype,
-                "dims": ["sample", *each.dimensions],
-                "shape": [table.samples, *each.shape],
-            }
-            for each in variables
-        },
-        classes=dict(found.classes),
-        splits=dict(found.splits),
-        columns=tuple(column.name for column in recipe.label_plan(name).columns),
-        objects=found.objects,
-        tolerance=recipe.label_plan(name).tolerance,
-    )
 
 
 def _stored(release: Target, name: str) -> fmt.StoredObject:

@@ -14,6 +14,7 @@ PACKAGES = (
     "scipy",
     "numba",
     "zarr",
+    "numcodecs",
     "xarray",
     "pandas",
     "pyarrow",

@@ -192,7 +192,12 @@ class Staging:
 
 def lock_name(recipe: Recipe) -> str:
     """Return the name, in the catalog, of the lock that a build of the recipe's version holds."""
-    return f"{fmt.BUILDING}/{recipe.name}-{recipe.version}.lock"
+    return lock_of(recipe.name, recipe.version)
+
+
+def lock_of(name: str, version: str) -> str:
+    """Return the name, in the catalog, of the lock that whoever changes a version holds."""
+    return f"{fmt.BUILDING}/{name}-{version}.lock"
 
 
 def probe_name() -> str:

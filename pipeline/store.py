@@ -7,9 +7,11 @@ but the coordinator writes metadata, and it does so once, before the first block
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 import warnings
 from collections.abc import Iterator
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +19,7 @@ import zarr
 from numcodecs import blosc
 from zarr.codecs import BloscCodec, Crc32cCodec
 from zarr.core.buffer import default_buffer_prototype
+from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.storage import MemoryStore
 
 from deepbench import format as fmt
@@ -160,3 +163,81 @@ def encode(
     for name, content in contents.items():
         if name != key:
             yield name, content.as_buffer_like()
+
+
+def decode(
+    metadata: dict[str, bytes], array: str, contents: dict[str, bytes], start: int, stop: int
+) -> NDArray:
+    """Return the samples ``start`` … ``stop - 1`` of an array whose shards (or chunks) are given by their keys.
+
+    Parameters
+    ----------
+    metadata : dict of str to bytes
+        The store's template.
+    array : str
+        Path of the array, ``table/variable``.
+    contents : dict of str to bytes
+
+    Raises
+    ------
+    ValueError, RuntimeError, TypeError
+        Bytes are damaged. Which of them depends on zarr and the codec.
+    """
+    make = default_buffer_prototype().buffer.from_bytes
+    inside = {key: make(content) for key, content in contents.items()}
+    inside[f"{array}/zarr.json"] = make(metadata[f"{array}/zarr.json"])
+    return np.asarray(zarr.open_array(MemoryStore(inside), path=array, mode="r")[start:stop])
+
+
+def keys(
+    metadata: dict[str, bytes], array: str, start: int = 0, stop: int | None = None
+) -> Iterator[str]:
+    """Yield the keys of the shards (or chunks) of an array that hold the samples ``start`` … ``stop - 1``."""
+    described = json.loads(metadata[f"{array}/zarr.json"])
+    edges = described["chunk_grid"]["configuration"]["chunk_shape"]
+    samples, *sizes = described["shape"]
+    last = samples if stop is None else stop
+    rows = range(start // edges[0], -(-last // edges[0]))
+    pieces = [range(-(-size // edge)) for size, edge in zip(sizes, edges[1:], strict=True)]
+    for place in product(rows, *pieces):
+        yield "/".join([array, "c", *map(str, place)])
+
+
+def chunk_length(metadata: dict[str, bytes], array: str) -> int:
+    """Return the number of samples in the pieces of an array that are decoded alone."""
+    described = json.loads(metadata[f"{array}/zarr.json"])
+    for codec in described["codecs"]:
+        if codec["name"] == "sharding_indexed":
+            return codec["configuration"]["chunk_shape"][0]
+    return described["chunk_grid"]["configuration"]["chunk_shape"][0]
+
+
+def as_template(metadata: dict[str, bytes], key: str, content: bytes) -> bool:
+    """Return whether a file says what the template has under its key: versions of zarr write the same in several ways.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, RuntimeError
+        It is no metadata, or no chunk.
+    """
+    expected = metadata[key]
+    if content == expected:
+        return True
+    if key.endswith("zarr.json"):
+        return _normal(json.loads(content)) == _normal(json.loads(expected))
+    array = key.partition("/c/")[0]
+    length = json.loads(metadata[f"{array}/zarr.json"])["shape"][0]
+    one, other = (decode(metadata, array, {key: each}, 0, length) for each in (content, expected))
+    return np.array_equal(one, other)
+
+
+def _normal(data: dict[str, Any]) -> dict[str, Any]:
+    if data["node_type"] == "array":
+        described = ArrayV3Metadata.from_dict(data).to_dict()
+        return json.loads(json.dumps(described, default=str))
+    inside = (data.get("consolidated_metadata") or {}).get("metadata", {})
+    return {
+        "attributes": data.get("attributes", {}),
+        "zarr_format": data["zarr_format"],
+        "inside": {key: _normal(each) for key, each in inside.items()},
+    }

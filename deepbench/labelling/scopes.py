@@ -140,6 +140,15 @@ class Labels:
     def __len__(self) -> int:
         return len(self.columns["id"])
 
+    def take(self, rows: NDArray[np.intp]) -> Labels:
+        """Return the labels of some of the samples, by their rows."""
+        columns = {name: values[rows] for name, values in self.columns.items()}
+        if not self.objects:
+            return Labels(columns)
+        inside = np.isin(self.objects["sample"], columns["id"])
+        objects = {name: values[inside] for name, values in self.objects.items()}
+        return Labels(columns, objects, self.object_names)
+
     def members(self, class_code: int) -> NDArray[np.intp]:
         """Return the rows of the samples of a class."""
         return np.flatnonzero(self.columns["class"] == class_code)

@@ -23,11 +23,14 @@ class Node:
     children: dict[str | int, Node] = field(default_factory=dict)
     size: int = 1
     height: int = 0
+    characters: int = 0
     complete: bool = True
 
     def at(self, line: int, column: int) -> Node:
         """Return the node at another place: a value of a mapping has the place of its key."""
-        return Node(self.value, line, column, self.children, self.size, self.height)
+        return Node(
+            self.value, line, column, self.children, self.size, self.height, self.characters
+        )
 
     def add(self, step: str | int, child: Node) -> None:
         """Put a node inside this one."""
@@ -35,8 +38,10 @@ class Node:
             self.value.append(child.value)
         else:
             self.value[step] = child.value
+            self.characters += len(str(step))
         self.children[step] = child
         self.size += child.size
+        self.characters += child.characters
         self.height = max(self.height, child.height + 1)
 
 

@@ -227,7 +227,7 @@ class _Parser:
 
     def expect(self, what: str) -> NoReturn:
         """Raise the error that something else was expected here."""
-        found = "the end" if self.kind == "end" else repr(self.token)
+        found = "the end" if self.kind == "end" else show(self.token)
         self.fail(f"expected {what}, found {found}")
 
     def advance(self) -> None:

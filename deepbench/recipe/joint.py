@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import stat
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
@@ -202,9 +203,13 @@ def _folder(info: ValidationInfo) -> Path:
 
 def _content(path: Path) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > MAX_CATALOG_BYTES:
-            raise LabelError(f"{path} has {size:,} bytes, a catalog at most {MAX_CATALOG_BYTES:,}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a device or a pipe may have no end
+            raise LabelError(f"the catalog {path} cannot be read: it is not a regular file")
+        if status.st_size > MAX_CATALOG_BYTES:
+            raise LabelError(
+                f"{path} has {status.st_size:,} bytes, a catalog at most {MAX_CATALOG_BYTES:,}"
+            )
         return path.read_bytes()
     except OSError as error:
         raise LabelError(f"the catalog {path} cannot be read: {error.strerror or error}") from error

@@ -19,7 +19,9 @@ from deepbench.errors import Problem, RecipeError
 from deepbench.recipe.document import Document, Node, Steps
 from deepbench.recipe.plain import (
     MAX_DEPTH,
+    MAX_KEY,
     UNPRINTABLE,
+    is_text,
     nearest,
     resolve_scalar,
     show,
@@ -140,6 +142,7 @@ class _Builder:
         ] = []  # containers, each with the key that waits for its value
         self.root: Node | None = None
         self.nodes = 0
+        self.characters = 0
         self.aliases = 0
 
     def build(self, text: str) -> Node:
@@ -172,9 +175,10 @@ class _Builder:
             self.report(
                 f"the tag {show(event.tag)} is not allowed: a recipe has no tags", line, column
             )
-        self.count(1, 0, line, column)
+        characters = len(event.value) if isinstance(event, yaml.ScalarEvent) else 0
+        self.count(1, 0, characters, line, column)
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(self.scalar(event, line, column), line, column)
+            node = Node(self.scalar(event, line, column), line, column, characters=characters)
         else:
             empty: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
             node = Node(empty, line, column, complete=False)
@@ -187,6 +191,8 @@ class _Builder:
 
     def scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Any:
         """Return the value of a scalar."""
+        if not is_text(event.value):  # only the parser in Python lets it pass
+            self.report(f"{show(event.value)} is not a text that UTF-8 can hold", line, column)
         if not event.implicit[0]:
             return event.value
         parent, key = self.open[-1] if self.open else (None, None)
@@ -212,7 +218,7 @@ class _Builder:
             message = f"the alias *{anchor[:40]} stands inside its own anchor"
         if message or node is None:
             raise _DocumentError(message, line, column, self.path())
-        self.count(node.size, node.height, line, column)
+        self.count(node.size, node.height, node.characters, line, column)
         return node.at(line, column)
 
     def add(self, node: Node) -> None:
@@ -232,24 +238,32 @@ class _Builder:
             self.open[-1] = parent, None
 
     def check_key(self, parent: Node, key: Node) -> None:
-        """Report a key that is not a string or was there before."""
+        """Report a key that is not a string or was there before, and stop at one too long for messages."""
         if not isinstance(key.value, str):
             what = "a collection" if isinstance(key.value, dict | list) else show(key.value)
             self.report(
                 f"a key must be a string, not {what}: write it in quotes", key.line, key.column
             )
+        elif len(key.value) > MAX_KEY:
+            message = f"a key has at most {MAX_KEY} characters, this one has {len(key.value)}"
+            raise _DocumentError(message, key.line, key.column)
         elif key.value in parent.value:
             first = parent.children[key.value].line
             self.report(
                 f"duplicate key {show(key.value)}: first in line {first}", key.line, key.column
             )
 
-    def count(self, size: int, height: int, line: int, column: int) -> None:
-        """Count nodes, and stop at the limits of number and depth."""
+    def count(self, size: int, height: int, characters: int, line: int, column: int) -> None:
+        """Count nodes and characters, and stop at the limits of both and of depth."""
         self.nodes += size
         if self.nodes > MAX_NODES:
             raise _DocumentError(
                 f"more than {MAX_NODES:,} values, aliases written out", line, column
+            )
+        self.characters += characters
+        if self.characters > MAX_BYTES:
+            raise _DocumentError(
+                f"more than {MAX_BYTES:,} characters, aliases written out", line, column
             )
         if len(self.open) + height >= MAX_DEPTH:
             raise _DocumentError(f"nested more than {MAX_DEPTH} deep", line, column)
@@ -282,5 +296,5 @@ def _events(text: str) -> Iterator[Any]:
         context = f" ({error.context})" if error.context else ""
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _DocumentError(f"not valid YAML: {error.problem}{context}", *place) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: parser in Python
         raise _DocumentError(f"not valid YAML: {error}") from None

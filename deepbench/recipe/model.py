@@ -14,6 +14,7 @@ from deepbench.images.model import ImageTable
 from deepbench.labelling.plan import LabelPlan
 from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
+from deepbench.recipe.plain import show
 from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
 from deepbench.stream_names import stream_number
 
@@ -96,7 +97,7 @@ class Recipe(Specification):
             problems = [_problem(document, details) for details in error.errors(include_url=False)]
             raise RecipeError.from_problems(document.file, list(dict.fromkeys(problems))) from None
         recipe._document = document
-        problems = recipe._problems()
+        problems = recipe._problems() or recipe._too_large()
         if problems:
             raise RecipeError.from_problems(document.file, problems)
         return recipe
@@ -117,6 +118,15 @@ class Recipe(Specification):
                     )
                     found.append((("tables", name), message))
         return [self._document.problem(message, path) for path, message in found]
+
+    def _too_large(self) -> list[Problem]:
+        """Return why the recipe with its defaults filled in, as a release keeps it, could not be read again."""
+        try:
+            parse_document(self.to_yaml())
+        except RecipeError as error:
+            what = "with all defaults and aliases written out, it"
+            return [self._document.problem(f"{what} {each.message}") for each in error.problems]
+        return []
 
     def label_plan(self, table: str) -> LabelPlan:
         """Return how the labels of a table are drawn.
@@ -240,7 +250,7 @@ def _problem(document: Document, details: Any) -> Problem:
             path.append(step)
     message = details["msg"]
     if path == ["version"] and not isinstance(details["input"], str):  # 1.0 is a number in YAML
-        message = f"{_PATTERNS[VERSION]}, not {details['input']!r}"
+        message = f"{_PATTERNS[VERSION]}, not {show(details['input'])}"
     for pattern, words in _PATTERNS.items():
         message = message.replace(f"must match pattern '{pattern}'", words)
     return document.problem(message, path)

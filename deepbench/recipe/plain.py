@@ -18,6 +18,7 @@ from deepbench.errors import Problem, RecipeError
 
 MAX_DEPTH = 40
 MAX_DIGITS = 30
+MAX_KEY = 200
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _BOOL = re.compile(r"true|True|TRUE|false|False|FALSE")
@@ -25,6 +26,7 @@ _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(
     r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 # What YAML 1.2 cannot print, and the line ends that only YAML 1.1 knows.
 UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
@@ -47,6 +49,11 @@ def show(value: object) -> str:
     """Return a value as an error message shows it: its ``repr``, cut after 60 characters."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def is_text(text: str) -> bool:
+    """Return whether UTF-8 can hold a text: it has no lone surrogates."""
+    return not _SURROGATE.search(text)
 
 
 def digits(number: float) -> str:
@@ -139,17 +146,17 @@ def plain(value: object, path: tuple[str | int, ...] = ()) -> Any:
     if len(path) > MAX_DEPTH:
         problem = f"nested more than {MAX_DEPTH} deep"
     elif isinstance(value, Mapping):
-        wrong = [key for key in value if not isinstance(key, str)]
+        wrong = [key for key in value if not isinstance(key, str) or len(key) > MAX_KEY]
         if not wrong:
             return {key: plain(item, (*path, key)) for key, item in value.items()}
-        problem = f"a key must be a string, not {show(wrong[0])}"
+        problem = f"a key must be a string of at most {MAX_KEY} characters, not {show(wrong[0])}"
     elif isinstance(value, list | tuple):
         return [plain(item, (*path, index)) for index, item in enumerate(value)]
     elif isinstance(value, float) and not math.isfinite(value):
         problem = f"must be a finite number, not {value}"
     elif isinstance(value, int) and abs(value) >= 10**MAX_DIGITS:
         problem = f"an integer has at most {MAX_DIGITS} digits"
-    elif isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+    elif isinstance(value, str) and not is_text(value):
         problem = f"{show(value)} is not a text that UTF-8 can hold"
     elif value is not None and type(value) not in (bool, int, float, str):
         problem = f"must be plain data, not {show(value)} of type {type(value).__name__}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Self
@@ -15,6 +16,13 @@ from deepbench.recipe.distribution import Distribution, check_interval
 from deepbench.recipe.functions import Array
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import Number, as_number, parameter, problem
+
+_ENDLESS: tuple[str, ...] = ("betanbinom", "irwinhall", "ksone", "logser", "nct", "skellam")
+_ENDLESS += ("studentized_range", "yulesimon", "zipf", "zipfian")
+"""Laws of which scipy searches each quantile: for some arguments for hours, or until memory is full."""
+
+_LARGEST_SHAPE = 1e5
+"""Of a shape argument, as 1/this is the least but 0: beyond, scipy needs hours for other laws, too."""
 
 _PROBE = np.array([2.0**-54, 1e-9, 0.01, 0.25, 0.5, 0.75, 0.99, 1 - 1e-9, 1 - 2.0**-53])
 
@@ -66,6 +74,10 @@ class Scipy(Distribution):
     def _check(self) -> Self:
         if self.name not in _laws():
             raise problem(unknown("distribution of scipy.stats", self.name, _laws()))
+        if self.name in _ENDLESS:
+            raise problem(
+                f"scipy.stats.{self.name} can take hours for one value: use histogram or choice, with weights"
+            )
         shapes = self._law.shapes.split(", ") if self._law.shapes else []
         allowed = [*shapes, "loc", *(["scale"] if self.continuous else [])]
         given = dict(self.arguments)
@@ -75,6 +87,12 @@ class Scipy(Distribution):
         missing = [name for name in shapes if name not in given]
         if missing:
             raise problem(f"scipy.stats.{self.name} needs the arguments {', '.join(missing)}")
+        for name in shapes:
+            if given[name] and not 1 / _LARGEST_SHAPE <= abs(given[name]) <= _LARGEST_SHAPE:
+                raise problem(
+                    f"the argument {name} of scipy.stats.{self.name} must be 0, or between {1 / _LARGEST_SHAPE:g} "
+                    f"and {_LARGEST_SHAPE:g} in size, not {given[name]:g}"
+                )
         low, high = self.support()
         if math.isnan(low) or math.isnan(high):
             raise problem(f"scipy.stats.{self.name} does not allow the arguments {show(given)}")
@@ -93,6 +111,24 @@ class Scipy(Distribution):
     def _law(self) -> Any:
         return _laws()[self.name]
 
+    def _ask(self, method: str, *values: Any) -> Any:
+        """Return what a method of scipy's law gives for the arguments, without warnings.
+
+        Raises
+        ------
+        LabelError
+            If scipy raises anything.
+        """
+        given = dict(self.arguments)
+        try:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return getattr(self._law, method)(*values, **given)
+        except Exception as error:
+            raise LabelError(
+                f"scipy.stats.{self.name} fails with the arguments {show(given)}: {error}"
+            ) from error
+
     @property
     def continuous(self) -> bool:
         """Whether scipy calls the distribution continuous."""
@@ -105,7 +141,7 @@ class Scipy(Distribution):
 
     def support(self) -> tuple[float, float]:
         """Return the ends that scipy gives, or low and high where these are narrower."""
-        low, high = (float(end) for end in self._law.support(**dict(self.arguments)))
+        low, high = (float(end) for end in self._ask("support"))
         return (low if self.low is None else max(low, self.low)), (
             high if self.high is None else min(high, self.high)
         )
@@ -114,15 +150,11 @@ class Scipy(Distribution):
         """Return the fractions of all values below low, and up to high."""
         low, high = self.support()
         below = low if self.continuous else math.nextafter(low, -math.inf)
-        given = dict(self.arguments)
-        return float(self._law.cdf(below, **given)), float(self._law.cdf(high, **given))
+        return float(self._ask("cdf", below)), float(self._ask("cdf", high))
 
     def _inverse(self, u: Array) -> Array:
         start, stop = self._shares()
-        with np.errstate(all="ignore"):
-            return np.asarray(
-                self._law.ppf(start + u * (stop - start), **dict(self.arguments)), dtype=np.float64
-            )
+        return np.asarray(self._ask("ppf", start + u * (stop - start)), dtype=np.float64)
 
     def inverse(self, u: Array) -> Array:
         """Return scipy's ``ppf`` within the part that is kept.

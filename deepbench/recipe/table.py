@@ -86,7 +86,7 @@ def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
     PydanticCustomError
         Two entries have the same name.
     """
-    names: list[str] = []
+    names: dict[str, None] = {}
     count: dict[str, int] = {}
     for entry in entries:
         name = entry.name
@@ -95,8 +95,8 @@ def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
             name = entry.kind if count[entry.kind] == 1 else f"{entry.kind}.{count[entry.kind]}"
         if name in names:
             raise problem(f"two entries are called '{name}'; give one of them another `name`")
-        names.append(name)
-    return names
+        names[name] = None
+    return list(names)
 
 
 class TableSpecification(Specification):

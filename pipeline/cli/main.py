@@ -1,6 +1,7 @@
 """The command: its parts, and what becomes of errors.
 
-Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 1 our fault, 130 stopped by Ctrl-C.
+Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 3 a release that is damaged, 1 our fault, 130
+stopped by Ctrl-C.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any, NoReturn
 import typer
 
 from deepbench.errors import BuildError, DeepBenchError
-from pipeline.cli import recipes, releases
+from pipeline.cli import recipes, releases, upkeep
+from pipeline.secrets import redact
 
 STOPPED = 130
 
@@ -43,6 +45,11 @@ for command in (
     releases.list_releases,
     releases.info,
     releases.sample,
+    upkeep.verify,
+    upkeep.repair,
+    upkeep.deprecate,
+    upkeep.remove,
+    upkeep.prune,
 ):
     app.command(name=command.__name__.removesuffix("_releases"))(command)
 
@@ -98,4 +105,4 @@ def exit_code(error: DeepBenchError) -> int:
 def _complain(message: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    sys.stderr.write(f"{message}\n")
+    sys.stderr.write(f"{redact(message)}\n")

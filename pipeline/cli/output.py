@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from pipeline.secrets import RedactingFormatter
+
 
 def say(text: str) -> None:
     """Print a line."""
@@ -88,7 +90,7 @@ class _LogFile(logging.FileHandler):
 def log_file(path: Path) -> Iterator[Path]:
     """Keep a log of everything that is reported while the block runs; yield its path."""
     handler = _LogFile(path, delay=True)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(RedactingFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     loggers = [logging.getLogger(name) for name in ("deepbench", "pipeline")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -210,6 +211,7 @@ def build(
                 },
                 "resumed_blocks": result.resumed_blocks,
                 "new_blocks": result.new_blocks,
+                "reused": asdict(result.reused),
                 "seconds": {"all": seconds, **result.seconds},
             }
         )
@@ -227,6 +229,12 @@ def build(
     say(
         f"published {result.path}: {samples:,} samples, {bytes_text(manifest.size)}, in {seconds:.1f} s{again}"
     )
+    if result.reused.blocks:
+        reused = result.reused
+        say(
+            f"{reused.samples:,} samples ({bytes_text(reused.bytes)}) are those of earlier versions: "
+            f"about {reused.cpu_seconds:.1f} CPU seconds of rendering saved"
+        )
     say("open it with")
     say(f'    deepbench.open("{found.name}", version="{found.version}", catalog="{catalog}")')
     say(f'    xarray.open_datatree("{result.path}/data.zarr", engine="zarr")')

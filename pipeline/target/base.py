@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import BinaryIO, ClassVar, Self
 
 from deepbench.errors import CatalogError
 from deepbench.places import Place
@@ -34,7 +34,15 @@ class Hold:
 
 
 class Target(Place):
-    """A place that can be written."""
+    """A place that can be written.
+
+    Attributes
+    ----------
+    publishes_in_place : bool
+        Whether an interrupted publish leaves files where the release is to be.
+    """
+
+    publishes_in_place: ClassVar[bool] = False
 
     def write(self, name: str, data: bytes | bytearray | memoryview, *, sync: bool = True) -> None:
         """Write a file whole or not at all; with ``sync`` it has reached the disk before it has its name."""
@@ -74,6 +82,10 @@ class Target(Place):
     @abstractmethod
     def sync(self, folder: str) -> None:
         """Let all files below a folder reach the disk, never to be written again."""
+
+    @abstractmethod
+    def settle(self, name: str) -> None:
+        """Let a file reach the disk, never to be written again."""
 
     @abstractmethod
     def check_free(self, final: str) -> None:

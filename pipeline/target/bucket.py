@@ -43,6 +43,8 @@ LEFTOVERS = ("data.zarr/", "metadata/", "inputs/", "recipe.yaml", "README.md")
 class BucketTarget(Bucket, Target):
     """A prefix in an object store."""
 
+    publishes_in_place = True
+
     def below(self, name: str) -> Self:
         """Return the target of a prefix below this one."""
         return type(self)(self.locate(name))
@@ -120,6 +122,9 @@ class BucketTarget(Bucket, Target):
 
     def sync(self, folder: str) -> None:
         """Do nothing: what an object store has taken, it keeps."""
+
+    def settle(self, name: str) -> None:
+        """Do nothing, as ``sync``."""
 
     def check_free(self, final: str) -> None:
         """Refuse when something is where a release is to be that no publish of ours has left.

@@ -68,18 +68,23 @@ class FolderTarget(Folder, Target):
         """Link a file to one of that name in another folder, or copy it where that is not possible."""
         path, origin = self.path(name), Path(source.locate(name))
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.unlink(missing_ok=True)
+        partial = path.with_name(f"{path.name}.{uuid4().hex}{TEMPORARY}")
         try:
-            os.link(origin, path)
+            os.link(origin, partial)
+            partial.replace(path)
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             with origin.open("rb") as file, self.writing(name) as copy:
                 shutil.copyfileobj(file, copy, 2**20)
+        finally:
+            partial.unlink(missing_ok=True)  # it stays where both were one file already
 
     def remove(self, name: str) -> None:
         """Remove a file, a link or a folder with everything in it; fine when it is absent."""
         path = Path(self.locate(name))
+        if "/" in name:
+            self.path(name.rpartition("/")[0])  # is no link
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -114,9 +119,14 @@ class FolderTarget(Folder, Target):
         """Force all files and folders below a folder to the disk; the files can only be read from here on."""
         for place, _, names in os.walk(self.path(folder)):
             for name in names:
-                Path(place, name).chmod(READ_ONLY)
-                _sync(Path(place, name))
+                _finish(Path(place, name))
             _sync(Path(place))
+
+    def settle(self, name: str) -> None:
+        """Force a file to the disk; it can only be read from here on."""
+        path = self.path(name)
+        _finish(path)
+        _sync(path.parent)
 
     def check_free(self, final: str) -> None:
         """Refuse when something is where a release is to be.
@@ -193,6 +203,11 @@ def _settle(file: BinaryIO) -> None:
     os.fsync(file.fileno())
     if hasattr(os, "posix_fadvise"):  # Linux
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def _finish(path: Path) -> None:
+    path.chmod(READ_ONLY)
+    _sync(path)
 
 
 def _sync(path: Path) -> None:

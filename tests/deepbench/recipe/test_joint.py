@@ -229,7 +229,7 @@ def test_files_that_are_refused(name, catalog, tmp_path):
     ("changes", "message"),
     [
         ({"file": "none.csv"}, "the catalog .*none.csv cannot be read: No such file"),
-        ({"file": "."}, "cannot be read: Is a directory"),
+        ({"file": "."}, "cannot be read: it is not a regular file"),
         ({"file": 3}, "must be a valid string, not 3"),
         ({"columns": 3}, "must be a valid tuple, not 3"),
         ({"sha256": "abc"}, "another file than meant"),

@@ -1,0 +1,204 @@
+"""The commands that keep a catalog in order: verify, repair, deprecate, remove, prune."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from deepbench.errors import CatalogError
+from pipeline.cli.options import Catalog, Json, ReleaseName, find_release
+from pipeline.cli.output import progress_bar, say, say_json, say_table
+from pipeline.units import bytes_text
+
+if TYPE_CHECKING:
+    from deepbench.catalog import Release
+    from pipeline.cluster import ClusterOptions
+
+DAMAGED = 3
+"""Exit code where something is wrong with a release."""
+
+SHOWN = 50
+"""How many findings are printed; ``--json`` has all."""
+
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes of a local cluster; one per core when absent.")
+]
+Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
+
+
+def verify(
+    release: ReleaseName,
+    catalog: Catalog = "releases",
+    rerender: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, metavar="FRACTION", help="Render so many samples again and compare."
+        ),
+    ] = 0.0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the choice of these samples; drawn when absent.")
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> None:
+    """Check every file, sample and label of a release.
+
+    Exit code 3 when something is wrong.
+    """
+    import secrets
+
+    from pipeline.verify import verify as check
+
+    found = find_release(release, catalog)
+    chosen = secrets.randbelow(2**32) if seed is None else seed
+    with progress_bar() as report:
+        result = check(
+            found,
+            rerender=rerender,
+            seed=chosen,
+            cluster=_options(workers, scheduler),
+            progress=report,
+        )
+    if as_json:
+        say_json(result.to_json() | {"seed": chosen})
+    else:
+        for finding in result.findings[:SHOWN]:
+            say(str(finding))
+        if len(result.findings) > SHOWN:
+            say(f"and {len(result.findings) - SHOWN:,} more: --json prints all")
+        for note in result.notes:
+            say(f"note: {note}")
+        again = (
+            f", {result.rerendered:,} rendered again (--seed {chosen})" if result.rerendered else ""
+        )
+        amount = f"{result.files:,} files, {bytes_text(result.bytes)}, {result.samples:,} samples"
+        state = "is whole" if result.ok else f"is damaged: {len(result.findings)} findings"
+        say(f"{result.release} {state}; checked {amount}{again}")
+    if not result.ok:
+        raise typer.Exit(DAMAGED)
+
+
+def repair(
+    release: ReleaseName,
+    catalog: Catalog = "releases",
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="The recipe, where the release's own is damaged."),
+    ] = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    as_json: Json = False,
+) -> None:
+    """Make the damaged files of a release again, exactly as they were.
+
+    Exit code 3 when some could not be.
+    """
+    from deepbench.recipe.model import load_recipe
+    from pipeline.repair import repair as mend
+
+    found = find_release(release, catalog)
+    given = None if recipe is None else load_recipe(recipe)
+    with progress_bar() as report:
+        result = mend(
+            found, catalog, recipe=given, cluster=_options(workers, scheduler), progress=report
+        )
+    if as_json:
+        say_json(result.to_json())
+    else:
+        for path in result.repaired:
+            say(f"repaired {path}")
+        for path, reason in result.refused.items():
+            say(f"not repaired: {path} {reason}")
+        if not result.repaired and not result.refused:
+            say(f"{result.release}: every file is what the manifest lists; there is nothing to do")
+    if result.refused:
+        raise typer.Exit(DAMAGED)
+
+
+def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
+    """Return the cluster that was asked for; None when none was."""
+    from pipeline.cluster import ClusterOptions
+
+    if workers is not None and scheduler is not None:
+        raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
+    return ClusterOptions(workers, scheduler) if workers or scheduler else None
+
+
+def deprecate(
+    release: ReleaseName,
+    reason: Annotated[str, typer.Option(help="Why; whoever opens the release reads it.")] = "",
+    superseded_by: Annotated[
+        str, typer.Option(metavar="NAME@VERSION", help="What to use instead.")
+    ] = "",
+    undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
+    catalog: Catalog = "releases",
+) -> None:
+    """Warn everybody who opens a release that it should not be used any more."""
+    from pipeline import upkeep
+    from pipeline.target import target_of
+
+    found = find_exactly(release, catalog)
+    if undo:
+        upkeep.restore(target_of(catalog), found)
+        say(f"{found} is not deprecated")
+        return
+    say(f"{found} {upkeep.deprecate(target_of(catalog), found, reason, superseded_by)}")
+
+
+def remove(
+    release: ReleaseName,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    catalog: Catalog = "releases",
+) -> None:
+    """Remove a release; nothing brings it back but its recipe."""
+    from pipeline import upkeep
+    from pipeline.target import target_of
+
+    found = find_exactly(release, catalog)
+    if not yes and not typer.confirm(f"Remove {found} in '{catalog}'?"):
+        raise typer.Abort
+    upkeep.remove(target_of(catalog), found)
+    say(f"removed {found}")
+
+
+def prune(
+    older: Annotated[
+        str, typer.Option("--older-than", metavar="AGE", help="Such as 12h, 7d or 2w.")
+    ] = "7d",
+    dry: Annotated[bool, typer.Option("--dry-run", help="Only tell.")] = False,
+    catalog: Catalog = "releases",
+    as_json: Json = False,
+) -> None:
+    """Remove builds that nobody will finish, and their logs."""
+    from dataclasses import asdict
+
+    from pipeline import upkeep
+    from pipeline.target import target_of
+
+    target = target_of(catalog)
+    removed, busy = upkeep.prune(target, upkeep.parse_age(older), dry=dry)
+    if as_json:
+        say_json({"removed": list(map(asdict, removed)), "busy": list(map(asdict, busy))})
+        return
+    for each in busy:
+        say(f"kept, because a process works on it: {each.name}")
+    if not removed:
+        say(f"no unfinished build is older than {older}")
+        return
+    rows = [(each.name, bytes_text(each.bytes), f"{each.age / 3600:.1f} h") for each in removed]
+    say_table(("would be removed" if dry else "removed", "size", "age"), rows)
+
+
+def find_exactly(name: str, catalog: str) -> Release:
+    """Return the release that ``NAME@VERSION`` stands for; what changes a catalog never guesses the version.
+
+    Raises
+    ------
+    CatalogError
+        There is no version, or no such release.
+    """
+    if "@" not in name:
+        raise CatalogError(f"say which version: {name}@VERSION")
+    return find_release(name, catalog)

@@ -1,0 +1,100 @@
+"""Growth without recomputing: which blocks of a build published versions of the same name have already.
+
+A table whose hash is that of an earlier version has the same samples, as many as both have. Whole shards are linked,
+or copied inside an object store; the last one, where it was not full, is made again.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from deepbench import format as fmt
+from deepbench.catalog import Release, versions_of
+from deepbench.errors import DeepBenchError
+from pipeline.plan import Block, Plan
+
+if TYPE_CHECKING:
+    from deepbench.places import Place
+    from deepbench.recipe.model import Recipe
+    from pipeline.target import Target
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reused:
+    """What a build took from earlier versions.
+
+    Attributes
+    ----------
+    blocks, samples, bytes : int
+    cpu_seconds : float
+        What it would have cost to make them, by the new blocks of the same tables; 0 where there were none.
+    """
+
+    blocks: int = 0
+    samples: int = 0
+    bytes: int = 0
+    cpu_seconds: float = 0.0
+
+
+Shards = dict[Block, tuple["Place", tuple[fmt.StoredObject, ...]]]
+"""For blocks: a release that has them, and their shards in it."""
+
+
+def reusable(catalog: Target, recipe: Recipe, plan: Plan) -> Shards:
+    """Return the blocks of a build that published versions of the same name have already."""
+    releases = [
+        release
+        for release in versions_of(catalog, recipe.name)
+        if str(release.version) != recipe.version and _alike(release, recipe)
+    ]
+    found: Shards = {}
+    for table in plan.tables:
+        for release in releases:
+            summary = release.manifest.tables.get(table.name)
+            if summary is None or summary.table_hash != recipe.table_hash(table.name):
+                continue
+            shards = release.manifest.shards(table.name)
+            for number, block in enumerate(table):
+                if block.stop == min(block.start + table.block_length, summary.samples):
+                    found[block] = (release.place, shards[number])
+    return found
+
+
+def _alike(release: Release, recipe: Recipe) -> bool:
+    """Return whether a release is stored and rendered as a build of a recipe is; False when that cannot be told."""
+    try:
+        manifest = release.manifest
+        return (
+            manifest.render_version == fmt.RENDER_VERSION
+            and release.recipe.storage == recipe.storage
+        )
+    except (DeepBenchError, OSError) as error:
+        log.warning("%s@%s is not reused: %s", release.name, release.version, error)
+        return False
+
+
+def saved(taken: list[Block], shards: Shards, spent: dict[str, list[float]]) -> Reused:
+    """Return what was taken from earlier versions, and what it would have cost.
+
+    Parameters
+    ----------
+    taken : list of Block
+    shards : dict
+        As ``reusable`` returns them.
+    spent : dict of str to list
+        For each table, the number of samples made, and the CPU seconds that took.
+    """
+    counts = dict.fromkeys(spent, 0)
+    for block in taken:
+        counts[block.table] += block.stop - block.start
+    costs = {name: cpu / samples for name, (samples, cpu) in spent.items() if samples}
+    return Reused(
+        len(taken),
+        sum(counts.values()),
+        sum(each.size for block in taken for each in shards[block][1]),
+        sum(count * costs.get(name, 0.0) for name, count in counts.items()),
+    )

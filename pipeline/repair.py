@@ -1,0 +1,227 @@
+"""Repair a release: make its damaged files again, and replace them only by what the manifest lists, bit for bit.
+
+Whatever is whole is used: shards are linked, digests come from the data. A file that comes out otherwise than the
+manifest says, because other software encodes it, is left as it is and told.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deepbench import format as fmt
+from deepbench.catalog import Release, read_recipe
+from deepbench.errors import CatalogError, ReleaseError
+from pipeline import block as work
+from pipeline import metadata, publish
+from pipeline.build import prepare
+from pipeline.card import data_card
+from pipeline.crew import crew
+from pipeline.plan import Block, Plan, make_plan
+from pipeline.software import versions
+from pipeline.staging import Staging, lock_name, tidy
+from pipeline.target import Target, target_of
+from pipeline.verify.data import check_file, check_files
+from pipeline.verify.findings import Subject
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+    from pipeline.cluster import ClusterOptions
+    from pipeline.crew import Crew, Here
+
+log = logging.getLogger(__name__)
+
+ENCODERS = ("zarr", "numcodecs", "pyarrow")
+"""Software that decides the bytes of files whose values are the same."""
+
+
+@dataclass
+class Repair:
+    """What ``repair`` did.
+
+    Attributes
+    ----------
+    release : str
+    repaired : list of str
+        Files that were damaged and are now what the manifest lists.
+    refused : dict of str to str
+        Files that are still damaged, and why.
+    """
+
+    release: str
+    repaired: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return asdict(self)
+
+
+def repair(
+    release: Release,
+    catalog: str,
+    *,
+    recipe: Recipe | None = None,
+    cluster: ClusterOptions | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Repair:
+    """Make the damaged files of a release again.
+
+    Parameters
+    ----------
+    release : Release
+    catalog : str
+        Where it lies.
+    recipe : Recipe, optional
+        What it was made from; needed where its own recipe is damaged.
+    cluster : ClusterOptions, optional
+    progress : callable, optional
+        Called as ``progress(step, done, total)``.
+
+    Raises
+    ------
+    ReleaseError
+        The manifest or the recipe cannot be used, the release was rendered by another version, or another process
+        works on it.
+    """
+    report = progress or (lambda *_: None)
+    manifest = release.manifest
+    done = Repair(f"{release.name}@{release.version}")
+    with crew(cluster, Subject(release.place, ""), release.place, manifest.size, 0) as workers:
+        damaged = _damaged(manifest, workers, report)
+    if not damaged:
+        return done
+    recipe = _recipe(release, recipe, damaged)
+    if manifest.render_version != fmt.RENDER_VERSION:
+        raise ReleaseError(
+            f"{done.release} was made by deepbench {manifest.software.get('deepbench')} with render version "
+            f"{manifest.render_version}, this one has {fmt.RENDER_VERSION}; repair it with that version"
+        )
+    target = target_of(catalog)
+    with target.lock(lock_name(recipe)) as held:
+        if held is None:
+            raise ReleaseError(f"another process works on {done.release}; wait for it")
+        staging = Staging.of(target, recipe)
+        target.remove(staging.name)
+        prepare(staging, recipe)
+        _make(staging, recipe, release, damaged, cluster, report)
+        held.check()
+        place = target.below(f"{release.name}/{release.version}")
+        for path in sorted(damaged):
+            _replace(staging, place, damaged[path], manifest, done)
+        tidy(target, recipe)
+    return done
+
+
+def _damaged(
+    manifest: fmt.Manifest, workers: Here | Crew, report: Callable[[str, int, int], None]
+) -> dict[str, fmt.StoredObject]:
+    """Return the files that are not what the manifest lists, by their path."""
+    by_path = {each.path: each for each in manifest.objects}
+    calls = ((Block("files", i, i + 1), (each,)) for i, each in enumerate(manifest.objects))
+    read = 0
+    damaged: dict[str, fmt.StoredObject] = {}
+    for block, findings in workers.run(check_files, calls):
+        damaged |= {each.file: by_path[each.file] for each in findings}
+        read += manifest.objects[block.start].size
+        report("checking files", read, manifest.size)
+    return damaged
+
+
+def _recipe(release: Release, given: Recipe | None, damaged: dict[str, fmt.StoredObject]) -> Recipe:
+    """Return the recipe of the release: its own, or the given one where that is damaged."""
+    spoiled = [path for path in damaged if path == fmt.RECIPE or path.startswith(fmt.INPUTS)]
+    if not spoiled:
+        return read_recipe(release.place)
+    if given is None:
+        raise ReleaseError(
+            f"{release.place.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe that "
+            "the release was built from with --recipe"
+        )
+    if given.hash != release.manifest.recipe_hash:
+        raise ReleaseError(
+            f"the recipe's hash is {given.hash[:12]}, that of {release.name}@{release.version} is "
+            f"{release.manifest.recipe_hash[:12]}; name the recipe that it was built from"
+        )
+    return given
+
+
+def _make(
+    staging: Staging,
+    recipe: Recipe,
+    release: Release,
+    damaged: dict[str, fmt.StoredObject],
+    cluster: ClusterOptions | None,
+    report: Callable[[str, int, int], None],
+) -> None:
+    """Make in the staging folder what is damaged: shards by rendering, metadata of a table from all of its blocks."""
+    plan, manifest = make_plan(recipe), release.manifest
+    lost = set(_blocks(plan, manifest, damaged))
+    rebuilt = [name for name in recipe.tables if _spoiled(recipe, name, damaged)]
+    whole = [
+        (block, release.place, manifest.shards(name)[number], True)
+        for name in rebuilt
+        for number, block in enumerate(plan.table(name))
+        if block not in lost
+    ]
+    size = sum(each.size for _, _, some, _ in whole for each in some) + len(lost) * 2**26
+    with crew(cluster, staging, staging.release, size, plan.worker_bytes) as workers:
+        for number, _ in enumerate(workers.run(work.make_block, ((block,) for block in lost)), 1):
+            report("rendering", number, len(lost))
+        for number, _ in enumerate(workers.run(work.reuse_block, iter(whole)), 1):
+            report("reading data", number, len(whole))
+    for name in rebuilt:
+        metadata.assemble(staging, recipe, plan, name)
+    card = data_card(recipe, manifest.tables)
+    staging.release.write(fmt.CARD, card.encode(), sync=False)
+
+
+def _blocks(
+    plan: Plan, manifest: fmt.Manifest, damaged: dict[str, fmt.StoredObject]
+) -> Iterator[Block]:
+    """Yield the blocks that have a damaged shard."""
+    for table in plan.tables:
+        shards = manifest.shards(table.name)
+        for number, block in enumerate(table):
+            if any(each.path in damaged for each in shards.get(number, ())):
+                yield block
+
+
+def _spoiled(recipe: Recipe, name: str, damaged: dict[str, fmt.StoredObject]) -> bool:
+    """Return whether metadata or label variables of a table are damaged."""
+    columns = [column.name for column in recipe.label_plan(name).columns]
+    prefixes = tuple(f"{fmt.DATA}/{name}/{column}/c/" for column in columns)
+    files = publish.metadata_files(recipe, name)
+    return any(path in files or path.startswith(prefixes) for path in damaged)
+
+
+def _replace(
+    staging: Staging,
+    place: Target,
+    wanted: fmt.StoredObject,
+    manifest: fmt.Manifest,
+    done: Repair,
+) -> None:
+    """Put a file that was made again into the release, if it is what the manifest lists."""
+    if check_file(staging.release, wanted) is None:
+        try:
+            place.copy(staging.release, wanted.path)
+        except CatalogError:  # there is a link instead
+            place.remove(wanted.path)
+            place.copy(staging.release, wanted.path)
+        place.settle(wanted.path)
+        done.repaired.append(wanted.path)
+        log.info("repaired %s", place.locate(wanted.path))
+        return
+    own = versions()
+    others = [
+        f"{name} {manifest.software.get(name)} (here {own[name]})"
+        for name in ENCODERS
+        if manifest.software.get(name) != own[name]
+    ]
+    reason = (
+        f"the release was written with {', '.join(others)}" if others else "for no known reason"
+    )
+    done.refused[wanted.path] = f"comes out in other bytes than the manifest lists, {reason}"

@@ -1,0 +1,104 @@
+"""What is checked, and what is found wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from deepbench.catalog import read_recipe
+from pipeline import store
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from deepbench.places import Place
+    from deepbench.recipe.model import Recipe
+
+NAMED = 10
+"""How many samples a finding names at most."""
+
+
+DAMAGE = (ValueError, RuntimeError, OSError, KeyError, TypeError, MemoryError)
+"""What decoders raise about damaged files."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a release.
+
+    Attributes
+    ----------
+    check : str
+        Which check found it.
+    message : str
+    file, table : str
+        Where; empty where it is not in one.
+    samples : tuple of int
+        The first samples that it concerns.
+    count : int
+        Number of samples that it concerns.
+    """
+
+    check: str
+    message: str
+    file: str = ""
+    table: str = ""
+    samples: tuple[int, ...] = ()
+    count: int = 0
+
+    @classmethod
+    def of_samples(
+        cls, check: str, message: str, samples: Sequence[int], *, file: str = "", table: str = ""
+    ) -> Finding:
+        """Return a finding about samples, of which the first are named."""
+        first = tuple(int(sample) for sample in samples[:NAMED])
+        return cls(check, message, file, table, first, len(samples))
+
+    def __str__(self) -> str:
+        parts = [self.check]
+        if self.table:
+            parts.append(f"table '{self.table}'")
+        if self.count:
+            more = f" and {self.count - len(self.samples):,} more"
+            named = ", ".join(map(str, self.samples))
+            parts.append(
+                f"{'sample' if self.count == 1 else 'samples'} {named}"
+                + (more if self.count > len(self.samples) else "")
+            )
+        if self.file:
+            parts.append(self.file)
+        return ": ".join([*parts, self.message])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A release that is checked; workers get nothing more of it.
+
+    Attributes
+    ----------
+    place : Place
+    recipe_sha256 : str
+        SHA-256 of its recipe: workers keep recipes that they have read.
+    """
+
+    place: Place
+    recipe_sha256: str
+
+    def recipe(self) -> Recipe:
+        """Return its recipe."""
+        return _recipe(self)
+
+    def template(self) -> dict[str, bytes]:
+        """Return the metadata that its Zarr store must have."""
+        return _template(self)
+
+
+@lru_cache(maxsize=4)
+def _recipe(subject: Subject) -> Recipe:
+    return read_recipe(subject.place)
+
+
+@lru_cache(maxsize=4)
+def _template(subject: Subject) -> dict[str, bytes]:
+    return store.template(subject.recipe())

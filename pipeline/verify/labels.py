@@ -1,0 +1,227 @@
+"""Checks of labels and schema: Parquet, CSV, the label variables in the Zarr store, and what each says it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pcsv
+import pyarrow.parquet as pq
+
+from deepbench import format as fmt
+from deepbench.errors import CatalogError, DeepBenchError
+from deepbench.labelling.draw import check
+from deepbench.labelling.scopes import Labels
+from pipeline import store
+from pipeline.block import DIGEST
+from pipeline.tables import field_of, numbers, plain_type, read_labels, read_rows
+from pipeline.verify.findings import DAMAGE, Finding, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from deepbench.labelling.scopes import Column
+    from deepbench.places import Place
+    from pipeline.plan import Block
+
+
+def check_labels(subject: Subject, block: Block) -> list[Finding]:
+    """Check rows of metadata: sample numbers, words and ranges of parameters, and the rows of repeated objects."""
+    recipe = subject.recipe()
+    plan = recipe.label_plan(block.table)
+    file = f"{fmt.METADATA}/{block.table}.parquet"
+    findings = []
+    try:
+        labels = read_labels(subject.place, plan, block.table, block.start, block.stop)
+        wrong = labels.samples != np.arange(block.start, block.stop)
+        if wrong.any():
+            rows = block.start + np.flatnonzero(wrong)
+            message = "rows do not have their own numbers as `id`"
+            findings.append(
+                Finding.of_samples("labels", message, rows.tolist(), file=file, table=block.table)
+            )
+            return findings
+        findings += _check_copies(plan.repeated_names, labels, block, file)
+        check(plan, labels)
+    except (*DAMAGE, DeepBenchError) as error:
+        findings.append(Finding("labels", str(error), file, block.table))
+    return findings
+
+
+def _check_copies(
+    names: tuple[str, ...], labels: Labels, block: Block, file: str
+) -> Iterator[Finding]:
+    """Compare the number of rows of each repeated object with the counts of the samples."""
+    for code, name in enumerate(names):
+        owners = labels.objects["sample"][labels.objects["object"] == code] - block.start
+        counted = np.bincount(owners, minlength=len(labels))
+        wrong = np.flatnonzero(counted != labels.columns[f"{name}.repeat"])
+        if wrong.size:
+            message = f"the rows of objects of '{name}' are not as many as its label says"
+            samples = (block.start + wrong).tolist()
+            yield Finding.of_samples("labels", message, samples, file=file, table=block.table)
+
+
+def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str]) -> list[Finding]:
+    """Compare one chunk of each label variable in the Zarr store with the metadata, but for damaged files."""
+    findings = []
+    for column in subject.recipe().label_plan(block.table).columns:
+        array = f"{block.table}/{column.name}"
+        key = next(store.keys(subject.template(), array, block.start, block.stop))
+        file = f"{fmt.DATA}/{key}"
+        if file in damaged:
+            continue
+        try:
+            rows = read_rows(
+                subject.place, block.table, [column.name], block.start, block.stop
+            ).column(0)
+            expected = numbers(rows, column)
+            contents = {key: subject.place.read(file)}
+            with store.single_threaded():
+                values = store.decode(subject.template(), array, contents, block.start, block.stop)
+        except (*DAMAGE, DeepBenchError) as error:
+            reason = f"cannot be compared with the metadata: {error}"
+            findings.append(Finding("labels", reason, file, block.table))
+            continue
+        wrong = np.flatnonzero(~_same(values, expected, 0.0))
+        if wrong.size:
+            message = f"'{column.name}' differs from the metadata"
+            samples = (block.start + wrong).tolist()
+            findings.append(
+                Finding.of_samples("labels", message, samples, file=file, table=block.table)
+            )
+    return findings
+
+
+def check_csv(subject: Subject, block: Block) -> list[Finding]:
+    """Compare the CSV of a table with its Parquet file."""
+    table = block.table
+    plan = subject.recipe().label_plan(table)
+    file = f"{fmt.METADATA}/{table}.csv"
+    options = pcsv.ConvertOptions(
+        column_types={column.name: plain_type(column) for column in plan.columns},
+        null_values=[],
+        strings_can_be_null=False,
+    )
+    try:
+        start = 0
+        with (
+            subject.place.open(file) as opened,
+            pcsv.open_csv(opened, convert_options=options) as reader,
+        ):
+            for batch in reader:
+                found = pa.Table.from_batches([batch])
+                stop = start + len(found)
+                names = [column.name for column in plan.columns]
+                rows = read_rows(subject.place, table, names, start, stop)
+                for column in plan.columns:
+                    one = numbers(found.column(column.name), column)
+                    wrong = np.flatnonzero(
+                        ~_same(one, numbers(rows.column(column.name), column), 0)
+                    )
+                    if wrong.size:
+                        message = f"'{column.name}' differs from the Parquet file"
+                        samples = (start + wrong).tolist()
+                        return [
+                            Finding.of_samples("labels", message, samples, file=file, table=table)
+                        ]
+                start = stop
+        if start != block.stop:
+            message = f"has {start} rows, the table {block.stop} samples"
+            return [Finding("labels", message, file, table)]
+    except (*DAMAGE, DeepBenchError) as error:
+        return [Finding("labels", f"cannot be read: {error}", file, table)]
+    return []
+
+
+def differences(drawn: Labels, stored: Labels, tolerance: float) -> Iterator[tuple[str, list[int]]]:
+    """Yield the columns in which labels of the same samples differ, with these samples.
+
+    Parameters
+    ----------
+    drawn, stored : Labels
+    tolerance : float
+        Relative; 0 asks for the same bits.
+    """
+    for name, values in drawn.columns.items():
+        wrong = ~_same(values, stored.columns[name], tolerance)
+        if wrong.any():
+            yield name, drawn.samples[wrong].tolist()
+    counts = {len(drawn.objects.get("sample", ())), len(stored.objects.get("sample", ()))}
+    if len(counts) > 1:
+        yield "number of copies", drawn.samples.tolist()
+        return
+    for name, values in drawn.objects.items():
+        wrong = ~_same(values, stored.objects[name], tolerance)
+        if wrong.any():
+            yield f"objects.{name}", np.unique(drawn.objects["sample"][wrong]).tolist()
+
+
+def _same(one: NDArray, other: NDArray, tolerance: float) -> NDArray[np.bool_]:
+    if one.dtype.kind != "f":
+        return one == other
+    equal = (one == other) | (np.isnan(one) & np.isnan(other))
+    return equal | np.isclose(one, other, rtol=tolerance, atol=0.0) if tolerance else equal
+
+
+def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
+    """Compare the metadata files of a table with what the format says of the recipe."""
+    recipe = subject.recipe()
+    plan, table = recipe.label_plan(name), recipe.tables[name]
+    digests = [DIGEST + variable.name for variable in table.data_variables()]
+    found = [_check_columns(subject.place, f"{name}", plan.columns, digests, table.samples)]
+    if plan.object_columns:
+        found.append(
+            _check_columns(subject.place, f"{name}.objects", plan.object_columns, [], None)
+        )
+    return [each for each in found if each is not None]
+
+
+def _check_columns(
+    place: Place, name: str, columns: tuple[Column, ...], digests: list[str], rows: int | None
+) -> Finding | None:
+    """Compare names, types, units and descriptions of the columns of a Parquet file, and its number of rows."""
+    path = f"{fmt.METADATA}/{name}.parquet"
+    try:
+        with place.open(path) as opened, pq.ParquetFile(opened) as file:
+            schema, count = file.schema_arrow, file.metadata.num_rows
+    except DAMAGE as error:
+        return Finding("schema", f"cannot be read: {error}", path)
+    if schema.names != [*(column.name for column in columns), *digests]:
+        return Finding("schema", f"has the columns {', '.join(schema.names)}", path)
+    if rows is not None and count != rows:
+        return Finding("schema", f"has {count} rows, the table {rows} samples", path)
+    for column in columns:
+        found, wanted = schema.field(column.name), field_of(column)
+        if found.type != wanted.type:
+            message = f"column '{column.name}' is of type {found.type}, not {wanted.type}"
+            return Finding("schema", message, path)
+        notes = found.metadata or {}
+        for key, value in wanted.metadata.items():
+            if notes.get(key) != value:
+                message = (
+                    f"column '{column.name}' says {notes.get(key)!r} as its {key!r}, not {value!r}"
+                )
+                return Finding("schema", message, path)
+    return None
+
+
+def check_zarr_schema(subject: Subject, damaged: set[str]) -> list[Finding]:
+    """Compare the metadata of the Zarr store with what the format says of the recipe, but for damaged files."""
+    findings = []
+    template = subject.template()
+    for key in template:
+        path = f"{fmt.DATA}/{key}"
+        if path in damaged:
+            continue
+        try:
+            if not store.as_template(template, key, subject.place.read(path)):
+                findings.append(
+                    Finding("schema", "is not what the format says of this recipe", path)
+                )
+        except (*DAMAGE, CatalogError) as error:
+            findings.append(Finding("schema", f"cannot be read: {error}", path))
+    return findings

@@ -1,0 +1,309 @@
+"""Verify a release: every claim of its manifest, its recipe and the format, checked by reading each file once or twice.
+
+Files come first. Whatever a damaged file would spoil is then not asked of it, so each damage is told once, where it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from deepbench import format as fmt
+from deepbench.catalog import Release
+from deepbench.errors import DeepBenchError, ReleaseError
+from pipeline.crew import crew
+from pipeline.plan import Block, Plan, make_plan
+from pipeline.publish import metadata_files, release_files
+from pipeline.verify.data import Rerender, check_block, check_files
+from pipeline.verify.findings import DAMAGE, Finding, Subject
+from pipeline.verify.labels import (
+    check_csv,
+    check_label_variables,
+    check_labels,
+    check_metadata_schema,
+    check_zarr_schema,
+)
+from pipeline.verify.whole import check_table
+
+if TYPE_CHECKING:
+    from deepbench.recipe.model import Recipe
+    from pipeline.cluster import ClusterOptions
+    from pipeline.crew import Crew, Here
+
+Progress = Callable[[str, int, int], None]
+
+BATCH = 64
+"""Small files that one task checks."""
+
+BATCH_BYTES = 2**26
+"""Bytes of small files that one task checks, about."""
+
+
+@dataclass
+class Report:
+    """What ``verify`` found.
+
+    Attributes
+    ----------
+    release : str
+    findings : list of Finding
+        What is wrong; nothing when the list is empty.
+    files, bytes, samples : int
+        How much was checked.
+    rerendered, by_tolerance : int
+        Samples rendered again, and those of them that agree only within the tolerance, not in each bit.
+    notes : list of str
+        What could not be asked, and why.
+    """
+
+    release: str
+    findings: list[Finding] = field(default_factory=list)
+    files: int = 0
+    bytes: int = 0
+    samples: int = 0
+    rerendered: int = 0
+    by_tolerance: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self) | {"ok": self.ok}
+
+
+def verify(
+    release: Release,
+    *,
+    rerender: float = 0.0,
+    seed: int = 0,
+    cluster: ClusterOptions | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Check a release.
+
+    Parameters
+    ----------
+    release : Release
+    rerender : float
+        Fraction of the samples, chosen at random, that are rendered again from the recipe and compared bit by bit, or
+        within the tolerance where the table is stamped so.
+    seed : int
+        Of the choice.
+    cluster : ClusterOptions, optional
+        Without it a release below ``crew.SMALL`` bytes is checked in this process, and others on a local cluster.
+    progress : callable, optional
+        Called as ``progress(step, done, total)``, in bytes.
+
+    Raises
+    ------
+    ReleaseError
+        ``rerender`` is not a fraction.
+    ClusterError
+        The cluster cannot be reached or used.
+    """
+    if not 0 <= rerender <= 1:
+        raise ReleaseError(f"the fraction to render again must be from 0 to 1, not {rerender}")
+    report = Report(f"{release.name}@{release.version}")
+    try:
+        manifest = release.manifest
+    except (DeepBenchError, OSError) as error:
+        report.findings.append(Finding("manifest", str(error), fmt.MANIFEST))
+        report.notes.append("without its manifest nothing else of the release can be checked")
+        return report
+    report.findings += _check_manifest(release, manifest)
+    report.findings += _check_listing(release, manifest)
+    report.files, report.bytes = len(manifest.objects), manifest.size
+    report.samples = sum(table.samples for table in manifest.tables.values())
+    subject, plan = _check_recipe(release, manifest, report)
+    again = Rerender(rerender, seed) if rerender else None
+    if again is not None and manifest.render_version != fmt.RENDER_VERSION:
+        report.notes.append(
+            f"not rendered again: the release was made by deepbench {manifest.software.get('deepbench')} with render "
+            f"version {manifest.render_version}, and this one has {fmt.RENDER_VERSION}; install that version to do it"
+        )
+        again = None
+    needed = 0 if plan is None else plan.worker_bytes
+    with crew(cluster, subject, release.place, manifest.size, needed) as workers:
+        verification = _Verification(subject, report, workers, progress or (lambda *_: None))
+        if plan is None:
+            verification.check_files(manifest.objects)
+        else:
+            verification.check_all(manifest, plan, again)
+    if report.by_tolerance:
+        report.notes.append(
+            f"{report.by_tolerance} of {report.rerendered} samples rendered again agree within the tolerance of the "
+            "format, not in each bit"
+        )
+    return report
+
+
+def _check_manifest(release: Release, manifest: fmt.Manifest) -> Iterator[Finding]:
+    """Check what the manifest says against where it lies."""
+    if release.place.read(fmt.MANIFEST) != manifest.to_json().encode():
+        yield Finding("manifest", "is not written as manifests are", fmt.MANIFEST)
+    if (manifest.name, manifest.version) != (release.name, str(release.version)):
+        message = f"is of {manifest.name}@{manifest.version}"
+        yield Finding("manifest", message, fmt.MANIFEST)
+
+
+def _check_listing(release: Release, manifest: fmt.Manifest) -> Iterator[Finding]:
+    """Look for files that the manifest does not list, or lists twice."""
+    listed = Counter(each.path for each in manifest.objects)
+    for path, times in listed.items():
+        if times > 1:
+            yield Finding("manifest", f"lists {path} {times} times", fmt.MANIFEST)
+    for name in release.place.files():
+        if name not in listed and name != fmt.MANIFEST:
+            yield Finding("files", "is not of the release: the manifest does not list it", name)
+
+
+def _check_recipe(
+    release: Release, manifest: fmt.Manifest, report: Report
+) -> tuple[Subject, Plan | None]:
+    """Read the recipe, and compare the manifest with it; return its plan, or None where it cannot be used."""
+    stored = {each.path: each for each in manifest.objects}.get(fmt.RECIPE)
+    subject = Subject(release.place, "" if stored is None else stored.sha256)
+    note = "without its recipe, labels, data and schema of the release cannot be checked"
+    if stored is None:
+        report.findings.append(Finding("manifest", f"does not list {fmt.RECIPE}", fmt.MANIFEST))
+        report.notes.append(note)
+        return subject, None
+    inputs = tuple(each for each in manifest.objects if each.path.startswith(fmt.INPUTS))
+    if check_files(
+        subject, Block(fmt.RECIPE, 0, 1), (stored, *inputs)
+    ):  # told with the other files
+        report.notes.append(note)
+        return subject, None
+    try:
+        recipe = subject.recipe()
+    except (DeepBenchError, *DAMAGE) as error:
+        report.findings.append(Finding("recipe", str(error), fmt.RECIPE))
+        report.notes.append(note)
+        return subject, None
+    problems = list(_compare(recipe, manifest))
+    report.findings += problems
+    return subject, None if problems else make_plan(recipe)
+
+
+def _compare(recipe: Recipe, manifest: fmt.Manifest) -> Iterator[Finding]:
+    """Compare what the manifest says of recipe and tables with the recipe."""
+    for name in ("name", "version", "title", "seed"):
+        if getattr(manifest, name) != getattr(recipe, name):
+            message = f"its {name} is {getattr(manifest, name)!r}, that of the recipe {getattr(recipe, name)!r}"
+            yield Finding("manifest", message, fmt.MANIFEST)
+    if manifest.recipe_hash != recipe.hash:
+        message = f"its recipe hash is {manifest.recipe_hash}, that of the recipe {recipe.hash}"
+        yield Finding("manifest", message, fmt.MANIFEST)
+    if list(manifest.tables) != list(recipe.tables):
+        message = f"its tables are {', '.join(manifest.tables)}, those of the recipe {', '.join(recipe.tables)}"
+        yield Finding("manifest", message, fmt.MANIFEST)
+        return
+    for name, summary in manifest.tables.items():
+        for key, value in fmt.described(recipe, name).items():
+            if getattr(summary, key) != value:
+                message = f"its {key} is {getattr(summary, key)!r}, by the recipe it is {value!r}"
+                yield Finding("manifest", message, fmt.MANIFEST, name)
+    listed = {each.path for each in manifest.objects}
+    expected = set(release_files(recipe))
+    for path in sorted(expected ^ listed):
+        message = f"lists {path}" if path in listed else f"does not list {path}"
+        yield Finding("manifest", f"{message}, unlike the format", fmt.MANIFEST)
+
+
+class _Verification:
+    """The checks of files, data and labels, in this process or on a cluster."""
+
+    def __init__(
+        self, subject: Subject, report: Report, workers: Here | Crew, progress: Progress
+    ) -> None:
+        self._subject = subject
+        self._report = report
+        self._workers = workers
+        self._progress = progress
+        self._read = 0
+
+    def check_all(self, manifest: fmt.Manifest, plan: Plan, again: Rerender | None) -> None:
+        """Run every check: of files, of data, then of labels and schema."""
+        recipe, report = self._subject.recipe(), self._report
+        shards = {table.name: manifest.shards(table.name) for table in plan.tables}
+        data = {each.path for table in shards.values() for some in table.values() for each in some}
+        self.check_files(each for each in manifest.objects if each.path not in data)
+        damaged = {each.file for each in report.findings}
+        whole = [name for name in recipe.tables if not damaged & set(metadata_files(recipe, name))]
+        calls = (
+            (block, shards[table.name].get(number, ()), table.name in whole, again)
+            for table in plan.tables
+            for number, block in enumerate(table)
+        )
+        for block, found in self._workers.run(check_block, calls):
+            report.findings += found.findings
+            report.rerendered += found.rerendered
+            report.by_tolerance += found.by_tolerance
+            some = shards[block.table].get(block.start // manifest.tables[block.table].shard_length)
+            self._advance("checking data", sum(each.size for each in some or ()))
+        report.findings += check_zarr_schema(self._subject, damaged)
+        for name in whole:
+            report.findings += check_metadata_schema(self._subject, name)
+        self._collect(check_labels, _ranges(plan, whole, fmt.ROW_GROUP))
+        self._collect(check_table, ((_all(plan, name), manifest.tables[name]) for name in whole))
+        listed = {each.path for each in manifest.objects} - damaged
+        tables = (name for name in whole if f"{fmt.METADATA}/{name}.csv" in listed)
+        self._collect(check_csv, ((_all(plan, name),) for name in tables))
+        chunks = _ranges(plan, whole, fmt.LABEL_CHUNK)
+        self._collect(check_label_variables, ((block, frozenset(damaged)) for (block,) in chunks))
+
+    def check_files(self, objects: Iterable[fmt.StoredObject]) -> None:
+        """Check files that are not shards, a number of small ones at a time."""
+        batches = enumerate(_batches(objects))
+        sizes: dict[Block, int] = {}
+
+        def calls() -> Iterator[tuple[Block, tuple[fmt.StoredObject, ...]]]:
+            for number, some in batches:
+                block = Block("files", number, number + 1)
+                sizes[block] = sum(each.size for each in some)
+                yield block, some
+
+        for block, findings in self._workers.run(check_files, calls()):
+            self._report.findings += findings
+            self._advance("checking files", sizes.pop(block))
+
+    def _collect(
+        self, check: Callable[..., list[Finding]], calls: Iterator[tuple[Any, ...]]
+    ) -> None:
+        for _, findings in self._workers.run(check, calls):
+            self._report.findings += findings
+
+    def _advance(self, step: str, read: int) -> None:
+        self._read += read
+        self._progress(step, self._read, self._report.bytes)
+
+
+def _batches(objects: Iterable[fmt.StoredObject]) -> Iterator[tuple[fmt.StoredObject, ...]]:
+    """Yield files in batches of bounded number and bytes."""
+    held: list[fmt.StoredObject] = []
+    for each in objects:
+        if held and (len(held) == BATCH or sum(one.size for one in held) + each.size > BATCH_BYTES):
+            yield tuple(held)
+            held = []
+        held.append(each)
+    if held:
+        yield tuple(held)
+
+
+def _all(plan: Plan, name: str) -> Block:
+    """Return all samples of a table as a block."""
+    return Block(name, 0, plan.table(name).samples)
+
+
+def _ranges(plan: Plan, names: list[str], length: int) -> Iterator[tuple[Block]]:
+    """Yield the samples of tables in ranges."""
+    for name in names:
+        samples = _all(plan, name).stop
+        for start in range(0, samples, length):
+            yield (Block(name, start, min(start + length, samples)),)

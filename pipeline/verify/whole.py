@@ -1,0 +1,131 @@
+"""Checks that see a whole table: its counts, its data digest, groups inside one split, and no two samples equal.
+
+The rows are read in order, as often as it takes to hold no more than ``HELD`` of them at a time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepbench import format as fmt
+from deepbench.errors import DeepBenchError
+from pipeline.block import DIGEST
+from pipeline.metadata import count
+from pipeline.tables import batches, digest_bytes, numbers
+from pipeline.verify.findings import DAMAGE, Finding, Subject
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from pipeline.plan import Block
+
+HELD = 2**22
+"""Rows that are held in memory while equal ones are looked for."""
+
+
+def check_table(subject: Subject, block: Block, summary: fmt.TableSummary) -> list[Finding]:
+    """Check a table as a whole against what the manifest says of it."""
+    file = f"{fmt.METADATA}/{block.table}.parquet"
+    try:
+        return [
+            *_check_summary(subject, block.table, summary),
+            *_check_groups(subject, block.table, summary.samples),
+            *_check_duplicates(subject, block.table, summary),
+        ]
+    except (*DAMAGE, DeepBenchError) as error:
+        return [Finding("labels", f"cannot be read: {error}", file, block.table)]
+
+
+def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
+    """Compare counts of classes and splits, and the data digest, with the manifest."""
+    variables = list(summary.variables)
+    digest = fmt.DataDigest(variables)
+    columns = {column.name: column for column in subject.recipe().label_plan(table).columns}
+    counts: dict[str, Counter[str]] = {"class": Counter(), "split": Counter()}
+    names = [*counts, *(DIGEST + each for each in variables)]
+    for rows in batches(subject.place, table, names):
+        for name, counter in counts.items():
+            codes = numbers(rows.column(name), columns[name])
+            count(counter, columns[name].meanings, codes)
+        for variable in variables:
+            digest.update(variable, digest_bytes(rows.column(DIGEST + variable)))
+    for name, wanted in (("class", summary.classes), ("split", summary.splits)):
+        if dict(counts[name]) != wanted:
+            message = f"its samples by {name} are {dict(counts[name])}, the manifest says {wanted}"
+            yield Finding("manifest", message, fmt.MANIFEST, table)
+    if digest.hexdigest() != summary.data_digest:
+        message = (
+            f"its data digest is {digest.hexdigest()}, the manifest says {summary.data_digest}"
+        )
+        yield Finding("manifest", message, fmt.MANIFEST, table)
+
+
+def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Finding]:
+    """Look for groups in two splits."""
+    columns = {column.name: column for column in subject.recipe().label_plan(table).columns}
+    passes = -(-samples // HELD)
+
+    def read(rows: pa.Table) -> tuple[NDArray, NDArray]:
+        groups, splits = (numbers(rows.column(name), columns[name]) for name in ("group", "split"))
+        return groups.astype(np.uint64), np.stack([groups, splits.astype(np.int64)])
+
+    found = []
+    for keys, (numbered, values) in _passes(subject, table, ["group", "split"], passes, read):
+        order = np.argsort(keys, kind="stable")
+        groups, splits = values[:, order]
+        wrong = np.flatnonzero((groups[1:] == groups[:-1]) & (splits[1:] != splits[:-1]))
+        found += numbered[order[wrong + 1]].tolist()
+    if found:
+        message = "their groups are in more than one split"
+        yield Finding.of_samples("groups", message, sorted(found), table=table)
+
+
+def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
+    """Look for samples with the same values in every data variable."""
+    names = [DIGEST + each for each in summary.variables]
+    passes = -(-summary.samples * len(names) // HELD)
+
+    def read(rows: pa.Table) -> tuple[NDArray, NDArray]:
+        words = [np.frombuffer(digest_bytes(rows.column(name)), "<u8") for name in names]
+        held = np.concatenate([each.reshape(-1, 2) for each in words], axis=1).T
+        return held[0], held
+
+    twins: dict[int, int] = {}
+    for keys, (samples, digests) in _passes(subject, table, names, passes, read):
+        order = np.argsort(keys, kind="stable")
+        ordered = digests[:, order]
+        equal = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).all(axis=0))
+        twins |= dict(
+            zip(samples[order[equal + 1]].tolist(), samples[order[equal]].tolist(), strict=True)
+        )
+    if twins:
+        message = f"equal to earlier ones, the first to sample {twins[min(twins)]}"
+        yield Finding.of_samples("duplicates", message, sorted(twins), table=table)
+
+
+def _passes(
+    subject: Subject,
+    table: str,
+    names: list[str],
+    passes: int,
+    read: Callable[[pa.Table], tuple[NDArray, NDArray]],
+) -> Iterator[tuple[NDArray, tuple[NDArray, NDArray]]]:
+    """Yield keys, and with them sample numbers and values, of all rows in so many parts: equal keys are in one part.
+
+    ``read`` returns the keys of some rows, and their values with the rows along the last axis.
+    """
+    for number in range(passes):
+        keys, samples, values, start = [], [], [], 0
+        for rows in batches(subject.place, table, names):
+            found, held = read(rows)
+            chosen = np.flatnonzero(found % np.uint64(passes) == number)
+            keys.append(found[chosen])
+            samples.append(start + chosen)
+            values.append(held[:, chosen])
+            start += len(rows)
+        yield np.concatenate(keys), (np.concatenate(samples), np.concatenate(values, axis=1))
