@@ -238,11 +238,20 @@ class Release:
         DataTree
             One node per table, with data and labels along ``sample``. Reading a missing file raises
             ``MissingDataError``.
+
+        Warns
+        -----
+        DeprecatedReleaseWarning
+            It should not be used any more.
         """
+        return self._open(chunks)
+
+    def _open(self, chunks: Literal["shards"] | dict[str, int] | None) -> xr.DataTree:
+        """Open the data; warnings are of who called the caller."""
         import xarray as xr
 
         if self.deprecation is not None:
-            warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=2)
+            warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
         with _reading(self.place, root):
@@ -394,12 +403,17 @@ def open(
     ReleaseError
         Its manifest cannot be read.
 
+    Warns
+    -----
+    DeprecatedReleaseWarning
+        It should not be used any more.
+
     Examples
     --------
     >>> tree = deepbench.open("shapes", version="1.0.0")      # doctest: +SKIP
     >>> tree["images"]["image"][0].plot()                     # doctest: +SKIP
     """
-    return find(name, version, catalog).open(chunks)
+    return find(name, version, catalog)._open(chunks)
 
 
 @contextlib.contextmanager

@@ -10,6 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+PROBLEMS = 100
+"""How many problems of a recipe a message tells."""
+
 
 class DeepBenchError(Exception):
     """Base of all errors of DeepBench. ``values`` become attributes of the error."""
@@ -55,7 +58,9 @@ class RecipeError(DeepBenchError, ValueError):
     def from_problems(cls, file: str, problems: list[Problem]) -> RecipeError:
         """Return one error that tells all problems of a recipe, in the order of the file."""
         ordered = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
-        message = "\n".join(problem.describe(file) for problem in ordered)
+        message = "\n".join(problem.describe(file) for problem in ordered[:PROBLEMS])
+        if len(ordered) > PROBLEMS:
+            message += f"\n{file}: and {len(ordered) - PROBLEMS:,} more problems"
         return cls(message, file=file, problems=ordered)
 
 

@@ -36,15 +36,17 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
         lines += _table(recipe, name, summary)
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
-    authors = ", ".join(recipe.authors) or "The authors"
-    lines += [
-        "## Cite",
-        "",
-        f"{authors}: {recipe.title}. {recipe.name}, version {recipe.version}. DeepBench dataset, "
-        f"recipe hash {recipe.hash[:12]}.",
-        "",
-    ]
+    lines += ["## Cite", "", citation(recipe), ""]
     return "\n".join(lines)
+
+
+def citation(recipe: Recipe) -> str:
+    """Return how a release is cited."""
+    authors = ", ".join(recipe.authors) or "The authors"
+    return (
+        f"{authors}: {recipe.title}. {recipe.name}, version {recipe.version}. DeepBench dataset, "
+        f"recipe hash {recipe.hash[:12]}."
+    )
 
 
 def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:

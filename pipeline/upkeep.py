@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.target import Target
 
 _STAGED = re.compile(r"(?:removed-)?(?P<version>.+-\d+\.\d+\.\d+)(?:-[0-9a-f]{12})?")
-_AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+_AGE = re.compile(r"([0-9]+(?:\.[0-9]+)?)([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 

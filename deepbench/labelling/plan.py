@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepbench.errors import LabelError
+from deepbench.errors import PROBLEMS, LabelError
 from deepbench.labelling.scopes import (
     EVERY_CLASS,
     REPEAT,
@@ -27,6 +28,10 @@ from deepbench.recipe.values import Joint, is_tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+LISTED = 40
+"""How many names a message lists."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +175,8 @@ class LabelPlan:
             names = {*known, *scope.values}
             near = nearest(name, names)
             hint = f"did you mean '{near}'? " if near else ""
-            allowed = ", ".join(sorted(names)) or "none"
+            allowed = ", ".join(sorted(names)[:LISTED]) or "none"
+            allowed += f", … ({len(names)} in all)" if len(names) > LISTED else ""
             raise LabelError(f"no value is called '{name}' here; {hint}values to use: {allowed}")
         found = known[name] if name in known else Reference(scope, name, scope.column(name))
         if found.scope.repeat is not None and found.scope is not scope:
@@ -180,13 +186,18 @@ class LabelPlan:
             )
         return found
 
-    def _known(self, class_name: str | None) -> dict[str, Reference]:
+    def _known(self, class_name: str | None) -> Mapping[str, Reference]:
         """Return what the full names in expressions of a class stand for; variables have no first part."""
+        own = () if class_name is None else (self._names_of(class_name),)
+        return ChainMap(*own, self._names_of(None))
+
+    def _names_of(self, class_name: str | None) -> dict[str, Reference]:
+        """Return what the names of one class, or of those outside all classes, stand for."""
         if class_name not in self._names:
             self._names[class_name] = {
                 column.removeprefix(f"{VARIABLES}."): Reference(scope, value, column)
                 for scope in self.scopes
-                if scope.class_name in (None, class_name)
+                if scope.class_name == class_name
                 for value in scope.values
                 for column in scope.columns(value)
             }
@@ -207,6 +218,8 @@ class LabelPlan:
                         self.reference(scope, name, used)
                     except LabelError as error:
                         found.append(((*scope.path, name), str(error)))
+                    if len(found) == PROBLEMS:
+                        return found
         if not found:
             try:
                 self.order  # noqa: B018  a cached property

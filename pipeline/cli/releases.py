@@ -37,6 +37,7 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
                     },
                     "bytes": release.manifest.size,
                     "path": release.path,
+                    "deprecated": release.deprecation is not None,
                 }
                 for release in found
             ]
@@ -47,17 +48,31 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
             f"{release.name}@{release.version}",
             sum(table.samples for table in release.manifest.tables.values()),
             bytes_text(release.manifest.size),
-            release.manifest.title,
+            f"(deprecated) {release.manifest.title}"
+            if release.deprecation is not None
+            else release.manifest.title,
         )
         for release in found
     ]
     say_table(("release", "samples", "size", "title"), rows)
 
 
-def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = False) -> None:
-    """Show what a release holds, and what made it."""
+def info(
+    release: ReleaseName,
+    catalog: Catalog = "releases",
+    recipe: Annotated[bool, typer.Option("--recipe", help="Print the recipe alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show what a release holds, what made it, and how to cite it."""
+    from dataclasses import asdict
+
+    from pipeline.card import citation
+
     found = find_release(release, catalog)
     manifest = found.manifest
+    if recipe:
+        say(found.recipe.to_yaml().rstrip())
+        return
     if as_json:
         tables = {
             name: {
@@ -85,11 +100,16 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
                 "bytes": manifest.size,
                 "files": len(manifest.objects),
                 "software": manifest.software,
+                "deprecated": None if found.deprecation is None else asdict(found.deprecation),
+                "cite": citation(found.recipe),
+                "recipe": found.recipe.resolved(),
                 "tables": tables,
             }
         )
         return
-    say(f"{found.name}@{found.version}: {manifest.title}")
+    say(f"{found}: {manifest.title}")
+    if found.deprecation is not None:
+        say(f"  {found.deprecation}")
     say(f"  path          {found.path}")
     say(f"  created       {manifest.created}")
     say(f"  size          {bytes_text(manifest.size)} in {len(manifest.objects)} files")
@@ -114,6 +134,8 @@ def info(release: ReleaseName, catalog: Catalog = "releases", as_json: Json = Fa
         say(f"  data digest   {table.data_digest}")
         if table.tolerance:
             say("  tolerance     values may differ by rounding when made on other machines")
+    say(f"cite as: {citation(found.recipe)}")
+    say(f"recipe: deepbench info {found} --recipe")
 
 
 def sample(
@@ -131,9 +153,7 @@ def sample(
     name = choose_table(table, found.manifest.tables)
     count = found.manifest.tables[name].samples
     if index >= count:
-        raise CatalogError(
-            f"'{name}' of {found.name}@{found.version} has the samples 0 … {count - 1}, not {index}"
-        )
+        raise CatalogError(f"'{name}' of {found} has the samples 0 … {count - 1}, not {index}")
     image = found.sample(name, index)["image"].values
     labels = found.label(name, index)
     units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
@@ -143,7 +163,7 @@ def sample(
         labels,
         path,
         units=units,
-        heading=f"{found.name}@{found.version}, {name}, sample {index}",
+        heading=f"{found}, {name}, sample {index}",
     )
     repeats = bool(found.recipe.label_plan(name).object_columns)
     objects = found.objects(name, index).dropna(axis="columns", how="all") if repeats else None

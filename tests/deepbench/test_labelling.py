@@ -803,3 +803,21 @@ def test_a_name_that_could_be_a_field_or_a_variable_is_refused():
         parse_recipe(SHARED_NAME % '"= 2 * radius"')
     frame = labels(parse_recipe(SHARED_NAME % '"= 2 * circle.radius"'), "images")
     np.testing.assert_array_equal(frame["circle.y"], 2 * frame["circle.radius"])
+
+
+def test_many_unknown_names_are_told_in_a_bounded_message():
+    variables = {f"v{i}": f"= nobody{i} + 1" for i in range(2000)}
+    table = {
+        "kind": "image",
+        "samples": 1,
+        "size": [8, 8],
+        "variables": variables,
+        "classes": {"a": {"objects": [{"circle": {"x": 4, "y": 4, "radius": 1}}]}},
+    }
+    data = {"name": "a", "version": "1.0.0", "title": "a", "seed": 1, "tables": {"t": table}}
+    with pytest.raises(
+        RecipeError, match=r"no value is called 'nobody0' here; .*… \(20\d\d in all\)"
+    ) as info:
+        parse_recipe(json.dumps(data))
+    assert len(info.value.problems) == 100
+    assert len(str(info.value)) < 100_000
