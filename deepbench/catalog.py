@@ -118,7 +118,7 @@ class Release:
         ReleaseError
             The manifest cannot be read.
         """
-        with _reading(self.place, fmt.MANIFEST):
+        with reading(self.place, fmt.MANIFEST):
             return fmt.Manifest.from_json(
                 self.place.read(fmt.MANIFEST), self.place.locate(fmt.MANIFEST)
             )
@@ -204,7 +204,7 @@ class Release:
     def _parquet(self, name: str) -> Iterator[BinaryIO]:
         """Open a file of metadata."""
         path = f"{fmt.METADATA}/{name}.parquet"
-        with _reading(self.place, path), self.place.open(path) as file:
+        with reading(self.place, path), self.place.open(path) as file:
             yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
@@ -221,7 +221,7 @@ class Release:
         if not 0 <= index < count:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
         variables = list(self.manifest.tables[table].variables)
-        with _reading(self.place, f"{fmt.DATA}/{table}"):
+        with reading(self.place, f"{fmt.DATA}/{table}"):
             return self.open()[table].to_dataset()[variables].isel(sample=index).load()
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
@@ -254,7 +254,7 @@ class Release:
             warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
-        with _reading(self.place, root):
+        with reading(self.place, root):
             if self.place.sha256(root) != hashes.get(root):
                 raise ReleaseError(
                     f"{self.place.locate(root)} is not what the manifest lists; restore the release from a copy, or "
@@ -277,6 +277,30 @@ class Release:
         return xr.DataTree.from_dict(nodes)
 
 
+@contextlib.contextmanager
+def reading(place: Place, name: str) -> Iterator[None]:
+    """Turn what decoders raise about a damaged file into an error of ours.
+
+    Raises
+    ------
+    ReleaseError
+        The file is missing or damaged.
+    """
+    try:
+        yield
+    except DeepBenchError:
+        raise
+    except FileNotFoundError as error:
+        raise MissingDataError.of(place.locate(name)) from error
+    except PermissionError:
+        raise
+    except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
+        raise ReleaseError(
+            f"{place.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
+            "`deepbench repair`"
+        ) from error
+
+
 def read_recipe(place: Place) -> Recipe:
     """Return the recipe of a release, which draws from no other files than those of the release.
 
@@ -288,7 +312,7 @@ def read_recipe(place: Place) -> Recipe:
     if place.size(fmt.RECIPE) is None:
         raise MissingDataError.of(place.locate(fmt.RECIPE))
     folder = place.folder if isinstance(place, Folder) else Path(_download(place).name)
-    with _reading(place, fmt.RECIPE):
+    with reading(place, fmt.RECIPE):
         document = read_document(folder / fmt.RECIPE)
     for file in _files(document.data):
         if not _INPUT.fullmatch(file):
@@ -315,7 +339,7 @@ def _download(place: Place) -> TemporaryDirectory[str]:
     """Return a folder with the recipe of a release and the files it draws from; it ends with the process."""
     folder = TemporaryDirectory(prefix="deepbench-")
     for name in (fmt.RECIPE, *place.files(fmt.INPUTS)):
-        with _reading(place, name):
+        with reading(place, name):
             path = Path(folder.name, name)
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(place.read(name))
@@ -414,24 +438,6 @@ def open(
     >>> tree["images"]["image"][0].plot()                     # doctest: +SKIP
     """
     return find(name, version, catalog)._open(chunks)
-
-
-@contextlib.contextmanager
-def _reading(place: Place, name: str) -> Iterator[None]:
-    """Turn what decoders raise about a damaged file into an error of ours."""
-    try:
-        yield
-    except DeepBenchError:
-        raise
-    except FileNotFoundError as error:
-        raise MissingDataError.of(place.locate(name)) from error
-    except PermissionError:
-        raise
-    except (ValueError, RuntimeError, OSError) as error:
-        raise ReleaseError(
-            f"{place.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
-            "`deepbench repair`"
-        ) from error
 
 
 def _unknown(what: str, word: str, allowed: Any) -> str:

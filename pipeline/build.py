@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
-from pipeline import publish, store
+from pipeline import claims, publish, store
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
 from pipeline.growth import Reused, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
@@ -85,7 +85,7 @@ def build(
     Raises
     ------
     ReleaseError
-        The version exists with other content, or another process builds it.
+        The version exists with other content, claims less than it changes, or is built by another process.
     PlanError
         The build fits neither the workers' memory nor the disk.
     CatalogError, ClusterError
@@ -112,6 +112,7 @@ def build(
                 if held:
                     tidy(target, recipe)
         return BuildResult(path, published, built=False)
+    claims.refuse_early(target, recipe)
     plan = make_plan(recipe)
     memory = cluster.worker_memory()
     if memory is not None:

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from pipeline.target import Target
 
 
+JOINED = 256
+"""Parts whose rows are held apart at most."""
+
+
 @dataclass
 class TableMetadata:
     """What the parts of one table add up to."""
@@ -142,7 +146,9 @@ class _Writer:
         self._parquet = stack.enter_context(
             pq.ParquetWriter(file, self._schema, compression="zstd")
         )
+        self._few: list[pa.Table] = []
         self._held: list[pa.Table] = []
+        self._rows = 0
         self._csv = None
         if rows is not None and rows <= fmt.CSV_ROWS:
             text = stack.enter_context(target.writing(f"{name}.csv", sync=False))
@@ -151,16 +157,28 @@ class _Writer:
 
     def write(self, part: pa.Table) -> None:
         """Write rows."""
-        self._held.append(part.select(self._schema.names))
-        if sum(len(each) for each in self._held) >= fmt.ROW_GROUP:
+        self._few.append(part.select(self._schema.names))
+        self._rows += len(part)
+        if len(self._few) == JOINED:
+            self._join()
+        if self._rows >= fmt.ROW_GROUP:
+            self._join()
             held = pa.concat_tables(self._held)
             whole = len(held) - len(held) % fmt.ROW_GROUP
             self._write(held.slice(0, whole))
             self._held = [held.slice(whole)]
+            self._rows -= whole
+
+    def _join(self) -> None:
+        """Hold many small tables as one: a table of one row takes kilobytes."""
+        if self._few:
+            self._held.append(pa.concat_tables(self._few).combine_chunks())
+            self._few = []
 
     def end(self) -> None:
         """Write what is left."""
-        if self._held:
+        self._join()
+        if self._rows:
             self._write(pa.concat_tables(self._held))
 
     def _write(self, rows: pa.Table) -> None:
@@ -190,7 +208,7 @@ def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> None:
     columns = recipe.label_plan(name).columns
     metadata = store.template(recipe)
     with store.single_threaded(), release.open(f"{fmt.METADATA}/{name}.parquet") as file:
-        table = pq.ParquetFile(file)
+        table = pq.ParquetFile(file, pre_buffer=False)  # else all that is read is kept
         for column in columns:
             start = 0
             for values in _chunks(table, column):

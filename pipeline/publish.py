@@ -15,8 +15,9 @@ from deepbench import format as fmt
 from deepbench.errors import LabelError, ReleaseError
 from deepbench.recipe.canonical import is_file
 from deepbench.recipe.load import write_document
-from pipeline import metadata, store
+from pipeline import claims, metadata, store
 from pipeline.card import data_card
+from pipeline.diff import Side
 from pipeline.software import versions
 from pipeline.staging import RELEASE, Staging
 
@@ -96,8 +97,8 @@ def publish(
     BuildError
         A part is damaged.
     ReleaseError
-        A file that the store's metadata promises is missing, the lock of the version was lost, or another process
-        published it first.
+        The version claims less than it changes, a file that the store's metadata promises is missing, the lock of the
+        version was lost, or another process published it first.
     """
     steps = len(plan.tables) + 2
     release = staging.release
@@ -115,6 +116,7 @@ def publish(
         )
         shards |= {each.path: each for each in found.shards}
     report("publishing", steps - 2, steps)
+    _check_claims(staging, recipe, tables)
     release.write(fmt.CARD, data_card(recipe, tables).encode(), sync=False)
     files = sorted(release_files(recipe))
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in files))
@@ -138,6 +140,14 @@ def publish(
     catalog.publish(f"{staging.name}/{RELEASE}", f"{recipe.name}/{recipe.version}", fmt.MANIFEST)
     report("publishing", steps, steps)
     return manifest
+
+
+def _check_claims(staging: Staging, recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> None:
+    """Refuse a version that claims less than it changes, by its assembled metadata."""
+    version = fmt.Version.parse(recipe.version)
+    name = f"{recipe.name}@{recipe.version}"
+    new = Side(name, staging.release, recipe, tables, fmt.RENDER_VERSION)
+    claims.refuse(staging.catalog, new, version)
 
 
 def _stored(release: Target, name: str) -> fmt.StoredObject:

@@ -45,6 +45,7 @@ for command in (
     releases.list_releases,
     releases.info,
     releases.sample,
+    releases.diff,
     upkeep.verify,
     upkeep.repair,
     upkeep.deprecate,

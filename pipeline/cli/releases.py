@@ -1,4 +1,4 @@
-"""The commands that take a release: list, info, sample."""
+"""The commands that look at releases: list, info, sample, diff."""
 
 from __future__ import annotations
 
@@ -177,6 +177,32 @@ def sample(
         cells = [tuple(each[1:]) for each in objects.round(4).itertuples(index=False)]
         say_table(tuple(objects.columns[1:]), cells)
     say(path)
+
+
+def diff(
+    old: ReleaseName, new: ReleaseName, catalog: Catalog = "releases", as_json: Json = False
+) -> None:
+    """Show what changed from one release to another.
+
+    Numbers are compared by value: NaN equals NaN, and −0.0 equals 0.0.
+    """
+    from pipeline.diff import Side, compare
+
+    before, after = (Side.of(find_release(name, catalog)) for name in (old, new))
+    found = compare(before, after)
+    if as_json:
+        say_json({"old": before.name, "new": after.name, **found.to_json()})
+        return
+    if found.level == "none":
+        say(f"{before.name} and {after.name} are the same")
+        return
+    say_table(("table", "what", "change"), found.rows())
+    for name in found.inconsistent:
+        say(
+            f"table '{name}' has the same recipe and rendering in both, so one of the two is faulty: "
+            "check them with `deepbench verify`"
+        )
+    say(f"this needs a {found.level} version")
 
 
 def _plain(labels: dict[Any, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -19,6 +20,9 @@ from pipeline.target.base import TEMPORARY, Hold, Target
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 """What a system says that cannot link two files."""
+
+SYNCS = 8
+"""Files that are forced to the disk at a time: the system writes the journal once for several."""
 
 READ_ONLY = 0o444
 """Mode of the files of a release."""
@@ -49,10 +53,7 @@ class FolderTarget(Folder, Target):
     def writing(self, name: str, *, sync: bool = True) -> Iterator[BinaryIO]:
         """Open a file for writing; it gets its name when the block ends well, and disappears when it does not."""
         path = self.path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        place = path.parent if self.scratch is None else Path(self.scratch)
-        place.mkdir(parents=True, exist_ok=True)
-        partial = place / f"{path.name}.{uuid4().hex}{TEMPORARY}"
+        partial = self._partial(path)
         try:
             with partial.open("wb") as file:
                 yield file
@@ -67,8 +68,7 @@ class FolderTarget(Folder, Target):
     def copy(self, source: Place, name: str) -> None:
         """Link a file to one of that name in another folder, or copy it where that is not possible."""
         path, origin = self.path(name), Path(source.locate(name))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f"{path.name}.{uuid4().hex}{TEMPORARY}")
+        partial = self._partial(path)
         try:
             os.link(origin, partial)
             partial.replace(path)
@@ -79,6 +79,13 @@ class FolderTarget(Folder, Target):
                 shutil.copyfileobj(file, copy, 2**20)
         finally:
             partial.unlink(missing_ok=True)  # it stays where both were one file already
+
+    def _partial(self, path: Path) -> Path:
+        """Return where a file is written until it is whole; its folder and that of the file exist."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        place = path.parent if self.scratch is None else Path(self.scratch)
+        place.mkdir(parents=True, exist_ok=True)
+        return place / f"{path.name}.{uuid4().hex}{TEMPORARY}"
 
     def remove(self, name: str) -> None:
         """Remove a file, a link or a folder with everything in it; fine when it is absent."""
@@ -117,10 +124,15 @@ class FolderTarget(Folder, Target):
 
     def sync(self, folder: str) -> None:
         """Force all files and folders below a folder to the disk; the files can only be read from here on."""
+        places, paths = [], []
         for place, _, names in os.walk(self.path(folder)):
-            for name in names:
-                _finish(Path(place, name))
-            _sync(Path(place))
+            places.append(Path(place))
+            paths += [Path(place, name) for name in names]
+        with ThreadPoolExecutor(SYNCS) as pool:
+            for _ in pool.map(_finish, paths):
+                pass
+            for _ in pool.map(_sync, places):
+                pass
 
     def settle(self, name: str) -> None:
         """Force a file to the disk; it can only be read from here on."""
