@@ -1,0 +1,62 @@
+"""Releases of every format version stay readable; those of the present rendering are rendered again, bit by bit."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from deepbench import format as fmt
+from deepbench import render
+from deepbench.catalog import releases
+from pipeline.verify import verify
+
+KEPT = releases(Path(__file__).parent / "releases")
+
+
+@pytest.fixture(params=KEPT, ids=str)
+def release(request):
+    return request.param
+
+
+def test_there_is_one_of_each_format():
+    assert [release.manifest.format_version for release in KEPT] == list(
+        range(1, fmt.FORMAT_VERSION + 1)
+    )
+
+
+def test_it_is_whole(release):
+    report = verify(release, rerender=1.0)
+    assert [str(finding) for finding in report.findings] == []
+    if release.manifest.render_version == fmt.RENDER_VERSION:
+        assert report.rerendered == report.samples
+        assert report.by_tolerance == 0
+    else:
+        made_by = release.manifest.software["deepbench"]
+        assert any(f"made by deepbench {made_by} with render" in note for note in report.notes)
+
+
+def test_it_is_not_rendered_again_by_another_rendering(release, monkeypatch):
+    monkeypatch.setattr(fmt, "RENDER_VERSION", 1000)
+    report = verify(release, rerender=1.0)
+    assert report.ok
+    assert report.rerendered == 0
+    assert "made by deepbench 0.1.0 with render version 1, and this one has 1000" in report.notes[0]
+
+
+def test_it_opens(release):
+    tree = release.open()
+    plain = xr.open_datatree(f"{release.path}/{fmt.DATA}", engine="zarr")
+    for name, summary in release.manifest.tables.items():
+        assert tree[name].sizes["sample"] == summary.samples
+        assert tree[name].to_dataset().identical(plain[name].to_dataset())
+        labels = release.labels(name)
+        assert list(labels.columns) == list(summary.columns)
+        assert labels["class"].value_counts().to_dict() == {
+            key: count for key, count in summary.classes.items() if count
+        }
+    images = tree["images"]["image"].values
+    if release.manifest.render_version == fmt.RENDER_VERSION:
+        rows = {"labels": release.labels("images"), "objects": release.objects("images")}
+        again = render(release.recipe, "images", **rows)["image"].values
+        assert np.array_equal(again, images)
