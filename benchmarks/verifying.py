@@ -48,7 +48,9 @@ def read_all(release: Release) -> int:
     """Read every array of a release with xarray, as a user would; return the bytes."""
     tree = release.open()
     return sum(
-        variable.load().nbytes for node in tree.children.values() for variable in node.data_vars.values()
+        variable.load().nbytes
+        for node in tree.children.values()
+        for variable in node.data_vars.values()
     )
 
 
@@ -76,7 +78,9 @@ def speed(samples: int, rounds: int) -> None:
         plain = statistics.median(spent["plain reading"])
         for name, seconds in spent.items():
             median = statistics.median(seconds)
-            print(f"{name}: {size / median:,.0f} MB per CPU-second, {plain / median:.2f} of plain reading")
+            print(
+                f"{name}: {size / median:,.0f} MB per CPU-second, {plain / median:.2f} of plain reading"
+            )
 
 
 def publish_objects(count: int) -> None:

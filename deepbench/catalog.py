@@ -311,7 +311,10 @@ def read_recipe(place: Place) -> Recipe:
     """
     if place.size(fmt.RECIPE) is None:
         raise MissingDataError.of(place.locate(fmt.RECIPE))
-    folder = place.folder if isinstance(place, Folder) else Path(_download(place).name)
+    if isinstance(place, Folder):
+        folder = place.folder
+    else:
+        folder = Path(_download(place, place.sha256(fmt.RECIPE)).name)
     with reading(place, fmt.RECIPE):
         document = read_document(folder / fmt.RECIPE)
     for file in _files(document.data):
@@ -335,8 +338,8 @@ def _files(data: Any) -> Iterator[str]:
 
 
 @cache
-def _download(place: Place) -> TemporaryDirectory[str]:
-    """Return a folder with the recipe of a release and the files it draws from; it ends with the process."""
+def _download(place: Place, sha256: str) -> TemporaryDirectory[str]:
+    """Return a folder with the recipe of that hash and the files it draws from; it ends with the process."""
     folder = TemporaryDirectory(prefix="deepbench-")
     for name in (fmt.RECIPE, *place.files(fmt.INPUTS)):
         with reading(place, name):
@@ -368,10 +371,17 @@ def versions_of(place: Place, name: str) -> list[Release]:
     found = [
         Release(name, fmt.Version.parse(version), place)
         for version in place.folders(fmt.check_name(name))
-        if re.fullmatch(VERSION, version)
-        and place.size(f"{name}/{version}/{fmt.MANIFEST}") is not None
+        if re.fullmatch(VERSION, version) and _is_release(place, f"{name}/{version}")
     ]
     return sorted(found, key=lambda release: release.version)
+
+
+def _is_release(place: Place, folder: str) -> bool:
+    """Return whether a folder has a manifest, which is not a link to one elsewhere."""
+    try:
+        return place.size(f"{folder}/{fmt.MANIFEST}") is not None
+    except CatalogError:
+        return False
 
 
 def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -> Release:

@@ -309,7 +309,7 @@ class Manifest:
             version = data["format_version"]
             if version != FORMAT_VERSION:
                 raise ReleaseError(
-                    f"{where} has format version {version!r}; this DeepBench reads version {FORMAT_VERSION}"
+                    f"{where} has format version {version!r:.40}; this DeepBench reads version {FORMAT_VERSION}"
                 )
             checksum = data.pop("checksum")
             if _checksum(data) != checksum:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from zarr.storage import LocalStore, ObjectStore
 
-from deepbench.errors import MissingDataError
+from deepbench.errors import MissingDataError, ReleaseError
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
@@ -39,8 +39,14 @@ class FolderStore(LocalStore):
         return self
 
     def _found(self, key: str, buffer: Buffer | None) -> Buffer | None:
-        if buffer is None and key in self._listed:
-            raise MissingDataError.of(self.root / key)
+        if key in self._listed:
+            if buffer is None:
+                raise MissingDataError.of(self.root / key)
+            if (self.root / key).is_symlink():
+                raise ReleaseError(
+                    f"{self.root / key} is a link; a release holds no links: restore the file from a copy, or mend it "
+                    "with `deepbench repair`"
+                )
         return buffer
 
     async def get(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:

@@ -94,6 +94,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
     """
     import dask
     from distributed import Client
+    from distributed.utils import silence_logging_cmgr
 
     settings: dict[str, Any] = {
         "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
@@ -107,6 +108,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         stack.callback(_restore, {name: os.environ.get(name) for name in ENVIRONMENT})
         stack.enter_context(dask.config.set(settings))
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors of ours say it
         if options.scheduler is not None:
             try:
                 client = Client(options.scheduler, timeout=CONNECT_SECONDS)

@@ -21,10 +21,11 @@ from pipeline.card import data_card
 from pipeline.crew import crew
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
-from pipeline.staging import Staging, lock_name, tidy
+from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
 from pipeline.target import Target, target_of
 from pipeline.verify.data import check_file, check_files
 from pipeline.verify.findings import Subject
+from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 ENCODERS = ("zarr", "numcodecs", "pyarrow")
 """Software that decides the bytes of files whose values are the same."""
+
+RENDERING = 4
+"""How much longer a byte takes to render than to read, about."""
 
 
 @dataclass
@@ -91,15 +95,17 @@ def repair(
     done = Repair(f"{release.name}@{release.version}")
     with crew(cluster, Subject(release.place, ""), release.place, manifest.size, 0) as workers:
         damaged = _damaged(manifest, workers, report)
+    target = target_of(catalog)
     if not damaged:
+        _tidy(target, release)
         return done
-    recipe = _recipe(release, recipe, damaged)
     if manifest.render_version != fmt.RENDER_VERSION:
         raise ReleaseError(
             f"{done.release} was made by deepbench {manifest.software.get('deepbench')} with render version "
             f"{manifest.render_version}, this one has {fmt.RENDER_VERSION}; repair it with that version"
         )
-    target = target_of(catalog)
+    recipe = _recipe(release, recipe, damaged)
+    target.check_writable(probe_name())
     with target.lock(lock_name(recipe)) as held:
         if held is None:
             raise ReleaseError(f"another process works on {done.release}; wait for it")
@@ -107,9 +113,9 @@ def repair(
         target.remove(staging.name)
         prepare(staging, recipe)
         _make(staging, recipe, release, damaged, cluster, report)
-        held.check()
-        place = target.below(f"{release.name}/{release.version}")
+        place = target.sheltered(f"{release.name}/{release.version}", f"{staging.name}/{SCRATCH}")
         for path in sorted(damaged):
+            held.check()
             _replace(staging, place, damaged[path], manifest, done)
         tidy(target, recipe)
     return done
@@ -130,22 +136,37 @@ def _damaged(
     return damaged
 
 
+def _tidy(target: Target, release: Release) -> None:
+    """Remove what a repair has left that was ended when the release was whole."""
+    leftover = f"{release.name}-{release.version}-"
+    if not any(each.startswith(leftover) for each in target.folders(fmt.BUILDING)):
+        return
+    recipe = read_recipe(release.place)
+    with target.lock(lock_name(recipe)) as held:
+        if held:
+            tidy(target, recipe)
+
+
 def _recipe(release: Release, given: Recipe | None, damaged: dict[str, fmt.StoredObject]) -> Recipe:
     """Return the recipe of the release: its own, or the given one where that is damaged."""
+    manifest = release.manifest
+    if (manifest.name, manifest.version) != (release.name, str(release.version)):
+        raise ReleaseError(
+            f"the manifest of {release} is of {manifest.name}@{manifest.version}; restore the release from a copy"
+        )
     spoiled = [path for path in damaged if path == fmt.RECIPE or path.startswith(fmt.INPUTS)]
-    if not spoiled:
-        return read_recipe(release.place)
-    if given is None:
+    if spoiled and given is None:
         raise ReleaseError(
             f"{release.place.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe that "
             "the release was built from with --recipe"
         )
-    if given.hash != release.manifest.recipe_hash:
+    recipe = given if spoiled and given is not None else read_recipe(release.place)
+    for problem in compare(recipe, manifest):
+        remedy = "name the recipe that it was built from" if spoiled else "restore it from a copy"
         raise ReleaseError(
-            f"the recipe's hash is {given.hash[:12]}, that of {release.name}@{release.version} is "
-            f"{release.manifest.recipe_hash[:12]}; name the recipe that it was built from"
+            f"the recipe is not what {release} was made from: {problem.message}; {remedy}"
         )
-    return given
+    return recipe
 
 
 def _make(
@@ -166,7 +187,10 @@ def _make(
         for number, block in enumerate(plan.table(name))
         if block not in lost
     ]
-    size = sum(each.size for _, _, some, _ in whole for each in some) + len(lost) * 2**26
+    size = sum(each.size for _, _, some, _ in whole for each in some)
+    size += RENDERING * sum(
+        (block.stop - block.start) * plan.table(block.table).sample_bytes for block in lost
+    )
     with crew(cluster, staging, staging.release, size, plan.worker_bytes) as workers:
         for number, _ in enumerate(workers.run(work.make_block, ((block,) for block in lost)), 1):
             report("rendering", number, len(lost))
@@ -205,23 +229,32 @@ def _replace(
     done: Repair,
 ) -> None:
     """Put a file that was made again into the release, if it is what the manifest lists."""
-    if check_file(staging.release, wanted) is None:
+    if check_file(staging.release, wanted) is not None:
+        done.refused[wanted.path] = (
+            f"comes out in other bytes than the manifest lists, {_reason(manifest)}"
+        )
+        return
+    try:
+        staging.release.settle(wanted.path)
         try:
             place.copy(staging.release, wanted.path)
-        except CatalogError:  # there is a link instead
+        except (CatalogError, IsADirectoryError):  # there is a link or a folder instead
             place.remove(wanted.path)
             place.copy(staging.release, wanted.path)
         place.settle(wanted.path)
-        done.repaired.append(wanted.path)
-        log.info("repaired %s", place.locate(wanted.path))
+    except (CatalogError, OSError) as error:
+        done.refused[wanted.path] = f"cannot be replaced: {error}"
         return
+    done.repaired.append(wanted.path)
+    log.info("repaired %s", place.locate(wanted.path))
+
+
+def _reason(manifest: fmt.Manifest) -> str:
+    """Return why files may come out in other bytes."""
     own = versions()
     others = [
         f"{name} {manifest.software.get(name)} (here {own[name]})"
         for name in ENCODERS
         if manifest.software.get(name) != own[name]
     ]
-    reason = (
-        f"the release was written with {', '.join(others)}" if others else "for no known reason"
-    )
-    done.refused[wanted.path] = f"comes out in other bytes than the manifest lists, {reason}"
+    return f"the release was written with {', '.join(others)}" if others else "for no known reason"

@@ -15,13 +15,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import xxhash
+from pydantic import TypeAdapter
 
 from deepbench import format as fmt
 from deepbench.catalog import read_recipe
-from deepbench.errors import ClusterError
+from deepbench.errors import CatalogError, ClusterError
 from deepbench.recipe.canonical import canonical_hash
 from deepbench.recipe.model import Recipe
 from pipeline.plan import Block
@@ -63,11 +64,19 @@ class Receipt:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Receipt:
-        """Read a receipt."""
-        data: dict[str, Any] = json.loads(text)
-        block = Block(**data.pop("block"))
-        objects = tuple(fmt.StoredObject(**each) for each in data.pop("objects"))
-        return cls(block=block, objects=objects, **data)
+        """Read a receipt.
+
+        Raises
+        ------
+        ValueError
+            It is none.
+        """
+        return _receipts().validate_json(text)
+
+
+@lru_cache(maxsize=1)
+def _receipts() -> TypeAdapter[Receipt]:
+    return TypeAdapter(Receipt)
 
 
 @dataclass(frozen=True)
@@ -167,9 +176,12 @@ class Staging:
             return None
         try:
             labels = pq.ParquetFile(pa.BufferReader(content)).read()  # read_table imports pandas
-            return Receipt.from_json(labels.schema.metadata[b"receipt"]), labels
-        except (pa.ArrowException, ValueError, KeyError, TypeError):
+            receipt = Receipt.from_json((labels.schema.metadata or {}).get(b"receipt", b""))
+            for each in receipt.objects:
+                self.release.locate(each.path)
+        except (pa.ArrowException, OSError, ValueError, CatalogError):
             return None
+        return receipt, labels
 
     def valid_part(
         self, block: Block, table_hash: str, name: str

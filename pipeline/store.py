@@ -55,8 +55,15 @@ def single_threaded() -> Iterator[None]:
             blosc.set_nthreads(threads)
 
 
-def template(recipe: Recipe) -> dict[str, bytes]:
-    """Return the metadata of a release's Zarr store, by key: one group per table, consolidated, and no data."""
+def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[str, bytes]:
+    """Return the metadata of a release's Zarr store, by key: one group per table, consolidated, and no data.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    render_version : int
+        Which rendering the store says that its values are of.
+    """
     contents: dict[str, Any] = {}
     store = MemoryStore(contents)
     root = zarr.create_group(
@@ -68,7 +75,7 @@ def template(recipe: Recipe) -> dict[str, bytes]:
             "license": recipe.license,
             "recipe_hash": recipe.hash,
             "format_version": fmt.FORMAT_VERSION,
-            "render_version": fmt.RENDER_VERSION,
+            "render_version": render_version,
         },
     )
     for name, table in recipe.tables.items():

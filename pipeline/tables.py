@@ -31,7 +31,7 @@ def read_rows(place: Place, table: str, columns: list[str], start: int, stop: in
         The file holds fewer rows.
     """
     path = f"{fmt.METADATA}/{table}.parquet"
-    with place.open(path) as opened, pq.ParquetFile(opened) as file:
+    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ends = np.cumsum([0, *counts])
         if stop > ends[-1]:
@@ -45,9 +45,15 @@ def read_rows(place: Place, table: str, columns: list[str], start: int, stop: in
 def batches(place: Place, table: str, columns: list[str]) -> Iterator[pa.Table]:
     """Yield columns of a table of a release, ``ROW_GROUP`` samples at a time."""
     path = f"{fmt.METADATA}/{table}.parquet"
-    with place.open(path) as opened, pq.ParquetFile(opened) as file:
+    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=columns)
+
+
+def row_count(place: Place, path: str) -> int:
+    """Return the number of rows of a Parquet file of a release."""
+    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+        return file.metadata.num_rows
 
 
 def read_labels(place: Place, plan: LabelPlan, table: str, start: int, stop: int) -> Labels:

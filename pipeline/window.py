@@ -128,6 +128,8 @@ class Window:
         ClusterError
             The scheduler is gone, or its workers.
         """
+        from distributed import CancelledError
+
         running: dict[Future, _Task] = {}
         again: deque[_Task] = deque()
         suspects: deque[_Task] = deque()
@@ -147,11 +149,17 @@ class Window:
                 return
             for future in self._wait(running):
                 task = running.pop(future)
-                if future.status == "finished":
-                    self._spans.append(time.monotonic() - task.since)
-                    yield task.block, future.result()
-                else:
+                if future.status != "finished":
                     self._handle(task, future, again, suspects)
+                else:
+                    try:
+                        result = future.result(timeout=PATIENCE)  # its worker may hang by now
+                    except (OSError, CancelledError):
+                        self._look()
+                        self._handle(task, future, again, suspects)
+                    else:
+                        self._spans.append(time.monotonic() - task.since)
+                        yield task.block, result
                 future.release()
 
     @staticmethod

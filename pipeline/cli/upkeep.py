@@ -73,6 +73,8 @@ def verify(
         again = (
             f", {result.rerendered:,} rendered again (--seed {chosen})" if result.rerendered else ""
         )
+        if result.rerendered and result.ok and not result.by_tolerance:
+            again += ", the same in each bit"
         amount = f"{result.files:,} files, {bytes_text(result.bytes)}, {result.samples:,} samples"
         state = "is whole" if result.ok else f"is damaged: {len(result.findings)} findings"
         say(f"{result.release} {state}; checked {amount}{again}")
@@ -98,7 +100,7 @@ def repair(
     from deepbench.recipe.model import load_recipe
     from pipeline.repair import repair as mend
 
-    found = find_release(release, catalog)
+    found = find_exactly(release, catalog)
     given = None if recipe is None else load_recipe(recipe)
     with progress_bar() as report:
         result = mend(

@@ -24,6 +24,9 @@ NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 SYNCS = 8
 """Files that are forced to the disk at a time: the system writes the journal once for several."""
 
+HELD = 4096
+"""Names of files that are held while they are forced to the disk."""
+
 READ_ONLY = 0o444
 """Mode of the files of a release."""
 
@@ -103,12 +106,13 @@ class FolderTarget(Folder, Target):
         times = [self.folder.joinpath(each).lstat().st_mtime for each in self.files(name)]
         return max(times, default=path.lstat().st_mtime)
 
-    def free_bytes(self) -> int:
-        """Return the free space of the disk that the folder is on, or will be on."""
+    def free_bytes(self) -> int | None:
+        """Return the free space of the disk that the folder is on, or will be on; None where it does not say."""
         place = self.folder
         while not place.exists():
             place = place.parent
-        return shutil.disk_usage(place).free
+        usage = shutil.disk_usage(place)
+        return usage.free if usage.total else None
 
     def log_file(self, name: str) -> Path:
         """Return the local file for a log of that name."""
@@ -124,20 +128,20 @@ class FolderTarget(Folder, Target):
 
     def sync(self, folder: str) -> None:
         """Force all files and folders below a folder to the disk; the files can only be read from here on."""
-        places, paths = [], []
-        for place, _, names in os.walk(self.path(folder)):
-            places.append(Path(place))
-            paths += [Path(place, name) for name in names]
         with ThreadPoolExecutor(SYNCS) as pool:
-            for _ in pool.map(_finish, paths):
-                pass
-            for _ in pool.map(_sync, places):
-                pass
+            held: list[str] = []
+            for place, _, names in os.walk(self.path(folder)):
+                held += [os.path.join(place, name) for name in names]  # noqa: PTH118  faster than Path
+                held.append(place)
+                if len(held) >= HELD:
+                    list(pool.map(_finish, held))
+                    held = []
+            list(pool.map(_finish, held))
 
     def settle(self, name: str) -> None:
         """Force a file to the disk; it can only be read from here on."""
         path = self.path(name)
-        _finish(path)
+        _finish(str(path))
         _sync(path.parent)
 
     def check_free(self, final: str) -> None:
@@ -217,12 +221,13 @@ def _settle(file: BinaryIO) -> None:
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def _finish(path: Path) -> None:
-    path.chmod(READ_ONLY)
+def _finish(path: str) -> None:
+    if not os.path.isdir(path):  # noqa: PTH112
+        os.chmod(path, READ_ONLY)  # noqa: PTH101
     _sync(path)
 
 
-def _sync(path: Path) -> None:
+def _sync(path: str | Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

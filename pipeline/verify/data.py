@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -36,19 +37,31 @@ TOLERANCE = 1e-6
 def check_file(place: Place, stored: fmt.StoredObject) -> Finding | None:
     """Compare a file with what the manifest says of it."""
     try:
-        size = place.size(stored.path)
-        if size is None:
-            return Finding("files", "is missing", stored.path)
-        if size != stored.size:
-            message = f"has {size} bytes, the manifest says {stored.size}"
-            return Finding("files", message, stored.path)
-        if place.sha256(stored.path) != stored.sha256:
-            return Finding("checksum", "its SHA-256 is not the manifest's", stored.path)
-    except CatalogError as error:  # a link, or a name that leaves the release
-        return Finding("files", str(error), stored.path)
-    except OSError as error:
-        return Finding("files", f"cannot be read: {error.strerror or error}", stored.path)
+        return _check_size(place, stored) or _check_sum(stored, place.sha256(stored.path))
+    except (CatalogError, OSError) as error:
+        return _unreadable(stored, error)
+
+
+def _check_size(place: Place, stored: fmt.StoredObject) -> Finding | None:
+    size = place.size(stored.path)
+    if size is None:
+        return Finding("files", "is missing", stored.path)
+    if size != stored.size:
+        message = f"has {size} bytes, the manifest says {stored.size}"
+        return Finding("files", message, stored.path)
     return None
+
+
+def _check_sum(stored: fmt.StoredObject, sha256: str) -> Finding | None:
+    if sha256 != stored.sha256:
+        return Finding("checksum", "its SHA-256 is not the manifest's", stored.path)
+    return None
+
+
+def _unreadable(stored: fmt.StoredObject, error: CatalogError | OSError) -> Finding:
+    """Return the finding about a link, a name that leaves the release, or what the system does not read."""
+    reason = str(error) if isinstance(error, CatalogError) else error.strerror or str(error)
+    return Finding("files", f"cannot be read: {reason}", stored.path)
 
 
 def check_files(
@@ -80,10 +93,21 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class Rerender:
-    """Which samples are rendered again: a fraction, chosen by a seed."""
+    """Which samples are rendered again, and how alike they must be.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the samples.
+    seed : int
+        Of the choice.
+    elsewhere : bool
+        The release was made on another kind of machine: every table may differ by rounding.
+    """
 
     fraction: float
     seed: int
+    elsewhere: bool = False
 
     def choose(self, block: Block) -> NDArray[np.intp]:
         """Return rows of a block; at least one of the first block of a table."""
@@ -121,29 +145,27 @@ def check_block(
     with store.single_threaded():
         for variable in recipe.tables[block.table].data_variables():
             _check_variable(subject, block, variable, contents, rows, bool(damaged), report)
-    if rerender is not None and rows:
-        _rerender(subject, block, contents, rerender.choose(block), report)
+        if rerender is not None and rows:
+            _rerender(subject, block, contents, rerender, report)
     return report
 
 
 def _read(
     place: Place, objects: tuple[fmt.StoredObject, ...]
 ) -> tuple[dict[str, bytes], list[Finding]]:
-    """Read shards, by their keys in the store, and compare them with the manifest."""
+    """Read shards, by their keys in the store, and compare them with the manifest; not those of another size."""
     contents, findings = {}, []
     for each in objects:
         try:
-            content = place.read(each.path)
-        except (FileNotFoundError, CatalogError) as error:
-            reason = "is missing" if isinstance(error, FileNotFoundError) else str(error)
-            findings.append(Finding("files", reason, each.path))
-            continue
-        contents[each.path.removeprefix(f"{fmt.DATA}/")] = content
-        if len(content) != each.size:
-            message = f"has {len(content)} bytes, the manifest says {each.size}"
-            findings.append(Finding("files", message, each.path))
-        elif hashlib.sha256(content).hexdigest() != each.sha256:
-            findings.append(Finding("checksum", "its SHA-256 is not the manifest's", each.path))
+            found = _check_size(place, each)
+            if found is None:
+                content = place.read(each.path)
+                contents[each.path.removeprefix(f"{fmt.DATA}/")] = content
+                found = _check_sum(each, hashlib.sha256(content).hexdigest())
+        except (CatalogError, OSError) as error:
+            found = _unreadable(each, error)
+        if found is not None:
+            findings.append(found)
     return contents, findings
 
 
@@ -158,7 +180,7 @@ def _check_variable(
 ) -> None:
     """Decode a variable of a block; compare with the digests of the metadata; look for values that are not finite."""
     array = f"{block.table}/{variable.name}"
-    file = f"{fmt.DATA}/{array}"
+    file = _shard(subject, array, block)
     unreadable: list[int] = []
     different: list[int] = []
     infinite: list[int] = []
@@ -193,10 +215,16 @@ def _check_variable(
             report.findings.append(finding)
 
 
+def _shard(subject: Subject, array: str, block: Block) -> str:
+    """Return the name of the shard of a block, or of their folder where there are several."""
+    keys = list(store.keys(subject.template(), array, block.start, block.stop))
+    return f"{fmt.DATA}/{os.path.commonpath(keys)}"
+
+
 def _pieces(
     subject: Subject, array: str, block: Block, contents: dict[str, bytes], *, whole: bool
 ) -> Iterator[tuple[int, int, NDArray | None]]:
-    """Yield first and last sample and values of a block: in one piece, or, when that fails, chunk by chunk.
+    """Yield first sample, end and values of a block: in one piece, or, when that fails, chunk by chunk.
 
     The values are None where they cannot be decoded.
     """
@@ -229,44 +257,59 @@ def _rerender(
     subject: Subject,
     block: Block,
     contents: dict[str, bytes],
-    chosen: NDArray[np.intp],
+    rerender: Rerender,
     report: BlockReport,
 ) -> None:
-    """Draw the labels of a block again, render some of its samples again, and compare."""
+    """Draw the labels of a block again, render some of its samples again, and compare.
+
+    Values must have the same bits, unless the table is stamped ``tolerance`` or was made on another kind of machine.
+    """
     recipe = subject.recipe()
     plan = recipe.label_plan(block.table)
+    tolerant = plan.tolerance or rerender.elsewhere
     try:
         stored = read_labels(subject.place, plan, block.table, block.start, block.stop)
     except (*DAMAGE, DeepBenchError):
         return  # found by the check of labels
-    drawn = draw_labels(recipe, block.table, block.start, block.stop)
-    for name, samples in differences(drawn, stored, 1e-6 if plan.tolerance else 0.0):
+    chosen = rerender.choose(block)
+    try:
+        drawn = draw_labels(recipe, block.table, block.start, block.stop)
+        arrays = render_arrays(recipe, block.table, drawn.take(chosen)) if len(chosen) else {}
+    except DeepBenchError as error:
+        report.findings.append(Finding("rerender", str(error), fmt.RECIPE, block.table))
+        return
+    for name, samples in differences(drawn, stored, TOLERANCE if tolerant else 0.0):
         message = f"{name} is not what the recipe draws"
         report.findings.append(Finding.of_samples("rerender", message, samples, table=block.table))
     if not len(chosen):
         return
-    arrays = render_arrays(recipe, block.table, drawn.take(chosen))
     report.rerendered += len(chosen)
+    near: set[int] = set()
     for variable in recipe.tables[block.table].data_variables():
         array = f"{block.table}/{variable.name}"
         wrong = []
-        for row, values in zip(chosen.tolist(), arrays[variable.name], strict=True):
-            sample = block.start + row
-            try:
-                there = store.decode(subject.template(), array, contents, sample, sample + 1)[0]
-            except DAMAGE:
-                continue  # found by the check of the shard
-            if np.array_equal(there, values, equal_nan=True):
+        for start, stop, values in _pieces(subject, array, block, contents, whole=True):
+            some = np.flatnonzero((chosen >= start - block.start) & (chosen < stop - block.start))
+            if values is None or not len(some):  # what cannot be decoded is told already
                 continue
-            if _close(there, values):
-                report.by_tolerance += 1
-            else:
-                wrong.append(sample)
+            there, made = values[chosen[some] + block.start - start], arrays[variable.name][some]
+            digests = (fmt.sample_digests(variable, each) for each in (there, made))
+            for row, (one, other) in enumerate(zip(*digests, strict=True)):
+                if one == other:
+                    continue
+                sample = block.start + int(chosen[some[row]])
+                if tolerant and _close(there[row], made[row]):
+                    near.add(sample)
+                else:
+                    wrong.append(sample)
         if wrong:
             message = f"'{variable.name}' is not what the recipe renders"
+            file = _shard(subject, array, block)
             report.findings.append(
-                Finding.of_samples("rerender", message, wrong, table=block.table)
+                Finding.of_samples("rerender", message, wrong, file=file, table=block.table)
             )
+            near.difference_update(wrong)
+    report.by_tolerance += len(near)
 
 
 def _close(one: NDArray, other: NDArray) -> bool:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from deepbench import format as fmt
 from deepbench.catalog import read_recipe
 from pipeline import store
 
@@ -18,9 +21,21 @@ if TYPE_CHECKING:
 NAMED = 10
 """How many samples a finding names at most."""
 
-
-DAMAGE = (ValueError, RuntimeError, OSError, KeyError, TypeError, MemoryError)
-"""What decoders raise about damaged files."""
+DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    BufferError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pa.ArrowException,
+)
+"""What decoders raise about damaged files: those of Zarr, Parquet, CSV and JSON have no error in common."""
 
 
 @dataclass(frozen=True)
@@ -80,10 +95,13 @@ class Subject:
     place : Place
     recipe_sha256 : str
         SHA-256 of its recipe: workers keep recipes that they have read.
+    render_version : int
+        By its manifest.
     """
 
     place: Place
     recipe_sha256: str
+    render_version: int = fmt.RENDER_VERSION
 
     def recipe(self) -> Recipe:
         """Return its recipe."""
@@ -101,4 +119,4 @@ def _recipe(subject: Subject) -> Recipe:
 
 @lru_cache(maxsize=4)
 def _template(subject: Subject) -> dict[str, bytes]:
-    return store.template(subject.recipe())
+    return store.template(subject.recipe(), subject.render_version)

@@ -10,9 +10,9 @@ import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError, DeepBenchError
+from deepbench.errors import CatalogError, DeepBenchError, LabelError
 from deepbench.labelling.draw import check
-from deepbench.labelling.scopes import Labels
+from deepbench.labelling.scopes import IDENTITY, Labels
 from pipeline import store
 from pipeline.block import DIGEST
 from pipeline.tables import field_of, numbers, plain_type, read_labels, read_rows
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from deepbench.labelling.plan import LabelPlan
     from deepbench.labelling.scopes import Column
     from deepbench.places import Place
     from pipeline.plan import Block
+
+
+CSV_BLOCK = 2**24
+"""Bytes of CSV that are compared at a time."""
 
 
 def check_labels(subject: Subject, block: Block) -> list[Finding]:
@@ -44,14 +49,82 @@ def check_labels(subject: Subject, block: Block) -> list[Finding]:
                 Finding.of_samples("labels", message, rows.tolist(), file=file, table=block.table)
             )
             return findings
-        findings += _check_copies(plan.repeated_names, labels, block, file)
-        check(plan, labels)
+        findings += _check_absent(plan, labels, block, file)
+        findings += _check_copies(plan, labels, block)
+        if not findings:
+            check(plan, labels)
+    except LabelError as error:
+        named = [error.sample] if hasattr(error, "sample") else []
+        findings.append(
+            Finding.of_samples("labels", str(error), named, file=file, table=block.table)
+        )
     except (*DAMAGE, DeepBenchError) as error:
         findings.append(Finding("labels", str(error), file, block.table))
     return findings
 
 
-def _check_copies(
+def _check_absent(plan: LabelPlan, labels: Labels, block: Block, file: str) -> Iterator[Finding]:
+    """Look for values in columns that the class of the sample does not have."""
+    owners: dict[str, set[str | None]] = {}
+    for scope in plan.scopes:
+        names = ["repeat"] if scope.repeat is not None else scope.values
+        for name in names:
+            columns = [scope.column(name)] if scope.repeat is not None else scope.columns(name)
+            for each in columns:
+                owners.setdefault(each, set()).add(scope.class_name)
+    for column in plan.columns[len(IDENTITY) :]:
+        if None in owners[column.name]:
+            continue
+        values = labels.columns[column.name]
+        having = [plan.classes.index(name) for name in owners[column.name] if name is not None]
+        given = values != 0 if column.integer else ~np.isnan(values)
+        wrong = np.flatnonzero(given & ~np.isin(labels.columns["class"], having))
+        if wrong.size:
+            message = f"'{column.name}' has values, but their classes have no such parameter"
+            samples = (block.start + wrong).tolist()
+            yield Finding.of_samples("labels", message, samples, file=file, table=block.table)
+
+
+def _check_copies(plan: LabelPlan, labels: Labels, block: Block) -> Iterator[Finding]:
+    """Compare the rows of repeated objects with the counts of the samples: their number, order, kinds and columns."""
+    if not plan.object_columns:
+        return
+    file = f"{fmt.METADATA}/{block.table}.objects.parquet"
+    miscounted = list(_check_counts(plan.repeated_names, labels, block, file))
+    yield from miscounted
+    if miscounted:
+        return
+    scopes = [scope for scope in plan.scopes if scope.repeat is not None]
+    parts = []
+    for order, scope in enumerate(scopes):
+        rows = labels.members(plan.classes.index(str(scope.class_name)))
+        counts = labels.columns[scope.column("repeat")][rows]
+        first = np.repeat(np.cumsum(counts) - counts, counts)
+        copies = np.arange(counts.sum()) - first
+        names = plan.repeated_names.index(scope.name), plan.repeated_kinds.index(scope.kind)
+        numbers = [np.full(len(copies), each) for each in (order, *names)]
+        parts.append(np.stack([labels.samples[rows].repeat(counts), *numbers, copies]))
+    expected = np.concatenate(parts, axis=1)
+    sample, order, *rest = expected = expected[
+        :, np.lexsort((expected[4], expected[1], expected[0]))
+    ]
+    there = labels.objects
+    found = [there["sample"], *(there[name] for name in ("object", "kind", "copy"))]
+    wrong = (np.stack(found) != np.stack([sample, *rest])).any(axis=0)
+    if not wrong.any():
+        for number, scope in enumerate(scopes):
+            full = [each for name in scope.values for each in scope.columns(name)]
+            own = {each.removeprefix(f"{scope.name}.") for each in full}
+            for column in plan.object_columns[4:]:
+                if column.name not in own:
+                    wrong |= (order == number) & ~np.isnan(there[column.name])
+    if wrong.any():
+        message = "the rows of objects are not in their order, or not of their kind"
+        samples = np.unique(sample[wrong]).tolist()
+        yield Finding.of_samples("labels", message, samples, file=file, table=block.table)
+
+
+def _check_counts(
     names: tuple[str, ...], labels: Labels, block: Block, file: str
 ) -> Iterator[Finding]:
     """Compare the number of rows of each repeated object with the counts of the samples."""
@@ -79,12 +152,16 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
                 subject.place, block.table, [column.name], block.start, block.stop
             ).column(0)
             expected = numbers(rows, column)
-            contents = {key: subject.place.read(file)}
-            with store.single_threaded():
-                values = store.decode(subject.template(), array, contents, block.start, block.stop)
         except (*DAMAGE, DeepBenchError) as error:
             reason = f"cannot be compared with the metadata: {error}"
             findings.append(Finding("labels", reason, file, block.table))
+            continue
+        try:
+            contents = {key: subject.place.read(file)}
+            with store.single_threaded():
+                values = store.decode(subject.template(), array, contents, block.start, block.stop)
+        except DAMAGE as error:
+            findings.append(Finding("zarr", f"cannot be decoded: {error}", file, block.table))
             continue
         wrong = np.flatnonzero(~_same(values, expected, 0.0))
         if wrong.size:
@@ -101,6 +178,8 @@ def check_csv(subject: Subject, block: Block) -> list[Finding]:
     table = block.table
     plan = subject.recipe().label_plan(table)
     file = f"{fmt.METADATA}/{table}.csv"
+    names = [column.name for column in plan.columns]
+    reading = pcsv.ReadOptions(block_size=CSV_BLOCK)
     options = pcsv.ConvertOptions(
         column_types={column.name: plain_type(column) for column in plan.columns},
         null_values=[],
@@ -110,12 +189,14 @@ def check_csv(subject: Subject, block: Block) -> list[Finding]:
         start = 0
         with (
             subject.place.open(file) as opened,
-            pcsv.open_csv(opened, convert_options=options) as reader,
+            pcsv.open_csv(opened, reading, convert_options=options) as reader,
         ):
+            if reader.schema.names != names:
+                message = f"has the columns {', '.join(reader.schema.names)}"
+                return [Finding("labels", message, file, table)]
             for batch in reader:
                 found = pa.Table.from_batches([batch])
                 stop = start + len(found)
-                names = [column.name for column in plan.columns]
                 rows = read_rows(subject.place, table, names, start, stop)
                 for column in plan.columns:
                     one = numbers(found.column(column.name), column)
@@ -150,9 +231,14 @@ def differences(drawn: Labels, stored: Labels, tolerance: float) -> Iterator[tup
         wrong = ~_same(values, stored.columns[name], tolerance)
         if wrong.any():
             yield name, drawn.samples[wrong].tolist()
-    counts = {len(drawn.objects.get("sample", ())), len(stored.objects.get("sample", ()))}
-    if len(counts) > 1:
-        yield "number of copies", drawn.samples.tolist()
+    if not drawn.objects:
+        return
+    one, other = (
+        np.bincount(each.objects["sample"] - drawn.samples[0], minlength=len(drawn))
+        for each in (drawn, stored)
+    )
+    if (one != other).any():
+        yield "number of copies", drawn.samples[one != other].tolist()
         return
     for name, values in drawn.objects.items():
         wrong = ~_same(values, stored.objects[name], tolerance)
@@ -161,10 +247,13 @@ def differences(drawn: Labels, stored: Labels, tolerance: float) -> Iterator[tup
 
 
 def _same(one: NDArray, other: NDArray, tolerance: float) -> NDArray[np.bool_]:
+    """Return where values agree; a tolerance of 0 tells −0.0 from 0.0. All NaNs are one."""
     if one.dtype.kind != "f":
         return one == other
-    equal = (one == other) | (np.isnan(one) & np.isnan(other))
-    return equal | np.isclose(one, other, rtol=tolerance, atol=0.0) if tolerance else equal
+    if tolerance:
+        return np.isclose(one, other, rtol=tolerance, atol=0.0, equal_nan=True)
+    same_bits = (one == other) & (np.signbit(one) == np.signbit(other))
+    return same_bits | (np.isnan(one) & np.isnan(other))
 
 
 def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
@@ -194,6 +283,10 @@ def _check_columns(
         return Finding("schema", f"has the columns {', '.join(schema.names)}", path)
     if rows is not None and count != rows:
         return Finding("schema", f"has {count} rows, the table {rows} samples", path)
+    for name in digests:
+        if schema.field(name).type != pa.binary(16):
+            message = f"column '{name}' is of type {schema.field(name).type}, not {pa.binary(16)}"
+            return Finding("schema", message, path)
     for column in columns:
         found, wanted = schema.field(column.name), field_of(column)
         if found.type != wanted.type:

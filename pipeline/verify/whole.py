@@ -15,7 +15,7 @@ from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
 from pipeline.block import DIGEST
 from pipeline.metadata import count
-from pipeline.tables import batches, digest_bytes, numbers
+from pipeline.tables import batches, digest_bytes, numbers, row_count
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from pipeline.plan import Block
 
-HELD = 2**22
-"""Rows that are held in memory while equal ones are looked for."""
+HELD = 2**21
+"""Rows that are held in memory while equal ones are looked for: some 100 bytes each, with copies."""
 
 
 def check_table(subject: Subject, block: Block, summary: fmt.TableSummary) -> list[Finding]:
@@ -42,18 +42,31 @@ def check_table(subject: Subject, block: Block, summary: fmt.TableSummary) -> li
 
 
 def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
-    """Compare counts of classes and splits, and the data digest, with the manifest."""
+    """Compare counts of classes, splits and copies, and the data digest, with the manifest."""
     variables = list(summary.variables)
     digest = fmt.DataDigest(variables)
-    columns = {column.name: column for column in subject.recipe().label_plan(table).columns}
+    plan = subject.recipe().label_plan(table)
+    columns = {column.name: column for column in plan.columns}
     counts: dict[str, Counter[str]] = {"class": Counter(), "split": Counter()}
-    names = [*counts, *(DIGEST + each for each in variables)]
+    repeats = [f"{each}.repeat" for each in plan.repeated_names]
+    copies = 0
+    names = [*counts, *repeats, *(DIGEST + each for each in variables)]
     for rows in batches(subject.place, table, names):
         for name, counter in counts.items():
             codes = numbers(rows.column(name), columns[name])
             count(counter, columns[name].meanings, codes)
+        copies += sum(int(numbers(rows.column(name), columns[name]).sum()) for name in repeats)
         for variable in variables:
             digest.update(variable, digest_bytes(rows.column(DIGEST + variable)))
+    if copies != summary.objects:
+        message = f"its labels have {copies} copies of repeated objects, the manifest says {summary.objects}"
+        yield Finding("manifest", message, fmt.MANIFEST, table)
+    if plan.object_columns:
+        file = f"{fmt.METADATA}/{table}.objects.parquet"
+        rows = row_count(subject.place, file)
+        if rows != copies:
+            message = f"has {rows} rows, the labels say {copies} copies"
+            yield Finding("labels", message, file, table)
     for name, wanted in (("class", summary.classes), ("split", summary.splits)):
         if dict(counts[name]) != wanted:
             message = f"its samples by {name} are {dict(counts[name])}, the manifest says {wanted}"
@@ -70,9 +83,14 @@ def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Findin
     columns = {column.name: column for column in subject.recipe().label_plan(table).columns}
     passes = -(-samples // HELD)
 
-    def read(rows: pa.Table) -> tuple[NDArray, NDArray]:
-        groups, splits = (numbers(rows.column(name), columns[name]) for name in ("group", "split"))
-        return groups.astype(np.uint64), np.stack([groups, splits.astype(np.int64)])
+    def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
+        groups, splits = (
+            numbers(rows.column(name), columns[name]).astype(np.int64)
+            for name in ("group", "split")
+        )
+        differs = (groups[1:] != groups[:-1]) | (splits[1:] != splits[:-1])
+        first = np.flatnonzero(np.concatenate([[True], differs]))  # a group may be a whole table
+        return first, groups[first].astype(np.uint64), np.stack([groups, splits])[:, first]
 
     found = []
     for keys, (numbered, values) in _passes(subject, table, ["group", "split"], passes, read):
@@ -90,10 +108,13 @@ def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -
     names = [DIGEST + each for each in summary.variables]
     passes = -(-summary.samples * len(names) // HELD)
 
-    def read(rows: pa.Table) -> tuple[NDArray, NDArray]:
+    def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
         words = [np.frombuffer(digest_bytes(rows.column(name)), "<u8") for name in names]
         held = np.concatenate([each.reshape(-1, 2) for each in words], axis=1).T
-        return held[0], held
+        keys = held[0].copy()
+        for row in held[2::2]:  # one variable alone may be the same in many samples
+            keys = keys * np.uint64(31) + row
+        return np.arange(len(rows)), keys, held
 
     twins: dict[int, int] = {}
     for keys, (samples, digests) in _passes(subject, table, names, passes, read):
@@ -113,19 +134,20 @@ def _passes(
     table: str,
     names: list[str],
     passes: int,
-    read: Callable[[pa.Table], tuple[NDArray, NDArray]],
+    read: Callable[[pa.Table], tuple[NDArray, NDArray, NDArray]],
 ) -> Iterator[tuple[NDArray, tuple[NDArray, NDArray]]]:
-    """Yield keys, and with them sample numbers and values, of all rows in so many parts: equal keys are in one part.
+    """Yield keys, and with them sample numbers and values, of rows in so many parts: equal keys are in one part.
 
-    ``read`` returns the keys of some rows, and their values with the rows along the last axis.
+    ``read`` chooses rows of some; it returns their numbers among these, their keys, and their values along the last
+    axis.
     """
     for number in range(passes):
         keys, samples, values, start = [], [], [], 0
         for rows in batches(subject.place, table, names):
-            found, held = read(rows)
+            among, found, held = read(rows)
             chosen = np.flatnonzero(found % np.uint64(passes) == number)
             keys.append(found[chosen])
-            samples.append(start + chosen)
+            samples.append(start + among[chosen])
             values.append(held[:, chosen])
             start += len(rows)
         yield np.concatenate(keys), (np.concatenate(samples), np.concatenate(values, axis=1))

@@ -383,3 +383,18 @@ def test_plain_xarray_reads_a_release(built, recipe):
     with xr.open_datatree(path, engine="zarr") as tree:
         np.testing.assert_array_equal(tree["images/image"], render(recipe, "images").image)
         assert tree["images/circle.radius"].attrs["units"] == "pixel"
+
+
+def test_links_are_not_followed(catalog, tmp_path):
+    """A link would be plausible data from elsewhere."""
+    folder = catalog / "things/1.9.0"
+    shard = folder / fmt.DATA / "images/image/c/0/0/0"
+    elsewhere = shard.replace(tmp_path / "shard")
+    shard.symlink_to(elsewhere)
+    tree = find("things", catalog=catalog).open()
+    with pytest.raises(ReleaseError, match="image/c/0/0/0 is a link; a release holds no links"):
+        tree["images"]["image"][0].load()
+    manifest = folder / fmt.MANIFEST
+    manifest.rename(tmp_path / "manifest")
+    manifest.symlink_to(tmp_path / "manifest")
+    assert "1.9.0" not in [str(release.version) for release in releases(catalog)]

@@ -382,3 +382,70 @@ def without(key):
 def test_what_is_no_manifest_is_refused(text):
     with pytest.raises(ReleaseError, match=r"^a/manifest\.json is not a manifest of a DeepBench"):
         Manifest.from_json(text, "a/manifest.json")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=12,
+)
+
+
+def places(data):
+    """Yield every dictionary and list of plain data that is not empty."""
+    if isinstance(data, dict | list) and data:
+        yield data
+        for each in data.values() if isinstance(data, dict) else data:
+            yield from places(each)
+
+
+def read_or_refused(text):
+    """Check that a manifest is read and is what was written, or refused by an error of ours."""
+    try:
+        found = Manifest.from_json(text, "m")
+    except ReleaseError:
+        return
+    assert Manifest.from_json(found.to_json(), "m") == found
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_a_signed_manifest_with_any_content_is_read_or_refused(data):
+    tree = content()
+    for _ in range(data.draw(st.integers(1, 3))):
+        place = data.draw(st.sampled_from(list(places(tree))))
+        keys = sorted(place) if isinstance(place, dict) else range(len(place))
+        place[data.draw(st.sampled_from(keys))] = data.draw(JSON)
+    try:
+        text = fmt.signed(tree)
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return
+    read_or_refused(text)
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200) | JSON.map(json.dumps))
+def test_anything_else_is_refused(text):
+    with pytest.raises(ReleaseError, match="^m is not a manifest|^m has format version"):
+        Manifest.from_json(text, "m")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 100_000,
+        f'{{"format_version": {"[" * 900}{"]" * 900}}}',
+        f'{{"format_version": "{"v" * 100_000}"}}',
+        '{"format_version": 1, "checksum": "\\ud800", "title": "\\ud800"}',
+        changed(seed="9" * 5000),
+        changed(seed=1e308),
+        changed(created=["\ufffd"] * 1000),
+        changed(tables={"x" * 100_000: None}),
+    ],
+    ids=range(10),
+)
+def test_large_and_deep_manifests_are_refused(text):
+    with pytest.raises(ReleaseError) as info:
+        Manifest.from_json(text, "m")
+    assert len(str(info.value)) < 1000

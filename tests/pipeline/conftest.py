@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import shutil
@@ -74,7 +75,7 @@ STORE_SECRETS = {
     "AWS_ALLOW_HTTP": "true",
 }
 
-COMMAND = (sys.executable, "-c", "from pipeline.cli import main; main()")
+COMMAND = "from pipeline.cli import main; main()"
 
 
 class Hangs(BaseException):
@@ -82,14 +83,14 @@ class Hangs(BaseException):
 
 
 @pytest.fixture(autouse=True)
-def _never_hangs():
-    """End a test that hangs, so that it fails with the line where it does."""
+def _never_hangs(request):
+    """End a test that hangs, so that it fails with the line where it does; slow ones may take longer."""
 
     def give_up(*_):
         raise Hangs
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(40)
+    signal.alarm(600 if request.node.get_closest_marker("slow") else 40)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -268,6 +269,28 @@ def check():
     return whole
 
 
+@pytest.fixture(scope="session")
+def unharmed(tmp_path_factory, cluster, check):
+    """Return a function that checks that a catalog holds the release of a build without faults, and nothing else."""
+
+    @functools.cache
+    def undisturbed(text):
+        catalog = tmp_path_factory.mktemp("undisturbed")
+        build(
+            parse_recipe(text),
+            str(catalog),
+            cluster=ClusterOptions(scheduler=cluster.scheduler_address),
+        )
+        return check(catalog)
+
+    def compare(catalog, recipe):
+        expected, manifest = undisturbed(recipe.to_yaml()), check(catalog)
+        assert manifest.tables == expected.tables
+        assert manifest.objects == expected.objects  # each file has the same SHA-256
+
+    return compare
+
+
 @pytest.fixture
 def staging_of():
     """Return the staging folder of a recipe in a catalog."""
@@ -275,11 +298,16 @@ def staging_of():
 
 
 class Command:
-    """The command in a process of its own, which leads a process group."""
+    """The command in a process of its own, which leads a process group.
 
-    def __init__(self, folder: Path, arguments: tuple[str, ...]) -> None:
+    ``before`` is Python to run first, ``within`` a command that starts it in another place.
+    """
+
+    def __init__(
+        self, folder: Path, arguments: tuple[str, ...], before: str, within: tuple[str, ...]
+    ) -> None:
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments],
+            [*within, sys.executable, "-c", f"{before}\n{COMMAND}", *arguments],
             cwd=folder,
             env=os.environ | {"DASK_TEMPORARY_DIRECTORY": str(folder / "dask")},
             stdout=subprocess.PIPE,
@@ -314,8 +342,8 @@ def command(tmp_path):
     """Start the command in a process of its own; whatever is left of it ends with the test."""
     started: list[Command] = []
 
-    def start(*arguments):
-        started.append(Command(tmp_path, tuple(map(str, arguments))))
+    def start(*arguments, before="", within=()):
+        started.append(Command(tmp_path, tuple(map(str, arguments)), before, within))
         return started[-1]
 
     yield start
@@ -340,6 +368,18 @@ def wait_until():
         while not condition():
             assert time.monotonic() < deadline, "it never happens"
             time.sleep(0.001)
+
+    return wait
+
+
+@pytest.fixture
+def half_way(parts_in, wait_until):
+    """Wait until some blocks of a running build are done and some are not."""
+
+    def wait(running, catalog):
+        wait_until(lambda: len(parts_in(catalog)) >= 5 or running.process.poll() is not None)
+        assert running.process.poll() is None
+        assert not Path(catalog, "small").exists()
 
     return wait
 

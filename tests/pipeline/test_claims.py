@@ -423,7 +423,9 @@ def test_a_build_that_claims_too_much_is_refused_before_anything_is_rendered(
 
 def test_a_late_difference_is_refused_at_publish(make, make_recipe, copied, monkeypatch, parts_in):
     monkeypatch.setattr("pipeline.claims.refuse_early", lambda *_: None)
-    with pytest.raises(ReleaseError, match="claims to be a patch version of small@1.0.0, but table"):
+    with pytest.raises(
+        ReleaseError, match="claims to be a patch version of small@1.0.0, but table"
+    ):
         make(make_recipe(version="1.0.1", seed=8), copied)
     assert not (copied / "small/1.0.1").exists()
     assert len(parts_in(copied)) == 21  # kept: another version may be right

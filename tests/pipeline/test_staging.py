@@ -1,7 +1,14 @@
 from __future__ import annotations
 
+import io
+import json
+
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import xxhash
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from deepbench import format as fmt
 from deepbench.errors import ClusterError
@@ -88,6 +95,124 @@ def test_every_flipped_bit_of_a_part_is_found(staging):
 def test_a_file_with_another_name_is_no_part(staging):
     staging.target.write("parts/images/notes.parquet", b"text")
     assert staging.read_part("parts/images/notes.parquet") is None
+
+
+# --- parts with a right checksum that are none of ours -------------------------------------------
+
+PART = "parts/images/{:012d}-{:012d}-{}.parquet"
+
+
+def put(staging, content):
+    """Store bytes as a part whose name is right."""
+    name = PART.format(16, 32, xxhash.xxh3_128_hexdigest(content))
+    staging.target.write(name, content, sync=False)
+    return name
+
+
+def refused_or_ours(staging, content):
+    """Check that a part is read, or refused without an error, with little memory."""
+    name = put(staging, content)
+    pool = pa.default_memory_pool()
+    before = pool.bytes_allocated()
+    found = staging.read_part(name)
+    assert pool.bytes_allocated() - before < 2**24
+    assert found is None or isinstance(found[0], Receipt)
+    assert staging.valid_part(RECEIPT.block, "f" * 64, name) is None  # no shards are there
+    staging.target.remove(name)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return Staging(target_of(tmp_path_factory.mktemp("parts")), "staging", "")
+
+
+@pytest.fixture(scope="module")
+def real(shared):
+    """The bytes of a part."""
+    labels = pa.table({"id": pa.array(range(16, 32)), "x": pa.array([0.5] * 16)})
+    shared.write_part(RECEIPT, labels)
+    name = only_part(shared)
+    content = shared.target.read(name)
+    shared.target.remove(name)
+    return content
+
+
+@given(st.binary(max_size=300))
+@example(b"")
+@example(b"PAR1" + bytes(100) + b"PAR1")
+@example(b"PAR1" + b"\xff" * 8 + b"\xff\xff\xff\x7fPAR1")
+def test_strange_bytes_are_no_part(shared, content):
+    refused_or_ours(shared, content)
+
+
+@settings(max_examples=500)
+@given(st.data())
+def test_changed_bytes_of_a_part_are_no_error(shared, real, data):
+    content = bytearray(real)
+    for _ in range(data.draw(st.integers(1, 4))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    stop = data.draw(st.one_of(st.just(len(content)), st.integers(0, len(content))))
+    refused_or_ours(shared, bytes(content[:stop]))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=12,
+)
+
+
+def with_receipt(text):
+    """Return the bytes of a part with a text in place of its receipt."""
+    buffer = io.BytesIO()
+    pq.write_table(LABELS.replace_schema_metadata({"receipt": text}), buffer)
+    return buffer.getvalue()
+
+
+@given(st.data())
+def test_a_changed_receipt_is_no_error(shared, data):
+    receipt = json.loads(RECEIPT.to_json())
+    places = [receipt, receipt["block"], receipt["objects"][0]]
+    place = data.draw(st.sampled_from(places))
+    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(JSON)
+    refused_or_ours(shared, with_receipt(json.dumps(receipt)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "5",
+        '"text"',
+        "[]",
+        "{}",
+        "NaN",
+        "[" * 100_000,
+        '{"a":' * 100_000,
+        "9" * 100_000,
+        b"\xff",
+        json.dumps(json.loads(RECEIPT.to_json()) | {"objects": {}}),
+        json.dumps(json.loads(RECEIPT.to_json()) | {"objects": 5}),
+        json.dumps(json.loads(RECEIPT.to_json()) | {"block": "images"}),
+    ],
+    ids=range(14),
+)
+def test_what_is_no_receipt(staging, text):
+    assert staging.read_part(put(staging, with_receipt(text))) is None
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc/passwd", "", "a\0b", "a//b", 5, None])
+def test_a_receipt_whose_files_lie_outside(staging, path):
+    receipt = json.loads(RECEIPT.to_json())
+    receipt["objects"][0]["path"] = path
+    refused_or_ours(staging, with_receipt(json.dumps(receipt)))
+
+
+def test_a_part_without_a_receipt(staging):
+    buffer = io.BytesIO()
+    pq.write_table(LABELS, buffer)
+    assert staging.read_part(put(staging, buffer.getvalue())) is None
 
 
 def test_the_folder_depends_on_content_layout_and_versions(make_recipe, monkeypatch):

@@ -311,5 +311,24 @@ def test_a_scheduler_that_restarts_its_workers_costs_nothing_but_time(client, tm
     assert window.failures == []
 
 
+def test_a_result_that_is_lost_with_its_connection(run, tmp_path, monkeypatch):
+    from distributed import Future
+    from distributed.comm import CommClosedError
+
+    lost, original = [], Future.result
+
+    def result(future, timeout):
+        if not lost:
+            lost.append(future)
+            raise CommClosedError("in <TCP (closed)>: Connection reset by peer")
+        return original(future, timeout)
+
+    monkeypatch.setattr(Future, "result", result)
+    results, window = run(fine)
+    assert sorted(results) == list(range(8))
+    assert window.failures == []
+    assert sum(count(tmp_path, number) for number in range(8)) == 9
+
+
 def test_a_failure_tells_what_happened():
     assert str(Failure(Block("t", 0, 1), ValueError("no"))) == "ValueError: no"

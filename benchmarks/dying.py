@@ -1,0 +1,108 @@
+"""Attempts to build that are killed while they publish or tidy up: for ``faults.py``, and for the tests.
+
+python benchmarks/dying.py RECIPE CATALOG
+
+Each line of standard input is the number of a step: an attempt is killed before the change of a file, or the request
+that changes an object, of that number, and its exit code is printed. Attempts are forks, which saves the imports, and
+make their blocks without a cluster.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import obstore
+import pandas  # noqa: F401  these are imported once, before the forks
+import pyarrow.csv  # noqa: F401
+import zarr  # noqa: F401
+
+from deepbench.recipe.model import load_recipe
+from pipeline import build as building
+from pipeline import publish
+from pipeline.target import bucket
+
+CHANGES = {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
+REQUESTS = ("put", "copy", "delete")
+
+
+class Here:
+    """In place of a window: makes the blocks in this process."""
+
+    failures = ()
+
+    def __init__(self, client: Any, staging: Any, *_: Any) -> None:
+        self._staging = staging
+
+    def run(self, function: Callable[..., Any], calls: Any) -> Any:
+        """Call the function for each tuple of arguments, the first of which is a block."""
+        for call in calls:
+            yield call[0], function(self._staging, *call)
+
+
+class Death:
+    """Kills this process at a step of publishing or tidying up."""
+
+    def __init__(self, step: int) -> None:
+        self._left, self._begun = step, False
+
+    def counted_from(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a function that begins the counting of steps."""
+
+        def call(*arguments: Any) -> Any:
+            self._begun = True
+            return function(*arguments)
+
+        return call
+
+    def before(self, request: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a request that is a step."""
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            self._step()
+            return request(*arguments, **keywords)
+
+        return call
+
+    def hook(self, event: str, arguments: tuple[Any, ...]) -> None:
+        """Take a change of a file, of which Python tells, as a step."""
+        if event in CHANGES or (event == "open" and arguments[2] & os.O_ACCMODE):
+            self._step()
+
+    def _step(self) -> None:
+        self._left -= self._begun
+        if self._left <= 0:  # steps of several threads may be counted at once
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def attempt(recipe: str, catalog: str, step: int) -> None:
+    """Build, and die at a step."""
+    death = Death(step)
+    publish.publish = death.counted_from(publish.publish)
+    building.tidy = death.counted_from(building.tidy)
+    building.connect, building.probe, building.Window = contextlib.nullcontext, lambda *_: 1, Here
+    bucket.LEASE, bucket.BEAT = 1.0, 0.1
+    if "://" in catalog:
+        for name in REQUESTS:
+            setattr(obstore, name, death.before(getattr(obstore, name)))
+    else:
+        sys.addaudithook(death.hook)
+    building.build(load_recipe(recipe), catalog)
+
+
+def main() -> None:
+    """Make the attempts."""
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            attempt(*sys.argv[1:], int(line))
+            os._exit(0)
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Disks that are really full or cannot be written: small ones in memory, which only the tested processes see."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+MANY = {"storage__shard_bytes": 4096, "storage__chunk_bytes": 4096}
+"""Four images to a block: 75 blocks of the first table and 5 of the second."""
+
+FULL = "the disk is full; what was finished is kept: make room, then run the same command again"
+
+
+class Disk:
+    """A disk in memory at a folder, in a mount namespace of its own."""
+
+    def __init__(self, folder: Path, limits: str) -> None:
+        folder.mkdir()
+        self._folder = folder
+        script = 'mount -t tmpfs -o "$1" tmpfs "$2" && echo mounted && cat'
+        self._holder = subprocess.Popen(
+            ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", limits, folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.there = self._holder.stdout.readline() == "mounted\n"
+        namespace = ("--user", "--mount", "--preserve-credentials")
+        self.within = ("nsenter", f"--target={self._holder.pid}", *namespace, f"--wd={folder}")
+        self.seen = Path(f"/proc/{self._holder.pid}/root{folder}")
+        """The folder as processes outside see it."""
+
+    def remount(self, options: str) -> None:
+        """Change the disk."""
+        command = ("mount", "-o", f"remount,{options}", str(self._folder))
+        subprocess.run([*self.within, *command], check=True)
+
+    def end(self) -> str:
+        """End it; return what went wrong."""
+        return self._holder.communicate(timeout=30)[1]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """Make a disk; skip where the system does not let us."""
+    if not shutil.which("unshare") or not shutil.which("nsenter"):
+        pytest.skip("this system has no mount namespaces")
+    made = []
+
+    def make(limits):
+        found = Disk(tmp_path / "disk", limits)
+        made.append(found)
+        if not found.there:
+            pytest.skip(f"this system lets us mount no disk: {made.pop().end().strip()}")
+        return found
+
+    yield make
+    for each in made:
+        each.end()
+
+
+def test_a_disk_that_fills_up(
+    command, disk, make_recipe, recipe_file, tmp_path, parts_in, half_way, unharmed
+):
+    full = disk("size=32m")
+    catalog = full.seen / "releases"
+    arguments = ("build", recipe_file(**MANY), "--catalog", tmp_path / "disk/releases", "--json")
+    running = command(*arguments, "--workers", 1, within=full.within)
+    half_way(running, catalog)
+    os.kill(running.process.pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(OSError, match="No space left on device"):
+            (full.seen / "filler").write_bytes(bytes(2**26))
+    finally:
+        os.kill(running.process.pid, signal.SIGCONT)
+    assert running.end() == (2, "", f"error: {FULL}\n")
+    assert not (catalog / "small").exists()
+    done = len(parts_in(catalog))
+
+    code, out, err = command(*arguments, within=full.within).end()
+    assert (code, out) == (2, "")
+    assert "0 B are free" in err
+    assert len(parts_in(catalog)) == done
+
+    full.remount("size=64m")
+    code, out, err = command(*arguments, within=full.within).end()
+    assert (code, err) == (0, "")
+    assert 5 <= json.loads(out)["resumed_blocks"] <= done
+    unharmed(catalog, make_recipe(**MANY))
+
+
+UNPLANNED = """
+from pipeline.plan import Plan
+Plan.check_disk = lambda *_: None
+"""
+"""The plan would say beforehand that the disk is too small."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("limit", "step"), [("nr_inodes={}", 60), ("size={}k", 150)])
+def test_a_disk_that_is_full_at_any_step(
+    command, disk, make_recipe, recipe_file, tmp_path, unharmed, limit, step
+):
+    room = step
+    small = disk(limit.format(room))
+    catalog = small.seen / "releases"
+    arguments = ("build", recipe_file(**MANY), "--catalog", tmp_path / "disk/releases", "--json")
+    refused = 0
+    while True:
+        code, out, err = command(*arguments, before=UNPLANNED, within=small.within).end()
+        if code == 0:
+            break
+        assert (code, out) == (2, "")
+        assert err in (
+            f"error: {FULL}\n",
+            f"error: cannot write to the catalog '{tmp_path}/disk/releases': No space left on device; "
+            "choose another with --catalog\n",
+        )
+        assert not (catalog / "small").exists()
+        refused += 1
+        room += step
+        small.remount(limit.format(room))
+    assert refused >= 5
+    assert err == ""
+    unharmed(catalog, make_recipe(**MANY))
+
+
+def test_a_disk_that_can_only_be_read(command, disk, copied, recipe_file, tmp_path):
+    name = tmp_path / "disk/releases"
+    read_only = disk("size=32m")
+    shutil.copytree(copied, read_only.seen / "releases")
+    read_only.remount("ro")
+
+    def run(*arguments):
+        return command(*arguments, "--catalog", name, within=read_only.within).end()
+
+    code, out, err = run("build", recipe_file(version="2.0.0"))
+    assert (code, out) == (2, "")
+    assert err == (
+        f"error: cannot write to the catalog '{name}': Read-only file system; choose another with --catalog\n"
+    )
+    code, out, err = run("build", recipe_file(), "--json")
+    assert (code, err) == (0, "")
+    assert not json.loads(out)["built"]
+    for arguments in (
+        ("list",),
+        ("info", "small"),
+        ("sample", "small", "3", "--output", tmp_path / "3.png"),
+    ):
+        code, out, err = run(*arguments)
+        assert (code, err) == (0, "")
+        assert out
+    code, out, err = command(name, before=READ, within=read_only.within).end()
+    assert (code, out, err) == (0, "300\n", "")
+
+
+READ = """
+import sys, deepbench
+print(len(deepbench.open("small", catalog=sys.argv[1])["images"]["image"].values))
+sys.exit()
+"""
