@@ -311,12 +311,8 @@ def read_recipe(place: Place) -> Recipe:
     """
     if place.size(fmt.RECIPE) is None:
         raise MissingDataError.of(place.locate(fmt.RECIPE))
-    if isinstance(place, Folder):
-        folder = place.folder
-    else:
-        folder = Path(_download(place, place.sha256(fmt.RECIPE)).name)
     with reading(place, fmt.RECIPE):
-        document = read_document(folder / fmt.RECIPE)
+        document = read_document(_local(place) / fmt.RECIPE)
     for file in _files(document.data):
         if not _INPUT.fullmatch(file):
             raise ReleaseError(
@@ -335,6 +331,13 @@ def _files(data: Any) -> Iterator[str]:
     if isinstance(data, dict | list):
         for item in data.values() if isinstance(data, dict) else data:
             yield from _files(item)
+
+
+def _local(place: Place) -> Path:
+    """Return a folder in which the recipe of a release and its files lie."""
+    if isinstance(place, Folder):
+        return place.folder
+    return Path(_download(place, place.sha256(fmt.RECIPE)).name)
 
 
 @cache
