@@ -28,6 +28,9 @@ URL = re.compile(
 )
 """What an address of an object store looks like: bucket and prefix, no user, no password, no query."""
 
+METADATA_SERVICE = "169.254.169.254"
+"""Address at which a machine of Amazon's tells its credentials."""
+
 BUFFER = 2**20
 """Bytes that are asked of an object store at a time where a file is read piecewise."""
 
@@ -267,6 +270,11 @@ class Bucket(Place):
             raise FileExistsError(f"{place} is there already") from None
         except exceptions.BaseError as error:
             reason = str(error).partition("\n")[0].partition("?")[0]
+            if METADATA_SERVICE in reason:  # where credentials are looked for last
+                raise PermissionError(
+                    f"{place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                    "AWS_SKIP_SIGNATURE=true for a public bucket"
+                ) from None
             raise OSError(f"{place}: {type(error).__name__}: {reason}") from None
 
 

@@ -446,3 +446,12 @@ def test_a_store_that_does_not_answer(object_store, monkeypatch):
     monkeypatch.setattr(obstore, "get", fail)
     with pytest.raises(OSError, match=r"a/b: GenericError: Error performing GET http://h/b$"):
         target_of("s3://bucket/prefix").read("a/b")
+
+
+def test_no_credentials(object_store, monkeypatch):
+    def fail(*_, **__):
+        raise exceptions.GenericError("Error performing PUT http://169.254.169.254/latest/api/token")
+
+    monkeypatch.setattr(obstore, "get", fail)
+    with pytest.raises(PermissionError, match="a/b: no credentials; set AWS_ACCESS_KEY_ID and"):
+        target_of("s3://bucket/prefix").read("a/b")

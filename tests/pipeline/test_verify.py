@@ -1293,7 +1293,7 @@ def test_the_command_on_a_release_that_is_whole(run, copy):
     )
     assert (code, err) == (0, "")
     assert out.startswith("tiny@1.0.0 is whole; checked ")
-    assert out.endswith("50 samples, 50 rendered again (--seed 5)\n")
+    assert out.endswith("50 samples, 50 rendered again (--seed 5), the same in each bit\n")
 
 
 def test_the_command_names_file_table_and_samples(run, copy):

@@ -292,6 +292,7 @@ def test_list(good, built):
         "samples": {"images": 300, "squares": 40},
         "bytes": built.release.manifest.size,
         "path": str(built.path),
+        "deprecated": False,
     }
 
 
