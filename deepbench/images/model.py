@@ -1,14 +1,15 @@
-"""What a recipe may say about a table of images: shapes, classes, PSF and noise.
+"""What a recipe may say about a table of images: shapes, stars, classes, PSF and noise.
 
-These are frozen specifications without arrays. Positions and sizes are in pixels, angles in degrees counter-clockwise
-from +x; a pixel's centre has integer coordinates and the centre of the lower left pixel is the origin.
+These are frozen specifications without arrays. Shapes live in pixels; the sky lives in arcseconds, which
+``pixel_scale`` turns into pixels. Angles are degrees counter-clockwise from +x; a pixel's centre has integer
+coordinates and the centre of the lower left pixel is the origin.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.recipe.plain import show
@@ -126,6 +127,40 @@ class Line(Shape):
     angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
 
 
+class Star(Specification):
+    """A point source, seen through the PSF. Its place is given in pixels, or in arcseconds from the frame's centre."""
+
+    x: Value | None = parameter(
+        "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
+    )
+    y: Value | None = parameter(
+        "place, upwards from the centre of the lower left pixel", unit="pixel", default=None
+    )
+    dx: Value | None = parameter(
+        "place, to the right from the centre of the frame", unit="arcsec", default=None
+    )
+    dy: Value | None = parameter(
+        "place, upwards from the centre of the frame", unit="arcsec", default=None
+    )
+    flux: Value = parameter("sum over the infinite plane", minimum=0)
+    stamp_flux: Value = parameter(
+        "part of the flux that is held by the square in which it is drawn",
+        minimum=0.5,
+        below=1,
+        default=0.9999,
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
+        if given not in (["x", "y"], ["dx", "dy"]):
+            found = ", ".join(given) or "none of them"
+            raise problem(
+                f"must have either x and y (pixels) or dx and dy (arcsec); it has {found}"
+            )
+        return self
+
+
 class ObjectEntry(NamedOneOf):
     """One object of a class."""
 
@@ -137,6 +172,7 @@ class ObjectEntry(NamedOneOf):
     annulus: Annulus | None = None
     arc: Arc | None = None
     line: Line | None = None
+    star: Star | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
     repeat: Value | None = parameter(
         "number of copies, each with its own values",
@@ -152,6 +188,17 @@ class ObjectEntry(NamedOneOf):
         if isinstance(repeat, Expression):
             raise problem("must have a finite upper bound: a number, integers, or choice")
         return repeat
+
+    @model_validator(mode="after")
+    def _light_adds(self) -> Self:
+        if self.blend == "over" and not self.is_shape:
+            raise problem(f"the light of a {self.kind} adds to what lies below: leave out `blend`")
+        return self
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether it is drawn in pixels, and blurred afterwards; the sky's objects are drawn as the PSF shows them."""
+        return isinstance(self.chosen, Shape)
 
     @property
     def most_copies(self) -> int:
@@ -183,10 +230,47 @@ class GaussianPsf(Specification):
     sigma: Value = parameter("standard deviation", unit="pixel", minimum=0, maximum=MAXIMUM_SIGMA)
 
 
+class SkyPsf(Specification):
+    """What the PSFs of the sky share: the width before the pixel, the geometric mean of that along both axes."""
+
+    fwhm: Value = parameter("full width at half maximum, before the pixel", unit="arcsec", above=0)
+    axis_ratio: Value = parameter("minor over major axis", minimum=0.1, maximum=1, default=1.0)
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class MoffatPsf(SkyPsf):
+    """Light through the air (Moffat 1969): wings that fall as a power of the radius."""
+
+    beta: Value = parameter("the intensity falls as radius^(−2 beta)", above=1.1, maximum=100)
+    truncation: Value | None = parameter(
+        "radius beyond which there is no light; none when absent",
+        unit="arcsec",
+        above=0,
+        default=None,
+    )
+
+
+class AiryPsf(SkyPsf):
+    """Diffraction by a round aperture, with a round obstacle before its centre."""
+
+    obscuration: Value = parameter(
+        "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.95, default=0.0
+    )
+
+
+class KolmogorovPsf(SkyPsf):
+    """Light through turbulent air in a long exposure (Fried 1966)."""
+
+
 class PsfEntry(OneOf):
-    """The point spread function that all objects are convolved with."""
+    """The point spread function that all objects are seen through."""
 
     gaussian: GaussianPsf | None = None
+    moffat: MoffatPsf | None = None
+    airy: AiryPsf | None = None
+    kolmogorov: KolmogorovPsf | None = None
 
 
 class GaussianNoise(Specification):
@@ -230,6 +314,9 @@ class ImageTable(TableSpecification):
         Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
     ] = Field(description="number of pixels along y and x")
     classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)]
+    pixel_scale: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="arcsec per pixel; needed where anything is given in arcsec"
+    )
     psf: PsfEntry | None = Field(None, description="blur of all objects; none when absent")
     noise: tuple[NoiseEntry, ...] = Field(
         (), description="steps of the noise, in the order they happen"
@@ -257,6 +344,25 @@ class ImageTable(TableSpecification):
     def _names_differ(cls, noise: tuple[NoiseEntry, ...]) -> tuple[NoiseEntry, ...]:
         names_of(noise)
         return noise
+
+    @model_validator(mode="after")
+    def _sky(self) -> Self:
+        """Refuse a star without a PSF, arcseconds without a scale, and shapes behind a PSF of the sky."""
+        entries = [entry for each in self.classes.values() for entry in each.objects]
+        sky = [entry for entry in entries if not entry.is_shape]
+        if sky and self.psf is None:
+            raise problem(f"a {sky[0].kind} is seen through a PSF: add `psf`")
+        through = self.psf is not None and isinstance(self.psf.chosen, SkyPsf)
+        if through and len(sky) < len(entries):
+            shape = next(entry.kind for entry in entries if entry.is_shape)
+            raise problem(
+                f"a {shape} can be blurred by `psf: {{gaussian: …}}` only; give it a table without stars"
+            )
+        far = next((entry.kind for entry in sky if entry.chosen.dx is not None), None)
+        if self.pixel_scale is None and (through or far):
+            what = f"the place of a {far}" if far else "the width of the PSF"
+            raise problem(f"{what} is given in arcsec: add `pixel_scale`, arcsec per pixel")
+        return self
 
     def scopes(self) -> list[Scope]:
         """Return every set of parameters that is drawn together, in the order of the recipe."""
@@ -292,7 +398,7 @@ class ImageTable(TableSpecification):
 
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: the plane with its widest margin."""
-        sigma = self.psf.chosen.sigma if self.psf is not None else None
+        sigma = getattr(self.psf.chosen, "sigma", None) if self.psf is not None else None
         widest = 0.0 if sigma is None else MAXIMUM_SIGMA
         if sigma is not None and not isinstance(sigma, Expression):
             widest = min(sigma.support()[1], MAXIMUM_SIGMA)

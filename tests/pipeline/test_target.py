@@ -450,7 +450,9 @@ def test_a_store_that_does_not_answer(object_store, monkeypatch):
 
 def test_no_credentials(object_store, monkeypatch):
     def fail(*_, **__):
-        raise exceptions.GenericError("Error performing PUT http://169.254.169.254/latest/api/token")
+        raise exceptions.GenericError(
+            "Error performing PUT http://169.254.169.254/latest/api/token"
+        )
 
     monkeypatch.setattr(obstore, "get", fail)
     with pytest.raises(PermissionError, match="a/b: no credentials; set AWS_ACCESS_KEY_ID and"):
