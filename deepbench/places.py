@@ -159,7 +159,11 @@ class Folder(Place):
             links = [each for each in folders if Path(place, each).is_symlink()]
             for name in sorted([*names, *links]):
                 path = Path(place, name)
-                yield path.relative_to(self.folder).as_posix(), path.lstat().st_size
+                try:
+                    size = path.lstat().st_size
+                except FileNotFoundError:  # it has been renamed or removed meanwhile
+                    continue
+                yield path.relative_to(self.folder).as_posix(), size
 
     def folders(self, folder: str = "") -> list[str]:
         """Return the names of the folders directly below a folder, sorted; links are none."""

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench import format as fmt
+from deepbench.errors import DeepBenchError
 from deepbench.samples import draw_labels, render_arrays
 from pipeline import store
 from pipeline.plan import Block
 from pipeline.software import versions
 from pipeline.staging import Receipt, Staging
+from pipeline.window import FULL
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -104,8 +106,10 @@ def reuse_block(
             else:
                 rows = read_rows(source, block.table, [column], block.start, block.stop)
                 columns[column] = rows.column(0).combine_chunks()
-    except FileNotFoundError:
-        return False
+    except (DeepBenchError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise
+        return False  # what is damaged there is rendered
     labels = draw_labels(recipe, block.table, block.start, block.stop)
     _write_part(staging, recipe, block, labels, columns, objects)
     return True

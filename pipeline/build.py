@@ -18,7 +18,7 @@ from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import claims, publish, store
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
-from pipeline.growth import Reused, reusable, saved
+from pipeline.growth import Reused, Shards, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
 from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
@@ -127,18 +127,22 @@ def build(
         if published is not None:  # by a process that held the lock until now
             tidy(target, recipe)
             return BuildResult(path, published, built=False)
+        shards = reusable(target, recipe, plan)
         free = target.free_bytes()
         if free is not None:
+            done = {
+                Block(name, start, stop)
+                for name in recipe.tables
+                for start, stop, _ in staging.part_names(name)
+            }
+            linked = sum(each.size for block in shards.keys() - done for each in shards[block][1])
             present = sum(size for _, size in staging.target.sizes())
-            linked = sum(
-                each.size for _, some in reusable(target, recipe, plan).values() for each in some
-            )
             plan.check_disk(free, present + linked)
         seconds: dict[str, float] = {}
         try:
             prepare(staging, recipe)
             found, made, reused = _make_blocks(
-                staging, recipe, plan, cluster, held, report, seconds
+                staging, recipe, plan, shards, cluster, held, report, seconds
             )
             started = time.perf_counter()
             manifest = publish.publish(staging, recipe, plan, held, report)
@@ -196,6 +200,7 @@ def _make_blocks(
     staging: Staging,
     recipe: Recipe,
     plan: Plan,
+    shards: Shards,
     options: ClusterOptions,
     hold: Hold,
     report: Progress,
@@ -224,7 +229,6 @@ def _make_blocks(
                 log.warning("made again: the part of %s is damaged or not ours", block)
                 staging.target.remove(parts[block])
         resumed = len(finished)
-        shards = reusable(staging.catalog, recipe, plan)
         taken: list[Block] = []
         calls = ((block, *shards[block]) for block in plan if block in shards.keys() - finished)
         for block, whole in window.run(work.reuse_block, calls):

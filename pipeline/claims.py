@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class InconsistentError(ReleaseError):
+    """Two releases differ although recipe and rendering are the same."""
+
+
 def claimed(one: fmt.Version, other: fmt.Version) -> str:
     """Return the step between two versions: the largest change that the later one may make.
 
@@ -75,7 +79,7 @@ def check(
     if found.inconsistent:
         name = found.inconsistent[0]
         row = next(found.tables[name].reasons(name))
-        raise ReleaseError(
+        raise InconsistentError(
             f"{row}, although recipe and rendering are the same in {old.name} and {new.name}: one of the two is "
             "damaged, or was made by faulty software or hardware; check both with `deepbench verify`, and build the "
             "faulty one again"
@@ -182,7 +186,14 @@ def refuse(catalog: Place, new: Side, version: fmt.Version) -> None:
         As ``check``, or a version next to it cannot be compared.
     """
     for release, side in _sides(catalog, new.recipe.name, version):
-        check(side, release.version, new, version)
+        try:
+            check(side, release.version, new, version)
+        except InconsistentError:
+            raise
+        except ReleaseError as error:
+            if claimed(release.version, version) != "major":
+                raise
+            log.warning("%s is not compared: %s", release, error)
 
 
 def _sides(catalog: Place, name: str, version: fmt.Version) -> Iterator[tuple[Release, Side]]:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 from deepbench.catalog import Release, versions_of
 from deepbench.errors import DeepBenchError
-from pipeline.plan import Block, Plan
+from pipeline.plan import Block, Plan, TablePlan
+from pipeline.verify.data import check_file
 
 if TYPE_CHECKING:
     from deepbench.places import Place
@@ -46,22 +47,37 @@ Shards = dict[Block, tuple["Place", tuple[fmt.StoredObject, ...]]]
 
 def reusable(catalog: Target, recipe: Recipe, plan: Plan) -> Shards:
     """Return the blocks of a build that published versions of the same name have already."""
-    releases = [
-        release
-        for release in versions_of(catalog, recipe.name)
-        if str(release.version) != recipe.version and _alike(release, recipe)
-    ]
     found: Shards = {}
-    for table in plan.tables:
-        for release in releases:
-            summary = release.manifest.tables.get(table.name)
-            if summary is None or summary.table_hash != recipe.table_hash(table.name):
-                continue
-            shards = release.manifest.shards(table.name)
-            for number, block in enumerate(table):
-                if block.stop == min(block.start + table.block_length, summary.samples):
-                    found[block] = (release.place, shards[number])
+    wanted = {block for table in plan.tables for block in table}
+    for release in reversed(versions_of(catalog, recipe.name)):
+        if not wanted - found.keys():
+            break
+        if str(release.version) == recipe.version or not _alike(release, recipe):
+            continue
+        for table in plan.tables:
+            found |= _of_table(release, recipe, table, wanted - found.keys())
     return found
+
+
+def _of_table(release: Release, recipe: Recipe, table: TablePlan, wanted: set[Block]) -> Shards:
+    """Return those of the wanted blocks of a table that a release has, if its metadata can be believed."""
+    summary = release.manifest.tables.get(table.name)
+    if summary is None or summary.table_hash != recipe.table_hash(table.name):
+        return {}
+    digests = f"{fmt.METADATA}/{table.name}.parquet"
+    for each in release.manifest.objects:
+        problem = check_file(release.place, each) if each.path == digests else None
+        if problem is not None:
+            log.warning("'%s' of %s is not reused: %s", table.name, release, problem)
+            return {}
+    shards = release.manifest.shards(table.name)
+    return {
+        block: (release.place, shards[number])
+        for number, block in enumerate(table)
+        if block in wanted
+        and block.stop == min(block.start + table.block_length, summary.samples)
+        and number in shards
+    }
 
 
 def _alike(release: Release, recipe: Recipe) -> bool:

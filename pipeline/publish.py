@@ -5,7 +5,9 @@ Nothing is visible before the last step. A publish that is interrupted anywhere 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -116,7 +118,6 @@ def publish(
         )
         shards |= {each.path: each for each in found.shards}
     report("publishing", steps - 2, steps)
-    _check_claims(staging, recipe, tables)
     release.write(fmt.CARD, data_card(recipe, tables).encode(), sync=False)
     files = sorted(release_files(recipe))
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in files))
@@ -135,11 +136,25 @@ def publish(
     release.write(fmt.MANIFEST, manifest.to_json().encode(), sync=False)
     staging.target.sync(RELEASE)
     report("publishing", steps - 1, steps)
-    hold.check()
-    catalog = staging.catalog
-    catalog.publish(f"{staging.name}/{RELEASE}", f"{recipe.name}/{recipe.version}", fmt.MANIFEST)
+    with _turn(staging.catalog, recipe.name):  # versions published at once would not be compared
+        _check_claims(staging, recipe, tables)
+        source, final = f"{staging.name}/{RELEASE}", f"{recipe.name}/{recipe.version}"
+        staging.catalog.publish(source, final, fmt.MANIFEST, hold.check)
     report("publishing", steps, steps)
     return manifest
+
+
+@contextlib.contextmanager
+def _turn(catalog: Target, name: str) -> Iterator[None]:
+    """Wait until no other version of a dataset is being published."""
+    lock = f"{fmt.BUILDING}/{name}.lock"
+    while True:
+        with catalog.lock(lock) as held:
+            if held is not None:
+                yield
+                catalog.remove(lock)
+                return
+        time.sleep(1.0)
 
 
 def _check_claims(staging: Staging, recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> None:

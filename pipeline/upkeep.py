@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Iterator
@@ -36,8 +37,8 @@ def remove(target: Target, release: Release) -> None:
             raise CatalogError(f"another process works on {release}; wait for it")
         grave = f"{fmt.BUILDING}/removed-{release.name}-{release.version}"
         target.remove(grave)
+        target.remove(fmt.entry_name(release.name, release.version))  # else a later one inherits it
         target.withdraw(f"{release.name}/{release.version}", fmt.MANIFEST, grave)
-        target.remove(fmt.entry_name(release.name, release.version))
         target.remove(lock_of(release.name, str(release.version)))
 
 
@@ -63,7 +64,7 @@ def deprecate(
     return found
 
 
-def restore(target: Target, release: Release) -> None:
+def undeprecate(target: Target, release: Release) -> None:
     """Take back that a release is deprecated."""
     target.remove(fmt.entry_name(release.name, release.version))
 
@@ -94,9 +95,9 @@ def leftovers(target: Target) -> Iterator[Leftover]:
     for name in target.folders(fmt.BUILDING):
         found = _STAGED.fullmatch(name)
         if found is not None:
-            yield _leftover(target, f"{fmt.BUILDING}/{name}", found["version"])
+            yield from _leftover(target, f"{fmt.BUILDING}/{name}", found["version"])
     for path in [path for path in target.files(fmt.BUILDING) if path.count("/") == 1]:
-        yield _leftover(target, path, path.partition("/")[2].rpartition(".")[0])
+        yield from _leftover(target, path, path.partition("/")[2].rpartition(".")[0])
     if target.publishes_in_place:
         for name in target.folders():
             versions = target.folders(name) if re.fullmatch(RELEASE_NAME, name) else []
@@ -106,12 +107,14 @@ def leftovers(target: Target) -> Iterator[Leftover]:
                     re.fullmatch(VERSION, version)
                     and target.size(f"{folder}/{fmt.MANIFEST}") is None
                 ):
-                    yield _leftover(target, folder, f"{name}-{version}")
+                    yield from _leftover(target, folder, f"{name}-{version}")
 
 
-def _leftover(target: Target, name: str, version: str) -> Leftover:
-    size = sum(each for _, each in target.sizes(name)) or target.size(name) or 0
-    return Leftover(name, version, time.time() - target.modified(name), size)
+def _leftover(target: Target, name: str, version: str) -> Iterator[Leftover]:
+    """Yield what a file or folder is, unless it has just gone."""
+    with contextlib.suppress(FileNotFoundError):
+        size = sum(each for _, each in target.sizes(name)) or target.size(name) or 0
+        yield Leftover(name, version, time.time() - target.modified(name), size)
 
 
 def prune(
@@ -136,10 +139,19 @@ def prune(
             if held is None:
                 busy.append(each)
                 continue
-            target.remove(each.name)
-            removed.append(each)
+            if target.exists(each.name) and not _is_finished(target, each, older):
+                target.remove(each.name)
+                removed.append(each)
             target.remove(lock)
     return removed, busy
+
+
+def _is_finished(target: Target, each: Leftover, older: float) -> bool:
+    """Return whether something has become a release, or was worked on, since it was listed."""
+    published = not each.name.startswith(fmt.BUILDING)
+    return (
+        published and target.size(f"{each.name}/{fmt.MANIFEST}") is not None
+    ) or time.time() - target.modified(each.name) < older
 
 
 def parse_age(text: str) -> float:

@@ -130,6 +130,7 @@ class Window:
         """
         from distributed import CancelledError
 
+        self._spans.clear()  # other work takes another time
         running: dict[Future, _Task] = {}
         again: deque[_Task] = deque()
         suspects: deque[_Task] = deque()

@@ -51,7 +51,7 @@ def verify(
 
     from pipeline.verify import verify as check
 
-    found = find_release(release, catalog)
+    found = _find_even_without_manifest(release, catalog)
     chosen = secrets.randbelow(2**32) if seed is None else seed
     with progress_bar() as report:
         result = check(
@@ -119,6 +119,22 @@ def repair(
         raise typer.Exit(DAMAGED)
 
 
+def _find_even_without_manifest(name: str, catalog: str) -> Release:
+    """Return a release; also one whose folder is there although its manifest is not, which is damage."""
+    from deepbench.catalog import Release
+    from deepbench.format import Version, check_name
+    from deepbench.places import place_of
+
+    try:
+        return find_release(name, catalog)
+    except CatalogError:
+        name, _, version = name.partition("@")
+        place = place_of(catalog)
+        if version and place.folders(f"{check_name(name)}/{Version.parse(version)}"):
+            return Release(name, Version.parse(version), place)
+        raise
+
+
 def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
     """Return the cluster that was asked for; None when none was."""
     from pipeline.cluster import ClusterOptions
@@ -143,7 +159,7 @@ def deprecate(
 
     found = find_exactly(release, catalog)
     if undo:
-        upkeep.restore(target_of(catalog), found)
+        upkeep.undeprecate(target_of(catalog), found)
         say(f"{found} is not deprecated")
         return
     say(f"{found} {upkeep.deprecate(target_of(catalog), found, reason, superseded_by)}")

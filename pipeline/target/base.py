@@ -33,6 +33,10 @@ class Hold:
     check: Callable[[], None]
 
 
+def nothing() -> None:
+    """Check nothing."""
+
+
 class Target(Place):
     """A place that can be written.
 
@@ -98,8 +102,17 @@ class Target(Place):
         """
 
     @abstractmethod
-    def publish(self, source: str, final: str, last: str) -> None:
+    def publish(
+        self, source: str, final: str, last: str, check: Callable[[], None] = nothing
+    ) -> None:
         """Give a finished folder its final name, so that its file ``last`` appears in one step and after all others.
+
+        Parameters
+        ----------
+        source, final : str
+        last : str
+        check : callable
+            Called before every change; raises an error when this process may not go on.
 
         Raises
         ------

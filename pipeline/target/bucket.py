@@ -14,7 +14,7 @@ import socket
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -22,7 +22,7 @@ from uuid import uuid4
 
 from deepbench.errors import ReleaseError
 from deepbench.places import Bucket, Place
-from pipeline.target.base import Hold, Target
+from pipeline.target.base import Hold, Target, nothing
 
 LEASE = 30.0
 """Seconds without a beat after which a lock may be taken over."""
@@ -140,7 +140,9 @@ class BucketTarget(Bucket, Target):
                     f"{self.locate(final)}/{name} is in the way: it is not of a release; move it elsewhere"
                 )
 
-    def publish(self, source: str, final: str, last: str) -> None:
+    def publish(
+        self, source: str, final: str, last: str, check: Callable[[], None] = nothing
+    ) -> None:
         """Copy a finished prefix to its final one, the object ``last`` after all others, and only if there is none.
 
         Raises
@@ -157,16 +159,19 @@ class BucketTarget(Bucket, Target):
         if place.size(last) is not None:
             raise ReleaseError(f"{place.root} exists already; releases never change")
         self.check_free(final)
+
+        def copy(name: str) -> None:
+            check()
+            self._copy(origin.locate(name), place.locate(name), sizes[name])
+
         with ThreadPoolExecutor(REQUESTS) as pool:
-            jobs = [
-                pool.submit(self._copy, origin.locate(name), place.locate(name), size)
-                for name, size in sizes.items()
-            ]
-            for job in jobs:
+            for job in [pool.submit(copy, name) for name in sizes]:
                 job.result()
+        check()
         place.sweep("", [*sizes, last])
         if {name: size for name, size in place.sizes() if name != last} != sizes:
             raise OSError(f"{place.root}: the copies are not what was copied; run it again")
+        check()
         try:
             with place.asking(last):
                 obstore.put(place.store, last, content, mode="create")
@@ -190,8 +195,9 @@ class BucketTarget(Bucket, Target):
         try:
             yield Hold(lease.check)
         finally:
-            lease.end()
+            lease.ended.set()
             beating.join()
+            lease.give_back()
 
 
 class _Lease:
@@ -204,7 +210,7 @@ class _Lease:
         self._beats = 0
         self._lost = False
         self._seen = time.monotonic()
-        self._ended = threading.Event()
+        self.ended = threading.Event()
 
     def take(self) -> bool:
         """Take the lock; wait for as long as its holder, if there is one, may still show that it lives."""
@@ -223,9 +229,9 @@ class _Lease:
 
     def beat(self) -> None:
         """Show every few seconds that the holder lives, until it has ended or lost the lock."""
-        while not self._ended.wait(BEAT):
+        while not self.ended.wait(BEAT):
             with contextlib.suppress(OSError):  # of the network: tried again
-                if not self._put({"e_tag": self._tag}) and self._find() != self._tag:
+                if not self._put({"e_tag": self._tag}) and not self._is_ours():
                     self._lost = True
                     return
 
@@ -237,12 +243,23 @@ class _Lease:
                 "have taken it; what was finished is kept: run the same command again"
             )
 
-    def end(self) -> None:
-        """Give the lock back."""
-        self._ended.set()
+    def give_back(self) -> None:
+        """Give the lock back, if it is still ours."""
         with contextlib.suppress(OSError):
-            if self._find() == self._tag:
+            if self._is_ours():
                 self._target.remove(self._name)
+
+    def _is_ours(self) -> bool:
+        """Return whether the object is the one that we wrote last; the answer to our writing may have been lost."""
+        tag = self._find()
+        if tag is None:
+            return False
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            owner = json.loads(self._target.read(self._name))
+            if isinstance(owner, dict) and owner.get("owner") == self._owner["owner"]:
+                self._tag = tag
+                return True
+        return False
 
     def _put(self, mode: Any) -> bool:
         """Write the object if it is as ``mode`` says; return whether it was."""

@@ -7,7 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from uuid import uuid4
 
 from deepbench.errors import ReleaseError
 from deepbench.places import Folder, Place
-from pipeline.target.base import TEMPORARY, Hold, Target
+from pipeline.target.base import TEMPORARY, Hold, Target, nothing
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 """What a system says that cannot link two files."""
@@ -70,7 +70,8 @@ class FolderTarget(Folder, Target):
 
     def copy(self, source: Place, name: str) -> None:
         """Link a file to one of that name in another folder, or copy it where that is not possible."""
-        path, origin = self.path(name), Path(source.locate(name))
+        path = self.path(name)
+        origin = source.path(name) if isinstance(source, Folder) else Path(source.locate(name))
         partial = self._partial(path)
         try:
             os.link(origin, partial)
@@ -103,8 +104,11 @@ class FolderTarget(Folder, Target):
     def modified(self, name: str) -> float:
         """Return when a file was last written, or the last of all files of a folder, in seconds since 1970."""
         path = self.path(name)
-        times = [self.folder.joinpath(each).lstat().st_mtime for each in self.files(name)]
-        return max(times, default=path.lstat().st_mtime)
+        times = [path.lstat().st_mtime]
+        for each in self.files(name):
+            with contextlib.suppress(FileNotFoundError):
+                times.append(self.folder.joinpath(each).lstat().st_mtime)
+        return max(times[1:], default=times[0])
 
     def free_bytes(self) -> int | None:
         """Return the free space of the disk that the folder is on, or will be on; None where it does not say."""
@@ -157,7 +161,9 @@ class FolderTarget(Folder, Target):
                 f"{self.locate(final)} is in the way: it is not a release; move it elsewhere"
             )
 
-    def publish(self, source: str, final: str, last: str) -> None:
+    def publish(
+        self, source: str, final: str, last: str, check: Callable[[], None] = nothing
+    ) -> None:
         """Give a finished folder its final name in one step.
 
         Raises
@@ -169,6 +175,7 @@ class FolderTarget(Folder, Target):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.exists():
             raise ReleaseError(f"{path} exists already; releases never change")
+        check()
         try:
             origin.rename(path)  # fails on a folder that is not empty
         except OSError as error:

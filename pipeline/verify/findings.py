@@ -53,6 +53,8 @@ class Finding:
         The first samples that it concerns.
     count : int
         Number of samples that it concerns.
+    note : bool
+        It is as the recipe has it: nothing is damaged, but somebody may want to know.
     """
 
     check: str
@@ -61,6 +63,7 @@ class Finding:
     table: str = ""
     samples: tuple[int, ...] = ()
     count: int = 0
+    note: bool = False
 
     @classmethod
     def of_samples(

@@ -15,14 +15,17 @@ from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
 from pipeline.block import DIGEST
 from pipeline.metadata import count
-from pipeline.tables import batches, digest_bytes, numbers, row_count
-from pipeline.verify.findings import DAMAGE, Finding, Subject
+from pipeline.tables import batches, digest_bytes, numbers, read_labels, row_count
+from pipeline.verify.findings import DAMAGE, NAMED, Finding, Subject
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from pipeline.plan import Block
+
+EXAMINED = 100
+"""Pairs of equal samples whose labels are compared."""
 
 HELD = 2**21
 """Rows that are held in memory while equal ones are looked for: some 100 bytes each, with copies."""
@@ -92,15 +95,16 @@ def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Findin
         first = np.flatnonzero(np.concatenate([[True], differs]))  # a group may be a whole table
         return first, groups[first].astype(np.uint64), np.stack([groups, splits])[:, first]
 
-    found = []
+    total, found = 0, []
     for keys, (numbered, values) in _passes(subject, table, ["group", "split"], passes, read):
         order = np.argsort(keys, kind="stable")
         groups, splits = values[:, order]
         wrong = np.flatnonzero((groups[1:] == groups[:-1]) & (splits[1:] != splits[:-1]))
-        found += numbered[order[wrong + 1]].tolist()
+        total += len(wrong)
+        found += np.sort(numbered[order[wrong + 1]])[:NAMED].tolist()
     if found:
         message = "their groups are in more than one split"
-        yield Finding.of_samples("groups", message, sorted(found), table=table)
+        yield Finding("groups", message, "", table, tuple(sorted(found)[:NAMED]), total)
 
 
 def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
@@ -116,17 +120,43 @@ def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -
             keys = keys * np.uint64(31) + row
         return np.arange(len(rows)), keys, held
 
-    twins: dict[int, int] = {}
+    total = 0
+    pairs: list[tuple[int, int]] = []
     for keys, (samples, digests) in _passes(subject, table, names, passes, read):
         order = np.argsort(keys, kind="stable")
         ordered = digests[:, order]
         equal = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).all(axis=0))
-        twins |= dict(
-            zip(samples[order[equal + 1]].tolist(), samples[order[equal]].tolist(), strict=True)
+        total += len(equal)
+        later, earlier = samples[order[equal + 1]], samples[order[equal]]
+        first = np.argsort(later, kind="stable")[:EXAMINED]
+        pairs += zip(later[first].tolist(), earlier[first].tolist(), strict=True)
+        pairs = sorted(pairs)[:EXAMINED]
+    if not pairs:
+        return
+    by_recipe = all(_same_labels(subject, table, *pair) for pair in pairs)
+    message = f"equal to earlier ones, the first to sample {pairs[0][1]}"
+    if by_recipe:
+        message += ", because the recipe gave them the same parameters"
+    named = tuple(later for later, _ in pairs[:NAMED])
+    yield Finding("duplicates", message, "", table, named, total, note=by_recipe)
+
+
+def _same_labels(subject: Subject, table: str, one: int, other: int) -> bool:
+    """Return whether two samples have the same class and parameters."""
+    plan = subject.recipe().label_plan(table)
+    first, second = (
+        read_labels(subject.place, plan, table, sample, sample + 1) for sample in (one, other)
+    )
+    columns = set(first.columns) - {"id", "group", "split"}
+    objects = set(first.objects) - {"sample"}
+    return all(
+        np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f")
+        for names, a, b in (
+            (columns, first.columns, second.columns),
+            (objects, first.objects, second.objects),
         )
-    if twins:
-        message = f"equal to earlier ones, the first to sample {twins[min(twins)]}"
-        yield Finding.of_samples("duplicates", message, sorted(twins), table=table)
+        for name in names
+    )
 
 
 def _passes(

@@ -158,3 +158,24 @@ def test_a_reused_block_has_the_part_that_it_would_have(
     some = release.manifest.shards("images")[1]
     assert work.reuse_block(staging, block, release.place, some, True)
     assert sorted(staging.target.files("parts")) == before
+
+
+def test_digests_of_a_damaged_table_are_not_believed(make, make_recipe, copied, apart):
+    """A wrong digest of the old version would be compared with itself."""
+    path = copied / "small/1.0.0/metadata/images.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(content)
+    result = make(make_recipe(**LARGER | {"version": "2.0.0"}), copied)
+    assert result.manifest.tables == apart.tables
+    assert result.reused.blocks == 2  # of the other table
+
+
+def test_a_shard_that_is_a_link_is_rendered(make, make_recipe, copied, apart, tmp_path):
+    shard = copied / "small/1.0.0/data.zarr/images/image/c/3/0/0"
+    shard.rename(tmp_path / "elsewhere")
+    shard.symlink_to(tmp_path / "elsewhere")
+    result = make(make_recipe(**LARGER | {"version": "2.0.0"}), copied)
+    assert shards(result.manifest) == shards(apart)
+    assert result.reused.blocks == 19

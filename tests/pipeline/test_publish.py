@@ -171,10 +171,10 @@ def test_publishing_onto_something_is_refused(make, recipe, tmp_path, monkeypatc
     """Another process was faster: ours is refused, and its own files stay until the next command."""
     publish_of = FolderTarget.publish
 
-    def late(self, source, final, last):
+    def late(self, source, final, last, check):
         Path(self.root, final).mkdir(parents=True)
         Path(self.root, final, "file").write_text("another's")
-        publish_of(self, source, final, last)
+        publish_of(self, source, final, last, check)
 
     monkeypatch.setattr(FolderTarget, "publish", late)
     with pytest.raises(ReleaseError, match="1.0.0 exists already; releases never change"):

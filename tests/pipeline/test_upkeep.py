@@ -86,7 +86,7 @@ def test_deprecation(catalog, make, make_recipe):
     assert release.deprecation == Deprecation(
         release.deprecation.since, "labels leak", "small@1.0.1"
     )
-    upkeep.restore(target, release)
+    upkeep.undeprecate(target, release)
     assert find("small", "1.0.0", catalog).deprecation is None
 
 
@@ -232,3 +232,26 @@ def test_info_shows_recipe_and_citation(run, built):
     assert deepbench.parse_recipe(out) == built.recipe
     code, out, _ = run("info", "small", "--catalog", built.catalog, "--json")
     assert json.loads(out)["recipe"] == built.recipe.resolved()
+
+
+def test_prune_looks_again_when_it_holds_the_lock(bucket, make, recipe, monkeypatch):
+    """What was the rest of an interrupted publish when it was listed may be a release by now."""
+    target = target_of(bucket)
+    listed = [upkeep.Leftover("small/1.0.0", "small-1.0.0", 1e6, 1)]
+    make(recipe, bucket)
+    monkeypatch.setattr(upkeep, "leftovers", lambda _: iter(listed))
+    assert upkeep.prune(target, 0) == ([], [])
+    assert len(releases(bucket)) == 1
+
+
+def test_prune_survives_files_that_vanish(unfinished, monkeypatch):
+    target = target_of(unfinished)
+    names = list(target.files(fmt.BUILDING))
+    listing = type(target).files
+
+    def stale(self, folder=""):
+        yield from listing(self, folder)
+        yield from (f"{name}.gone" for name in names if folder and name.startswith(folder))
+
+    monkeypatch.setattr(type(target), "files", stale)
+    assert upkeep.prune(target, 0)[0] != []

@@ -477,6 +477,7 @@ def test_samples_of_several_variables_are_equal_only_if_all_are():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole, "batches", lambda *_: iter([rows]))
+        patch.setattr(whole, "_same_labels", lambda *_: False)
         summary = fmt.TableSummary("image", 4, "", "", 4, {"a": {}, "b": {}}, {}, {}, ())
 
         class Subject:
@@ -1354,3 +1355,16 @@ def test_the_table_of_corruptions_misses_nothing(tiny):
     """The benchmark prints what the tests above ask for; here each row is made with few flips."""
     for row in TOOLS["rows"](tiny, 2):
         assert not [cell for cell in row if "missed" in cell], row
+
+
+def test_samples_that_are_equal_by_their_recipe_are_a_note(make, make_recipe, tmp_path):
+    classes = {"a": {"objects": [{"circle": {"x": 4, "y": 4, "radius": 2}}]}}
+    recipe = make_recipe(tables__squares__classes=classes)
+    make(recipe, tmp_path)
+    report = verify(find("small", catalog=tmp_path))
+    assert report.ok
+    (note,) = report.notes
+    assert note.startswith(
+        "duplicates: table 'squares': samples 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 29 more"
+    )
+    assert "because the recipe gave them the same parameters" in note
