@@ -197,6 +197,7 @@ class Staging:
             receipt.block == block
             and receipt.table_hash == table_hash
             and receipt.render_version == fmt.RENDER_VERSION
+            and len(receipt.objects) > 0
             and all(self.release.size(each.path) == each.size for each in receipt.objects)
         )
         return found if fits else None

@@ -540,12 +540,19 @@ def test_a_draw_belongs_to_the_interval_that_begins_with_it(monkeypatch):
 # --- columns -------------------------------------------------------------------------------------
 
 
+SEEN_THROUGH = {"psf": {"gaussian": {"sigma": 1.0}}}
+
+
 def entry_text(entry, kind, **more):
     """Return an entry of one kind in which every parameter is given, by its own name as prior."""
     cls = entry.model_fields[kind].annotation.__args__[0]
     body = {name: {"uniform": [0.5, 0.75]} for name in parameters_of(cls)}
     if "sides" in body:
         body["sides"] = {"integers": [3, 5]}
+    if "beta" in body:
+        body["beta"] = {"uniform": [2, 5]}
+    for other in ("dx", "dy"):  # in place of x and y
+        body.pop(other, None)
     return {kind: body, **more}
 
 
@@ -554,6 +561,7 @@ def one_class(objects, **table):
         "kind": "image",
         "samples": 5,
         "size": [4, 4],
+        "pixel_scale": 1,
         "classes": {"a": {"objects": objects}},
     }
     head = {"name": "a", "version": "1.0.0", "title": "A", "seed": 1}
@@ -563,29 +571,33 @@ def one_class(objects, **table):
 @pytest.mark.parametrize("kind", ObjectEntry.kinds)
 def test_nothing_about_an_object_is_hidden(kind):
     cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
-    fields = list(parameters_of(cls))
-    assert set(fields) == set(cls.model_fields)
-    recipe = one_class([entry_text(ObjectEntry, kind), entry_text(ObjectEntry, kind, name="other")])
+    assert set(parameters_of(cls)) == set(cls.model_fields)
+    fields = [field for field in parameters_of(cls) if field not in ("dx", "dy")]
+    entries = [entry_text(ObjectEntry, kind), entry_text(ObjectEntry, kind, name="other")]
+    recipe = one_class(entries, **SEEN_THROUGH)
     plan = recipe.label_plan("images")
     labels = draw_range(plan, 1, 0, 50)
     expected = [f"{name}.{field}" for name in (kind, "other") for field in fields]
-    assert [column.name for column in plan.columns] == ["id", "class", "split", "group", *expected]
+    names = [column.name for column in plan.columns]
+    assert names == ["id", "class", "split", "group", *expected, "psf.sigma"]
     assert list(labels.columns) == [column.name for column in plan.columns]
     drawn = np.stack([labels.columns[name] for name in expected if "sides" not in name])
     assert len(np.unique(drawn)) == drawn.size  # each is a draw of its own
     described = {column.name: column for column in plan.columns}
-    for field, parameter in parameters_of(cls).items():
+    for field in fields:
+        parameter = parameters_of(cls)[field]
         column = described[f"{kind}.{field}"]
         assert (column.unit, column.description) == (parameter.unit, parameter.description)
 
 
 @pytest.mark.parametrize("kind", ObjectEntry.kinds)
 def test_nothing_about_a_copy_is_hidden(kind):
-    fields = list(parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0]))
-    recipe = one_class([entry_text(ObjectEntry, kind, repeat=3)])
+    every = parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
+    fields = [field for field in every if field not in ("dx", "dy")]
+    recipe = one_class([entry_text(ObjectEntry, kind, repeat=3)], **SEEN_THROUGH)
     plan = recipe.label_plan("images")
     labels = draw_range(plan, 1, 0, 50)
-    assert [column.name for column in plan.columns][4:] == [f"{kind}.repeat"]
+    assert [column.name for column in plan.columns][4:] == [f"{kind}.repeat", "psf.sigma"]
     assert [column.name for column in plan.object_columns] == [
         "sample",
         "object",
@@ -607,10 +619,12 @@ def test_nothing_about_psf_and_noise_is_hidden(entry, kind):
     fields = list(parameters_of(entry.model_fields[kind].annotation.__args__[0]))
     described = entry_text(entry, kind)
     more = {"psf": described} if entry is PsfEntry else {"noise": [described]}
-    plan = one_class([{"circle": {"x": 1, "y": 1, "radius": 1}}], **more).label_plan("images")
+    body = {"x": 1, "y": 1, "flux": 1}
+    plan = one_class([{"star": body}], **SEEN_THROUGH | more).label_plan("images")
     prefix = "psf" if entry is PsfEntry else f"noise.{kind}"
     names = [f"{prefix}.{field}" for field in fields]
-    assert [column.name for column in plan.columns][8:] == names
+    found = [column.name for column in plan.columns][8:]
+    assert [name for name in found if name.startswith(prefix)] == names
     columns = draw_range(plan, 1, 0, 50).columns
     assert len(np.unique([columns[name] for name in names])) == 50 * len(names)
 

@@ -116,7 +116,7 @@ REFUSED = [
     ("tables.images.classes.dot.wieght", 1, "unknown key 'wieght'; did you mean 'weight'?"),
     ("tables.images.classes.dot.objects", [], "must have at least 1 item"),
     # objects
-    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, line; it has none"),
+    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, line, star; it has none"),
     (f"{DOT}.0.line", {"x": 1, "y": 1, "length": 2, "thickness": 1}, "it has circle and line"),
     (f"{DOT}.0.cirle", {}, "unknown key 'cirle'; did you mean 'circle'?"),
     (f"{DOT}.0.circle.radius", 0, r"must be a number above 0 \(pixel\), not 0"),
@@ -139,7 +139,7 @@ REFUSED = [
     (f"{MANY}.repeat", {"uniform": [1, 3]}, "must be a whole number"),
     (f"{MANY}.repeat", MAXIMUM_COPIES + 1, "must be a whole number at least 0 and at most 100000"),
     # psf and noise
-    ("tables.images.psf", {}, "must have exactly one of gaussian; it has none"),
+    ("tables.images.psf", {}, "must have exactly one of gaussian, moffat, .*; it has none"),
     ("tables.images.psf", {"gausian": {"sigma": 1}}, "unknown key 'gausian'; did you mean 'gauss"),
     ("tables.images.psf.gaussian.sigma", -1, r"must be a number at least 0 and at most 1000 \(pix"),
     ("tables.images.psf.gaussian.sigma", 1001, "must be a number at least 0 and at most 1000"),
@@ -393,7 +393,7 @@ def test_every_parameter_says_what_it_is(entry):
         assert set(parameters_of(cls)) == set(cls.model_fields)
         for parameter in parameters_of(cls).values():
             assert parameter.description
-            assert parameter.unit in ("pixel", "degree", "1")
+            assert parameter.unit in ("pixel", "arcsec", "degree", "1")
 
 
 @pytest.mark.parametrize("name", ["nan", "null"])
