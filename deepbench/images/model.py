@@ -30,6 +30,9 @@ MAXIMUM_COPIES = 100_000
 MISSING = frozenset({"nan", "null"})
 """Words that pandas reads as a missing value."""
 
+MAXIMUM_GALAXY_FRAME = 512
+"""Pixels along an edge of a frame with galaxies: each is drawn on the whole frame."""
+
 MAXIMUM_SIGMA = 1000.0
 """Of a Gaussian PSF, in pixels."""
 
@@ -127,8 +130,8 @@ class Line(Shape):
     angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
 
 
-class Star(Specification):
-    """A point source, seen through the PSF. Its place is given in pixels, or in arcseconds from the frame's centre."""
+class SkyObject(Specification):
+    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
 
     x: Value | None = parameter(
         "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
@@ -143,12 +146,6 @@ class Star(Specification):
         "place, upwards from the centre of the frame", unit="arcsec", default=None
     )
     flux: Value = parameter("sum over the infinite plane", minimum=0)
-    stamp_flux: Value = parameter(
-        "part of the flux that is held by the square in which it is drawn",
-        minimum=0.5,
-        below=1,
-        default=0.9999,
-    )
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -159,6 +156,34 @@ class Star(Specification):
                 f"must have either x and y (pixels) or dx and dy (arcsec); it has {found}"
             )
         return self
+
+
+class Star(SkyObject):
+    """A point source, seen through the PSF."""
+
+    stamp_flux: Value = parameter(
+        "part of the flux that is held by the square in which it is drawn",
+        minimum=0.5,
+        below=1,
+        default=0.9999,
+    )
+
+
+class Sersic(SkyObject):
+    """A galaxy, or a part of one, whose light falls as exp(−b r^(1/n)) (Sérsic 1963), seen through the PSF."""
+
+    sersic_index: Value = parameter(
+        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
+    )
+    half_light_radius: Value = parameter(
+        "circularised radius √(ab) of the ellipse that holds half of the light",
+        unit="arcsec",
+        above=0,
+    )
+    axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
 
 class ObjectEntry(NamedOneOf):
@@ -173,6 +198,7 @@ class ObjectEntry(NamedOneOf):
     arc: Arc | None = None
     line: Line | None = None
     star: Star | None = None
+    sersic: Sersic | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
     repeat: Value | None = parameter(
         "number of copies, each with its own values",
@@ -358,10 +384,20 @@ class ImageTable(TableSpecification):
             raise problem(
                 f"a {shape} can be blurred by `psf: {{gaussian: …}}` only; give it a table without stars"
             )
-        far = next((entry.kind for entry in sky if entry.chosen.dx is not None), None)
-        if self.pixel_scale is None and (through or far):
-            what = f"the place of a {far}" if far else "the width of the PSF"
-            raise problem(f"{what} is given in arcsec: add `pixel_scale`, arcsec per pixel")
+        galaxies = any(isinstance(entry.chosen, Sersic) for entry in sky)
+        in_arcsec = [f"the place of a {each.kind}" for each in sky if each.chosen.dx is not None]
+        in_arcsec += ["the width of the PSF"] if through else []
+        in_arcsec += ["the radius of a sersic"] if galaxies else []
+        if self.pixel_scale is None and in_arcsec:
+            raise problem(f"{in_arcsec[0]} is given in arcsec: add `pixel_scale`, arcsec per pixel")
+        if galaxies and max(self.size) > MAXIMUM_GALAXY_FRAME:
+            raise problem(
+                f"a sersic is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side"
+            )
+        if galaxies and getattr(getattr(self.psf, "chosen", None), "truncation", None) is not None:
+            raise problem(
+                "a sersic cannot be seen through a truncated moffat: leave out `truncation`"
+            )
         return self
 
     def scopes(self) -> list[Scope]:
@@ -403,7 +439,10 @@ class ImageTable(TableSpecification):
         if sigma is not None and not isinstance(sigma, Expression):
             widest = min(sigma.support()[1], MAXIMUM_SIGMA)
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
-        return 12 * ny * nx + 4 * self.size[0] * self.size[1]
+        entries = (entry for each in self.classes.values() for entry in each.objects)
+        galaxies = any(isinstance(entry.chosen, Sersic) for entry in entries)
+        spectra = 16 * int(2.4 * max(*self.size, 16)) ** 2 * 16 if galaxies else 0  # of 16 images
+        return 12 * ny * nx + 4 * self.size[0] * self.size[1] + spectra
 
     def object_rows(self) -> int:
         """Return the largest number of copies of repeated objects that one sample can have."""

@@ -31,6 +31,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepbench.kernels import from_bits, inline, kernel, polynomial, to_bits
 from deepbench.mathfast import asin64, cos64, exp32, exp64, log64, sin64
@@ -206,6 +207,15 @@ def evaluate(profile, values, count):
         for i in range(count):
             amplitude = (_bessel(values[i]) - part * _bessel(part * values[i])) * whole
             values[i] = amplitude * amplitude
+
+
+def airy_fwhms(obscurations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the FWHM of Airy patterns in units of λ/D, outside of kernels."""
+    square = obscurations * obscurations
+    total = np.full_like(square, _AIRY_FWHM[-1])
+    for coefficient in _AIRY_FWHM[-2::-1]:
+        total = total * square + coefficient
+    return total
 
 
 @inline

@@ -16,9 +16,12 @@ from numpy.typing import NDArray
 
 from deepbench import streams
 from deepbench.errors import LabelError
+from deepbench.images.fourier import render_components
 from deepbench.images.noise import STEP_VALUES, STEPS, apply_step
+from deepbench.images.optics import airy_fwhms
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
 from deepbench.images.psf import gaussian_blur, margin
+from deepbench.images.psf_transforms import PSFS
 from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES, draw_object, work_size
 from deepbench.kernels import inline, kernel
 from deepbench.recipe.table import names_of
@@ -33,11 +36,16 @@ LARGEST = np.finfo(np.float32).max
 BATCH_PIXELS = 2**18
 """Pixels that go through all steps together: they stay in the processor's cache."""
 
-STAR = ("flux", "stamp_flux", "x", "y", "dx", "dy")
-"""Fields of a star."""
+PLACES = ("x", "y", "dx", "dy")
+STAR = ("flux", "stamp_flux")
+SERSIC = ("flux", "half_light_radius", "axis_ratio", "position_angle", "sersic_index")
+"""Fields of the objects of the sky."""
 
 NARROWEST = 0.02
 """Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
+
+NARROWEST_OF_GALAXIES = 1.2
+"""The same for galaxies: a narrower one lets more waves pass than are added up."""
 
 FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian with standard deviation 1."""
@@ -65,9 +73,13 @@ def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str,
         ``image``: float32, shape (n, y, x).
     """
     shapes, stars = shape_rows(table, labels), star_rows(table, labels)
+    galaxies = galaxy_rows(table, labels)
     family, psfs = psf_rows(table, labels)
     if len(stars.codes):
-        _check_width(name, labels, psfs[:, 0])
+        _check_width(name, labels, psfs[:, 0], NARROWEST)
+    if len(galaxies.codes):
+        _check_width(name, labels, psfs[:, 0], NARROWEST_OF_GALAXIES)
+        transforms = transform_rows(table, psfs)
     step_codes, step_values, step_words = noise_steps(name, table, labels)
     sigmas = labels.columns.get("psf.sigma", np.zeros(len(labels)))
     sigmas = np.ascontiguousarray(sigmas, np.float64)
@@ -81,6 +93,8 @@ def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str,
         draw_shapes(shapes.offsets[edges], *shapes[1:], sigmas[some], batch)
         if len(stars.codes):
             add_stars(stars.offsets[edges], stars.values, family, psfs[some], batch)
+        if len(galaxies.codes):
+            render_components(batch, galaxies.offsets[edges], galaxies.values, transforms[some])
         bad = add_noise(labels.samples[some], step_codes, step_values[some], step_words, key, batch)
         if bad >= 0:
             sample = int(labels.samples[start + bad])
@@ -214,27 +228,61 @@ def star_rows(table: ImageTable, labels: Labels) -> Rows:
     LabelError
         A place is beyond the drawing's limit.
     """
+    rows, places = _sky_rows(table, labels, "star", STAR)
+    return rows._replace(values=np.column_stack([rows.values[:, :2], places]))
+
+
+def galaxy_rows(table: ImageTable, labels: Labels) -> Rows:
+    """Return the Sérsic profiles of the samples as ``fourier.COMPONENT_ROW`` says, in pixels and degrees.
+
+    Raises
+    ------
+    LabelError
+        A place or a radius is beyond the drawing's limit.
+    """
+    rows, places = _sky_rows(table, labels, "sersic", SERSIC)
+    flux, radius, *rest = rows.values[:, :5].T
+    radius = radius / (table.pixel_scale or np.nan)
+    _check_reach(labels, rows, radius[:, None])
+    return rows._replace(values=np.column_stack([flux, places, radius, *rest]))
+
+
+def _sky_rows(
+    table: ImageTable, labels: Labels, kind: str, fields: tuple[str, ...]
+) -> tuple[Rows, NDArray[np.float64]]:
+    """Return the objects of one kind of the sky, and their x and y in pixels."""
+    columns = (*fields, *PLACES)
     rows = gather(
-        table, labels, len(STAR), lambda kind: (0, STAR) if kind == "star" else None, np.nan
+        table, labels, len(columns), lambda found: (0, columns) if found == kind else None, np.nan
     )
-    flux, stamp_flux, x, y, dx, dy = rows.values.T
+    x, y, dx, dy = rows.values[:, len(fields) :].T
     ny, nx = table.size
     scale = table.pixel_scale or np.nan
     x = np.where(np.isnan(x), (nx - 1) / 2 + dx / scale, x)
     y = np.where(np.isnan(y), (ny - 1) / 2 + dy / scale, y)
     places = np.stack([x, y], axis=1)
     _check_reach(labels, rows, places)
-    return rows._replace(values=np.column_stack([flux, stamp_flux, places]))
+    return rows, places
 
 
-def _check_width(name: str, labels: Labels, widths: NDArray[np.float64]) -> None:
+def transform_rows(table: ImageTable, psfs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the PSFs of the samples as ``psf_transforms.PSF_ROW`` says, in pixels and degrees."""
+    kind = table.psf.kind if table.psf is not None else "gaussian"
+    size, shape = psfs[:, 0], psfs[:, 1]
+    if kind == "airy":
+        size = size / airy_fwhms(shape)
+    code = np.full(len(psfs), float(PSFS[kind]))
+    return np.column_stack([code, size, shape, psfs[:, 3], np.degrees(psfs[:, 4])])
+
+
+def _check_width(name: str, labels: Labels, widths: NDArray[np.float64], narrowest: float) -> None:
     """Refuse a PSF that is too narrow for its light to be integrated over a pixel."""
-    narrow = np.flatnonzero(widths < NARROWEST)
+    narrow = np.flatnonzero(widths < narrowest)
     if narrow.size:
         sample = int(labels.samples[narrow[0]])
         raise LabelError(
             f"table '{name}', sample {sample}: the full width at half maximum of the PSF is {widths[narrow[0]]:.3g} "
-            f"pixels, it must be {NARROWEST} or more",
+            f"pixels, it must be {narrowest} or more",
             table=name,
             sample=sample,
         )

@@ -549,6 +549,8 @@ def entry_text(entry, kind, **more):
     body = {name: {"uniform": [0.5, 0.75]} for name in parameters_of(cls)}
     if "sides" in body:
         body["sides"] = {"integers": [3, 5]}
+    if "sersic_index" in body:
+        body["sersic_index"] = {"uniform": [0.5, 4]}
     if "beta" in body:
         body["beta"] = {"uniform": [2, 5]}
     for other in ("dx", "dy"):  # in place of x and y

@@ -31,7 +31,7 @@ def test_names_follow_the_written_order():
 
 
 def test_the_kernel_knows_every_parameter_of_every_shape():
-    assert set(SHAPES) == set(ObjectEntry.kinds) - {"star"}
+    assert set(SHAPES) == set(ObjectEntry.kinds) - {"star", "sersic"}
     for kind, shape in SHAPES.items():
         cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
         assert set(parameters_of(cls)) == {*ROW, *shape.parameters}
@@ -76,13 +76,19 @@ def test_ranges_and_units_of_parameters():
     assert {kind: ranges(ObjectEntry, kind) for kind in RANGES} == {
         kind: SHAPE | own for kind, own in RANGES.items()
     }
-    assert ranges(ObjectEntry, "star") == {
+    sky = {
         "x": f"{ANY} (pixel)",
         "y": f"{ANY} (pixel)",
         "dx": f"{ANY} (arcsec)",
         "dy": f"{ANY} (arcsec)",
         "flux": f"{ANY} at least 0",
-        "stamp_flux": f"{ANY} at least 0.5 and below 1",
+    }
+    assert ranges(ObjectEntry, "star") == sky | {"stamp_flux": f"{ANY} at least 0.5 and below 1"}
+    assert ranges(ObjectEntry, "sersic") == sky | {
+        "sersic_index": f"{ANY} at least 0.3 and at most 6.2",
+        "half_light_radius": f"{POSITIVE} (arcsec)",
+        "axis_ratio": f"{ANY} at least 0.05 and at most 1",
+        "position_angle": ANGLE,
     }
     width = {
         "fwhm": f"{POSITIVE} (arcsec)",

@@ -116,7 +116,7 @@ REFUSED = [
     ("tables.images.classes.dot.wieght", 1, "unknown key 'wieght'; did you mean 'weight'?"),
     ("tables.images.classes.dot.objects", [], "must have at least 1 item"),
     # objects
-    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, line, star; it has none"),
+    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, star, sersic; it has none"),
     (f"{DOT}.0.line", {"x": 1, "y": 1, "length": 2, "thickness": 1}, "it has circle and line"),
     (f"{DOT}.0.cirle", {}, "unknown key 'cirle'; did you mean 'circle'?"),
     (f"{DOT}.0.circle.radius", 0, r"must be a number above 0 \(pixel\), not 0"),
