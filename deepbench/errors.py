@@ -95,8 +95,7 @@ class MissingDataError(ReleaseError, FileNotFoundError):
     def of(cls, path: object) -> MissingDataError:
         """Return the error about a missing file."""
         return cls(
-            f"{path} is missing from the release; restore it from a copy, or remove the release's "
-            "folder and build it again",
+            f"{path} is missing from the release; mend it with `deepbench repair`, or restore it from a copy",
             path=str(path),
         )
 
