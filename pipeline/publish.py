@@ -21,7 +21,7 @@ from pipeline import claims, metadata, store
 from pipeline.card import data_card
 from pipeline.diff import Side
 from pipeline.software import versions
-from pipeline.staging import RELEASE, Staging
+from pipeline.staging import RELEASE, Staging, turn_name
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
@@ -147,7 +147,7 @@ def publish(
 @contextlib.contextmanager
 def _turn(catalog: Target, name: str) -> Iterator[None]:
     """Wait until no other version of a dataset is being published."""
-    lock = f"{fmt.BUILDING}/{name}.lock"
+    lock = turn_name(name)
     while True:
         with catalog.lock(lock) as held:
             if held is not None:

@@ -213,6 +213,11 @@ def lock_of(name: str, version: str) -> str:
     return f"{fmt.BUILDING}/{name}-{version}.lock"
 
 
+def turn_name(name: str) -> str:
+    """Return the name, in the catalog, of the lock that whoever publishes a version of a dataset holds."""
+    return f"{fmt.BUILDING}/{name}.lock"
+
+
 def probe_name() -> str:
     """Return the name of a file that a process may write into the catalog to see whether it can."""
     return f"{fmt.BUILDING}/.probe-{os.getpid()}"
@@ -231,6 +236,10 @@ def tidy(catalog: Target, recipe: Recipe) -> None:
             if ours.fullmatch(folder):
                 catalog.remove(f"{fmt.BUILDING}/{folder}")
         catalog.remove(lock_name(recipe))
+        if catalog.exists(turn_name(recipe.name)):  # of a publish that was killed
+            with catalog.lock(turn_name(recipe.name)) as held:
+                if held is not None:
+                    catalog.remove(turn_name(recipe.name))
 
 
 @lru_cache(maxsize=4)
