@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from deepbench.errors import BuildError, DeepBenchError
 from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
 from pipeline.window import Window
 
@@ -42,8 +43,10 @@ class Crew:
     ) -> Iterator[tuple[Block, Any]]:
         """Call ``function(subject, *arguments)`` for each tuple of arguments, the first of which is a block."""
         yield from self._window.run(function, calls)
-        if self._window.failures:
-            raise self._window.failures[0].error
+        for failure in self._window.failures:
+            if isinstance(failure.error, DeepBenchError):
+                raise failure.error
+            raise BuildError(f"{failure.block}: {failure}") from failure.error
 
 
 @contextlib.contextmanager

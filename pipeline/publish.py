@@ -147,12 +147,10 @@ def publish(
 @contextlib.contextmanager
 def _turn(catalog: Target, name: str) -> Iterator[None]:
     """Wait until no other version of a dataset is being published."""
-    lock = turn_name(name)
     while True:
-        with catalog.lock(lock) as held:
+        with catalog.lock(turn_name(name)) as held:
             if held is not None:
                 yield
-                catalog.remove(lock)
                 return
         time.sleep(1.0)
 

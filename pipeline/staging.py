@@ -235,11 +235,9 @@ def tidy(catalog: Target, recipe: Recipe) -> None:
         for folder in catalog.folders(fmt.BUILDING):
             if ours.fullmatch(folder):
                 catalog.remove(f"{fmt.BUILDING}/{folder}")
-        catalog.remove(lock_name(recipe))
         if catalog.exists(turn_name(recipe.name)):  # of a publish that was killed
-            with catalog.lock(turn_name(recipe.name)) as held:
-                if held is not None:
-                    catalog.remove(turn_name(recipe.name))
+            with catalog.lock(turn_name(recipe.name)):
+                pass
 
 
 @lru_cache(maxsize=4)

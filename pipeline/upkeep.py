@@ -39,7 +39,6 @@ def remove(target: Target, release: Release) -> None:
         target.remove(grave)
         target.remove(fmt.entry_name(release.name, release.version))  # else a later one inherits it
         target.withdraw(f"{release.name}/{release.version}", fmt.MANIFEST, grave)
-        target.remove(lock_of(release.name, str(release.version)))
 
 
 def deprecate(
@@ -139,10 +138,11 @@ def prune(
             if held is None:
                 busy.append(each)
                 continue
-            if target.exists(each.name) and not _is_finished(target, each, older):
+            if each.name == lock:
+                removed.append(each)
+            elif target.exists(each.name) and not _is_finished(target, each, older):
                 target.remove(each.name)
                 removed.append(each)
-            target.remove(lock)
     return removed, busy
 
 

@@ -128,7 +128,7 @@ class Target(Place):
 
     @abstractmethod
     def lock(self, name: str) -> AbstractContextManager[Hold | None]:
-        """Hold a lock; yields None when another process holds it. A lock ends with its process."""
+        """Hold a lock; yields None when another process holds it. It ends with its process, and leaves nothing."""
 
     def sweep(self, folder: str, keep: Iterable[str]) -> list[str]:
         """Remove every file below a folder that is not to be kept; return what was removed."""

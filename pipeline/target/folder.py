@@ -209,7 +209,10 @@ class FolderTarget(Folder, Target):
                     return
                 if not _is(path, file):
                     continue  # whoever held it has removed it
-                yield Hold(lambda: None)
+                try:
+                    yield Hold(lambda: None)
+                finally:
+                    path.unlink(missing_ok=True)
                 return
 
 

@@ -119,7 +119,7 @@ class Rerender:
         return np.flatnonzero(chosen)
 
 
-def check_block(
+def check_data(
     subject: Subject,
     block: Block,
     objects: tuple[fmt.StoredObject, ...],

@@ -20,7 +20,7 @@ from pipeline.crew import crew
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.publish import metadata_files, release_files
 from pipeline.software import versions
-from pipeline.verify.data import Rerender, check_block, check_files
+from pipeline.verify.data import Rerender, check_data, check_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import (
     check_csv,
@@ -279,7 +279,7 @@ class _Verification:
             for table in plan.tables
             for number, block in enumerate(table)
         )
-        for block, found in self._workers.run(check_block, calls):
+        for block, found in self._workers.run(check_data, calls):
             report.findings += found.findings
             report.rerendered += found.rerendered
             report.by_tolerance += found.by_tolerance

@@ -24,6 +24,7 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, find
 from deepbench.recipe.model import parse_recipe
 from pipeline.build import build
+from pipeline.cli import main
 from pipeline.cluster import ClusterOptions
 from pipeline.staging import Staging
 from pipeline.target import target_of
@@ -68,6 +69,21 @@ storage: {chunk_bytes: 4096, shard_bytes: 16384}
 """
 """16 images to a block of the first table, so that 300 samples are 19 blocks; two blocks of the second table."""
 
+ROWS = """\
+name: drawn
+version: 1.0.0
+title: Radii from a file
+seed: 3
+tables:
+  images:
+    kind: image
+    samples: 40
+    size: [16, 16]
+    variables: {row: {catalog: {file: radii.csv}}}
+    classes: {circle: {objects: [{circle: {x: 8, y: 8, radius: "= row.radius"}}]}}
+storage: {chunk_bytes: 4096, shard_bytes: 16384}
+"""
+
 STORE_SECRETS = {
     "AWS_ACCESS_KEY_ID": "the-key-of-the-tests",
     "AWS_SECRET_ACCESS_KEY": "the-secret-of-the-tests",
@@ -105,6 +121,15 @@ def make_recipe():
         return parse_recipe(RECIPE).replace(dotted)
 
     return make
+
+
+@pytest.fixture
+def rows_recipe(tmp_path):
+    """Write a recipe that draws rows of a table, and the table, beside each other; return their paths."""
+    path, table = tmp_path / "recipe.yaml", tmp_path / "radii.csv"
+    path.write_text(ROWS)
+    table.write_text("radius\n1.5\n2.5\n3.5\n")
+    return path, table
 
 
 @pytest.fixture
@@ -295,6 +320,22 @@ def unharmed(tmp_path_factory, cluster, check):
 def staging_of():
     """Return the staging folder of a recipe in a catalog."""
     return lambda catalog, recipe: Staging.of(target_of(catalog), recipe)
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run the command in this process, in an empty folder; return exit code, output and messages."""
+    monkeypatch.chdir(tmp_path)
+
+    def go(*arguments):
+        monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])
+        before = signal.getsignal(signal.SIGINT)
+        with pytest.raises(SystemExit) as info:
+            main()
+        signal.signal(signal.SIGINT, before)
+        return info.value.code or 0, *capsys.readouterr()
+
+    return go
 
 
 class Command:

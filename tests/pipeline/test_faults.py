@@ -535,11 +535,8 @@ def test_a_worker_that_was_updated_meanwhile_makes_no_blocks(unfinished, monkeyp
         work.make_block(unfinished, Block("images", 16, 32))
 
 
-def test_a_catalogue_that_changes_during_the_build(make, tmp_path, monkeypatch, check):
-    table = tmp_path / "radii.csv"
-    table.write_text("radius\n1.5\n2.5\n3.5\n")
-    path = tmp_path / "recipe.yaml"
-    path.write_text(CATALOGUE)
+def test_a_catalogue_that_changes_during_the_build(make, rows_recipe, tmp_path, monkeypatch, check):
+    path, table = rows_recipe
     recipe = load_recipe(path)
     catalog = tmp_path / "catalog"
     table.write_text("radius\n9.5\n")
@@ -560,22 +557,6 @@ def test_a_catalogue_that_changes_during_the_build(make, tmp_path, monkeypatch, 
     release = find("drawn", catalog=catalog)
     assert release.recipe.hash == recipe.hash
     assert set(release.labels("images")["variables.row.radius"]) == {1.5, 2.5, 3.5}
-
-
-CATALOGUE = """
-name: drawn
-version: 1.0.0
-title: Radii from a file
-seed: 3
-tables:
-  images:
-    kind: image
-    samples: 40
-    size: [16, 16]
-    variables: {row: {catalog: {file: radii.csv}}}
-    classes: {circle: {objects: [{circle: {x: 8, y: 8, radius: "= row.radius"}}]}}
-storage: {chunk_bytes: 4096, shard_bytes: 16384}
-"""
 
 
 @pytest.mark.parametrize("harm", ["lost", "cut"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -97,28 +96,9 @@ def test_credentials_appear_nowhere(make, recipe, catalog, secrets):
         assert not [word for word in secrets if word.encode() in content], name
 
 
-def test_catalogues_of_rows_are_read_from_the_store(make, tmp_path, catalog):
-    (tmp_path / "radii.csv").write_text("radius\n1.5\n2.5\n")
-    path = Path(tmp_path, "recipe.yaml")
-    path.write_text(ROWS)
-    make(deepbench.load_recipe(path), catalog)
+def test_catalogues_of_rows_are_read_from_the_store(make, rows_recipe, catalog):
+    make(deepbench.load_recipe(rows_recipe[0]), catalog)
     release = find("drawn", catalog=catalog)
-    assert set(release.labels("images")["variables.row.radius"]) == {1.5, 2.5}
+    assert set(release.labels("images")["variables.row.radius"]) == {1.5, 2.5, 3.5}
     again = render(release.recipe, "images")["image"].values
     assert np.array_equal(release.open()["images"]["image"].values, again)
-
-
-ROWS = """
-name: drawn
-version: 1.0.0
-title: Radii from a file
-seed: 3
-tables:
-  images:
-    kind: image
-    samples: 40
-    size: [16, 16]
-    variables: {row: {catalog: {file: radii.csv}}}
-    classes: {circle: {objects: [{circle: {x: 8, y: 8, radius: "= row.radius"}}]}}
-storage: {chunk_bytes: 4096, shard_bytes: 16384}
-"""

@@ -8,7 +8,6 @@ import os
 import runpy
 import shutil
 import signal
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -535,22 +534,6 @@ def test_in_an_object_store(tiny, options, bucket, made):
 
 
 # --- the command ---------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command in this process; return exit code, output and messages."""
-    from pipeline.cli import main
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGINT)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGINT, before)
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return call
 
 
 def test_the_command(run, copy, mended):

@@ -1269,25 +1269,6 @@ def test_a_flipped_bit_in_a_chunk_is_an_error_for_readers(copy):
 # --- the command ---------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def run(capsys, monkeypatch):
-    """Run the command in this process; return exit code, output and messages."""
-    import signal
-    import sys
-
-    from pipeline.cli import main
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGINT)
-        with pytest.raises(SystemExit) as ended:
-            main()
-        signal.signal(signal.SIGINT, before)
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return call
-
-
 def test_the_command_on_a_release_that_is_whole(run, copy):
     code, out, err = run(
         "verify", "tiny@1.0.0", "--catalog", copy.catalog, "--rerender", 1, "--seed", 5

@@ -22,21 +22,6 @@ MESSAGE = re.compile(r"error: .+")
 
 
 @pytest.fixture
-def run(monkeypatch, capsys, tmp_path):
-    """Run the command in this process, in an empty folder; return exit code, output and messages."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*arguments):
-        monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])
-        with pytest.raises(SystemExit) as info:
-            main()
-        out, err = capsys.readouterr()
-        return info.value.code, out, err
-
-    return go
-
-
-@pytest.fixture
 def good(run):
     """Run a command that succeeds quietly; return its output."""
 
