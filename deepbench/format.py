@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deepbench.labelling.scopes import Column
     from deepbench.recipe.model import Recipe, Storage
-    from deepbench.recipe.table import DataVariable
+    from deepbench.recipe.table import Coordinate, DataVariable
 
 FORMAT_VERSION = 1
 """Version of the folder's layout and of the manifest."""
@@ -218,6 +218,17 @@ def label_attributes(column: Column) -> dict[str, Any]:
         attributes["flag_values"] = list(range(len(column.meanings)))
         attributes["flag_meanings"] = " ".join(column.meanings)
     return attributes
+
+
+def axis_attributes(axis: Coordinate) -> dict[str, Any]:
+    """Return the CF attributes of a coordinate: one with meanings carries ``flag_values`` and ``flag_meanings``."""
+    if axis.meanings:
+        return {
+            "long_name": axis.long_name,
+            "flag_values": list(range(axis.size)),
+            "flag_meanings": " ".join(axis.meanings),
+        }
+    return {"long_name": axis.long_name, "units": axis.units}
 
 
 def fill_value(dtype: np.dtype) -> float | int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import LabelError
-from deepbench.format import label_attributes
+from deepbench.format import axis_attributes, label_attributes
 from deepbench.labelling.draw import check, draw
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import Column, Labels
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
 
 KINDS = {"image": "deepbench.images.render"}
-"""The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays."""
+"""The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays, and the labels
+with what was measured."""
 
 
 def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
-    """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays.
+    """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays; those that are measured are NaN.
 
     Raises
     ------
@@ -44,11 +45,28 @@ def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
     return draw(plan, recipe.seed, start, stop)
 
 
-def render_arrays(recipe: Recipe, table: str, labels: Labels) -> dict[str, NDArray]:
-    """Render the samples that labels describe, as one array per data variable, ``sample`` first."""
+def render_arrays(recipe: Recipe, table: str, labels: Labels) -> tuple[dict[str, NDArray], Labels]:
+    """Render the samples that labels describe.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        One per data variable, ``sample`` first.
+    labels : Labels
+        The same, with what was measured.
+    """
     described = recipe.tables[table]
     module = import_module(KINDS[described.kind])
     return module.render(recipe.seed, table, described, labels)
+
+
+def all_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
+    """Return the labels of the samples ``start`` … ``stop - 1``; where some are measured, the samples are rendered.
+
+    Raises what ``draw_labels`` does.
+    """
+    drawn = draw_labels(recipe, table, start, stop)
+    return render_arrays(recipe, table, drawn)[1] if recipe.label_plan(table).is_measured else drawn
 
 
 def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -78,8 +96,8 @@ def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) 
     >>> labels(recipe, "images", 0, 100)["circle.radius"]      # doctest: +SKIP
     """
     plan = recipe.label_plan(table)
-    drawn = draw_labels(recipe, table, start, _end(recipe, table, stop))
-    return to_frame(plan.columns, drawn.columns)
+    found = all_labels(recipe, table, start, _end(recipe, table, stop))
+    return to_frame(plan.columns, found.columns)
 
 
 def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -88,8 +106,8 @@ def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None)
     Takes and raises what ``labels`` does.
     """
     plan = recipe.label_plan(table)
-    drawn = draw_labels(recipe, table, start, _end(recipe, table, stop))
-    return to_frame(plan.object_columns, drawn.objects)
+    found = all_labels(recipe, table, start, _end(recipe, table, stop))
+    return to_frame(plan.object_columns, found.objects)
 
 
 def render(
@@ -145,7 +163,8 @@ def render(
         raise LabelError("give either a range of samples or labels, not both")
     else:
         described = from_frames(plan, labels, objects)
-    return to_dataset(recipe, table, described, render_arrays(recipe, table, described))
+    arrays, found = render_arrays(recipe, table, described)
+    return to_dataset(recipe, table, found, arrays)
 
 
 def _end(recipe: Recipe, table: str, stop: int | None) -> int:
@@ -170,8 +189,8 @@ def to_dataset(
     for column in recipe.label_plan(table).columns:
         dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
     for axis in described.coordinates():
-        attributes = {"long_name": axis.long_name, "units": axis.units}
-        dataset = dataset.assign_coords({axis.name: (axis.name, np.arange(axis.size), attributes)})
+        values = (axis.name, np.arange(axis.size), axis_attributes(axis))
+        dataset = dataset.assign_coords({axis.name: values})
     return dataset
 
 

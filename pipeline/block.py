@@ -11,7 +11,7 @@ import numpy as np
 
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
-from deepbench.samples import draw_labels, render_arrays
+from deepbench.samples import all_labels, draw_labels, render_arrays
 from pipeline import store
 from pipeline.plan import Block
 from pipeline.software import versions
@@ -44,7 +44,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
     clock = _Clock()
     labels = draw_labels(recipe, block.table, block.start, block.stop)
     clock.lap("labels")
-    arrays = render_arrays(recipe, block.table, labels)
+    arrays, labels = render_arrays(recipe, block.table, labels)
     clock.lap("render")
     columns: dict[str, pa.Array] = {}
     written = []
@@ -110,7 +110,7 @@ def reuse_block(
         if isinstance(error, OSError) and error.errno in FULL:
             raise
         return False  # what is damaged there is rendered
-    labels = draw_labels(recipe, block.table, block.start, block.stop)
+    labels = all_labels(recipe, block.table, block.start, block.stop)
     _write_part(staging, recipe, block, labels, columns, objects)
     return True
 

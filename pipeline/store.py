@@ -115,7 +115,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 chunks=(axis.size,),
                 shards=None,
                 dimensions=(axis.name,),
-                attributes={"long_name": axis.long_name, "units": axis.units},
+                attributes=fmt.axis_attributes(axis),
             )
             array[:] = np.arange(axis.size)
     with warnings.catch_warnings():

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.images.model import ImageClass, ImageTable, NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.images.instruments import PsfEntry
+from deepbench.images.model import ImageClass, ImageTable, NoiseEntry
+from deepbench.images.objects import ObjectEntry
 from deepbench.recipe.functions import FUNCTIONS
 from deepbench.recipe.model import Recipe, Storage
 from deepbench.recipe.values import DISTRIBUTIONS, JOINTS

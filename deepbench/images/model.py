@@ -1,24 +1,32 @@
-"""What a recipe may say about a table of images: shapes, stars, classes, PSF and noise.
+"""What a recipe may say about a table of images: classes of objects, PSF, noise or an instrument, and what is stored.
 
-These are frozen specifications without arrays. Shapes live in pixels; the sky lives in arcseconds, which
-``pixel_scale`` turns into pixels. Angles are degrees counter-clockwise from +x; a pixel's centre has integer
-coordinates and the centre of the lower left pixel is the origin.
+These are frozen specifications without arrays. ``objects`` has what is drawn, ``instruments`` what it is seen through.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.images.instruments import MAXIMUM_SIGMA, Instrument, PsfEntry, band_streams
+from deepbench.images.objects import Galaxy, ObjectEntry, SkyObject
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.recipe.plain import show
-from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
+from deepbench.recipe.specification import (
+    Name,
+    Number,
+    Parameter,
+    Specification,
+    parameter,
+    problem,
+)
 from deepbench.recipe.table import (
     Coordinate,
     DataVariable,
     NamedOneOf,
-    OneOf,
     TableSpecification,
     Variables,
     names_of,
@@ -26,212 +34,39 @@ from deepbench.recipe.table import (
 from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIZE = 32768
-MAXIMUM_COPIES = 100_000
 MISSING = frozenset({"nan", "null"})
 """Words that pandas reads as a missing value."""
 
 MAXIMUM_GALAXY_FRAME = 512
-"""Pixels along an edge of a frame with galaxies: each is drawn on the whole frame."""
+"""Pixels along an edge of a frame on which galaxies are drawn as a whole; in a larger one they have stamps."""
 
-MAXIMUM_SIGMA = 1000.0
-"""Of a Gaussian PSF, in pixels."""
+TYPICAL_CUTOUT = 128 * 128
+"""Pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
+Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
+PLANES: dict[str, tuple[str, str]] = {
+    "image_true": ("image without noise", "float32"),
+    "variance": ("variance of the noise, estimated from the noisy image", "float32"),
+    "variance_true": ("variance of the noise", "float32"),
+    "mask": ("1: saturated, 2: cosmic ray, 4: bad pixel; added", "uint8"),
+    "segmentation": (
+        "object with the most light in a pixel; 0 where it is below the noise of the sky",
+        "int32",
+    ),
+}
+"""What may be stored beside the image: its description and type."""
 
-class Shape(Specification):
-    """What all shapes have."""
-
-    x: Value = parameter(
-        "centre, to the right from the centre of the lower left pixel", unit="pixel"
-    )
-    y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
-    amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
-
-
-class Outlined(Shape):
-    """A shape that is filled, or drawn as an outline inside its boundary."""
-
-    thickness: Value | None = parameter(
-        "width of the outline, inward from the boundary; filled when absent",
-        unit="pixel",
-        above=0,
-        default=None,
-    )
-
-
-class Circle(Outlined):
-    """A disk, or a ring."""
-
-    radius: Value = parameter("radius", unit="pixel", above=0)
-
-
-class Ellipse(Outlined):
-    """An ellipse; as an outline, the region between semi-axes a, b and a − thickness, b − thickness."""
-
-    semi_major_axis: Value = parameter("semi-major axis", unit="pixel", above=0)
-    axis_ratio: Value = parameter("minor over major axis", above=0, maximum=1)
-    position_angle: Value = parameter(
-        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class Rectangle(Outlined):
-    """A rectangle about its centre."""
-
-    width: Value = parameter("side along the angle", unit="pixel", above=0)
-    height: Value = parameter("side across the angle", unit="pixel", above=0)
-    angle: Value = parameter(
-        "direction of the width, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class RegularPolygon(Outlined):
-    """A regular polygon about its centre."""
-
-    sides: Value = parameter("number of sides", minimum=3, maximum=1000, integer=True)
-    radius: Value = parameter("distance from the centre to a vertex", unit="pixel", above=0)
-    angle: Value = parameter(
-        "direction of a vertex, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class Triangle(Outlined):
-    """An isosceles triangle about its centroid; at angle 0 its base is along +x and its apex towards +y."""
-
-    base: Value = parameter("length of the base", unit="pixel", above=0)
-    height: Value = parameter("distance of the apex from the base", unit="pixel", above=0)
-    angle: Value = parameter(
-        "direction of the base, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class Annulus(Shape):
-    """A ring given by its hole and its width."""
-
-    inner_radius: Value = parameter("radius of the hole", unit="pixel", minimum=0)
-    thickness: Value = parameter("width of the ring, outward from the hole", unit="pixel", above=0)
-
-
-class Arc(Shape):
-    """A part of a ring, centred on its radius, with straight ends; a sector where the stroke reaches the centre."""
-
-    radius: Value = parameter("radius of the centre line", unit="pixel", above=0)
-    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
-    sweep: Value = parameter("angle that the arc covers", unit="degree", above=0, maximum=360)
-    angle: Value = parameter(
-        "direction of its start, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class Line(Shape):
-    """A straight stroke about its middle, with straight ends."""
-
-    length: Value = parameter("length", unit="pixel", above=0)
-    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
-    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
-
-
-class SkyObject(Specification):
-    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
-
-    x: Value | None = parameter(
-        "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
-    )
-    y: Value | None = parameter(
-        "place, upwards from the centre of the lower left pixel", unit="pixel", default=None
-    )
-    dx: Value | None = parameter(
-        "place, to the right from the centre of the frame", unit="arcsec", default=None
-    )
-    dy: Value | None = parameter(
-        "place, upwards from the centre of the frame", unit="arcsec", default=None
-    )
-    flux: Value = parameter("sum over the infinite plane", minimum=0)
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
-        if given not in (["x", "y"], ["dx", "dy"]):
-            found = ", ".join(given) or "none of them"
-            raise problem(
-                f"must have either x and y (pixels) or dx and dy (arcsec); it has {found}"
-            )
-        return self
-
-
-class Star(SkyObject):
-    """A point source, seen through the PSF."""
-
-    stamp_flux: Value = parameter(
-        "part of the flux that is held by the square in which it is drawn",
-        minimum=0.5,
-        below=1,
-        default=0.9999,
-    )
-
-
-class Sersic(SkyObject):
-    """A galaxy, or a part of one, whose light falls as exp(−b r^(1/n)) (Sérsic 1963), seen through the PSF."""
-
-    sersic_index: Value = parameter(
-        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
-    )
-    half_light_radius: Value = parameter(
-        "circularised radius √(ab) of the ellipse that holds half of the light",
-        unit="arcsec",
-        above=0,
-    )
-    axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
-    position_angle: Value = parameter(
-        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class ObjectEntry(NamedOneOf):
-    """One object of a class."""
-
-    circle: Circle | None = None
-    ellipse: Ellipse | None = None
-    rectangle: Rectangle | None = None
-    regular_polygon: RegularPolygon | None = None
-    triangle: Triangle | None = None
-    annulus: Annulus | None = None
-    arc: Arc | None = None
-    line: Line | None = None
-    star: Star | None = None
-    sersic: Sersic | None = None
-    blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
-    repeat: Value | None = parameter(
-        "number of copies, each with its own values",
-        minimum=0,
-        maximum=MAXIMUM_COPIES,
-        integer=True,
-        default=None,
-    )
-
-    @field_validator("repeat")
-    @classmethod
-    def _bounded(cls, repeat: Any) -> Any:
-        if isinstance(repeat, Expression):
-            raise problem("must have a finite upper bound: a number, integers, or choice")
-        return repeat
-
-    @model_validator(mode="after")
-    def _light_adds(self) -> Self:
-        if self.blend == "over" and not self.is_shape:
-            raise problem(f"the light of a {self.kind} adds to what lies below: leave out `blend`")
-        return self
-
-    @property
-    def is_shape(self) -> bool:
-        """Whether it is drawn in pixels, and blurred afterwards; the sky's objects are drawn as the PSF shows them."""
-        return isinstance(self.chosen, Shape)
-
-    @property
-    def most_copies(self) -> int:
-        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
-        if self.repeat is None or isinstance(self.repeat, Expression):
-            return 0
-        return int(self.repeat.support()[1])
+MEASURED = {
+    "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
+    "snr_sky": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky and the detector"),
+    "frame_flux": Parameter("light inside the frame, in units of flux", unit=""),
+    "neighbour_share": Parameter(
+        "part of the light in the object's footprint, where it has a tenth of its peak or more, that is the brightest "
+        "neighbour's"
+    ),
+    "segment": Parameter("number in the segmentation map"),
+}
+"""Labels of each object of the sky that are measured on the image without noise."""
 
 
 class ImageClass(Specification):
@@ -248,55 +83,6 @@ class ImageClass(Specification):
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
         return objects
-
-
-class GaussianPsf(Specification):
-    """A circular Gaussian."""
-
-    sigma: Value = parameter("standard deviation", unit="pixel", minimum=0, maximum=MAXIMUM_SIGMA)
-
-
-class SkyPsf(Specification):
-    """What the PSFs of the sky share: the width before the pixel, the geometric mean of that along both axes."""
-
-    fwhm: Value = parameter("full width at half maximum, before the pixel", unit="arcsec", above=0)
-    axis_ratio: Value = parameter("minor over major axis", minimum=0.1, maximum=1, default=1.0)
-    position_angle: Value = parameter(
-        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
-    )
-
-
-class MoffatPsf(SkyPsf):
-    """Light through the air (Moffat 1969): wings that fall as a power of the radius."""
-
-    beta: Value = parameter("the intensity falls as radius^(−2 beta)", above=1.1, maximum=100)
-    truncation: Value | None = parameter(
-        "radius beyond which there is no light; none when absent",
-        unit="arcsec",
-        above=0,
-        default=None,
-    )
-
-
-class AiryPsf(SkyPsf):
-    """Diffraction by a round aperture, with a round obstacle before its centre."""
-
-    obscuration: Value = parameter(
-        "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.95, default=0.0
-    )
-
-
-class KolmogorovPsf(SkyPsf):
-    """Light through turbulent air in a long exposure (Fried 1966)."""
-
-
-class PsfEntry(OneOf):
-    """The point spread function that all objects are seen through."""
-
-    gaussian: GaussianPsf | None = None
-    moffat: MoffatPsf | None = None
-    airy: AiryPsf | None = None
-    kolmogorov: KolmogorovPsf | None = None
 
 
 class GaussianNoise(Specification):
@@ -332,7 +118,7 @@ class NoiseEntry(NamedOneOf):
 
 
 class ImageTable(TableSpecification):
-    """A table of images with one channel."""
+    """A table of images with one channel, or with the bands of an instrument."""
 
     kind: Literal["image"]
     size: tuple[
@@ -346,6 +132,16 @@ class ImageTable(TableSpecification):
     psf: PsfEntry | None = Field(None, description="blur of all objects; none when absent")
     noise: tuple[NoiseEntry, ...] = Field(
         (), description="steps of the noise, in the order they happen"
+    )
+    instrument: Instrument | None = Field(
+        None, description="what the images are taken with, in place of pixel_scale and noise"
+    )
+    planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
+        None, description="what is stored beside the image"
+    )
+    measure: bool | None = Field(
+        None,
+        description="whether objects of the sky have labels measured on the image without noise",
     )
 
     @field_validator("size", mode="before")
@@ -371,34 +167,129 @@ class ImageTable(TableSpecification):
         names_of(noise)
         return noise
 
+    @field_validator("planes")
+    @classmethod
+    def _planes_differ(cls, planes: tuple[Plane, ...] | None) -> tuple[Plane, ...] | None:
+        if planes is not None and len(set(planes)) < len(planes):
+            raise problem("names a plane twice")
+        return planes
+
     @model_validator(mode="after")
-    def _sky(self) -> Self:
+    def _instrument_or_noise(self) -> Self:
+        """Refuse what an instrument says already, and what only an instrument can say."""
+        if self.instrument is not None:
+            given = (
+                "pixel_scale" if self.pixel_scale is not None else "noise" if self.noise else None
+            )
+            if given is not None:
+                raise problem(f"the instrument has its own {given}: leave out `{given}`")
+        else:
+            needy = sorted({"variance", "variance_true", "mask"} & set(self.planes or ()))
+            if needy:
+                raise problem(f"the plane '{needy[0]}' needs an `instrument`")
+        for entry in self._sky:
+            self._check_light(entry)
+        if self.measure or "segmentation" in (self.planes or ()):
+            self._check_measurable()
+        return self
+
+    def _check_light(self, entry: ObjectEntry) -> None:
+        """Refuse magnitudes without an instrument, and light in other bands than its own."""
+        described = entry.chosen
+        if self.instrument is None:
+            for name in ("fluxes", "magnitude", "magnitudes"):
+                if getattr(described, name) is not None:
+                    raise problem(
+                        f"the {name} of a {entry.kind} needs an `instrument`; else give `flux`"
+                    )
+            return
+        bands = list(self.instrument.bands)
+        for name in ("fluxes", "magnitudes"):
+            given = getattr(described, name)
+            if given is not None and set(given) != set(bands):
+                raise problem(
+                    f"the {name} of a {entry.kind} must be given for the bands {', '.join(bands)}, "
+                    f"not for {', '.join(given)}"
+                )
+
+    def _check_measurable(self) -> None:
+        what = "measure" if self.measure else "the plane 'segmentation'"
+        if not self._sky:
+            raise problem(f"{what} needs stars or galaxies")
+        if self.instrument is None and not any(
+            entry.poisson or entry.gaussian for entry in self.noise
+        ):
+            raise problem(f"{what} needs noise: an `instrument`, poisson or gaussian")
+
+    @model_validator(mode="after")
+    def _visible(self) -> Self:
         """Refuse a star without a PSF, arcseconds without a scale, and shapes behind a PSF of the sky."""
         entries = [entry for each in self.classes.values() for entry in each.objects]
-        sky = [entry for entry in entries if not entry.is_shape]
-        if sky and self.psf is None:
-            raise problem(f"a {sky[0].kind} is seen through a PSF: add `psf`")
-        through = self.psf is not None and isinstance(self.psf.chosen, SkyPsf)
-        if through and len(sky) < len(entries):
-            shape = next(entry.kind for entry in entries if entry.is_shape)
-            raise problem(
-                f"a {shape} can be blurred by `psf: {{gaussian: …}}` only; give it a table without stars"
-            )
-        galaxies = any(isinstance(entry.chosen, Sersic) for entry in sky)
-        in_arcsec = [f"the place of a {each.kind}" for each in sky if each.chosen.dx is not None]
-        in_arcsec += ["the width of the PSF"] if through else []
-        in_arcsec += ["the radius of a sersic"] if galaxies else []
-        if self.pixel_scale is None and in_arcsec:
+        shapes = [entry for entry in entries if entry.is_shape]
+        for psf in self.psfs.values():
+            if psf is None and self._sky and any(each.chosen.psf is None for each in self._sky):
+                raise problem(f"a {self._sky[0].kind} is seen through a PSF: add `psf`")
+            if shapes and psf is not None and not psf.is_round_gaussian:
+                raise problem(
+                    f"a {shapes[0].kind} can be blurred by a round `psf: {{gaussian: …}}` only; "
+                    "give it a table without stars"
+                )
+        in_arcsec = [
+            f"the place of a {each.kind}" for each in self._sky if each.chosen.dx is not None
+        ]
+        in_arcsec += ["the width of the PSF" for psf in self._all_psfs() if psf.in_arcsec]
+        in_arcsec += [f"the radius of a {each.kind}" for each in self._galaxies]
+        if self.scale is None and in_arcsec:
             raise problem(f"{in_arcsec[0]} is given in arcsec: add `pixel_scale`, arcsec per pixel")
-        if galaxies and max(self.size) > MAXIMUM_GALAXY_FRAME:
+        return self
+
+    @model_validator(mode="after")
+    def _drawable(self) -> Self:
+        """Refuse galaxies on frames, and behind PSFs, on which they cannot be drawn."""
+        for entry in self._galaxies:
+            if max(self.size) > MAXIMUM_GALAXY_FRAME and entry.chosen.stamp_flux is None:
+                raise problem(
+                    f"a {entry.kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
+                    "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
+                )
+        if self._galaxies and any(
+            psf.moffat and psf.moffat.truncation is not None for psf in self._all_psfs()
+        ):
             raise problem(
-                f"a sersic is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side"
-            )
-        if galaxies and getattr(getattr(self.psf, "chosen", None), "truncation", None) is not None:
-            raise problem(
-                "a sersic cannot be seen through a truncated moffat: leave out `truncation`"
+                f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
         return self
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        """Names of the bands of the instrument; empty without one."""
+        return () if self.instrument is None else tuple(self.instrument.bands)
+
+    @property
+    def scale(self) -> float | None:
+        """Arcseconds per pixel."""
+        return self.pixel_scale if self.instrument is None else self.instrument.pixel_scale
+
+    @property
+    def psfs(self) -> dict[str, PsfEntry | None]:
+        """What is seen through in each band, by the name of its scope; one for all bands is called ``psf``."""
+        if self.psf is not None or self.instrument is None:
+            return {"psf": self.psf}
+        return {f"psf.{name}": band.psf for name, band in self.instrument.bands.items()}
+
+    @property
+    def _sky(self) -> list[ObjectEntry]:
+        entries = (entry for each in self.classes.values() for entry in each.objects)
+        return [entry for entry in entries if isinstance(entry.chosen, SkyObject)]
+
+    @property
+    def _galaxies(self) -> list[ObjectEntry]:
+        return [entry for entry in self._sky if isinstance(entry.chosen, Galaxy)]
+
+    def _all_psfs(self) -> Iterator[PsfEntry]:
+        """Yield the PSFs of the table and its objects."""
+        yield from (psf for psf in self.psfs.values() if psf is not None)
+        yield from (entry.chosen.psf for entry in self._sky if entry.chosen.psf is not None)
 
     def scopes(self) -> list[Scope]:
         """Return every set of parameters that is drawn together, in the order of the recipe."""
@@ -409,43 +300,108 @@ class ImageTable(TableSpecification):
             names = names_of(described.objects)
             for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
                 place = (*path, "objects", index, entry.kind)
-                scopes.append(scope_of(entry.chosen, name, place, class_name, entry.repeat))
-        if self.psf is not None:
-            scopes.append(scope_of(self.psf.chosen, "psf", ("psf", self.psf.kind)))
+                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
+                if self.measure and not entry.is_shape:
+                    scope = replace(scope, measured=self._measured())
+                scopes.append(scope)
+        for name, psf in self.psfs.items():
+            if psf is not None:
+                band = name.partition(".")[2]
+                above = ("instrument", "bands", band) if band else ()
+                scopes.append(scope_of(psf.chosen, name, (*above, "psf", psf.kind)))
         for index, (name, step) in enumerate(zip(names_of(self.noise), self.noise, strict=True)):
             scopes.append(scope_of(step.chosen, f"noise.{name}", ("noise", index, step.kind)))
+        if self.instrument is not None:
+            for name, exposed in self.instrument.bands.items():
+                scope = scope_of(exposed, f"instrument.{name}", ("instrument", "bands", name))
+                own = {key: value for key, value in scope.values.items() if "." not in key}
+                scopes.append(replace(scope, values=own))
         return [scope for scope in scopes if scope.values]
+
+    def _measured(self) -> dict[str, Parameter]:
+        """Return the labels that are measured for each object, in each band."""
+        names = [name for name in MEASURED if name != "segment"]
+        bands = [f".{band}" for band in self.bands] or [""]
+        measured = {f"{name}{band}": MEASURED[name] for band in bands for name in names}
+        unit = "electron/s" if self.bands else ""
+        measured = {
+            name: replace(each, unit=unit) if name.startswith("frame_flux") else each
+            for name, each in measured.items()
+        }
+        return measured | {"segment": MEASURED["segment"]}
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        return [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(self.noise)]
+        steps = [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(self.noise)]
+        return steps + [stream for band in self.bands for stream in band_streams(band)]
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
-        return (DataVariable("image", "image", "1", ("y", "x"), self.size, "float32"),)
+        dimensions, shape = ("y", "x"), self.size
+        if self.bands:
+            dimensions, shape = ("band", *dimensions), (len(self.bands), *shape)  # type: ignore[assignment]
+        units = {"electron": "electron", "adu": "adu", "flux": "electron/s"}
+        unit = "1" if self.instrument is None else units[self.instrument.unit]
+        found = [DataVariable("image", "image", unit, dimensions, shape, "float32")]
+        for name in self.planes or ():
+            description, dtype = PLANES[name]
+            own = unit if name == "image_true" else "1"
+            if name.startswith("variance"):
+                own = f"{unit}2" if "/" not in unit else "electron2/s2"
+            found.append(DataVariable(name, description, own, dimensions, shape, dtype))
+        return tuple(found)
 
     def coordinates(self) -> tuple[Coordinate, ...]:
         """Return the coordinates of the dimensions after ``sample``."""
         ny, nx = self.size
-        return (
+        pixels = (
             Coordinate("y", "pixel centre, upwards", "pixel", ny),
             Coordinate("x", "pixel centre, to the right", "pixel", nx),
         )
+        if not self.bands:
+            return pixels
+        return (Coordinate("band", "band", "1", len(self.bands), self.bands), *pixels)
 
     def working_bytes(self) -> int:
-        """Return the bytes that rendering takes beside its result: the plane with its widest margin."""
-        sigma = getattr(self.psf.chosen, "sigma", None) if self.psf is not None else None
-        widest = 0.0 if sigma is None else MAXIMUM_SIGMA
-        if sigma is not None and not isinstance(sigma, Expression):
-            widest = min(sigma.support()[1], MAXIMUM_SIGMA)
+        """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
+        shapes = any(entry.is_shape for each in self.classes.values() for entry in each.objects)
+        widest = max(map(_widest, self.psfs.values())) if shapes else 0.0
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
-        entries = (entry for each in self.classes.values() for entry in each.objects)
-        galaxies = any(isinstance(entry.chosen, Sersic) for entry in entries)
-        spectra = 16 * int(2.4 * max(*self.size, 16)) ** 2 * 16 if galaxies else 0  # of 16 images
-        return 12 * ny * nx + 4 * self.size[0] * self.size[1] + spectra
+        pixels = self.size[0] * self.size[1]
+        edge = max(*self.size, 16)
+        together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
+        spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
+        planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
+        return 12 * ny * nx + planes + spectra + self._cutout_bytes()
+
+    def _cutout_bytes(self) -> int:
+        """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
+        if not self.measure and "segmentation" not in (self.planes or ()):
+            return 0
+        pixels = self.size[0] * self.size[1]
+        return max(
+            sum(
+                4
+                * min(pixels, TYPICAL_CUTOUT if entry.chosen.stamp_flux is not None else pixels)
+                * (entry.most_copies or 1)
+                for entry in each.objects
+                if not entry.is_shape
+            )
+            for each in self.classes.values()
+        )
 
     def object_rows(self) -> int:
         """Return the largest number of copies of repeated objects that one sample can have."""
         return max(
             sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
         )
+
+
+def _widest(psf: PsfEntry | None) -> float:
+    """Return the largest standard deviation of the Gaussian that blurs shapes, in pixels."""
+    sigma = getattr(psf.chosen, "sigma", None) if psf is not None else None
+    if psf is None or not psf.is_round_gaussian:
+        return 0.0
+    if sigma is None or isinstance(sigma, Expression):
+        return MAXIMUM_SIGMA
+    return min(sigma.support()[1], MAXIMUM_SIGMA)

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench import streams
 from deepbench.kernels import kernel
+from deepbench.recipe.table import names_of
+from deepbench.stream_names import stream_number
 from deepbench.streams import fill_normals, poisson
+
+if TYPE_CHECKING:
+    from deepbench.images.model import ImageTable
+    from deepbench.labelling.scopes import Labels
 
 BACKGROUND, GAUSSIAN, POISSON = 0, 1, 2
 
@@ -48,3 +60,126 @@ def apply_step(image, code, first, second, sample, key0, key1, word2, word3, wor
             mean = first * (image[pixel] + second)
             count = poisson(mean, pixel, sample, key0, key1, word2, word3) if mean > 0.0 else 0.0
             image[pixel] = count / first - second
+
+
+@kernel
+def expect_step(image, variance, code, first, second):
+    """Apply one step to an image without noise: its level changes, and the variance of the noise grows.
+
+    Parameters
+    ----------
+    image, variance : float32[pixels]
+        Changed.
+    code, first, second
+        As for ``apply_step``.
+    """
+    for pixel in range(image.size):
+        if code == BACKGROUND:
+            image[pixel] += first
+        elif code == GAUSSIAN:
+            variance[pixel] += first * first
+        else:
+            variance[pixel] += max(image[pixel] + second, 0.0) / first
+
+
+@kernel
+def apply_steps(samples, codes, values, words, key, images):
+    """Apply steps to images.
+
+    Parameters
+    ----------
+    samples : int64[n]
+        Sample numbers.
+    codes : int64[t]
+    values : float64[n, t, STEP_VALUES]
+    words : uint32[t, 2]
+        Words of each step's stream.
+    key : uint32[2]
+        Words of the seed.
+    images : float32[n, y, x]
+        Changed.
+    """
+    count, height, width = images.shape
+    pixels = np.empty(height * width, np.float32)
+    for i in range(count):
+        flat = images[i].reshape(height * width)
+        for step in range(codes.size):
+            apply_step(
+                flat,
+                codes[step],
+                values[i, step, 0],
+                values[i, step, 1],
+                samples[i],
+                key[0],
+                key[1],
+                words[step, 0],
+                words[step, 1],
+                pixels,
+            )
+
+
+@kernel
+def expect_steps(codes, values, images, variances):
+    """Apply steps to images without noise; the arguments are as for ``apply_steps``."""
+    count, height, width = images.shape
+    for i in range(count):
+        image, variance = images[i].reshape(height * width), variances[i].reshape(height * width)
+        for step in range(codes.size):
+            expect_step(image, variance, codes[step], values[i, step, 0], values[i, step, 1])
+
+
+class Steps:
+    """The steps of a table's noise for some samples.
+
+    Parameters
+    ----------
+    seed : int
+    name : str
+        Of the table.
+    table : ImageTable
+    labels : Labels
+    """
+
+    def __init__(self, seed: int, name: str, table: ImageTable, labels: Labels) -> None:
+        names = names_of(table.noise)
+        self._samples = labels.samples
+        self._codes = np.array([STEPS[entry.kind][0] for entry in table.noise], np.int64)
+        self._values = np.zeros((len(labels), len(names), STEP_VALUES))
+        for step, (scope, entry) in enumerate(zip(names, table.noise, strict=True)):
+            for column, field in enumerate(STEPS[entry.kind][1]):
+                self._values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
+        words = [
+            streams.stream_words(stream_number(f"{name}/{stream}"))
+            for stream in table.pixel_streams()
+        ]
+        self._words = np.array(words, np.uint32).reshape(len(names), 2)
+        self._key = np.array(streams.key_words(seed), np.uint32)
+
+    def variance(
+        self, rows: slice, images: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """Return the variance of the noise of images, and of images without light."""
+        levels, variances = images.copy(), np.zeros_like(images)
+        expect_steps(self._codes, self._values[rows], levels, variances)
+        dark = np.zeros((len(images), 1, 1), np.float32), np.zeros((len(images), 1, 1), np.float32)
+        expect_steps(self._codes, self._values[rows], *dark)
+        return variances, dark[1][:, 0, 0].astype(np.float64)
+
+    def apply(self, rows: slice, images: NDArray[np.float32], planes: dict[str, NDArray]) -> None:
+        """Add the noise to images, and write what is stored beside them.
+
+        Parameters
+        ----------
+        rows : slice
+            Of the samples.
+        images : float32[n, y, x]
+            Changed.
+        planes : dict of str to ndarray
+            ``image_true``: written.
+        """
+        values = self._values[rows]
+        if "image_true" in planes:
+            planes["image_true"][:] = images
+            expect_steps(self._codes, values, planes["image_true"], np.zeros_like(images))
+        samples = self._samples[rows]
+        apply_steps(samples, self._codes, values, self._words, self._key, images)

@@ -1,45 +1,57 @@
-"""From labels to images: the shapes in written order, the PSF, the stars as it shows them, then the steps of the noise.
+"""From labels to images: the shapes in written order, the PSF, the sky as it shows it, then the noise or the detector.
 
 A frame is a window onto an infinite plane. The shapes are drawn on the frame and a margin around it, blurred, and
-cropped: light from outside blurs in, and light that blurs out is lost. Stars need no margin: their light is known
+cropped: light from outside blurs in, and light that blurs out is lost. The sky needs no margin: its light is known
 everywhere.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench import streams
 from deepbench.errors import LabelError
+from deepbench.images.detector import Detector
 from deepbench.images.fourier import render_components
-from deepbench.images.noise import STEP_VALUES, STEPS, apply_step
-from deepbench.images.optics import airy_fwhms
-from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
+from deepbench.images.measure import COLUMNS, look
+from deepbench.images.noise import Steps
+from deepbench.images.point_sources import add_point, stamp_radius
 from deepbench.images.psf import gaussian_blur, margin
-from deepbench.images.psf_transforms import PSFS
-from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES, draw_object, work_size
-from deepbench.kernels import inline, kernel
-from deepbench.recipe.table import names_of
-from deepbench.stream_names import stream_number
+from deepbench.images.rows import (
+    Psfs,
+    ShapeRows,
+    SkyRows,
+    Source,
+    fluxes,
+    psf_rows,
+    shape_rows,
+    sigmas_of,
+    sky_psfs,
+    sky_rows,
+    sources,
+)
+from deepbench.images.shapes import draw_object, work_size
+from deepbench.images.stamps import (
+    MAXIMUM_STAMP,
+    Cutouts,
+    add_cutouts,
+    add_stamps,
+    cutouts,
+    galaxy_stamps,
+    stamp_boxes,
+)
+from deepbench.kernels import kernel
+from deepbench.labelling.scopes import Labels
 
 if TYPE_CHECKING:
     from deepbench.images.model import ImageTable
-    from deepbench.labelling.scopes import Labels
 
 LARGEST = np.finfo(np.float32).max
 
 BATCH_PIXELS = 2**18
 """Pixels that go through all steps together: they stay in the processor's cache."""
-
-PLACES = ("x", "y", "dx", "dy")
-STAR = ("flux", "stamp_flux")
-SERSIC = ("flux", "half_light_radius", "axis_ratio", "position_angle", "sersic_index")
-"""Fields of the objects of the sky."""
 
 NARROWEST = 0.02
 """Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
@@ -47,14 +59,52 @@ NARROWEST = 0.02
 NARROWEST_OF_GALAXIES = 1.2
 """The same for galaxies: a narrower one lets more waves pass than are added up."""
 
-FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-"""Full width at half maximum of a Gaussian with standard deviation 1."""
 
-SHARED = ("amplitude", "thickness", "x", "y")
-"""Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
+class Scene(NamedTuple):
+    """What is in the images of some samples, whatever the band.
+
+    Attributes
+    ----------
+    shapes : ShapeRows
+    sources : list of Source
+        Objects of the sky.
+    sky : SkyRows
+        The same, in the order in which they are drawn.
+    """
+
+    shapes: ShapeRows
+    sources: list[Source]
+    sky: SkyRows
 
 
-def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str, NDArray]:
+class Light(NamedTuple):
+    """How the objects of a scene look in one band.
+
+    Attributes
+    ----------
+    sigmas : float64[n]
+        Of the Gaussians that blur the shapes of each sample, in pixels.
+    of_samples : Psfs
+        The PSF of each sample.
+    psfs : Psfs
+        What each object of the sky is seen through.
+    fluxes : float64[m]
+        Of the objects of the sky.
+    edges, corners : int64[m], int64[m, 2]
+        As ``stamp_boxes`` returns them.
+    """
+
+    sigmas: NDArray[np.float64]
+    of_samples: Psfs
+    psfs: Psfs
+    fluxes: NDArray[np.float64]
+    edges: NDArray[np.int64]
+    corners: NDArray[np.int64]
+
+
+def render(
+    seed: int, name: str, table: ImageTable, labels: Labels
+) -> tuple[dict[str, NDArray], Labels]:
     """Render the images that labels describe.
 
     Parameters
@@ -69,288 +119,221 @@ def render(seed: int, name: str, table: ImageTable, labels: Labels) -> dict[str,
 
     Returns
     -------
-    dict of str to ndarray
-        ``image``: float32, shape (n, y, x).
+    arrays : dict of str to ndarray
+        ``image``, float32, and the planes of the table, of shape (n, y, x) or (n, band, y, x).
+    labels : Labels
+        The same, with what the table measures.
     """
-    shapes, stars = shape_rows(table, labels), star_rows(table, labels)
-    galaxies = galaxy_rows(table, labels)
-    family, psfs = psf_rows(table, labels)
-    if len(stars.codes):
-        _check_width(name, labels, psfs[:, 0], NARROWEST)
-    if len(galaxies.codes):
-        _check_width(name, labels, psfs[:, 0], NARROWEST_OF_GALAXIES)
-        transforms = transform_rows(table, psfs)
-    step_codes, step_values, step_words = noise_steps(name, table, labels)
-    sigmas = labels.columns.get("psf.sigma", np.zeros(len(labels)))
-    sigmas = np.ascontiguousarray(sigmas, np.float64)
-    key = np.array(streams.key_words(seed), np.uint32)
-    images = np.empty((len(labels), *table.size), np.float32)
-    length = max(1, BATCH_PIXELS // (table.size[0] * table.size[1]))
-    for start in range(0, len(labels), length):
-        some = slice(start, start + length)
-        edges = slice(start, start + length + 1)
-        batch = images[some]
-        draw_shapes(shapes.offsets[edges], *shapes[1:], sigmas[some], batch)
-        if len(stars.codes):
-            add_stars(stars.offsets[edges], stars.values, family, psfs[some], batch)
-        if len(galaxies.codes):
-            render_components(batch, galaxies.offsets[edges], galaxies.values, transforms[some])
-        bad = add_noise(labels.samples[some], step_codes, step_values[some], step_words, key, batch)
-        if bad >= 0:
-            sample = int(labels.samples[start + bad])
-            raise LabelError(
-                f"table '{name}', sample {sample}: its image is not finite; amplitudes, fluxes, levels or gain "
-                "are too large (float32 ends at 3.4e38, the mean of Poisson noise at 1e15)",
-                table=name,
-                sample=sample,
-            )
-    return {"image": images}
+    found = sources(table, labels, lambda entry: not entry.is_shape)
+    scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
+    arrays = {
+        each.name: np.zeros((len(labels), *each.shape), each.dtype)
+        for each in table.data_variables()
+    }
+    measured = {}
+    for number, band in enumerate(table.bands or ("",)):
+        planes = {
+            each: values[:, number] if table.bands else values for each, values in arrays.items()
+        }
+        result = _render_band(seed, name, table, labels, scene, band, planes)
+        for column, values in zip(COLUMNS, result.T, strict=True):
+            measured[f"{column}.{band}" if band else column] = values
+    if not table.measure:
+        return arrays, labels
+    counts = np.diff(scene.sky.order.offsets)
+    starts = np.repeat(scene.sky.order.offsets[:-1], counts)
+    measured["segment"] = np.arange(len(scene.sky)) - starts + 1.0
+    return arrays, _with_measured(labels, scene, measured)
 
 
-class Rows(NamedTuple):
-    """Objects of the samples in the order in which they are drawn.
+def _with_measured(
+    labels: Labels, scene: Scene, measured: dict[str, NDArray[np.float64]]
+) -> Labels:
+    """Return labels with what was measured of each object in its place."""
+    columns, objects = dict(labels.columns), dict(labels.objects)
+    rank = np.empty(len(scene.sky), np.int64)
+    rank[scene.sky.order.places] = np.arange(len(rank))
+    first = 0
+    for source in scene.sources:
+        rows = rank[first : first + len(source.rows)]
+        first += len(rows)
+        repeated = source.entry.repeat is not None
+        held, prefix = (objects, "") if repeated else (columns, f"{source.name}.")
+        for name, values in measured.items():
+            column = held[prefix + name].copy()
+            column[source.rows] = values[rows]
+            held[prefix + name] = column
+    return Labels(columns, objects, labels.object_names)
 
-    Attributes
-    ----------
-    offsets : int64[n + 1]
-        Sample i has the rows ``offsets[i]`` … ``offsets[i + 1] - 1``.
-    codes : int64[m]
-        What each object is.
-    covers : bool[m]
-        Whether it hides what lies below.
-    values : float64[m, k]
-        Its parameters in the order of the kernel.
-    """
 
-    offsets: NDArray[np.int64]
-    codes: NDArray[np.int64]
-    covers: NDArray[np.bool_]
-    values: NDArray[np.float64]
-
-
-def gather(
+def _render_band(
+    seed: int,
+    name: str,
     table: ImageTable,
     labels: Labels,
-    columns: int,
-    describe: Callable[[str], tuple[int, tuple[str, ...]] | None],
-    absent: float = 0.0,
-) -> Rows:
-    """Return the objects of some kinds as rows of numbers.
-
-    Parameters
-    ----------
-    table : ImageTable
-    labels : Labels
-    columns : int
-        Number of columns.
-    describe : callable
-        For a kind its code and the fields that fill the first columns, or None where it is not meant.
-    absent : float
-        What stands for fields that an object does not have.
-    """
-    samples, orders, copies, codes, covers, rows = [], [], [], [], [], []
-    for code, described in enumerate(table.classes.values()):
-        for order, (name, entry) in enumerate(
-            zip(names_of(described.objects), described.objects, strict=True)
-        ):
-            meant = describe(entry.kind)
-            if meant is None:
-                continue
-            kind, fields = meant
-            drawn = [field for field in fields if getattr(entry.chosen, field, None) is not None]
-            if entry.repeat is None:
-                sample = labels.members(code)
-                copy = np.zeros(len(sample), np.int64)
-                values = {field: labels.columns[f"{name}.{field}"][sample] for field in drawn}
-            else:
-                chosen, sample = labels.copies(name, code)
-                copy = labels.objects["copy"][chosen]
-                values = {field: labels.objects[field][chosen] for field in drawn}
-            table_rows = np.zeros((len(sample), columns))
-            for column, field in enumerate(fields):
-                table_rows[:, column] = values.get(field, absent)
-            samples.append(sample)
-            orders.append(np.full(len(sample), order))
-            copies.append(copy)
-            codes.append(np.full(len(sample), kind))
-            covers.append(np.full(len(sample), entry.blend == "over"))
-            rows.append(table_rows)
-    if not rows:
-        none = np.zeros(0, np.int64)
-        return Rows(
-            np.zeros(len(labels) + 1, np.int64), none, none.astype(bool), np.zeros((0, columns))
-        )
-    sample = np.concatenate(samples)
-    sequence = np.lexsort((np.concatenate(copies), np.concatenate(orders), sample))
-    counts = np.bincount(sample, minlength=len(labels))
-    return Rows(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate(codes)[sequence],
-        np.concatenate(covers)[sequence],
-        np.ascontiguousarray(np.concatenate(rows)[sequence]),
-    )
+    scene: Scene,
+    band: str,
+    planes: dict[str, NDArray],
+) -> NDArray[np.float64]:
+    """Render one band into its planes; return what was measured of each object of the sky."""
+    light = _light(name, table, labels, scene, band)
+    noise: Steps | Detector = Steps(seed, name, table, labels)
+    if table.instrument is not None:
+        noise = Detector(seed, name, table.instrument, band, labels)
+    result = np.zeros((len(scene.sky), len(COLUMNS)))
+    length = max(1, BATCH_PIXELS // (table.size[0] * table.size[1]))
+    for start in range(0, len(labels), length):
+        rows = slice(start, min(start + length, len(labels)))
+        some = {each: np.ascontiguousarray(values[rows]) for each, values in planes.items()}
+        batch = some["image"]
+        found = _draw(table, scene, light, rows, batch)
+        if found is not None:
+            _look(name, labels, scene, noise, rows, batch, found, result, some)
+        noise.apply(rows, batch, some)
+        _check_finite(name, labels, start, batch)
+        for each, values in some.items():
+            if not np.shares_memory(values, planes[each]):
+                planes[each][rows] = values
+    return result
 
 
-def _check_reach(labels: Labels, rows: Rows, values: NDArray[np.float64]) -> None:
-    """Refuse lengths, places and angles beyond the drawing's limit."""
-    far = np.flatnonzero((np.abs(values) > LIMIT).any(axis=1))
-    if far.size:
-        row = np.searchsorted(rows.offsets, far[0], side="right") - 1
+def _look(
+    name: str,
+    labels: Labels,
+    scene: Scene,
+    noise: Steps | Detector,
+    rows: slice,
+    batch: NDArray[np.float32],
+    found: Cutouts,
+    result: NDArray[np.float64],
+    planes: dict[str, NDArray],
+) -> None:
+    """Measure the objects of some images without noise, and find out which pixels are theirs."""
+    offsets = scene.sky.order.offsets[rows.start : rows.stop + 1]
+    variances, of_sky = noise.variance(rows, batch)
+    silent = np.flatnonzero((of_sky <= 0.0) & (np.diff(offsets) > 0))
+    if silent.size:
+        sample = int(labels.samples[rows.start + silent[0]])
         raise LabelError(
-            f"sample {labels.samples[row]}: an object has a length, a place or an angle beyond ±{LIMIT:g}, "
-            "which cannot be drawn"
+            f"table '{name}', sample {sample}: its noise is zero, so no signal-to-noise ratio can be measured",
+            table=name,
+            sample=sample,
         )
+    segments = planes.get("segmentation", np.empty(batch.shape, np.int32))
+    own = result[offsets[0] : offsets[-1]]
+    look(found, offsets - offsets[0], batch, variances, of_sky, own, segments)
 
 
-def shape_rows(table: ImageTable, labels: Labels) -> Rows:
-    """Return the shapes of the samples: code, and amplitude, thickness, x, y and their own parameters.
-
-    Raises
-    ------
-    LabelError
-        A length, a place or an angle is beyond the drawing's limit.
-    """
-
-    def describe(kind: str) -> tuple[int, tuple[str, ...]] | None:
-        shape = SHAPES.get(kind)
-        return None if shape is None else (shape.code, (*SHARED, *shape.parameters))
-
-    rows = gather(table, labels, ROW_SIZE, describe)
-    _check_reach(labels, rows, rows.values[:, 1:])
-    return rows
-
-
-def star_rows(table: ImageTable, labels: Labels) -> Rows:
-    """Return the stars of the samples: flux, the part of it that the stamp holds, and x and y in pixels.
-
-    Raises
-    ------
-    LabelError
-        A place is beyond the drawing's limit.
-    """
-    rows, places = _sky_rows(table, labels, "star", STAR)
-    return rows._replace(values=np.column_stack([rows.values[:, :2], places]))
-
-
-def galaxy_rows(table: ImageTable, labels: Labels) -> Rows:
-    """Return the Sérsic profiles of the samples as ``fourier.COMPONENT_ROW`` says, in pixels and degrees.
-
-    Raises
-    ------
-    LabelError
-        A place or a radius is beyond the drawing's limit.
-    """
-    rows, places = _sky_rows(table, labels, "sersic", SERSIC)
-    flux, radius, *rest = rows.values[:, :5].T
-    radius = radius / (table.pixel_scale or np.nan)
-    _check_reach(labels, rows, radius[:, None])
-    return rows._replace(values=np.column_stack([flux, places, radius, *rest]))
-
-
-def _sky_rows(
-    table: ImageTable, labels: Labels, kind: str, fields: tuple[str, ...]
-) -> tuple[Rows, NDArray[np.float64]]:
-    """Return the objects of one kind of the sky, and their x and y in pixels."""
-    columns = (*fields, *PLACES)
-    rows = gather(
-        table, labels, len(columns), lambda found: (0, columns) if found == kind else None, np.nan
-    )
-    x, y, dx, dy = rows.values[:, len(fields) :].T
-    ny, nx = table.size
-    scale = table.pixel_scale or np.nan
-    x = np.where(np.isnan(x), (nx - 1) / 2 + dx / scale, x)
-    y = np.where(np.isnan(y), (ny - 1) / 2 + dy / scale, y)
-    places = np.stack([x, y], axis=1)
-    _check_reach(labels, rows, places)
-    return rows, places
-
-
-def transform_rows(table: ImageTable, psfs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the PSFs of the samples as ``psf_transforms.PSF_ROW`` says, in pixels and degrees."""
-    kind = table.psf.kind if table.psf is not None else "gaussian"
-    size, shape = psfs[:, 0], psfs[:, 1]
-    if kind == "airy":
-        size = size / airy_fwhms(shape)
-    code = np.full(len(psfs), float(PSFS[kind]))
-    return np.column_stack([code, size, shape, psfs[:, 3], np.degrees(psfs[:, 4])])
-
-
-def _check_width(name: str, labels: Labels, widths: NDArray[np.float64], narrowest: float) -> None:
-    """Refuse a PSF that is too narrow for its light to be integrated over a pixel."""
-    narrow = np.flatnonzero(widths < narrowest)
-    if narrow.size:
-        sample = int(labels.samples[narrow[0]])
+def _check_finite(name: str, labels: Labels, start: int, batch: NDArray[np.float32]) -> None:
+    bad = first_bad(batch)
+    if bad >= 0:
+        sample = int(labels.samples[start + bad])
         raise LabelError(
-            f"table '{name}', sample {sample}: the full width at half maximum of the PSF is {widths[narrow[0]]:.3g} "
-            f"pixels, it must be {narrowest} or more",
+            f"table '{name}', sample {sample}: its image is not finite; amplitudes, fluxes, levels or gain "
+            "are too large (float32 ends at 3.4e38, the mean of Poisson noise at 1e15)",
             table=name,
             sample=sample,
         )
 
 
-def psf_rows(table: ImageTable, labels: Labels) -> tuple[int, NDArray[np.float64]]:
-    """Return the family of the PSF, and for each sample the numbers that describe it, in pixels and radians.
+def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str) -> Light:
+    """Return how the objects of a scene look in a band.
 
-    Returns
-    -------
-    family : int
-        As ``point_sources.FAMILIES`` numbers them.
-    values : float64[n, 5]
-        Full width at half maximum, shape (β of a Moffat, obscuration of an Airy pattern), truncation radius (0 where
-        there is none), axis ratio, position angle.
+    Raises
+    ------
+    LabelError
+        A PSF is too narrow, or a stamp would be too large.
     """
-    values = np.tile([0.0, 0.0, 0.0, 1.0, 0.0], (len(labels), 1))
-    if table.psf is None:
-        return FAMILIES["gaussian"], values
-    kind, columns = table.psf.kind, labels.columns
-    if kind == "gaussian":
-        values[:, 0] = columns["psf.sigma"] * FWHM_OF_SIGMA
-        return FAMILIES[kind], values
-    scale = table.pixel_scale
-    values[:, 0] = columns["psf.fwhm"] / scale
-    for column, field, unit in (
-        (1, "beta", 1.0),
-        (1, "obscuration", 1.0),
-        (2, "truncation", scale),
-        (3, "axis_ratio", 1.0),
-        (4, "position_angle", 180 / np.pi),
-    ):
-        if f"psf.{field}" in columns:
-            values[:, column] = columns[f"psf.{field}"] / unit
-    return FAMILIES[kind], values
+    scope = next(iter(each for each in table.psfs if each in ("psf", f"psf.{band}")))
+    prefix, psf, columns, count = f"{scope}.", table.psfs[scope], labels.columns, len(labels)
+    sky, order = scene.sky, scene.sky.order
+    of_samples = psf_rows(psf, columns, prefix, table.scale, count)
+    psfs = sky_psfs(scene.sources, order, of_samples, table.scale)
+    zero_points = columns[f"instrument.{band}.zero_point"] if band else None
+    samples = labels.samples[np.repeat(np.arange(count), np.diff(order.offsets))]
+    narrowest = np.where(sky.is_star, NARROWEST, NARROWEST_OF_GALAXIES)
+    _check_widths(name, samples, psfs.profiles[:, 0], narrowest)
+    edges, corners = stamp_boxes(sky, psfs, table.size)
+    large = np.flatnonzero(edges > MAXIMUM_STAMP)
+    if large.size:
+        raise LabelError(
+            f"table '{name}', sample {samples[large[0]]}: a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
+            "lower its stamp_flux, or make it smaller",
+            table=name,
+            sample=int(samples[large[0]]),
+        )
+    return Light(
+        sigmas_of(psf, columns, prefix, table.scale, count),
+        of_samples,
+        psfs,
+        fluxes(scene.sources, order, band, zero_points),
+        edges,
+        corners,
+    )
 
 
-def noise_steps(
-    name: str, table: ImageTable, labels: Labels
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.uint32]]:
-    """Return the steps of the noise for the kernel.
-
-    Returns
-    -------
-    codes : int64[t]
-    values : float64[n, t, STEP_VALUES]
-    words : uint32[t, 2]
-        Words of each step's stream.
-    """
-    names = names_of(table.noise)
-    codes = np.array([STEPS[entry.kind][0] for entry in table.noise], np.int64)
-    values = np.zeros((len(labels), len(names), STEP_VALUES))
-    for step, (scope, entry) in enumerate(zip(names, table.noise, strict=True)):
-        for column, field in enumerate(STEPS[entry.kind][1]):
-            values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
-    words = [
-        streams.stream_words(stream_number(f"{name}/{stream}")) for stream in table.pixel_streams()
-    ]
-    return codes, values, np.array(words, np.uint32).reshape(len(names), 2)
+def _check_widths(
+    name: str,
+    samples: NDArray[np.int64],
+    widths: NDArray[np.float64],
+    narrowest: NDArray[np.float64],
+) -> None:
+    """Refuse a PSF that is too narrow for its light to be integrated over a pixel."""
+    narrow = np.flatnonzero(widths < narrowest)
+    if narrow.size:
+        first = narrow[0]
+        raise LabelError(
+            f"table '{name}', sample {samples[first]}: the full width at half maximum of the PSF is "
+            f"{widths[first]:.3g} pixels, it must be {narrowest[first]} or more",
+            table=name,
+            sample=int(samples[first]),
+        )
 
 
-@inline
-def is_finite(pixels):
-    """Return whether all pixels are finite numbers."""
-    bad = 0
-    for pixel in range(pixels.size):
-        bad += 0 if abs(pixels[pixel]) <= LARGEST else 1
-    return bad == 0
+def _draw(
+    table: ImageTable, scene: Scene, light: Light, some: slice, batch: NDArray[np.float32]
+) -> Cutouts | None:
+    """Draw some samples without noise; return the light of each object of the sky where it is needed."""
+    shapes, sky, edges_of = scene.shapes, scene.sky, slice(some.start, some.stop + 1)
+    draw_shapes(shapes.offsets[edges_of], *shapes[1:], light.sigmas[some], batch)
+    offsets = sky.order.offsets[edges_of]
+    chosen = slice(offsets[0], offsets[-1])
+    owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
+    own = sky.between(offsets[0], offsets[-1])
+    psfs, flux = light.psfs.take(chosen), light.fluxes[chosen]
+    edges, corners = light.edges[chosen], light.corners[chosen]
+    if table.measure or "segmentation" in (table.planes or ()):
+        found = cutouts(own, edges, corners, flux, psfs, table.size)
+        add_cutouts(batch, owner, found)
+        return found
+    if not len(own):
+        return None
+    stars = np.flatnonzero(own.is_star)
+    add_stars(
+        batch, owner[stars], own.places[stars], own.stamp_flux[stars], flux[stars],
+        psfs.families[stars], psfs.profiles[stars],
+    )  # fmt: skip
+    together = np.flatnonzero((edges == 0) & ~own.own_psf)
+    if len(together):
+        parts, components = own.components_of(together, flux[together])
+        firsts = np.searchsorted(owner[together], np.arange(len(batch) + 1))
+        render_components(batch, parts[firsts], components, light.of_samples.transforms[some])
+    others = np.flatnonzero((edges > 0) | ((edges == 0) & own.own_psf))
+    for members, stamps in galaxy_stamps(own, others, edges, corners, flux, psfs, table.size):
+        add_stamps(batch, owner[members], stamps, corners[members])
+    return None
+
+
+@kernel
+def first_bad(images):
+    """Return the first image with a pixel that is not finite; −1 when there is none."""
+    for i in range(len(images)):
+        pixels, bad = images[i].reshape(images[i].size), 0
+        for pixel in range(pixels.size):
+            bad += 0 if abs(pixels[pixel]) <= LARGEST else 1
+        if bad:
+            return i
+    return -1
 
 
 @kernel
@@ -390,65 +373,26 @@ def draw_shapes(offsets, codes, covers, rows, sigmas, images):
 
 
 @kernel
-def add_stars(offsets, stars, family, psfs, images):
-    """Add the stars of images, each as its PSF shows it.
+def add_stars(images, samples, places, fractions, fluxes, families, profiles):
+    """Add stars to images, each as its PSF shows it.
 
     Parameters
     ----------
-    offsets, stars
-        As ``star_rows`` returns them.
-    family, psfs
-        As ``psf_rows`` returns them.
     images : float32[n, y, x]
         Changed.
+    samples : int64[m]
+        The image of each star.
+    places : float64[m, 2]
+        x and y in pixels.
+    fractions, fluxes : float64[m]
+        The part of the light that the stamp holds, and the flux.
+    families, profiles : int64[m], float64[m, 5]
+        As in ``Psfs``.
     """
-    for i in range(len(images)):
-        fwhm, shape, truncation = psfs[i, 0], psfs[i, 1], psfs[i, 2]
-        ratio, angle = psfs[i, 3], psfs[i, 4]
-        for j in range(offsets[i], offsets[i + 1]):
-            flux, x, y = stars[j, 0], stars[j, 2], stars[j, 3]
-            radius = stamp_radius(family, fwhm, shape, truncation, ratio, stars[j, 1])
-            add_point(images[i], x, y, flux, family, fwhm, shape, truncation, ratio, angle, radius)
-
-
-@kernel
-def add_noise(samples, step_codes, step_values, step_words, key, images):
-    """Apply the steps of the noise to images.
-
-    Parameters
-    ----------
-    samples : int64[n]
-        Sample numbers.
-    step_codes, step_values, step_words
-        As ``noise_steps`` returns them.
-    key : uint32[2]
-        Words of the seed.
-    images : float32[n, y, x]
-        Changed.
-
-    Returns
-    -------
-    int
-        The first image with a pixel that is not finite; −1 when there is none.
-    """
-    count, height, width = images.shape
-    pixels = np.empty(height * width, np.float32)
-    first_bad = -1
-    for i in range(count):
-        flat = images[i].reshape(height * width)
-        for step in range(step_codes.size):
-            apply_step(
-                flat,
-                step_codes[step],
-                step_values[i, step, 0],
-                step_values[i, step, 1],
-                samples[i],
-                key[0],
-                key[1],
-                step_words[step, 0],
-                step_words[step, 1],
-                pixels,
-            )
-        if first_bad < 0 and not is_finite(flat):
-            first_bad = i
-    return first_bad
+    for j in range(samples.size):
+        family, fwhm, shape = families[j], profiles[j, 0], profiles[j, 1]
+        truncation, ratio, angle = profiles[j, 2], profiles[j, 3], profiles[j, 4]
+        radius = stamp_radius(family, fwhm, shape, truncation, ratio, fractions[j])
+        x, y = places[j]
+        image = images[samples[j]]
+        add_point(image, x, y, fluxes[j], family, fwhm, shape, truncation, ratio, angle, radius)

@@ -137,6 +137,11 @@ class LabelPlan:
         """Whether some values may differ by rounding between computers."""
         return any(is_tolerance(value) for scope in self.scopes for value in scope.values.values())
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether some labels are known only when the samples are rendered."""
+        return any(column.measured for column in (*self.columns, *self.object_columns))
+
     def streams(self) -> Iterator[str]:
         """Yield the name of every stream that labels of this table draw from."""
         yield f"{self.table}/{EVERY_CLASS}/sample/class"
@@ -217,7 +222,7 @@ class LabelPlan:
                     try:
                         self.reference(scope, name, used)
                     except LabelError as error:
-                        found.append(((*scope.path, name), str(error)))
+                        found.append((scope.place(name), str(error)))
                     if len(found) == PROBLEMS:
                         return found
         if not found:
@@ -243,7 +248,7 @@ class LabelPlan:
                                 f"the name '{short}' has two meanings in class '{class_name}'; "
                                 "rename the variable"
                             )
-                            found.append(((*scope.path, value), message))
+                            found.append((scope.place(value), message))
         return list(dict.fromkeys(found))
 
     def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
@@ -276,7 +281,7 @@ class LabelPlan:
         except CycleError as error:
             cycle = [(self.scopes[index], name) for index, name in error.args[1]]
             names = " → ".join(scope.column(name) for scope, name in reversed(cycle))
-            path = (*cycle[0][0].path, cycle[0][1])
+            path = cycle[0][0].place(cycle[0][1])
             raise LabelError(
                 f"values depend on each other in a circle: {names}", path=path
             ) from None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from deepbench.recipe.specification import Parameter, Specification, parameters_of
+from deepbench.recipe.table import OneOf
 from deepbench.recipe.values import Constant, Distribution, Expression, Joint
 
 if TYPE_CHECKING:
@@ -39,6 +40,10 @@ class Scope:
         The class it belongs to; None when every sample of the table has it.
     repeat : Value, optional
         How many copies; its values then have one row per copy, in the long table of objects.
+    places : mapping of str to tuple, optional
+        Where below ``path`` values stand that do not stand under their own names.
+    measured : mapping of str to Parameter, optional
+        Labels that are measured when the sample is rendered, not drawn. Their columns follow those of the values.
     """
 
     name: str
@@ -47,11 +52,17 @@ class Scope:
     parameters: Mapping[str, Parameter]
     class_name: str | None = None
     repeat: Quantity | None = None
+    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    measured: Mapping[str, Parameter] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
         """What it holds, such as ``circle``."""
         return str(self.path[-1]) if self.path else self.name
+
+    def place(self, name: str) -> tuple[str | int, ...]:
+        """Return where a value stands in its table."""
+        return (*self.path, *self.places.get(name, (name,)))
 
     def column(self, name: str) -> str:
         """Return the name of a value's column."""
@@ -81,12 +92,40 @@ def scope_of(
     class_name: str | None = None,
     repeat: Quantity | None = None,
 ) -> Scope:
-    """Return the scope of a specification's values. Values that are None have no label."""
+    """Return the scope of a specification's values. Values that are None have no label.
+
+    A field that is a mapping has the values ``<field>.<key>``, one of several kinds those of the kind.
+    """
+    found = list(_values_of(specification))
+    return Scope(
+        name,
+        path,
+        {each: value for each, _, value, _ in found},
+        {each: parameter for each, _, _, parameter in found},
+        class_name,
+        repeat,
+        {each: place for each, place, _, _ in found},
+    )
+
+
+def _values_of(
+    specification: Specification,
+) -> Iterator[tuple[str, tuple[str, ...], Quantity, Parameter]]:
+    """Yield name, place, value and parameter of everything in a specification that is drawn."""
     parameters = parameters_of(type(specification))
-    values = {
-        name: value for name in parameters if (value := getattr(specification, name)) is not None
-    }
-    return Scope(name, path, values, parameters, class_name, repeat)
+    for field_name in type(specification).model_fields:
+        value, parameter = getattr(specification, field_name), parameters.get(field_name)
+        if value is None:
+            continue
+        if parameter is None:
+            if isinstance(value, OneOf):
+                for name, place, inner, meaning in _values_of(value.chosen):
+                    yield f"{field_name}.{name}", (field_name, value.kind, *place), inner, meaning
+        elif isinstance(value, Mapping):
+            for key, item in value.items():
+                yield f"{field_name}.{key}", (field_name, key), item, parameter
+        else:
+            yield field_name, (field_name,), value, parameter
 
 
 def variables_scope(
@@ -98,13 +137,14 @@ def variables_scope(
 
 @dataclass(frozen=True)
 class Column:
-    """One column of labels: float64, int64, or a code into ``meanings``."""
+    """One column of labels: float64, int64, or a code into ``meanings``; drawn, or measured on the rendered sample."""
 
     name: str
     description: str
     unit: str = "1"
     meanings: tuple[str, ...] = ()
     integer: bool = False
+    measured: bool = False
 
     @property
     def dtype(self) -> np.dtype:
@@ -171,4 +211,7 @@ def parameter_columns(scope: Scope, *, prefix: bool) -> list[Column]:
         for column in scope.columns(name):
             label = column if prefix else column.removeprefix(f"{scope.name}.")
             columns.append(Column(label, parameter.description, parameter.unit))
+    for name, parameter in scope.measured.items():
+        label = scope.column(name) if prefix else name
+        columns.append(Column(label, parameter.description, parameter.unit, measured=True))
     return columns

@@ -281,7 +281,8 @@ class Specification(BaseModel):
     def _check_range(cls, value: Any, info: ValidationInfo) -> Any:
         meaning = _meaning(cls.model_fields[str(info.field_name)])
         if meaning is not None and value is not None:
-            check_range(meaning, value)
+            for each in value.values() if isinstance(value, Mapping) else (value,):
+                check_range(meaning, each)
         return value
 
     @model_validator(mode="wrap")

@@ -136,9 +136,10 @@ class DataVariable:
 
 @dataclass(frozen=True)
 class Coordinate:
-    """A coordinate that counts the cells of a dimension: 0, 1, …, size − 1."""
+    """A coordinate that counts the cells of a dimension: 0, 1, …, size − 1, which may have meanings."""
 
     name: str
     long_name: str
     units: str
     size: int
+    meanings: tuple[str, ...] = ()

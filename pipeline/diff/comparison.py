@@ -158,8 +158,9 @@ def _compare_first(
     """
     stored, planned = schemas
     plan, described = recipe.label_plan(table), recipe.tables[table]
-    columns = _comparable(stored.columns, planned.columns)
-    copied = _comparable(stored.object_columns, planned.object_columns)
+    measured = {each.name for each in (*plan.columns, *plan.object_columns) if each.measured}
+    columns = _comparable(stored.columns, planned.columns, measured)
+    copied = _comparable(stored.object_columns, planned.object_columns, measured)
     variables = {
         each.name: each for each in described.data_variables() if each.name in stored.variables
     }
@@ -180,7 +181,7 @@ def _compare_first(
     order = list(dict.fromkeys([*first_of_class.tolist(), *range(count)]))
     few = np.sort(np.array(order[: min(FIRST_PIXELS, FIRST_BYTES // size)], dtype=np.intp))
     if len(few):
-        arrays = render_arrays(recipe, table, labels.take(few))
+        arrays, _ = render_arrays(recipe, table, labels.take(few))
         made = {
             DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
             for name, each in variables.items()
@@ -193,12 +194,14 @@ def _compare_first(
 # schemas
 
 
-def _comparable(old: Attributes, new: Attributes) -> list[str]:
+def _comparable(old: Attributes, new: Attributes, unknown: Collection[str] = ()) -> list[str]:
     """Return the columns of which the values can be compared: both have them, as names or as numbers."""
     return [
         name
         for name in old
-        if name in new and bool(old[name]["meanings"]) == bool(new[name]["meanings"])
+        if name in new
+        and name not in unknown
+        and bool(old[name]["meanings"]) == bool(new[name]["meanings"])
     ]
 
 

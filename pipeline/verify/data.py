@@ -16,7 +16,7 @@ from pipeline import store
 from pipeline.block import DIGEST
 from pipeline.tables import digest_bytes, read_labels, read_rows
 from pipeline.verify.findings import DAMAGE, Finding, Subject
-from pipeline.verify.labels import differences
+from pipeline.verify.labels import differences, with_measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -274,11 +274,15 @@ def _rerender(
     chosen = rerender.choose(block)
     try:
         drawn = draw_labels(recipe, block.table, block.start, block.stop)
-        arrays = render_arrays(recipe, block.table, drawn.take(chosen)) if len(chosen) else {}
+        arrays: dict[str, NDArray] = {}
+        measured = drawn.take(chosen)
+        if len(chosen):
+            arrays, measured = render_arrays(recipe, block.table, measured)
     except DeepBenchError as error:
         report.findings.append(Finding("rerender", str(error), fmt.RECIPE, block.table))
         return
-    for name, samples in differences(drawn, stored, TOLERANCE if tolerant else 0.0):
+    known = with_measured(plan, drawn, stored, measured)
+    for name, samples in differences(known, stored, TOLERANCE if tolerant else 0.0):
         message = f"{name} is not what the recipe draws"
         report.findings.append(Finding.of_samples("rerender", message, samples, table=block.table))
     if not len(chosen):

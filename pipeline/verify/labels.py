@@ -218,6 +218,25 @@ def check_csv(subject: Subject, block: Block) -> list[Finding]:
     return []
 
 
+def with_measured(plan: LabelPlan, drawn: Labels, stored: Labels, measured: Labels) -> Labels:
+    """Return labels as drawn, with what was measured of some of the samples, and what is stored of the others."""
+    columns, objects = dict(drawn.columns), dict(drawn.objects)
+    parts = (
+        (plan.columns, "id", columns, stored.columns, measured.columns),
+        (plan.object_columns, "sample", objects, stored.objects, measured.objects),
+    )
+    for described, owner, held, there, made in parts:
+        names = [each.name for each in described if each.measured]
+        if not names or len(there[owner]) != len(held[owner]):
+            continue
+        rows = np.isin(held[owner], measured.samples)
+        for name in names:
+            held[name] = there[name].copy()
+            if rows.any():
+                held[name][rows] = made[name]
+    return Labels(columns, objects, drawn.object_names)
+
+
 def differences(drawn: Labels, stored: Labels, tolerance: float) -> Iterator[tuple[str, list[int]]]:
     """Yield the columns in which labels of the same samples differ, with these samples.
 

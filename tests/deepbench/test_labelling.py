@@ -13,7 +13,9 @@ from scipy.stats import chi2
 
 from deepbench import streams
 from deepbench.errors import LabelError, RecipeError
-from deepbench.images.model import NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.images.instruments import PsfEntry
+from deepbench.images.model import NoiseEntry
+from deepbench.images.objects import ObjectEntry
 from deepbench.labelling.draw import check
 from deepbench.labelling.draw import draw as draw_range
 from deepbench.labelling.plan import LabelPlan, thresholds
@@ -553,9 +555,14 @@ def entry_text(entry, kind, **more):
         body["sersic_index"] = {"uniform": [0.5, 4]}
     if "beta" in body:
         body["beta"] = {"uniform": [2, 5]}
-    for other in ("dx", "dy"):  # in place of x and y
-        body.pop(other, None)
-    return {kind: body, **more}
+    return {kind: {name: value for name, value in body.items() if name not in OTHERS}, **more}
+
+
+OTHERS = {
+    *("dx", "dy"),  # in place of x and y
+    *("fluxes", "magnitude", "magnitudes"),  # of flux
+    "semi_major_half_light_radius",  # of half_light_radius
+}
 
 
 def one_class(objects, **table):
@@ -573,8 +580,8 @@ def one_class(objects, **table):
 @pytest.mark.parametrize("kind", ObjectEntry.kinds)
 def test_nothing_about_an_object_is_hidden(kind):
     cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
-    assert set(parameters_of(cls)) == set(cls.model_fields)
-    fields = [field for field in parameters_of(cls) if field not in ("dx", "dy")]
+    assert set(parameters_of(cls)) == set(cls.model_fields) - {"psf"}
+    fields = [field for field in parameters_of(cls) if field not in OTHERS]
     entries = [entry_text(ObjectEntry, kind), entry_text(ObjectEntry, kind, name="other")]
     recipe = one_class(entries, **SEEN_THROUGH)
     plan = recipe.label_plan("images")
@@ -595,7 +602,7 @@ def test_nothing_about_an_object_is_hidden(kind):
 @pytest.mark.parametrize("kind", ObjectEntry.kinds)
 def test_nothing_about_a_copy_is_hidden(kind):
     every = parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
-    fields = [field for field in every if field not in ("dx", "dy")]
+    fields = [field for field in every if field not in OTHERS]
     recipe = one_class([entry_text(ObjectEntry, kind, repeat=3)], **SEEN_THROUGH)
     plan = recipe.label_plan("images")
     labels = draw_range(plan, 1, 0, 50)
@@ -618,8 +625,12 @@ def test_nothing_about_a_copy_is_hidden(kind):
     ("entry", "kind"), [(each, kind) for each in (PsfEntry, NoiseEntry) for kind in each.kinds]
 )
 def test_nothing_about_psf_and_noise_is_hidden(entry, kind):
-    fields = list(parameters_of(entry.model_fields[kind].annotation.__args__[0]))
     described = entry_text(entry, kind)
+    if kind == "gaussian":
+        described = {
+            "gaussian": {"sigma": described["gaussian"]["sigma"]}
+        }  # or fwhm: see test_stars
+    fields = list(described[kind])
     more = {"psf": described} if entry is PsfEntry else {"noise": [described]}
     body = {"x": 1, "y": 1, "flux": 1}
     plan = one_class([{"star": body}], **SEEN_THROUGH | more).label_plan("images")

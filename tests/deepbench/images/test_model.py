@@ -4,7 +4,9 @@ import json
 
 import pytest
 
-from deepbench.images.model import MAXIMUM_SIGMA, NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.images.instruments import MAXIMUM_SIGMA, PsfEntry
+from deepbench.images.model import NoiseEntry
+from deepbench.images.objects import ObjectEntry
 from deepbench.images.psf import margin
 from deepbench.images.shapes import ROW, SHAPES, work_size
 from deepbench.recipe.model import parse_recipe
@@ -30,8 +32,11 @@ def test_names_follow_the_written_order():
     assert names == ["circle", "line", "sun", "circle.2", "circle.3", "line.2"]
 
 
+SKY = {"star", "sersic", "bulge_disk"}
+
+
 def test_the_kernel_knows_every_parameter_of_every_shape():
-    assert set(SHAPES) == set(ObjectEntry.kinds) - {"star", "sersic"}
+    assert set(SHAPES) == set(ObjectEntry.kinds) - SKY
     for kind, shape in SHAPES.items():
         cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
         assert set(parameters_of(cls)) == {*ROW, *shape.parameters}
@@ -82,13 +87,30 @@ def test_ranges_and_units_of_parameters():
         "dx": f"{ANY} (arcsec)",
         "dy": f"{ANY} (arcsec)",
         "flux": f"{ANY} at least 0",
+        "fluxes": f"{ANY} at least 0",
+        "magnitude": f"{ANY} (mag)",
+        "magnitudes": f"{ANY} (mag)",
     }
     assert ranges(ObjectEntry, "star") == sky | {"stamp_flux": f"{ANY} at least 0.5 and below 1"}
-    assert ranges(ObjectEntry, "sersic") == sky | {
-        "sersic_index": f"{ANY} at least 0.3 and at most 6.2",
-        "half_light_radius": f"{POSITIVE} (arcsec)",
-        "axis_ratio": f"{ANY} at least 0.05 and at most 1",
+    galaxy = sky | {
         "position_angle": ANGLE,
+        "stamp_flux": f"{ANY} at least 0.5 and at most 0.99999",
+    }
+    index, radius = f"{ANY} at least 0.3 and at most 6.2", f"{POSITIVE} (arcsec)"
+    ratio = f"{ANY} at least 0.05 and at most 1"
+    assert ranges(ObjectEntry, "sersic") == galaxy | {
+        "sersic_index": index,
+        "half_light_radius": radius,
+        "semi_major_half_light_radius": radius,
+        "axis_ratio": ratio,
+    }
+    assert ranges(ObjectEntry, "bulge_disk") == galaxy | {
+        "bulge_fraction": f"{ANY} at least 0 and at most 1",
+        "bulge_half_light_radius": radius,
+        "bulge_sersic_index": index,
+        "bulge_axis_ratio": ratio,
+        "disk_half_light_radius": radius,
+        "disk_axis_ratio": ratio,
     }
     width = {
         "fwhm": f"{POSITIVE} (arcsec)",
@@ -101,7 +123,9 @@ def test_ranges_and_units_of_parameters():
         "beta": "a number above 1.1 and at most 100",
         "truncation": f"{POSITIVE} (arcsec)",
     }
-    assert ranges(PsfEntry, "gaussian") == {"sigma": f"{ANY} at least 0 and at most 1000 (pixel)"}
+    assert ranges(PsfEntry, "gaussian") == width | {
+        "sigma": f"{ANY} at least 0 and at most 1000 (pixel)"
+    }
     assert {kind: ranges(NoiseEntry, kind) for kind in NoiseEntry.kinds} == {
         "background": {"level": ANY},
         "poisson": {"gain": POSITIVE, "background": f"{ANY} at least 0"},

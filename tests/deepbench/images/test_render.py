@@ -7,7 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from deepbench.errors import LabelError
-from deepbench.images.model import NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.images.instruments import PsfEntry
+from deepbench.images.model import NoiseEntry
+from deepbench.images.objects import ObjectEntry
 from deepbench.images.psf import margin
 from deepbench.images.shapes import cover
 from deepbench.recipe.model import parse_recipe
@@ -150,12 +152,15 @@ def test_without_thickness_a_shape_is_filled(kind):
     assert images([{kind: filled | {"thickness": 0.8}}])[0][11, 14] == 0
 
 
+GAUSSIAN_OF_THE_SKY = {"fwhm": 3.0, "axis_ratio": 0.6, "position_angle": 30.0}
+
+
 @pytest.mark.parametrize(("kind", "field"), fields(PsfEntry))
 def test_every_parameter_of_a_psf_changes_the_image(kind, field):
     for objects in ([{"circle": SHAPES["circle"]}], [{"star": STAR}]):
-        if kind != "gaussian" and "circle" in objects[0]:
+        if (kind, field) != ("gaussian", "sigma") and "circle" in objects[0]:
             continue
-        body = PSFS[kind]
+        body = PSFS[kind] if field in PSFS[kind] else GAUSSIAN_OF_THE_SKY
         before = images(objects, psf={kind: body}, pixel_scale=1)
         after = images(
             objects, psf={kind: body | {field: other(field, body[field])}}, pixel_scale=1
@@ -176,9 +181,13 @@ def test_every_parameter_of_the_noise_changes_the_image(kind, field):
 def test_every_kind_of_object_is_in_these_tests():
     for entry, bodies in ((ObjectEntry, SHAPES), (PsfEntry, PSFS), (NoiseEntry, STEPS)):
         known = {
-            each for each in fields(entry) if each[0] not in ("star", "sersic")
+            each for each in fields(entry) if each[0] in SHAPES or entry is not ObjectEntry
         }  # tests of their own
-        assert {(kind, field) for kind, body in bodies.items() for field in body} == known
+        found = {(kind, field) for kind, body in bodies.items() for field in body}
+        more = (
+            {("gaussian", field) for field in GAUSSIAN_OF_THE_SKY} if entry is PsfEntry else set()
+        )
+        assert found | more == known
 
 
 def test_every_field_of_an_entry_matters():

@@ -7,7 +7,7 @@ import pytest
 
 from deepbench.errors import LabelError, RecipeError
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.images.render import FWHM_OF_SIGMA
+from deepbench.images.rows import FWHM_OF_SIGMA
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, objects, render
 
@@ -187,7 +187,9 @@ def test_what_cannot_be_is_refused(star, table, message):
 
 def test_shapes_behind_a_psf_of_the_sky_are_refused():
     disk = {"circle": {"x": 20, "y": 16, "radius": 5}}
-    with pytest.raises(RecipeError, match="a circle can be blurred by `psf: {gaussian: …}` only"):
+    with pytest.raises(
+        RecipeError, match="a circle can be blurred by a round `psf: {gaussian: …}` only"
+    ):
         recipe({"x": 1, "y": 1, "flux": 1}, more=[disk])
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepbench.errors import CatalogError, RecipeError
-from deepbench.images.model import MAXIMUM_COPIES, NoiseEntry, ObjectEntry, PsfEntry
+from deepbench.images.instruments import PsfEntry
+from deepbench.images.model import NoiseEntry
+from deepbench.images.objects import MAXIMUM_COPIES, ObjectEntry
 from deepbench.recipe.model import Recipe, Storage, load_recipe, parse_recipe
 from deepbench.recipe.specification import Specification, parameters_of
 from deepbench.stream_names import stream_number
@@ -116,7 +118,7 @@ REFUSED = [
     ("tables.images.classes.dot.wieght", 1, "unknown key 'wieght'; did you mean 'weight'?"),
     ("tables.images.classes.dot.objects", [], "must have at least 1 item"),
     # objects
-    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, star, sersic; it has none"),
+    (f"{DOT}.0", {}, "must have exactly one of circle, ellipse, .*, star, sersic, .*; it has none"),
     (f"{DOT}.0.line", {"x": 1, "y": 1, "length": 2, "thickness": 1}, "it has circle and line"),
     (f"{DOT}.0.cirle", {}, "unknown key 'cirle'; did you mean 'circle'?"),
     (f"{DOT}.0.circle.radius", 0, r"must be a number above 0 \(pixel\), not 0"),
@@ -143,7 +145,8 @@ REFUSED = [
     ("tables.images.psf", {"gausian": {"sigma": 1}}, "unknown key 'gausian'; did you mean 'gauss"),
     ("tables.images.psf.gaussian.sigma", -1, r"must be a number at least 0 and at most 1000 \(pix"),
     ("tables.images.psf.gaussian.sigma", 1001, "must be a number at least 0 and at most 1000"),
-    ("tables.images.psf.gaussian.fwhm", 2, "unknown key 'fwhm'"),
+    ("tables.images.psf.gaussian.fwhm", 2, "must have either sigma .* or fwhm .*; it has both"),
+    ("tables.images.psf.gaussian.axis_ratio", 0.5, "axis_ratio and position_angle go with fwhm"),
     ("tables.images.noise.0.poisson.gain", 0, "must be a number above 0, not 0"),
     ("tables.images.noise.0.poisson.background", -1, "must be a number at least 0, not -1"),
     ("tables.images.noise.1.gaussian.sigma", -0.1, "must be a number at least 0, not -0.1"),
@@ -390,10 +393,10 @@ def test_every_parameter_says_what_it_is(entry):
             for each in entry.model_fields[kind].annotation.__args__
             if isinstance(each, type) and issubclass(each, Specification)
         )
-        assert set(parameters_of(cls)) == set(cls.model_fields)
+        assert set(parameters_of(cls)) == set(cls.model_fields) - {"psf"}
         for parameter in parameters_of(cls).values():
             assert parameter.description
-            assert parameter.unit in ("pixel", "arcsec", "degree", "1")
+            assert parameter.unit in ("pixel", "arcsec", "degree", "mag", "1")
 
 
 @pytest.mark.parametrize("name", ["nan", "null"])

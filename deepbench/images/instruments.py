@@ -1,0 +1,178 @@
+"""What images are seen through and taken with: point spread functions, bands, instruments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, model_validator
+
+from deepbench.labelling.scopes import EVERY_CLASS
+from deepbench.recipe.plain import unknown
+from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
+from deepbench.recipe.table import OneOf
+from deepbench.recipe.values import Value
+
+MAXIMUM_SIGMA = 1000.0
+"""Of a Gaussian PSF, in pixels."""
+
+
+class GaussianPsf(Specification):
+    """A Gaussian: circular, given in pixels, or of the sky, given in arcseconds."""
+
+    sigma: Value | None = parameter(
+        "standard deviation", unit="pixel", minimum=0, maximum=MAXIMUM_SIGMA, default=None
+    )
+    fwhm: Value | None = parameter(
+        "full width at half maximum, before the pixel", unit="arcsec", above=0, default=None
+    )
+    axis_ratio: Value | None = parameter(
+        "minor over major axis", minimum=0.1, maximum=1, default=None
+    )
+    position_angle: Value | None = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=None
+    )
+
+    @model_validator(mode="after")
+    def _one_width(self) -> Self:
+        if (self.sigma is None) == (self.fwhm is None):
+            found = "neither" if self.sigma is None else "both"
+            raise problem(f"must have either sigma (pixels) or fwhm (arcsec); it has {found}")
+        if self.sigma is not None and (self.axis_ratio, self.position_angle) != (None, None):
+            raise problem("axis_ratio and position_angle go with fwhm, not with sigma")
+        return self
+
+
+class SkyPsf(Specification):
+    """What the PSFs of the sky share: the width before the pixel, the geometric mean of that along both axes."""
+
+    fwhm: Value = parameter("full width at half maximum, before the pixel", unit="arcsec", above=0)
+    axis_ratio: Value = parameter("minor over major axis", minimum=0.1, maximum=1, default=1.0)
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class MoffatPsf(SkyPsf):
+    """Light through the air (Moffat 1969): wings that fall as a power of the radius."""
+
+    beta: Value = parameter("the intensity falls as radius^(−2 beta)", above=1.1, maximum=100)
+    truncation: Value | None = parameter(
+        "radius beyond which there is no light; none when absent",
+        unit="arcsec",
+        above=0,
+        default=None,
+    )
+
+
+class AiryPsf(SkyPsf):
+    """Diffraction by a round aperture, with a round obstacle before its centre."""
+
+    obscuration: Value = parameter(
+        "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.95, default=0.0
+    )
+
+
+class KolmogorovPsf(SkyPsf):
+    """Light through turbulent air in a long exposure (Fried 1966)."""
+
+
+class PsfEntry(OneOf):
+    """A point spread function."""
+
+    gaussian: GaussianPsf | None = None
+    moffat: MoffatPsf | None = None
+    airy: AiryPsf | None = None
+    kolmogorov: KolmogorovPsf | None = None
+
+    @property
+    def is_round_gaussian(self) -> bool:
+        """Whether shapes can be blurred by it."""
+        return self.gaussian is not None and self.gaussian.axis_ratio is None
+
+    @property
+    def in_arcsec(self) -> bool:
+        """Whether its width is given in arcseconds."""
+        return self.gaussian is None or self.gaussian.sigma is None
+
+
+class Band(Specification):
+    """One band of an instrument, and how it was exposed."""
+
+    zero_point: Value = parameter("AB magnitude of a source of 1 electron per second", unit="mag")
+    exposure_time: Value = parameter("of one exposure", unit="s", above=0)
+    exposures: Value = parameter(
+        "number of exposures that are added up", minimum=1, integer=True, default=1
+    )
+    sky_brightness: Value = parameter("AB surface brightness of the sky", unit="mag/arcsec2")
+    dark_current: Value = parameter("of a pixel", unit="electron/s", minimum=0, default=0.0)
+    read_noise: Value = parameter(
+        "standard deviation of the noise of reading a pixel once", unit="electron", minimum=0
+    )
+    full_well: Value = parameter(
+        "electrons that a pixel holds in one exposure", unit="electron", above=0
+    )
+    gain: Value = parameter("electrons per count", unit="electron/adu", above=0)
+    bias: Value = parameter("counts of a pixel without electrons", unit="adu", default=0.0)
+    psf: PsfEntry | None = Field(
+        None, description="what is seen in this band, if not the table's PSF"
+    )
+
+
+class Instrument(Specification):
+    """A camera behind a telescope: its pixels, its bands, and what it gives.
+
+    Per band and pixel: (light + sky + dark current) × time → Poisson → read noise → full well → unit.
+    """
+
+    preset: str | None = Field(None, description="fills in what is not given here")
+    pixel_scale: Annotated[Number, Field(gt=0)] = Field(description="arcsec per pixel")
+    bands: Annotated[dict[Name, Band], Field(min_length=1, max_length=100)] = Field(
+        description="in the order of the image"
+    )
+    unit: Literal["electron", "adu", "flux"] = Field(
+        "electron",
+        description="electrons; counts with bias, rounded; or electrons per second",
+    )
+    background: Literal["subtracted", "kept"] = Field(
+        "subtracted", description="whether the level of sky, dark current and bias stays"
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, data: Any) -> Any:
+        """Complete what a preset says."""
+        if not isinstance(data, Mapping) or data.get("preset") is None:
+            return data
+        if not isinstance(data["preset"], str) or data["preset"] not in presets():
+            raise problem(unknown("preset", data["preset"], presets()), "unknown_name")
+        preset = presets()[data["preset"]]
+        filled = {"pixel_scale": preset["pixel_scale"], **data}
+        given = data.get("bands")
+        if not isinstance(given, Mapping):
+            return filled
+        missing = [name for name in given if name not in preset["bands"]]
+        if missing:
+            what = f"band of '{data['preset']}'"
+            raise problem(unknown(what, missing[0], preset["bands"]), "unknown_name")
+        filled["bands"] = {
+            name: {**preset["bands"][name], **(band or {})}
+            if band is None or isinstance(band, Mapping)
+            else band
+            for name, band in given.items()
+        }
+        return filled
+
+
+@lru_cache(maxsize=1)
+def presets() -> dict[str, dict[str, Any]]:
+    """Return what is known of instruments, by their names; ``presets.yaml`` has the sources."""
+    return yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text("utf-8"))
+
+
+def band_streams(band: str) -> tuple[str, str]:
+    """Return the streams of a band's photons and of its noise of reading, without the table's name."""
+    return f"{EVERY_CLASS}/instrument.{band}/photons", f"{EVERY_CLASS}/instrument.{band}/reading"

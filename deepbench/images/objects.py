@@ -1,0 +1,279 @@
+"""What a recipe may say about an object in an image: shapes, stars, galaxies.
+
+Shapes live in pixels; the sky lives in arcseconds, which ``pixel_scale`` turns into pixels. Angles are degrees
+counter-clockwise from +x. A pixel's centre has integer coordinates; that of the lower left pixel is the origin.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from deepbench.images.instruments import PsfEntry
+from deepbench.recipe.specification import Name, Specification, parameter, problem
+from deepbench.recipe.table import NamedOneOf
+from deepbench.recipe.values import Expression, Value
+
+MAXIMUM_COPIES = 100_000
+
+BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
+"""A value for each band of the instrument."""
+
+
+class Shape(Specification):
+    """What all shapes have."""
+
+    x: Value = parameter(
+        "centre, to the right from the centre of the lower left pixel", unit="pixel"
+    )
+    y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
+    amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
+
+
+class Outlined(Shape):
+    """A shape that is filled, or drawn as an outline inside its boundary."""
+
+    thickness: Value | None = parameter(
+        "width of the outline, inward from the boundary; filled when absent",
+        unit="pixel",
+        above=0,
+        default=None,
+    )
+
+
+class Circle(Outlined):
+    """A disk, or a ring."""
+
+    radius: Value = parameter("radius", unit="pixel", above=0)
+
+
+class Ellipse(Outlined):
+    """An ellipse; as an outline, the region between semi-axes a, b and a − thickness, b − thickness."""
+
+    semi_major_axis: Value = parameter("semi-major axis", unit="pixel", above=0)
+    axis_ratio: Value = parameter("minor over major axis", above=0, maximum=1)
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class Rectangle(Outlined):
+    """A rectangle about its centre."""
+
+    width: Value = parameter("side along the angle", unit="pixel", above=0)
+    height: Value = parameter("side across the angle", unit="pixel", above=0)
+    angle: Value = parameter(
+        "direction of the width, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class RegularPolygon(Outlined):
+    """A regular polygon about its centre."""
+
+    sides: Value = parameter("number of sides", minimum=3, maximum=1000, integer=True)
+    radius: Value = parameter("distance from the centre to a vertex", unit="pixel", above=0)
+    angle: Value = parameter(
+        "direction of a vertex, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class Triangle(Outlined):
+    """An isosceles triangle about its centroid; at angle 0 its base is along +x and its apex towards +y."""
+
+    base: Value = parameter("length of the base", unit="pixel", above=0)
+    height: Value = parameter("distance of the apex from the base", unit="pixel", above=0)
+    angle: Value = parameter(
+        "direction of the base, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class Annulus(Shape):
+    """A ring given by its hole and its width."""
+
+    inner_radius: Value = parameter("radius of the hole", unit="pixel", minimum=0)
+    thickness: Value = parameter("width of the ring, outward from the hole", unit="pixel", above=0)
+
+
+class Arc(Shape):
+    """A part of a ring, centred on its radius, with straight ends; a sector where the stroke reaches the centre."""
+
+    radius: Value = parameter("radius of the centre line", unit="pixel", above=0)
+    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
+    sweep: Value = parameter("angle that the arc covers", unit="degree", above=0, maximum=360)
+    angle: Value = parameter(
+        "direction of its start, counter-clockwise from +x", unit="degree", default=0.0
+    )
+
+
+class Line(Shape):
+    """A straight stroke about its middle, with straight ends."""
+
+    length: Value = parameter("length", unit="pixel", above=0)
+    thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
+    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+
+
+class SkyObject(Specification):
+    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
+
+    x: Value | None = parameter(
+        "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
+    )
+    y: Value | None = parameter(
+        "place, upwards from the centre of the lower left pixel", unit="pixel", default=None
+    )
+    dx: Value | None = parameter(
+        "place, to the right from the centre of the frame", unit="arcsec", default=None
+    )
+    dy: Value | None = parameter(
+        "place, upwards from the centre of the frame", unit="arcsec", default=None
+    )
+    flux: Value | None = parameter("sum over the infinite plane", minimum=0, default=None)
+    fluxes: BandValues | None = parameter("the same in each band", minimum=0, default=None)
+    magnitude: Value | None = parameter("AB magnitude", unit="mag", default=None)
+    magnitudes: BandValues | None = parameter("AB magnitude in each band", unit="mag", default=None)
+    psf: PsfEntry | None = Field(
+        None, description="what it is seen through, if not the table's PSF"
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
+        if given not in (["x", "y"], ["dx", "dy"]):
+            found = ", ".join(given) or "none of them"
+            raise problem(
+                f"must have either x and y (pixels) or dx and dy (arcsec); it has {found}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _one_light(self) -> Self:
+        names = ("flux", "fluxes", "magnitude", "magnitudes")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise problem(f"must have exactly one of {', '.join(names)}; it has {found}")
+        return self
+
+
+class Star(SkyObject):
+    """A point source, seen through the PSF."""
+
+    stamp_flux: Value = parameter(
+        "part of the flux that is held by the square in which it is drawn",
+        minimum=0.5,
+        below=1,
+        default=0.9999,
+    )
+
+
+class Galaxy(SkyObject):
+    """What galaxies share."""
+
+    position_angle: Value = parameter(
+        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
+    )
+    stamp_flux: Value | None = parameter(
+        "part of the flux that is held by the square in which it is drawn; the whole frame when absent",
+        minimum=0.5,
+        maximum=0.99999,
+        default=None,
+    )
+
+
+def _radius(meaning: str, default: Any = ...) -> Any:
+    return parameter(
+        meaning, unit="arcsec", above=0, **({} if default is ... else {"default": default})
+    )
+
+
+class Sersic(Galaxy):
+    """A galaxy, or a part of one, whose light falls as exp(−b r^(1/n)) (Sérsic 1963), seen through the PSF."""
+
+    sersic_index: Value = parameter(
+        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
+    )
+    half_light_radius: Value | None = _radius(
+        "circularised radius √(ab) of the ellipse that holds half of the light", None
+    )
+    semi_major_half_light_radius: Value | None = _radius(
+        "semi-major axis of the ellipse that holds half of the light", None
+    )
+    axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        given = (self.half_light_radius, self.semi_major_half_light_radius)
+        if (given[0] is None) == (given[1] is None):
+            found = "neither" if given[0] is None else "both"
+            raise problem(
+                f"must have exactly one of half_light_radius and semi_major_half_light_radius; it has {found}"
+            )
+        return self
+
+
+class BulgeDisk(Galaxy):
+    """A Sérsic bulge in an exponential disk, with one centre and one position angle."""
+
+    bulge_fraction: Value = parameter("part of the light in the bulge", minimum=0, maximum=1)
+    bulge_half_light_radius: Value = _radius("circularised half-light radius of the bulge")
+    bulge_sersic_index: Value = parameter(
+        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
+    )
+    bulge_axis_ratio: Value = parameter(
+        "minor over major axis of the bulge", minimum=0.05, maximum=1, default=1.0
+    )
+    disk_half_light_radius: Value = _radius("circularised half-light radius of the disk")
+    disk_axis_ratio: Value = parameter(
+        "minor over major axis of the disk", minimum=0.05, maximum=1, default=1.0
+    )
+
+
+class ObjectEntry(NamedOneOf):
+    """One object of a class."""
+
+    circle: Circle | None = None
+    ellipse: Ellipse | None = None
+    rectangle: Rectangle | None = None
+    regular_polygon: RegularPolygon | None = None
+    triangle: Triangle | None = None
+    annulus: Annulus | None = None
+    arc: Arc | None = None
+    line: Line | None = None
+    star: Star | None = None
+    sersic: Sersic | None = None
+    bulge_disk: BulgeDisk | None = None
+    blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
+    repeat: Value | None = parameter(
+        "number of copies, each with its own values",
+        minimum=0,
+        maximum=MAXIMUM_COPIES,
+        integer=True,
+        default=None,
+    )
+
+    @field_validator("repeat")
+    @classmethod
+    def _bounded(cls, repeat: Any) -> Any:
+        if isinstance(repeat, Expression):
+            raise problem("must have a finite upper bound: a number, integers, or choice")
+        return repeat
+
+    @model_validator(mode="after")
+    def _light_adds(self) -> Self:
+        if self.blend == "over" and not self.is_shape:
+            raise problem(f"the light of a {self.kind} adds to what lies below: leave out `blend`")
+        return self
+
+    @property
+    def is_shape(self) -> bool:
+        """Whether it is drawn in pixels, and blurred afterwards; the sky's objects are drawn as the PSF shows them."""
+        return isinstance(self.chosen, Shape)
+
+    @property
+    def most_copies(self) -> int:
+        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
+        if self.repeat is None or isinstance(self.repeat, Expression):
+            return 0
+        return int(self.repeat.support()[1])
