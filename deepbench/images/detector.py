@@ -1,7 +1,8 @@
 """A detector: from the light on a pixel to what is read, in the order in which it happens.
 
-(light + sky + dark current) × time → Poisson → noise of reading → full well → counts. Exposures are added up: they have
-the Poisson noise of their sum, the noise of reading √N times, and N full wells.
+(light + sky + dark current) × time → Poisson → charge of cosmic rays, noise of reading → full well → counts.
+
+Exposures are added up: they have the Poisson noise of their sum, √N times the noise of reading, and N full wells.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepbench import streams
 from deepbench.images.instruments import band_streams
+from deepbench.images.noise import Steps
 from deepbench.images.rows import MAGNITUDE
 from deepbench.kernels import kernel
 from deepbench.mathfast import exp
@@ -21,6 +23,7 @@ from deepbench.streams import fill_normals, poisson
 
 if TYPE_CHECKING:
     from deepbench.images.instruments import Instrument
+    from deepbench.images.model import ImageTable
     from deepbench.labelling.scopes import Labels
 
 COLUMNS = ("time", "background", "read_variance", "full_well", "scale", "offset", "rounded")
@@ -65,7 +68,7 @@ def exposure_rows(
 
 
 @kernel
-def expose(rows, samples, key, photons, reading, images, variances, masks):
+def expose(rows, samples, key, photons, reading, charges, images, variances, masks):
     """Take images.
 
     Parameters
@@ -76,6 +79,8 @@ def expose(rows, samples, key, photons, reading, images, variances, masks):
         Sample numbers.
     key, photons, reading : uint32[2]
         Words of the seed and of the streams of the photons and of the noise of reading.
+    charges : float32[n, y, x]
+        Electrons that did not come as light.
     images : float32[n, y, x]
         Electrons per second; what is read afterwards.
     variances : float32[n, y, x]
@@ -87,14 +92,14 @@ def expose(rows, samples, key, photons, reading, images, variances, masks):
     normals = np.empty(height * width, np.float32)
     for i in range(count):
         image, mask = images[i].reshape(height * width), masks[i].reshape(height * width)
-        variance = variances[i].reshape(height * width)
+        variance, charge = variances[i].reshape(height * width), charges[i].reshape(height * width)
         time, background, read_variance, full, scale, offset, rounded = rows[i]
         sigma = np.sqrt(read_variance)
         fill_normals(normals, samples[i], key[0], key[1], reading[0], reading[1])
         for pixel in range(image.size):
             mean = image[pixel] * time + background
             electrons = poisson(mean, pixel, samples[i], key[0], key[1], photons[0], photons[1])
-            electrons += sigma * normals[pixel]
+            electrons += sigma * normals[pixel] + charge[pixel]
             if electrons >= full:
                 electrons = full
                 mask[pixel] |= SATURATED
@@ -111,14 +116,16 @@ class Detector:
     seed : int
     name : str
         Of the table.
-    instrument : Instrument
-    band : str
+    table : ImageTable
+        With an instrument.
     labels : Labels
+    band : str
     """
 
-    def __init__(
-        self, seed: int, name: str, instrument: Instrument, band: str, labels: Labels
-    ) -> None:
+    def __init__(self, seed: int, name: str, table: ImageTable, labels: Labels, band: str) -> None:
+        instrument = table.instrument
+        assert instrument is not None
+        self._patches = Steps(seed, name, table, labels)
         self._samples = labels.samples
         self._rows = exposure_rows(instrument, band, labels.columns)
         self._key = np.array(streams.key_words(seed), np.uint32)
@@ -133,10 +140,17 @@ class Detector:
         """Return the variance of the noise of images, and of images without light, in (electron/s)²."""
         time, background, read_variance, *_ = self._rows[rows].T
         empty = (background + read_variance) / time**2
-        light = np.maximum(images, 0.0) / time[:, None, None]
-        return (light + empty[:, None, None]).astype(np.float32), empty
+        light = np.maximum(images, 0.0) / time[:, None, None] + empty[:, None, None]
+        patches, patch = self._patches.variance(rows, images)
+        return (light + patches).astype(np.float32), empty + patch
 
-    def apply(self, rows: slice, images: NDArray[np.float32], planes: dict[str, NDArray]) -> None:
+    def apply(
+        self,
+        rows: slice,
+        images: NDArray[np.float32],
+        planes: dict[str, NDArray],
+        charges: NDArray[np.float32] | None = None,
+    ) -> None:
         """Take images, and write what is stored beside them.
 
         Parameters
@@ -148,6 +162,8 @@ class Detector:
         planes : dict of str to ndarray
             ``image_true``, ``variance_true`` (of pixels that are not full, before rounding), ``variance``, ``mask``:
             written where they are there.
+        charges : float32[n, y, x], optional
+            Electrons that did not come as light.
         """
         row = self._rows[rows]
         time, background, read_variance, _, scale, offset, _ = row.T[:, :, None, None]
@@ -155,16 +171,12 @@ class Detector:
         if "image_true" in planes:
             planes["image_true"][:] = electrons * scale + offset
         if "variance_true" in planes:
-            planes["variance_true"][:] = (np.maximum(electrons, 0.0) + read_variance) * scale**2
+            patches = self._patches.variance(rows, images)[0] * time**2
+            found = np.maximum(electrons, 0.0) + read_variance + patches
+            planes["variance_true"][:] = found * scale**2
         variance = planes.get("variance", np.empty_like(images))
         mask = planes.get("mask", np.zeros(images.shape, np.uint8))
-        expose(
-            row,
-            self._samples[rows],
-            self._key,
-            self._photons,
-            self._reading,
-            images,
-            variance,
-            mask,
-        )
+        charges = np.zeros_like(images) if charges is None else charges
+        self._patches.apply(rows, images, {})
+        words = self._key, self._photons, self._reading
+        expose(row, self._samples[rows], *words, charges, images, variance, mask)

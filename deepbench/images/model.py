@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.images.instruments import MAXIMUM_SIGMA, Instrument, PsfEntry, band_streams
-from deepbench.images.objects import Galaxy, ObjectEntry, SkyObject
+from deepbench.images.objects import Defect, Galaxy, ObjectEntry
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.recipe.plain import show
 from deepbench.recipe.specification import (
@@ -103,6 +103,21 @@ class PoissonNoise(Specification):
     )
 
 
+class CorrelatedNoise(Specification):
+    """Normal noise that is smooth: white noise behind a Gaussian, as of a patchy sky or of resampled images.
+
+    Behind an instrument, it is added to the light on the detector before its photons are counted.
+    """
+
+    sigma: Value = parameter("standard deviation; electron/s behind an instrument", minimum=0)
+    length: Value = parameter(
+        "standard deviation of the Gaussian; pixels r apart are correlated by exp(−r² / (4 length²))",
+        unit="pixel",
+        minimum=0.5,
+        maximum=100,
+    )
+
+
 class Background(Specification):
     """A constant level, added."""
 
@@ -115,6 +130,7 @@ class NoiseEntry(NamedOneOf):
     background: Background | None = None
     poisson: PoissonNoise | None = None
     gaussian: GaussianNoise | None = None
+    correlated: CorrelatedNoise | None = None
 
 
 class ImageTable(TableSpecification):
@@ -131,11 +147,10 @@ class ImageTable(TableSpecification):
     )
     psf: PsfEntry | None = Field(None, description="blur of all objects; none when absent")
     noise: tuple[NoiseEntry, ...] = Field(
-        (), description="steps of the noise, in the order they happen"
+        (),
+        description="steps of the noise, in the order they happen; behind an instrument, correlated ones alone",
     )
-    instrument: Instrument | None = Field(
-        None, description="what the images are taken with, in place of pixel_scale and noise"
-    )
+    instrument: Instrument | None = Field(None, description="what the images are taken with")
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the image"
     )
@@ -178,15 +193,18 @@ class ImageTable(TableSpecification):
     def _instrument_or_noise(self) -> Self:
         """Refuse what an instrument says already, and what only an instrument can say."""
         if self.instrument is not None:
-            given = (
-                "pixel_scale" if self.pixel_scale is not None else "noise" if self.noise else None
-            )
-            if given is not None:
-                raise problem(f"the instrument has its own {given}: leave out `{given}`")
+            if self.pixel_scale is not None:
+                raise problem("the instrument has its own pixel_scale: leave out `pixel_scale`")
+            if any(entry.correlated is None for entry in self.noise):
+                raise problem(
+                    "the instrument has its own noise: `noise` may have correlated steps only"
+                )
         else:
-            needy = sorted({"variance", "variance_true", "mask"} & set(self.planes or ()))
+            needy = sorted({"variance", "variance_true"} & set(self.planes or ()))
             if needy:
                 raise problem(f"the plane '{needy[0]}' needs an `instrument`")
+            if "mask" in (self.planes or ()) and not self.has_defects:
+                raise problem("the plane 'mask' needs an `instrument`, a cosmic_ray or bad_pixels")
         for entry in self._sky:
             self._check_light(entry)
         if self.measure or "segmentation" in (self.planes or ()):
@@ -216,10 +234,8 @@ class ImageTable(TableSpecification):
         what = "measure" if self.measure else "the plane 'segmentation'"
         if not self._sky:
             raise problem(f"{what} needs stars or galaxies")
-        if self.instrument is None and not any(
-            entry.poisson or entry.gaussian for entry in self.noise
-        ):
-            raise problem(f"{what} needs noise: an `instrument`, poisson or gaussian")
+        if self.instrument is None and not any(entry.background is None for entry in self.noise):
+            raise problem(f"{what} needs noise: an `instrument`, poisson, gaussian or correlated")
 
     @model_validator(mode="after")
     def _visible(self) -> Self:
@@ -278,9 +294,15 @@ class ImageTable(TableSpecification):
         return {f"psf.{name}": band.psf for name, band in self.instrument.bands.items()}
 
     @property
+    def has_defects(self) -> bool:
+        """Whether there are cosmic rays or bad pixels."""
+        entries = (entry for each in self.classes.values() for entry in each.objects)
+        return any(isinstance(entry.chosen, Defect) for entry in entries)
+
+    @property
     def _sky(self) -> list[ObjectEntry]:
         entries = (entry for each in self.classes.values() for entry in each.objects)
-        return [entry for entry in entries if isinstance(entry.chosen, SkyObject)]
+        return [entry for entry in entries if entry.is_sky]
 
     @property
     def _galaxies(self) -> list[ObjectEntry]:
@@ -301,7 +323,7 @@ class ImageTable(TableSpecification):
             for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
                 place = (*path, "objects", index, entry.kind)
                 scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
-                if self.measure and not entry.is_shape:
+                if self.measure and entry.is_sky:
                     scope = replace(scope, measured=self._measured())
                 scopes.append(scope)
         for name, psf in self.psfs.items():
@@ -385,7 +407,7 @@ class ImageTable(TableSpecification):
                 * min(pixels, TYPICAL_CUTOUT if entry.chosen.stamp_flux is not None else pixels)
                 * (entry.most_copies or 1)
                 for entry in each.objects
-                if not entry.is_shape
+                if entry.is_sky
             )
             for each in self.classes.values()
         )

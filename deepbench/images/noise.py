@@ -1,4 +1,4 @@
-"""The steps of the noise of an image: a background, photon noise, and normal noise."""
+"""The steps of the noise of an image: a background, photon noise, and normal noise, white or smooth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench import streams
+from deepbench.images.psf import gaussian_blur, margin
 from deepbench.kernels import kernel
 from deepbench.recipe.table import names_of
 from deepbench.stream_names import stream_number
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from deepbench.images.model import ImageTable
     from deepbench.labelling.scopes import Labels
 
-BACKGROUND, GAUSSIAN, POISSON = 0, 1, 2
+BACKGROUND, GAUSSIAN, POISSON, CORRELATED = 0, 1, 2, 3
 
 STEPS: dict[str, tuple[int, tuple[str, ...]]] = {
     "background": (BACKGROUND, ("level",)),
+    "correlated": (CORRELATED, ("sigma", "length")),
     "gaussian": (GAUSSIAN, ("sigma",)),
     "poisson": (POISSON, ("gain", "background")),
 }
@@ -76,10 +78,39 @@ def expect_step(image, variance, code, first, second):
     for pixel in range(image.size):
         if code == BACKGROUND:
             image[pixel] += first
-        elif code == GAUSSIAN:
-            variance[pixel] += first * first
-        else:
+        elif code == POISSON:
             variance[pixel] += max(image[pixel] + second, 0.0) / first
+        else:
+            variance[pixel] += first * first
+
+
+@kernel
+def add_correlated(image, sigma, length, sample, key0, key1, word2, word3):
+    """Add normal noise that was white and then smoothed with a Gaussian.
+
+    Parameters
+    ----------
+    image : float32[y, x]
+        Changed.
+    sigma, length : float
+        Standard deviations of the noise, and of the Gaussian in pixels.
+    sample, key0, key1, word2, word3
+        As for ``apply_step``.
+    """
+    edge = margin(length)
+    height, width = image.shape
+    plane = np.empty((height + 2 * edge, width + 2 * edge), np.float32)
+    fill_normals(plane.reshape(plane.size), sample, key0, key1, word2, word3)
+    taps, line = np.empty(edge + 2, np.float32), np.empty(width + 2 * edge, np.float32)
+    smooth = np.empty_like(image)
+    gaussian_blur(plane, (0, plane.shape[0], 0, plane.shape[1]), length, smooth, taps, line)
+    power = np.float64(taps[0]) * taps[0]
+    for tap in range(1, edge + 1):
+        power += 2.0 * np.float64(taps[tap]) * taps[tap]
+    factor = np.float32(sigma / power)  # the root of the sum of the squares of both axes
+    for row in range(height):
+        for column in range(width):
+            image[row, column] += factor * smooth[row, column]
 
 
 @kernel
@@ -104,18 +135,12 @@ def apply_steps(samples, codes, values, words, key, images):
     for i in range(count):
         flat = images[i].reshape(height * width)
         for step in range(codes.size):
-            apply_step(
-                flat,
-                codes[step],
-                values[i, step, 0],
-                values[i, step, 1],
-                samples[i],
-                key[0],
-                key[1],
-                words[step, 0],
-                words[step, 1],
-                pixels,
-            )
+            code, first, second = codes[step], values[i, step, 0], values[i, step, 1]
+            stream = key[0], key[1], words[step, 0], words[step, 1]
+            if code == CORRELATED:
+                add_correlated(images[i], first, second, samples[i], *stream)
+            else:
+                apply_step(flat, code, first, second, samples[i], *stream, pixels)
 
 
 @kernel
@@ -150,7 +175,7 @@ class Steps:
                 self._values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
         words = [
             streams.stream_words(stream_number(f"{name}/{stream}"))
-            for stream in table.pixel_streams()
+            for stream in table.pixel_streams()[: len(names)]
         ]
         self._words = np.array(words, np.uint32).reshape(len(names), 2)
         self._key = np.array(streams.key_words(seed), np.uint32)
@@ -165,7 +190,13 @@ class Steps:
         expect_steps(self._codes, self._values[rows], *dark)
         return variances, dark[1][:, 0, 0].astype(np.float64)
 
-    def apply(self, rows: slice, images: NDArray[np.float32], planes: dict[str, NDArray]) -> None:
+    def apply(
+        self,
+        rows: slice,
+        images: NDArray[np.float32],
+        planes: dict[str, NDArray],
+        charges: NDArray[np.float32] | None = None,
+    ) -> None:
         """Add the noise to images, and write what is stored beside them.
 
         Parameters
@@ -176,6 +207,8 @@ class Steps:
             Changed.
         planes : dict of str to ndarray
             ``image_true``: written.
+        charges : float32[n, y, x], optional
+            What is added at last.
         """
         values = self._values[rows]
         if "image_true" in planes:
@@ -183,3 +216,5 @@ class Steps:
             expect_steps(self._codes, values, planes["image_true"], np.zeros_like(images))
         samples = self._samples[rows]
         apply_steps(samples, self._codes, values, self._words, self._key, images)
+        if charges is not None:
+            images += charges

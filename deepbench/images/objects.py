@@ -230,6 +230,36 @@ class BulgeDisk(Galaxy):
     )
 
 
+class Defect(Specification):
+    """What is in the image but not in the scene: it is not seen through the PSF, and the mask tells where it is."""
+
+
+class CosmicRay(Defect):
+    """The straight track of a particle through the detector, which leaves a charge."""
+
+    x: Value = parameter(
+        "middle, to the right from the centre of the lower left pixel", unit="pixel"
+    )
+    y: Value = parameter("middle, upwards from the centre of the lower left pixel", unit="pixel")
+    length: Value = parameter("length of the track", unit="pixel", above=0)
+    thickness: Value = parameter("width of the track", unit="pixel", above=0, default=1.0)
+    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+    charge: Value = parameter(
+        "sum over the track, in electrons behind an instrument, else in units of the image",
+        minimum=0,
+    )
+
+
+class BadPixels(Defect):
+    """A block of pixels that are read as one level, whatever falls on them."""
+
+    x: Value = parameter("its left column; the nearest whole number counts", unit="pixel")
+    y: Value = parameter("its lowest row; the nearest whole number counts", unit="pixel")
+    width: Value = parameter("number of columns", unit="pixel", minimum=1, integer=True, default=1)
+    height: Value = parameter("number of rows", unit="pixel", minimum=1, integer=True, default=1)
+    level: Value = parameter("what is read, in units of the image")
+
+
 class ObjectEntry(NamedOneOf):
     """One object of a class."""
 
@@ -244,6 +274,8 @@ class ObjectEntry(NamedOneOf):
     star: Star | None = None
     sersic: Sersic | None = None
     bulge_disk: BulgeDisk | None = None
+    cosmic_ray: CosmicRay | None = None
+    bad_pixels: BadPixels | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
     repeat: Value | None = parameter(
         "number of copies, each with its own values",
@@ -263,13 +295,18 @@ class ObjectEntry(NamedOneOf):
     @model_validator(mode="after")
     def _light_adds(self) -> Self:
         if self.blend == "over" and not self.is_shape:
-            raise problem(f"the light of a {self.kind} adds to what lies below: leave out `blend`")
+            raise problem(f"`blend` is for shapes: leave it out of a {self.kind}")
         return self
 
     @property
     def is_shape(self) -> bool:
         """Whether it is drawn in pixels, and blurred afterwards; the sky's objects are drawn as the PSF shows them."""
         return isinstance(self.chosen, Shape)
+
+    @property
+    def is_sky(self) -> bool:
+        """Whether it is a star or a galaxy."""
+        return isinstance(self.chosen, SkyObject)
 
     @property
     def most_copies(self) -> int:

@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
+from deepbench.images.defects import Defects
 from deepbench.images.detector import Detector
+from deepbench.images.draw import draw_shapes
 from deepbench.images.fourier import render_components
 from deepbench.images.measure import COLUMNS, look
 from deepbench.images.noise import Steps
 from deepbench.images.point_sources import add_point, stamp_radius
-from deepbench.images.psf import gaussian_blur, margin
 from deepbench.images.rows import (
     Psfs,
     ShapeRows,
@@ -32,7 +33,6 @@ from deepbench.images.rows import (
     sky_rows,
     sources,
 )
-from deepbench.images.shapes import draw_object, work_size
 from deepbench.images.stamps import (
     MAXIMUM_STAMP,
     Cutouts,
@@ -124,7 +124,7 @@ def render(
     labels : Labels
         The same, with what the table measures.
     """
-    found = sources(table, labels, lambda entry: not entry.is_shape)
+    found = sources(table, labels, lambda entry: entry.is_sky)
     scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
     arrays = {
         each.name: np.zeros((len(labels), *each.shape), each.dtype)
@@ -177,9 +177,9 @@ def _render_band(
 ) -> NDArray[np.float64]:
     """Render one band into its planes; return what was measured of each object of the sky."""
     light = _light(name, table, labels, scene, band)
-    noise: Steps | Detector = Steps(seed, name, table, labels)
-    if table.instrument is not None:
-        noise = Detector(seed, name, table.instrument, band, labels)
+    table_and_labels = seed, name, table, labels
+    noise = Detector(*table_and_labels, band) if band else Steps(*table_and_labels)
+    defects = Defects(table, labels) if table.has_defects else None
     result = np.zeros((len(scene.sky), len(COLUMNS)))
     length = max(1, BATCH_PIXELS // (table.size[0] * table.size[1]))
     for start in range(0, len(labels), length):
@@ -189,7 +189,11 @@ def _render_band(
         found = _draw(table, scene, light, rows, batch)
         if found is not None:
             _look(name, labels, scene, noise, rows, batch, found, result, some)
-        noise.apply(rows, batch, some)
+        charges = None if defects is None else defects.charge(rows, batch.shape)
+        noise.apply(rows, batch, some, charges)
+        if defects is not None and charges is not None:
+            masks = some.get("mask", np.zeros(batch.shape, np.uint8))
+            defects.mark(rows, charges, batch, masks)
         _check_finite(name, labels, start, batch)
         for each, values in some.items():
             if not np.shares_memory(values, planes[each]):
@@ -334,42 +338,6 @@ def first_bad(images):
         if bad:
             return i
     return -1
-
-
-@kernel
-def draw_shapes(offsets, codes, covers, rows, sigmas, images):
-    """Draw the shapes of images, blurred, each image from its own rows alone.
-
-    Parameters
-    ----------
-    offsets, codes, covers, rows
-        As ``shape_rows`` returns them.
-    sigmas : float64[n]
-        Of the Gaussian PSF, in pixels; 0 for none.
-    images : float32[n, y, x]
-        Every pixel is written.
-    """
-    count, height, width = images.shape
-    widest = margin(sigmas.max()) if count else 0
-    plane_height, plane_width = height + 2 * widest, width + 2 * widest
-    planes = np.zeros(plane_height * plane_width, np.float32)
-    cells = np.zeros(work_size(plane_height, plane_width), np.float64)
-    taps = np.empty(widest + 2, np.float32)
-    line = np.empty(plane_width, np.float32)
-    for i in range(count):
-        edge = margin(sigmas[i])
-        rows_here, columns_here = height + 2 * edge, width + 2 * edge
-        plane = planes[: rows_here * columns_here].reshape((rows_here, columns_here))
-        bottom, top, left, right = rows_here, 0, columns_here, 0
-        for j in range(offsets[i], offsets[i + 1]):
-            box = draw_object(
-                plane, -float(edge), -float(edge), codes[j], covers[j], rows[j], cells
-            )
-            bottom, top = min(bottom, box[0]), max(top, box[1])
-            left, right = min(left, box[2]), max(right, box[3])
-        gaussian_blur(plane, (bottom, top, left, right), sigmas[i], images[i], taps, line)
-        for row in range(bottom, top):
-            plane[row, left:right] = 0.0
 
 
 @kernel

@@ -196,6 +196,35 @@ def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
     )
 
 
+# defects
+
+
+def track_rows(table: ImageTable, labels: Labels) -> ShapeRows:
+    """Return the tracks of cosmic rays as lines, their charge spread over them; raises what ``shape_rows`` does."""
+    found = sources(table, labels, lambda entry: entry.kind == "cosmic_ray")
+    order = in_order(found, len(labels))
+    fields = ("charge", "thickness", "x", "y", "length", "angle")
+    charge, thickness, x, y, length, angle = table_of(found, order, fields).T
+    values = np.zeros((len(charge), ROW_SIZE))
+    columns = (charge / (length * thickness), thickness, x, y, length, angle)
+    values[:, : len(fields)] = np.column_stack(columns)
+    _check_reach(labels, order.offsets, values[:, 1:])
+    line = np.full(len(charge), SHAPES["line"].code)
+    return ShapeRows(order.offsets, line, np.zeros(len(charge), bool), values)
+
+
+def bad_rows(table: ImageTable, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the bad pixels: offsets of the samples, and x, y, width, height and level of each block, float64[m, 5].
+
+    Raises what ``shape_rows`` does.
+    """
+    found = sources(table, labels, lambda entry: entry.kind == "bad_pixels")
+    order = in_order(found, len(labels))
+    values = table_of(found, order, ("x", "y", "width", "height", "level"))
+    _check_reach(labels, order.offsets, values[:, :4])
+    return order.offsets, values
+
+
 # point spread functions
 
 

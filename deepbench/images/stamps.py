@@ -17,7 +17,8 @@ from deepbench.images.fourier import render_components
 from deepbench.images.point_sources import add_point, stamp_radius
 from deepbench.images.psf_transforms import psf_radius
 from deepbench.images.rows import Psfs, SkyRows
-from deepbench.images.sersic import ellipse, light_radius, sersic_tables
+from deepbench.images.sersic import ellipse, sersic_tables
+from deepbench.images.wings import galaxy_outside, psf_outside
 from deepbench.kernels import inline, kernel
 
 SIZES = np.array(
@@ -32,8 +33,18 @@ STAMP_PIXELS = 2**18
 
 
 @kernel
-def half_sizes(parts, components, psfs, fractions, tables):
-    """Return the half-sizes of the squares that hold at least a fraction of the light of galaxies, int64[m].
+def _outside(components, psf, half, tables):
+    """Return about which part of a galaxy's light lies outside of a square of this half-width around it."""
+    blur = ellipse(psf[1], psf[3], psf[4]).a
+    total = psf_outside(psf, half)
+    for row in components:
+        total += row[0] * galaxy_outside(row, max(half - blur, 0.0), tables)
+    return total
+
+
+@kernel
+def stamp_edges(parts, components, psfs, fractions, sizes, tables):
+    """Return the edges of the smallest stamps that hold at least a fraction of the light of galaxies.
 
     Parameters
     ----------
@@ -42,24 +53,27 @@ def half_sizes(parts, components, psfs, fractions, tables):
     psfs : float64[m, 5]
         As ``psf_transforms.PSF_ROW`` says.
     fractions : float64[m]
-        Below 1. Half of the light outside may be the profile's, half the point spread function's.
+        Below 1.
+    sizes : int64[s]
+        The edges there are, even and in order.
     tables : SersicTables
 
     Returns
     -------
     int64[m]
+        More than the largest of the sizes where none is enough.
     """
-    result = np.zeros(fractions.size, np.int64)
+    edges = np.zeros(fractions.size, np.int64)
     for i in range(fractions.size):
-        lost = 0.5 * (1.0 - fractions[i])
-        reach = 0.0
-        for part in range(parts[i], parts[i + 1]):
-            row = components[part]
-            shape = ellipse(row[3], row[4], row[5])
-            reach = max(reach, shape.a * light_radius(row[6], lost, tables))
-        optics = ellipse(psf_radius(psfs[i], lost), psfs[i, 3], psfs[i, 4]).a
-        result[i] = int(min(np.ceil(reach + optics + 0.5), 2.0**40))
-    return result
+        own, psf, lost = components[parts[i] : parts[i + 1]], psfs[i], 1.0 - fractions[i]
+        least = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
+        edges[i] = sizes[-1] + 1
+        for size in sizes[::-1]:
+            half = 0.5 * size - 1.0  # from the centre's pixel, to the nearer side
+            if half < least or _outside(own, psf, half, tables) > lost:
+                break
+            edges[i] = size
+    return edges
 
 
 def stamp_boxes(
@@ -78,10 +92,8 @@ def stamp_boxes(
     ny, nx = frame_shape
     whole = np.isnan(sky.stamp_flux)
     fractions = np.where(whole, 0.5, sky.stamp_flux)
-    halves = half_sizes(sky.parts, sky.components, psfs.transforms, fractions, sersic_tables())
-    edges = 2 * halves + 2
-    small = edges <= MAXIMUM_STAMP
-    edges[small] = SIZES[np.searchsorted(SIZES, edges[small])]
+    tables = sersic_tables()
+    edges = stamp_edges(sky.parts, sky.components, psfs.transforms, fractions, SIZES, tables)
     whole |= edges >= max(ny, nx)
     edges = np.where(whole, 0, edges)
     middle = np.floor(sky.places + 0.5).astype(np.int64)

@@ -25,12 +25,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.psf_transforms import psf_radius, variance, wing
+from deepbench.images.psf_transforms import variance, wing
 from deepbench.images.sersic import (
     ellipse,
     light_outside,
-    light_radius,
-    sersic_tables,
     shape_constants,
     within_range,
 )
@@ -290,8 +288,8 @@ def _far_copies(x, y, period, copies):
 
 
 @kernel
-def outside_square(component, psf, half, tables):
-    """Return about which part of a component's light lies outside of a square of this half-width around it."""
+def galaxy_outside(component, half, tables):
+    """Return about which part of a profile's light lies outside of a square of this half-width around it."""
     shape = ellipse(component[3], component[4], component[5])
     total = 0.0
     if light_outside(half / shape.a, component[6], tables) > NEGLIGIBLE:
@@ -300,11 +298,17 @@ def outside_square(component, psf, half, tables):
             x = shape.a * cosine * shape.cosine - shape.b * sine * shape.sine
             y = shape.a * cosine * shape.sine + shape.b * sine * shape.cosine
             total += light_outside(half / max(abs(x), abs(y)), component[6], tables)
+    return total / ANGLES
+
+
+@kernel
+def psf_outside(psf, half):
+    """Return about which part of its light a point spread function has outside of a square of this half-width."""
     c, core, power = wing(psf)
     if c == 0.0:
-        return total / ANGLES
+        return 0.0
     square = 4.0 / np.pi * half * half + core  # of the circle with the square's area
-    return total / ANGLES + np.pi * c * pow64(square, 1.0 - power) / (power - 1.0)
+    return np.pi * c * pow64(square, 1.0 - power) / (power - 1.0)
 
 
 @kernel
@@ -347,33 +351,8 @@ def subtract_copies(frame, w, component, psf, period, tables, nodes, scratch):
     if 72.0 * _bound(w, 1.5 * period) > least:
         count = _far_copies(x, y, period, scratch.copies)
         _write_light(w, count, True, nodes[0], scratch)
-        even = component[0] * outside_square(component, psf, 4.5 * period, tables)
+        half = 4.5 * period
+        even = component[0] * (galaxy_outside(component, half, tables) + psf_outside(psf, half))
         even /= float(period) * period
         scratch.values[:9] += np.float32(even)
         _add_to_frame(frame, nodes[0], np.float32(-1.0), scratch)
-
-
-def stamp_half_size(
-    component_row: NDArray[np.float64], psf_row: NDArray[np.float64], fraction: float
-) -> int:
-    """Return the half-size of a square, in pixels, that holds at least a fraction of a component's light.
-
-    Parameters
-    ----------
-    component_row, psf_row : float64[7], float64[5]
-        As ``COMPONENT_ROW`` and ``PSF_ROW`` say.
-    fraction : float
-        Below 1. Half of the light outside may be the profile's, half the point spread function's.
-
-    Examples
-    --------
-    >>> from deepbench.images.wings import stamp_half_size
-    >>> stamp_half_size([1.0, 0.0, 0.0, 3.0, 0.7, 0.0, 1.0], [1.0, 3.0, 3.5, 1.0, 0.0], 0.99)
-    26
-    """
-    row, psf = np.asarray(component_row, np.float64), np.asarray(psf_row, np.float64)
-    lost = 0.5 * (1.0 - fraction)
-    shape = ellipse(row[3], row[4], row[5])
-    galaxy = shape.a * light_radius(row[6], lost, sersic_tables())
-    optics = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
-    return int(np.ceil(galaxy + optics + 0.5))
