@@ -548,9 +548,10 @@ SEEN_THROUGH = {"psf": {"gaussian": {"sigma": 1.0}}}
 def entry_text(entry, kind, **more):
     """Return an entry of one kind in which every parameter is given, by its own name as prior."""
     cls = entry.model_fields[kind].annotation.__args__[0]
-    body = {name: {"uniform": [0.5, 0.75]} for name in parameters_of(cls)}
-    if "sides" in body:
-        body["sides"] = {"integers": [3, 5]}
+    body = {
+        name: {"integers": [3, 5]} if parameter.integer else {"uniform": [0.5, 0.75]}
+        for name, parameter in parameters_of(cls).items()
+    }
     if "sersic_index" in body:
         body["sersic_index"] = {"uniform": [0.5, 4]}
     if "beta" in body:
@@ -590,7 +591,9 @@ def test_nothing_about_an_object_is_hidden(kind):
     names = [column.name for column in plan.columns]
     assert names == ["id", "class", "split", "group", *expected, "psf.sigma"]
     assert list(labels.columns) == [column.name for column in plan.columns]
-    drawn = np.stack([labels.columns[name] for name in expected if "sides" not in name])
+    whole = {field for field in fields if parameters_of(cls)[field].integer}
+    drawn = [labels.columns[name] for name in expected if name.partition(".")[2] not in whole]
+    drawn = np.stack(drawn)
     assert len(np.unique(drawn)) == drawn.size  # each is a draw of its own
     described = {column.name: column for column in plan.columns}
     for field in fields:
@@ -615,8 +618,9 @@ def test_nothing_about_a_copy_is_hidden(kind):
         *fields,
     ]
     assert list(labels.objects) == [column.name for column in plan.object_columns]
-    drawn = np.stack([labels.objects[name] for name in fields if name != "sides"])
-    assert len(np.unique(drawn)) == drawn.size == (len(fields) - ("sides" in fields)) * 150
+    fields = [name for name in fields if not every[name].integer]
+    drawn = np.stack([labels.objects[name] for name in fields])
+    assert len(np.unique(drawn)) == drawn.size == len(fields) * 150
     np.testing.assert_array_equal(labels.objects["sample"], np.repeat(np.arange(50), 3))
     np.testing.assert_array_equal(labels.objects["copy"], np.tile(np.arange(3), 50))
 

@@ -33,10 +33,11 @@ def test_names_follow_the_written_order():
 
 
 SKY = {"star", "sersic", "bulge_disk"}
+DEFECTS = {"cosmic_ray", "bad_pixels"}
 
 
 def test_the_kernel_knows_every_parameter_of_every_shape():
-    assert set(SHAPES) == set(ObjectEntry.kinds) - SKY
+    assert set(SHAPES) == set(ObjectEntry.kinds) - SKY - DEFECTS
     for kind, shape in SHAPES.items():
         cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
         assert set(parameters_of(cls)) == {*ROW, *shape.parameters}
@@ -130,6 +131,10 @@ def test_ranges_and_units_of_parameters():
         "background": {"level": ANY},
         "poisson": {"gain": POSITIVE, "background": f"{ANY} at least 0"},
         "gaussian": {"sigma": f"{ANY} at least 0"},
+        "correlated": {
+            "sigma": f"{ANY} at least 0",
+            "length": f"{ANY} at least 0.5 and at most 100 (pixel)",
+        },
     }
 
 

@@ -11,7 +11,7 @@ from scipy.stats import norm, poisson
 
 from deepbench import streams
 from deepbench.images.model import NoiseEntry
-from deepbench.images.noise import BACKGROUND, GAUSSIAN, POISSON, STEP_VALUES, STEPS
+from deepbench.images.noise import BACKGROUND, CORRELATED, GAUSSIAN, POISSON, STEP_VALUES, STEPS
 from deepbench.recipe.model import parse_recipe
 from deepbench.recipe.specification import parameters_of
 from deepbench.samples import labels, render
@@ -71,8 +71,8 @@ def test_the_kernel_knows_every_step():
         cls = NoiseEntry.model_fields[kind].annotation.__args__[0]
         assert fields == tuple(parameters_of(cls))
         assert len(fields) <= STEP_VALUES
-    assert len({code for code, _ in STEPS.values()}) == len(STEPS) == 3
-    assert (BACKGROUND, GAUSSIAN, POISSON) == (0, 1, 2)
+    assert len({code for code, _ in STEPS.values()}) == len(STEPS) == 4
+    assert (BACKGROUND, GAUSSIAN, POISSON, CORRELATED) == (0, 1, 2, 3)
 
 
 def test_a_background_is_added():

@@ -95,6 +95,7 @@ STEPS = {
     "background": {"level": 3.0},
     "poisson": {"gain": 2.0, "background": 4.0},
     "gaussian": {"sigma": 0.5},
+    "correlated": {"sigma": 0.5, "length": 2.0},
 }
 STAR = {"x": 14.3, "y": 11.6, "flux": 50.0, "stamp_flux": 0.9}
 PSFS = {

@@ -20,12 +20,11 @@ from deepbench.images.psf_transforms import (
 from deepbench.images.radial import NODES, PIECES, nodes, piece_of, transform_at
 from deepbench.images.sersic import (
     light_outside,
-    light_radius,
     sersic_tables,
     shape_constants,
     write_sersic,
 )
-from deepbench.images.wings import stamp_half_size
+from deepbench.images.stamps import SIZES, stamp_edges
 from deepbench.kernels import kernel
 from tests.reference.sersic import pixels
 
@@ -178,9 +177,6 @@ def test_light_outside(n):
     for radius in (0.0, 0.1, 2.0, 5.0):
         expected = gammaincc(2 * n, gammaincinv(2 * n, 0.5) * radius ** (1 / n))
         assert light_outside(radius, n, tables) == pytest.approx(expected, abs=1e-8)
-    for outside in (0.9, 0.5, 0.1, 1e-4):
-        radius = light_radius(n, outside, tables)
-        assert light_outside(radius, n, tables) == pytest.approx(outside, abs=1e-7)
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.0])
@@ -510,10 +506,15 @@ def test_the_period_is_at_least_twice_the_frame(size):
 @pytest.mark.parametrize("n", [0.7, 2.0, 4.0])
 def test_a_stamp_holds_its_fraction(n, psf):
     component = galaxy(n, 2.0, 0.6)
-    half = stamp_half_size(component, psf, 0.97)
-    side = 2 * half + 1
-    image = render([1.0, half, half, *component[3:]], psf, (side, side))
-    assert 0.97 <= image.sum(dtype=float) + 1e-4 < 1.0001
+    rows = np.array([component, component]), np.array([psf, psf], float)
+    fractions = np.array([0.97, 0.7])
+    edges = stamp_edges(np.arange(3), *rows, fractions, SIZES, sersic_tables())
+    for edge, fraction in zip(edges, fractions, strict=True):
+        middle = edge // 2
+        for place in (middle - 0.5, middle, middle + 0.5):
+            image = render([1.0, place, place, *component[3:]], psf, (edge, edge))
+            assert fraction <= image.sum(dtype=float) < 1.0001
+    assert edges[1] < edges[0] or edges[0] == SIZES[0]
 
 
 def test_the_radius_of_a_moffat_profile_is_exact():
