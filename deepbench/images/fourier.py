@@ -3,7 +3,8 @@
 The transform of an image of galaxies is the sum over its components of flux × profile × phase, times those of the point
 spread function and of the pixel (Bertin 2011, ASP Conf. 442, 435; Rowe et al. 2015, Astronomy and Computing 10, 121),
 all known in closed form or from tables. Its values at all k + 2πm are added, as sampling at the pixels' centres folds
-them; m goes from −1 to 1 along each axis, as point spread functions wider than a pixel leave nothing beyond 3π. The
+them; wave numbers end at 5π, as point spread functions wider than a pixel, and Airy's of half a pixel, leave nothing
+beyond. The
 inverse FFT has the period N = ``period(ny, nx)``, at least twice the frame, and gives the image and its copies N pixels
 apart; ``wings`` removes their light. A pixel holds the profile integrated over its square, and a frame what a larger
 frame holds there.
@@ -51,6 +52,9 @@ batch: always in the lanes of a vector, never in what remains of one."""
 STEPS = 32
 """The disc of wave numbers ends at a multiple of π / STEPS."""
 
+MOST_WAVES = 5
+"""And at this multiple of π at most."""
+
 TAIL = 3e-5
 """The part of the sum over the wave numbers that may lie outside of the disc."""
 
@@ -73,8 +77,8 @@ def period(ny: int, nx: int) -> int:
 
 @lru_cache(maxsize=64)
 def pixel_response(size: int) -> NDArray[np.float32]:
-    """Return the transform of a pixel along an axis at multiples of 2π / size up to 3π, float32[3 size / 2 + 1]."""
-    phase = np.pi * np.arange(3 * size // 2 + 1) / size
+    """Return the transform of a pixel along an axis at multiples of 2π / size up to the last wave number, float32."""
+    phase = np.pi * np.arange(MOST_WAVES * size // 2 + 1) / size
     phase[0] = 1.0
     response = sin(phase) / phase
     response[0] = 1.0
@@ -97,7 +101,7 @@ class Scratch(NamedTuple):
 
 def make_scratch(size: int, nx: int, components: int) -> Scratch:
     """Return the arrays for an FFT of ``size``, frames of ``nx`` columns and so many components in an image."""
-    most = 3 * size // 2 + 1
+    most = MOST_WAVES * size // 2 + 1
     return Scratch(
         profile=np.empty((components, PIECES, 4), np.float32),
         psf_table=np.empty((PIECES, 4), np.float32),
@@ -120,23 +124,23 @@ def _near(row, frame_shape, size):
 
 
 @inline
-def _pieces(shape, step, size):
-    """Return the first and the last piece of a table for wave numbers from a step to 3π along each axis."""
-    low, high = step * shape.b, step * 1.5 * size * shape.a
+def _pieces(shape, step):
+    """Return the first and the last piece of a table for all wave numbers: multiples of a step, and of π / STEPS."""
+    low, high = min(step, np.pi / STEPS) * shape.b, np.pi * MOST_WAVES * shape.a
     return piece_of(low * low), piece_of(high * high)
 
 
 @kernel
 def _reach(rows, profiles, psf, psf_table, frame_shape, size):
     """Return the radius of the disc of wave numbers, in steps of 2π / size; 0 where no component is near."""
-    outer = np.zeros(3 * STEPS + 1)
+    outer = np.zeros(MOST_WAVES * STEPS + 1)
     inner = 0.0
     psf_shape = ellipse(psf[1], psf[3], psf[4])
     for c in range(rows.shape[0]):
         if not _near(rows[c], frame_shape, size):
             continue
         shape = ellipse(rows[c, 3], rows[c, 4], rows[c, 5])
-        for i in range(1, 3 * STEPS + 1):
+        for i in range(1, MOST_WAVES * STEPS + 1):
             k = i * np.pi / STEPS
             square = k * k
             optics = k * abs(
@@ -146,11 +150,11 @@ def _reach(rows, profiles, psf, psf_table, frame_shape, size):
             inner += optics * abs(transform_at(profiles[c], square * shape.a * shape.b))
     if inner == 0.0:
         return 0
-    last, tail = 3 * STEPS, 0.0
+    last, tail = MOST_WAVES * STEPS, 0.0
     while last > 1 and tail + outer[last] < TAIL * inner:
         tail += outer[last]
         last -= 1
-    return min((last + 1) * size // (2 * STEPS), 3 * size // 2)
+    return min((last + 1) * size // (2 * STEPS), MOST_WAVES * size // 2)
 
 
 @inline
@@ -208,23 +212,15 @@ def _add_component(values, flux, phases, j, count, real, imaginary):
 def _fold(real, imaginary, count, j, size, spectrum):
     """Add a row of the half-plane to the spectrum, wave numbers modulo 2π, and its mirror image where it folds in."""
     half = size // 2
-    row, mirror = j % size, -j % size
-    target = spectrum[row]
-    for i in range(min(count, half + 1)):
-        target[i, 0] += real[i]
-        target[i, 1] += imaginary[i]
-    target = spectrum[mirror]
-    for i in range(half, min(count, size + 1)):
-        target[size - i, 0] += real[i]
-        target[size - i, 1] -= imaginary[i]
-    target = spectrum[row]
-    for i in range(size, count):
-        target[i - size, 0] += real[i]
-        target[i - size, 1] += imaginary[i]
-    target = spectrum[mirror]
-    for i in range(size + half, count):
-        target[2 * size - i, 0] += real[i]
-        target[2 * size - i, 1] -= imaginary[i]
+    direct, mirror = spectrum[j % size], spectrum[-j % size]
+    for first in range(0, count + half, size):
+        for i in range(first, min(first + half + 1, count)):
+            direct[i - first, 0] += real[i]
+            direct[i - first, 1] += imaginary[i]
+        for i in range(max(first - half, 0), min(first + 1, count)):
+            if first > 0:
+                mirror[first - i, 0] += real[i]
+                mirror[first - i, 1] -= imaginary[i]
 
 
 @inline
@@ -265,10 +261,10 @@ def _write_tables(rows, psf, new_psf, sersic, optics, size, scratch):
     """Write the tables of an image's components and, where it is new, of its point spread function."""
     step = 2.0 * np.pi / size
     if new_psf:
-        first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), step, size)
+        first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), step)
         write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
     for c in range(rows.shape[0]):
-        first, last = _pieces(ellipse(rows[c, 3], rows[c, 4], rows[c, 5]), step, size)
+        first, last = _pieces(ellipse(rows[c, 3], rows[c, 4], rows[c, 5]), step)
         write_sersic(rows[c, 6], sersic, first, last, scratch.values[0], scratch.profile[c])
 
 
@@ -313,7 +309,7 @@ def add_wings(frames, offsets, rows, psfs, size, sersic, optics, nodes, scratch)
     for image in range(frames.shape[0]):
         psf = psfs[image]
         if image == 0 or not _same(psf, psfs[image - 1]):
-            first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size, size)
+            first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
             write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
         for c in range(offsets[image], offsets[image + 1]):
             row, frame = rows[c], frames[image]

@@ -19,7 +19,7 @@ from deepbench.images.draw import draw_shapes
 from deepbench.images.fourier import render_components
 from deepbench.images.measure import COLUMNS, look
 from deepbench.images.noise import Steps
-from deepbench.images.point_sources import add_point, stamp_radius
+from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
 from deepbench.images.rows import (
     Psfs,
     ShapeRows,
@@ -57,7 +57,8 @@ NARROWEST = 0.02
 """Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
 
 NARROWEST_OF_GALAXIES = 1.2
-"""The same for galaxies: a narrower one lets more waves pass than are added up."""
+NARROWEST_AIRY_OF_GALAXIES = 0.5
+"""The same for galaxies, along the minor axis: a narrower one lets more waves pass than are added up."""
 
 
 class Scene(NamedTuple):
@@ -255,8 +256,10 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     psfs = sky_psfs(scene.sources, order, of_samples, table.scale)
     zero_points = columns[f"instrument.{band}.zero_point"] if band else None
     samples = labels.samples[np.repeat(np.arange(count), np.diff(order.offsets))]
-    narrowest = np.where(sky.is_star, NARROWEST, NARROWEST_OF_GALAXIES)
-    _check_widths(name, samples, psfs.profiles[:, 0], narrowest)
+    is_airy = psfs.families == FAMILIES["airy"]
+    narrowest = np.where(is_airy, NARROWEST_AIRY_OF_GALAXIES, NARROWEST_OF_GALAXIES)
+    widths = psfs.profiles[:, 0] * np.where(sky.is_star, 1.0, np.sqrt(psfs.profiles[:, 3]))
+    _check_widths(name, samples, widths, np.where(sky.is_star, NARROWEST, narrowest))
     edges, corners = stamp_boxes(sky, psfs, table.size)
     large = np.flatnonzero(edges > MAXIMUM_STAMP)
     if large.size:
