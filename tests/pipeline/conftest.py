@@ -106,7 +106,7 @@ def _never_hangs(request):
         raise Hangs
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(600 if request.node.get_closest_marker("slow") else 40)
+    signal.alarm(600 if request.node.get_closest_marker("slow") else 120)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -155,8 +155,12 @@ def recipe_file(tmp_path, make_recipe):
 
 
 @pytest.fixture(scope="session")
-def object_store():
-    """An S3 server on this machine, which the environment names; return its address."""
+def object_store(tmp_path_factory):
+    """An S3 server on this machine, which the environment names; return its address.
+
+    Logs of builds in it are in a folder of this process, not in the user's.
+    """
+    state = {"XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -166,7 +170,7 @@ def object_store():
         pytest.MonkeyPatch.context() as patch,
     ):
         url = f"http://127.0.0.1:{port}"
-        for name, value in (STORE_SECRETS | {"AWS_ENDPOINT_URL": url}).items():
+        for name, value in (STORE_SECRETS | state | {"AWS_ENDPOINT_URL": url}).items():
             patch.setenv(name, value)
         deadline = time.monotonic() + 60
         while True:

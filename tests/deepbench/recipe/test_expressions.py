@@ -214,11 +214,11 @@ def test_the_limits_themselves_are_allowed():
 
 
 def test_huge_texts_are_refused_at_once():
-    start = time.perf_counter()
+    start = time.process_time()
     for text in ("=" + "(" * 2**20, "=" + "9" * 2**20, "=" + " " * 2**20, "x" * 2**20):
         with pytest.raises(ExpressionError):
             parse(text)
-    assert time.perf_counter() - start < 0.5  # measured: 2 ms
+    assert time.process_time() - start < 0.5  # of this process; measured: 2 ms
 
 
 # --- laws ----------------------------------------------------------------------------------------

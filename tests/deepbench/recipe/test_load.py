@@ -257,9 +257,9 @@ BOMBS = {
 @pytest.mark.parametrize("case", BOMBS)
 def test_bombs_are_refused_in_bounded_time_with_short_messages(case):
     text, message = BOMBS[case]
-    start = time.perf_counter()
+    start = time.process_time()
     error = refusal(text)
-    assert time.perf_counter() - start < 2  # measured: 0.3 s at most
+    assert time.process_time() - start < 2  # of this process; measured: 0.3 s at most
     with pytest.raises(RecipeError, match=message):
         raise error
     assert len(str(error)) < 500
