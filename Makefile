@@ -10,7 +10,7 @@ demo: $(VENV)/installed
 	$(BIN)/deepbench sample shapes 0 --output shapes-0.png
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "slow or not slow" $(PYTEST)
+	$(BIN)/python -m pytest -m "slow or not slow" -n 2 --dist worksteal $(PYTEST)
 
 lint: $(VENV)/installed-lint
 	$(BIN)/ruff check .
