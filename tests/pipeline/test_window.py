@@ -243,6 +243,17 @@ def test_a_block_is_not_taken_to_hang_while_blocks_usually_take_as_long(client, 
     assert cancelled == [future]
 
 
+def test_quick_work_does_not_make_slow_work_after_it_seem_to_hang(client, tmp_path, monkeypatch):
+    monkeypatch.setattr(windows, "PATIENCE", 0.1)
+    monkeypatch.setattr(windows, "TICK", 0.02)
+    monkeypatch.setattr(windows, "SLOWEST", 1)
+    window = Window(client, str(tmp_path), threads=2)
+    window._spans.extend([0.001] * 101)
+    found = [result for _, result in window.run(slow, calls(1))]
+    assert [str(failure) for failure in window.failures] == []
+    assert found == [0]
+
+
 SCHEDULER = """
 import sys, time
 from distributed import LocalCluster
