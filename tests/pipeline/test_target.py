@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -277,6 +279,35 @@ def test_publish_in_a_store_removes_nothing_that_is_not_ours(in_store):
     assert in_store.read("name/1.0.0/thesis.pdf") == b"years of work"
 
 
+@pytest.mark.parametrize(
+    ("checks", "there"), [(0, {"old"}), (2, {"old", "a", "b"}), (3, {"a", "b"})]
+)
+def test_publish_in_a_store_stops_when_it_may_not_go_on(in_store, checks, there):
+    """Before each copy, before what another attempt left is removed, and before the manifest."""
+    for name in ("data.zarr/a", "data.zarr/b", "last"):
+        in_store.write(f"new/{name}", b"")
+    in_store.write("name/1.0.0/data.zarr/old", b"")
+    allowed = iter(range(checks))
+
+    def check():
+        if next(allowed, None) is None:
+            raise ReleaseError("the lock was lost")
+
+    with pytest.raises(ReleaseError, match="the lock was lost"):
+        in_store.publish("new", "name/1.0.0", "last", check)
+    assert set(in_store.below("name/1.0.0").files()) == {f"data.zarr/{name}" for name in there}
+
+
+def test_publish_in_a_folder_stops_when_it_may_not_go_on(folder):
+    def check():
+        raise ReleaseError("the lock was lost")
+
+    folder.write("new/last", b"")
+    with pytest.raises(ReleaseError, match="the lock was lost"):
+        folder.publish("new", "name/1.0.0", "last", check)
+    assert list(folder.files()) == ["new/last"]
+
+
 def test_publish_of_nothing_is_an_error(target):
     with pytest.raises(FileNotFoundError):
         target.publish("absent", "name/1.0.0", "file")
@@ -349,6 +380,70 @@ def test_who_loses_its_lock_in_a_store_is_told(in_store, monkeypatch):
         with pytest.raises(ReleaseError, match="could not renew its lock"):
             hold.check()
     assert in_store.read("lock") == b"another's"
+
+
+def test_a_lock_in_a_store_is_ours_when_the_answer_to_a_beat_was_lost(in_store, monkeypatch):
+    put, beats = obstore.put, []
+
+    def answer_lost(*arguments, mode):
+        found = put(*arguments, mode=mode)
+        beats.append(mode)
+        if len(beats) == 2:
+            raise exceptions.GenericError("the connection was closed")
+        return found
+
+    monkeypatch.setattr(obstore, "put", answer_lost)
+    monkeypatch.setattr(bucket_module, "BEAT", 0.05)
+    with in_store.lock("lock") as hold:
+        deadline = time.monotonic() + 20
+        while len(beats) < 4 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        hold.check()
+        assert len(beats) >= 4
+    assert not in_store.exists("lock")
+
+
+def test_a_lock_in_a_store_is_given_back_when_the_answer_to_the_last_beat_was_lost(in_store):
+    lease = bucket_module._Lease(in_store, "lock")
+    assert lease.take()
+    in_store.write("lock", in_store.read("lock") + b"\n")  # another tag than the one we know
+    lease.give_back()
+    assert not in_store.exists("lock")
+
+
+def test_a_lock_in_a_store_is_given_back_after_the_last_beat(in_store, monkeypatch):
+    """A beat meanwhile would change what is given back."""
+    put, give_back = obstore.put, bucket_module._Lease.give_back
+    begun, steps = threading.Event(), []
+
+    def slow(*arguments, mode):
+        begun.set()
+        time.sleep(0.2)
+        try:
+            return put(*arguments, mode=mode)
+        finally:
+            steps.append("beat")
+
+    def last(lease):
+        steps.append("given back")
+        give_back(lease)
+
+    monkeypatch.setattr(bucket_module, "BEAT", 0.05)
+    monkeypatch.setattr(bucket_module._Lease, "give_back", last)
+    with in_store.lock("lock"):
+        monkeypatch.setattr(obstore, "put", slow)
+        assert begun.wait(20)
+    assert steps[-1] == "given back"
+    assert not in_store.exists("lock")
+
+
+@pytest.mark.parametrize("error", [None, ZeroDivisionError])
+def test_a_lock_leaves_nothing_behind(target, error):
+    with pytest.raises(error) if error else contextlib.nullcontext(), target.lock("a/lock"):
+        assert list(target.files()) == ["a/lock"]
+        if error:
+            raise error
+    assert list(target.files()) == []
 
 
 def test_check_writable_makes_the_place_and_leaves_nothing(target):
