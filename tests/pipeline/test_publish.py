@@ -4,7 +4,11 @@ import json
 import re
 import subprocess
 import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,11 +17,14 @@ import xarray as xr
 import deepbench
 from deepbench import format as fmt
 from deepbench import labels, render
+from deepbench.catalog import releases
 from deepbench.errors import ReleaseError
 from deepbench.recipe.model import load_recipe
 from pipeline import publish
 from pipeline.software import versions
-from pipeline.target import FolderTarget
+from pipeline.target import BucketTarget, FolderTarget, Hold, target_of
+from pipeline.target import bucket as bucket_module
+from pipeline.target.base import nothing
 
 
 def test_a_release_is_what_its_manifest_lists(built, check):
@@ -181,6 +188,66 @@ def test_publishing_onto_something_is_refused(make, recipe, tmp_path, monkeypatc
         make(recipe, tmp_path)
     assert [path.name for path in (tmp_path / "small/1.0.0").iterdir()] == ["file"]
     assert staging_of(tmp_path, recipe).release.exists(fmt.MANIFEST)
+
+
+def test_a_lost_lease_stops_a_publish(make, recipe, bucket, monkeypatch):
+    publish_of = BucketTarget.publish
+
+    def late(*arguments):
+        monkeypatch.setattr(bucket_module, "LEASE", 0.0)  # nobody has heard of us for too long
+        publish_of(*arguments)
+
+    monkeypatch.setattr(BucketTarget, "publish", late)
+    with pytest.raises(ReleaseError, match="could not renew its lock .*small-1.0.0.lock in time"):
+        make(recipe, bucket)
+    assert list(target_of(bucket).files("small")) == []
+
+
+@pytest.mark.parametrize("place", ["tmp_path", "bucket"])
+def test_versions_that_are_published_at_once_wait_for_one_another(
+    make, make_recipe, request, monkeypatch, place
+):
+    """The later is compared with the earlier, although neither was there when they were begun."""
+    catalog = request.getfixturevalue(place)
+    target = target_of(catalog)
+    ready, arrived = [], []
+
+    def end(*arguments):
+        ready.append(arguments)
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publish, "publish", end)
+        for changes in ({}, {"version": "1.0.1", "seed": 8}):
+            with pytest.raises(InterruptedError):
+                make(make_recipe(**changes), catalog)
+    other = threading.Event()
+    publish_of = type(target).publish
+
+    def meet(*arguments):
+        arrived.append(arguments)
+        if len(arrived) == 2:
+            other.set()
+        assert other.wait(30)  # until the other arrives, or has to wait for its turn
+        publish_of(*arguments)
+
+    def wait(seconds):
+        other.set()
+        time.sleep(0.05)
+
+    monkeypatch.setattr(type(target), "publish", meet)
+    monkeypatch.setattr(publish, "time", SimpleNamespace(sleep=wait))
+    monkeypatch.setattr(bucket_module, "BEAT", 0.05)
+
+    def run(staging, recipe, plan, _, report):
+        publish.publish(staging, recipe, plan, Hold(nothing), report)
+
+    with ThreadPoolExecutor(2) as pool:
+        ends = [pool.submit(run, *arguments).exception for arguments in ready]
+        refused = [end() for end in ends if end() is not None]
+    assert [type(error) for error in refused] == [ReleaseError]
+    assert refused[0].claimed == "patch"
+    assert len(releases(catalog)) == 1
 
 
 def test_a_file_that_disappears_is_an_error(make, recipe, tmp_path, monkeypatch):
