@@ -438,13 +438,23 @@ def test_a_version_between_two_others(make, make_recipe, copied):
     assert make(make_recipe(version="1.1.0", tables__images__samples=320), copied).built
 
 
-def test_a_damaged_neighbour_is_in_the_way_but_of_a_major_version(make, make_recipe, copied):
-    path = copied / "small/1.0.0/manifest.json"
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        (
+            "manifest.json",
+            "small@1.1.0 cannot be compared with small@1.0.0: .*; repair or remove that first",
+        ),
+        ("metadata/images.parquet", "images.parquet is damaged: .*, or mend it with `deepbench"),
+    ],
+)
+def test_a_damaged_neighbour_is_in_the_way_but_of_a_major_version(
+    make, make_recipe, copied, caplog, name, message
+):
+    path = copied / "small/1.0.0" / name
     path.unlink()
     path.write_text("{}")
-    with pytest.raises(
-        ReleaseError,
-        match=r"small@1.1.0 cannot be compared with small@1.0.0: .*; repair or remove that first",
-    ):
+    with pytest.raises(ReleaseError, match=message):
         make(make_recipe(version="1.1.0"), copied)
     assert make(make_recipe(version="2.0.0"), copied).built
+    assert "small@1.0.0 is not compared: " in caplog.text
