@@ -1315,6 +1315,17 @@ def test_the_command_on_a_manifest_that_is_none(run, copy, content):
     assert out.startswith("manifest: manifest.json: ")
 
 
+def test_the_command_on_a_release_without_its_manifest(run, copy):
+    (copy.path / fmt.MANIFEST).unlink()
+    code, out, err = run("verify", "tiny@1.0.0", "--catalog", copy.catalog)
+    assert (code, err) == (3, "")
+    finding, note, last = out.splitlines()
+    assert finding.startswith("manifest: manifest.json: ")
+    assert "manifest.json is missing from the release; " in finding
+    assert note == "note: without its manifest nothing else of the release can be checked"
+    assert last.startswith("tiny@1.0.0 is damaged: 1 findings")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
