@@ -54,6 +54,22 @@ def test_what_is_being_built_is_not_removed(catalog, monkeypatch):
     assert len(releases(catalog)) == 1
 
 
+def test_after_an_interrupted_remove_nothing_is_deprecated(catalog, make, recipe, monkeypatch):
+    target = target_of(catalog)
+    upkeep.deprecate(target, find("small", catalog=catalog), "wrong")
+    withdraw = type(target).withdraw
+
+    def end(*arguments):
+        withdraw(*arguments)
+        raise InterruptedError
+
+    monkeypatch.setattr(type(target), "withdraw", end)
+    with pytest.raises(InterruptedError):
+        upkeep.remove(target, find("small", catalog=catalog))
+    make(recipe, catalog)
+    assert find("small", catalog=catalog).deprecation is None
+
+
 def test_an_interrupted_remove_is_ended_by_prune(copied, monkeypatch):
     import shutil
 
