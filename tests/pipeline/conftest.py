@@ -8,7 +8,6 @@ import hashlib
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -91,6 +90,15 @@ STORE_SECRETS = {
     "AWS_ALLOW_HTTP": "true",
 }
 
+STORE = """
+from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import make_server
+app = DomainDispatcherApplication(create_backend_app)
+server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
+print(server.port, flush=True)
+server.serve_forever()
+"""
+
 COMMAND = "from pipeline.cli import main; main()"
 
 
@@ -161,23 +169,18 @@ def object_store(tmp_path_factory):
     Logs of builds in it are in a folder of this process, not in the user's.
     """
     state = {"XDG_STATE_HOME": str(tmp_path_factory.mktemp("state"))}
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    arguments = (sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port))
     with (
-        subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server,
+        subprocess.Popen(
+            [sys.executable, "-c", STORE],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as server,
         pytest.MonkeyPatch.context() as patch,
     ):
-        url = f"http://127.0.0.1:{port}"
+        url = f"http://127.0.0.1:{int(server.stdout.readline())}"
         for name, value in (STORE_SECRETS | state | {"AWS_ENDPOINT_URL": url}).items():
             patch.setenv(name, value)
-        deadline = time.monotonic() + 60
-        while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
         yield url
         server.terminate()
 
