@@ -69,8 +69,9 @@ def end(process):
 
 IMPATIENT = """
 from pipeline import window
-window.PATIENCE, window.TICK, window.SLOWEST = 2.0, 0.2, 1
+window.PATIENCE, window.TICK, window.SLOWEST = 10.0, 0.2, 1
 """
+"""A block on a new worker, which imports everything first, must not seem to hang: it takes 2 s, or more."""
 
 
 def test_a_stopped_worker(command, make_recipe, recipe_file, tmp_path, half_way, unharmed):

@@ -201,7 +201,7 @@ def test_a_worker_that_dies_once_costs_nothing_but_time(run, tmp_path):
 
 
 def test_a_block_that_hangs_has_its_worker_restarted(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(windows, "PATIENCE", 1.0)
+    monkeypatch.setattr(windows, "PATIENCE", 4.0)
     monkeypatch.setattr(windows, "TICK", 0.2)
     monkeypatch.setattr(windows, "SLOWEST", 1)
     results, window = run(hangs_once)
@@ -212,7 +212,7 @@ def test_a_block_that_hangs_has_its_worker_restarted(run, tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_a_block_that_always_hangs_is_named_and_its_neighbours_finish(run, monkeypatch):
-    monkeypatch.setattr(windows, "PATIENCE", 1.0)
+    monkeypatch.setattr(windows, "PATIENCE", 4.0)
     monkeypatch.setattr(windows, "TICK", 0.2)
     monkeypatch.setattr(windows, "SLOWEST", 1)
     results, window = run(hangs)
