@@ -79,6 +79,11 @@ class Scope:
             return [f"{self.column(name)}.{column}" for column in value.columns]
         return [self.column(name)]
 
+    def all_columns(self) -> list[str]:
+        """Return the names of the columns that the scope fills, those that are measured last."""
+        drawn = [column for name in self.values for column in self.columns(name)]
+        return drawn + [self.column(name) for name in self.measured]
+
 
 REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
 SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)

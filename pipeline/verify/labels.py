@@ -67,11 +67,9 @@ def _check_absent(plan: LabelPlan, labels: Labels, block: Block, file: str) -> I
     """Look for values in columns that the class of the sample does not have."""
     owners: dict[str, set[str | None]] = {}
     for scope in plan.scopes:
-        names = ["repeat"] if scope.repeat is not None else scope.values
-        for name in names:
-            columns = [scope.column(name)] if scope.repeat is not None else scope.columns(name)
-            for each in columns:
-                owners.setdefault(each, set()).add(scope.class_name)
+        repeated = scope.repeat is not None
+        for each in [scope.column("repeat")] if repeated else scope.all_columns():
+            owners.setdefault(each, set()).add(scope.class_name)
     for column in plan.columns[len(IDENTITY) :]:
         if None in owners[column.name]:
             continue
@@ -113,8 +111,7 @@ def _check_copies(plan: LabelPlan, labels: Labels, block: Block) -> Iterator[Fin
     wrong = (np.stack(found) != np.stack([sample, *rest])).any(axis=0)
     if not wrong.any():
         for number, scope in enumerate(scopes):
-            full = [each for name in scope.values for each in scope.columns(name)]
-            own = {each.removeprefix(f"{scope.name}.") for each in full}
+            own = {each.removeprefix(f"{scope.name}.") for each in scope.all_columns()}
             for column in plan.object_columns[4:]:
                 if column.name not in own:
                     wrong |= (order == number) & ~np.isnan(there[column.name])
