@@ -124,7 +124,7 @@ def _near(row, frame_shape, size):
 
 
 @inline
-def _pieces(shape, step):
+def table_pieces(shape, step):
     """Return the first and the last piece of a table for all wave numbers: multiples of a step, and of π / STEPS."""
     low, high = min(step, np.pi / STEPS) * shape.b, np.pi * MOST_WAVES * shape.a
     return piece_of(low * low), piece_of(high * high)
@@ -158,7 +158,7 @@ def _reach(rows, profiles, psf, psf_table, frame_shape, size):
 
 
 @inline
-def _write_phases(row, step_count, size, phases):
+def write_phases(row, step_count, size, phases):
     """Write cos and −sin of k x, then of k y, at the multiples of 2π / size."""
     for axis in range(2):
         place = row[1 + axis] / size
@@ -170,7 +170,7 @@ def _write_phases(row, step_count, size, phases):
 
 
 @inline
-def _half_chord(radius, j):
+def half_chord(radius, j):
     """Return the largest i with i² + j² <= radius²."""
     return int(np.sqrt(float(radius * radius - j * j)))
 
@@ -183,12 +183,12 @@ def _write_row(form, j, count, table, pieces, target):
 
 
 @kernel
-def _write_psf_plane(psf, psf_table, radius, response, size, pieces, plane):
+def write_psf_plane(psf, psf_table, radius, response, size, pieces, plane):
     """Write the transforms of the point spread function and the pixel on a disc: row j, or from the end if negative."""
     form = quadratic_form(ellipse(psf[1] * 2.0 * np.pi / size, psf[3], psf[4]))
     round_psf = psf[3] >= 1.0
     for j in range(0 if round_psf else -radius, radius + 1):
-        count = _half_chord(radius, j) + 1
+        count = half_chord(radius, j) + 1
         target = plane[j if j >= 0 else plane.shape[0] + j]
         _write_row(form, j, count, psf_table, pieces, target)
         factor = response[abs(j)]
@@ -197,7 +197,7 @@ def _write_psf_plane(psf, psf_table, radius, response, size, pieces, plane):
 
 
 @inline
-def _add_component(values, flux, phases, j, count, real, imaginary):
+def add_component(values, flux, phases, j, count, real, imaginary):
     """Add flux × profile × phase of one component along a row of the plane."""
     cosine, sine = flux * phases[2, abs(j)], flux * phases[3, abs(j)]
     sine = -sine if j < 0 else sine
@@ -209,7 +209,7 @@ def _add_component(values, flux, phases, j, count, real, imaginary):
 
 
 @inline
-def _fold(real, imaginary, count, j, size, spectrum):
+def fold(real, imaginary, count, j, size, spectrum):
     """Add a row of the half-plane to the spectrum, wave numbers modulo 2π, and its mirror image where it folds in."""
     half = size // 2
     direct, mirror = spectrum[j % size], spectrum[-j % size]
@@ -224,7 +224,8 @@ def _fold(real, imaginary, count, j, size, spectrum):
 
 
 @inline
-def _same(a, b):
+def same(a, b):
+    """Return whether two rows are equal."""
     return np.all(a == b)
 
 
@@ -233,27 +234,27 @@ def _write_spectrum(spectrum, rows, plane, round_psf, radius, frame_shape, size,
     """Add the image's transform on the disc of wave numbers."""
     step = 2.0 * np.pi / size
     for c in range(rows.shape[0]):
-        _write_phases(rows[c], radius + 1, size, scratch.phases[c])
+        write_phases(rows[c], radius + 1, size, scratch.phases[c])
         shape = ellipse(step * rows[c, 3], rows[c, 4], rows[c, 5])
         form = quadratic_form(shape)
         for i in range(3):
             scratch.forms[c, i] = form[i]
     values, real, imaginary = scratch.lines[0], scratch.lines[1], scratch.lines[2]
     for j in range(-radius, radius + 1):
-        count = _half_chord(radius, j) + 1
+        count = half_chord(radius, j) + 1
         real[:count] = 0.0
         imaginary[:count] = 0.0
         for c in range(rows.shape[0]):
             if _near(rows[c], frame_shape, size):
                 _write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
                 flux = np.float32(rows[c, 0])
-                _add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
+                add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
         at = abs(j) if round_psf else (j if j >= 0 else plane.shape[0] + j)
         optics = plane[at]
         for i in range(count):
             real[i] *= optics[i]
             imaginary[i] *= optics[i]
-        _fold(real, imaginary, count, j, size, spectrum)
+        fold(real, imaginary, count, j, size, spectrum)
 
 
 @kernel
@@ -261,10 +262,10 @@ def _write_tables(rows, psf, new_psf, sersic, optics, size, scratch):
     """Write the tables of an image's components and, where it is new, of its point spread function."""
     step = 2.0 * np.pi / size
     if new_psf:
-        first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), step)
+        first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), step)
         write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
     for c in range(rows.shape[0]):
-        first, last = _pieces(ellipse(rows[c, 3], rows[c, 4], rows[c, 5]), step)
+        first, last = table_pieces(ellipse(rows[c, 3], rows[c, 4], rows[c, 5]), step)
         write_sersic(rows[c, 6], sersic, first, last, scratch.values[0], scratch.profile[c])
 
 
@@ -279,11 +280,11 @@ def write_spectra(spectra, offsets, rows, psfs, frame_shape, sersic, optics, res
     plane_radius = -1
     for image in range(spectra.shape[0]):
         own, psf = rows[offsets[image] : offsets[image + 1]], psfs[image]
-        new_psf = image == 0 or not _same(psf, psfs[image - 1])
+        new_psf = image == 0 or not same(psf, psfs[image - 1])
         _write_tables(own, psf, new_psf, sersic, optics, size, scratch)
         radius = _reach(own, scratch.profile, psf, scratch.psf_table, frame_shape, size)
         if new_psf or radius > plane_radius:
-            _write_psf_plane(
+            write_psf_plane(
                 psf, scratch.psf_table, radius, response, size, scratch.pieces, scratch.psf_plane
             )
             plane_radius = radius
@@ -308,8 +309,8 @@ def add_wings(frames, offsets, rows, psfs, size, sersic, optics, nodes, scratch)
     """Subtract the light of the copies of each component that is near, and add that of the others."""
     for image in range(frames.shape[0]):
         psf = psfs[image]
-        if image == 0 or not _same(psf, psfs[image - 1]):
-            first, last = _pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
+        if image == 0 or not same(psf, psfs[image - 1]):
+            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
             write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
         for c in range(offsets[image], offsets[image + 1]):
             row, frame = rows[c], frames[image]

@@ -170,7 +170,7 @@ def _cosine(x):
 
 
 @inline
-def _bessel(square):
+def disc_transform(square):
     """Return 2 J1(x)/x of a float32 x², not negative."""
     x = np.sqrt(square)
     far = x if x > _FIVE else _FIVE
@@ -199,13 +199,15 @@ def evaluate(profile, values, count):
             values[i] = y / far * polynomial(_TWO * y - _ONE, _KOLMOGOROV_32)
     elif shape == _ZERO:
         for i in range(count):
-            amplitude = _bessel(values[i])
+            amplitude = disc_transform(values[i])
             values[i] = amplitude * amplitude
     else:
         part = shape * shape
         whole = _ONE / (_ONE - part)
         for i in range(count):
-            amplitude = (_bessel(values[i]) - part * _bessel(part * values[i])) * whole
+            amplitude = (
+                disc_transform(values[i]) - part * disc_transform(part * values[i])
+            ) * whole
             values[i] = amplitude * amplitude
 
 
@@ -341,7 +343,7 @@ def _airy_radius(profile, fraction):
     step, reached = 0.0625, 0.0
     for k in range(int(100.0 / (step * (1.0 - profile.shape)))):
         x = step * (k + 0.5)
-        outer, inner = _bessel(np.float32(x * x)), _bessel(np.float32(part * x * x))
+        outer, inner = disc_transform(np.float32(x * x)), disc_transform(np.float32(part * x * x))
         amplitude = np.float64(outer) - part * np.float64(inner)
         held = 0.5 * step * x * amplitude * amplitude / (1.0 - part)
         if reached + held >= fraction:
