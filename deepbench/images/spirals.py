@@ -14,7 +14,7 @@ logarithmic          ln(R / R0) / tan(pitch)    pitch_angle in degrees; R0 is th
 ringermacher_mead    2 N atan(B exp(−A / R))    N, A in pixels, B
 ===================  =========================  =====================================================================
 
-The latter is r = A / ln(B tan(φ / 2N)) (Ringermacher & Mead 2009, MNRAS 397, 164, eq. 1), whose φ falls from N π to
+The latter is r = A / ln(B tan(φ / 2N)) (Ringermacher & Mead 2009, MNRAS 397, 164), whose φ falls from N π to
 2 N atan(1 / B) as r grows, with φ counted backwards from N π, so that for both forms arms of handedness 1 turn
 counter-clockwise outwards. It has a straight bar along arm_angle at R ≪ A.
 
@@ -68,8 +68,11 @@ CORE = 12.0, 48.0
 """Each finer grid reaches at least and at most this many of its steps along the minor axis: the first, and a step for
 each radian of ψ's change along the way R, times √(1 + κ), as narrow arms have shorter waves."""
 
-FINEST = 0.08
-"""The finest grid has steps below this many pixels, divided by those that the ellipse makes of one in the disk."""
+FINEST = 0.04
+"""The finest grid has steps of at most this many pixels in the plane of the disk."""
+
+DARK_CENTRE = 0.3
+"""No finer grid is needed that ends within this part of the inner radius."""
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _TINY = np.float32(1e-12)
@@ -309,9 +312,10 @@ def _extent(disk):
 def _add_core(grid, disk, terms, start, refined, core, lines):
     """Add what the finer grids hold to a grid whose first point is at ``start``."""
     wide, high = _extent(disk)
-    levels = 1
-    while refined * 2**levels * FINEST * disk.axis_ratio < 1.0:
-        levels += 1
+    levels, points = 1, 2 * refined
+    end = DARK_CENTRE * np.sqrt(disk.inner) * disk.axis_ratio
+    while points * FINEST * disk.axis_ratio < 1.0 and 0.5 * disk.core > end * points:
+        levels, points = levels + 1, 2 * points
     fine, coarse = core.fine, core.coarse
     fine[: 2 * high, : 2 * wide] = _ZERO
     half = core.half[:wide]

@@ -35,11 +35,11 @@ def points(row, reach, resolution):
     terms = arms * (3 + 5 * math.sqrt(kappa + 1))  # waves along a circle
     sweep = 1 / math.tan(math.radians(winding)) if form == 0 else winding * (1 + abs(math.log(b)))
     end = min(1.5 * reach / q, 25 * scale)
-    step = 1 / resolution / max(0.6 * terms * math.hypot(1, sweep), 4 * min(end, 3 * reach), 30)
+    step = 1 / resolution / max(0.4 * terms * math.hypot(1, sweep), 4 * min(end, 3 * reach), 30)
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     xs, ys, light = [], [], []
     for radius in np.exp(np.arange(math.log(CENTRE), math.log(end), step)):
-        count = int(resolution * (12 * radius + 2 * terms + 40))
+        count = int(resolution * (9 * radius + 1.5 * terms + 30))
         theta = 2 * math.pi * (np.arange(count) + 0.5) / count
         turn = theta - hand * arm(int(form), winding, a, b, size, radius) - math.radians(start)
         pulse = np.exp(kappa * (np.cos(arms * turn) - 1)) / i0e(kappa)

