@@ -126,7 +126,7 @@ def reach(psfs, optics, size, refined, scratch):
         if image > 0 and same(psf, psfs[image - 1]):
             radii[image] = radii[image - 1]
             continue
-        first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size, 2 * size)
+        first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
         write_psf(psf, optics, first, last, scratch.values, scratch.table)
         radii[image] = disc(psf, scratch.table, size, most)
     return radii
@@ -145,7 +145,7 @@ def fold_spectra(fine, psfs, radii, optics, response, scratch, spectra):
         round_psf = psf[3] >= 1.0
         if image == 0 or not same(psf, psfs[image - 1]):
             shape = ellipse(psf[1], psf[3], psf[4])
-            first, last = table_pieces(shape, 2.0 * np.pi / size, 2 * size)
+            first, last = table_pieces(shape, 2.0 * np.pi / size)
             write_psf(psf, optics, first, last, scratch.values, scratch.table)
             write_psf_plane(
                 psf, scratch.table, radius, response, size, scratch.pieces, scratch.plane

@@ -201,6 +201,12 @@ class Sersic(Galaxy):
         "semi-major axis of the ellipse that holds half of the light", None
     )
     axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
+    truncation: Value | None = parameter(
+        "circularised radius beyond which there is no light; the half-light radius is that without it",
+        unit="arcsec",
+        above=0,
+        default=None,
+    )
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:
@@ -228,6 +234,64 @@ class BulgeDisk(Galaxy):
     disk_axis_ratio: Value = parameter(
         "minor over major axis of the disk", minimum=0.05, maximum=1, default=1.0
     )
+
+
+class SpiralGalaxy(Galaxy):
+    """A Sérsic bulge in a thin, inclined exponential disk whose light is gathered along arms."""
+
+    bulge_fraction: Value = parameter(
+        "part of the light in the bulge, which is round", minimum=0, maximum=1
+    )
+    bulge_half_light_radius: Value = _radius("half-light radius of the bulge")
+    bulge_sersic_index: Value = parameter(
+        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
+    )
+    disk_half_light_radius: Value = _radius("half-light radius of the disk, seen face on")
+    inclination: Value = parameter(
+        "of the disk; 0 is face on", unit="degree", minimum=0, maximum=84, default=0.0
+    )
+    arms: Value = parameter("number of arms", minimum=1, maximum=8, integer=True, default=2)
+    arm_contrast: Value = parameter(
+        "part of the disk's light, outside of inner_radius, that is gathered in the arms",
+        minimum=0,
+        maximum=1,
+        default=0.8,
+    )
+    arm_width: Value = parameter(
+        "full width at half maximum of an arm over the distance to the next",
+        minimum=0.05,
+        maximum=0.95,
+        default=0.4,
+    )
+    arm_angle: Value = parameter(
+        "where an arm begins, counter-clockwise in the disk from the major axis",
+        unit="degree",
+        default=0.0,
+    )
+    inner_radius: Value = _radius("inside of which the arms fade away")
+    handedness: Value = parameter(
+        "1: the arms turn counter-clockwise outwards, -1: clockwise",
+        minimum=-1,
+        maximum=1,
+        integer=True,
+        default=1,
+    )
+
+
+class Spiral(SpiralGalaxy):
+    """A galaxy with logarithmic arms."""
+
+    pitch_angle: Value = parameter(
+        "between an arm and a circle", unit="degree", minimum=5, maximum=60
+    )
+
+
+class RingermacherMead(SpiralGalaxy):
+    """A galaxy whose arms are r = A / ln(B tan(φ / 2N)) (Ringermacher and Mead 2009), which may have a bar."""
+
+    arm_scale: Value = _radius("A: arms begin as a straight bar of about this radius")
+    arm_opening: Value = parameter("B: the larger, the further the arms turn", above=0)
+    winding: Value = parameter("N: the larger, the tighter the arms", above=0, maximum=50)
 
 
 class Defect(Specification):
@@ -274,6 +338,8 @@ class ObjectEntry(NamedOneOf):
     star: Star | None = None
     sersic: Sersic | None = None
     bulge_disk: BulgeDisk | None = None
+    spiral: Spiral | None = None
+    ringermacher_mead: RingermacherMead | None = None
     cosmic_ray: CosmicRay | None = None
     bad_pixels: BadPixels | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")

@@ -35,12 +35,14 @@ from deepbench.images.rows import (
 )
 from deepbench.images.stamps import (
     MAXIMUM_STAMP,
+    Boxes,
     Cutouts,
+    Stamps,
     add_cutouts,
     add_stamps,
     cutouts,
     galaxy_stamps,
-    stamp_boxes,
+    stamps_of,
 )
 from deepbench.kernels import kernel
 from deepbench.labelling.scopes import Labels
@@ -91,16 +93,15 @@ class Light(NamedTuple):
         What each object of the sky is seen through.
     fluxes : float64[m]
         Of the objects of the sky.
-    edges, corners : int64[m], int64[m, 2]
-        As ``stamp_boxes`` returns them.
+    where : Stamps
+        Where galaxies are drawn.
     """
 
     sigmas: NDArray[np.float64]
     of_samples: Psfs
     psfs: Psfs
     fluxes: NDArray[np.float64]
-    edges: NDArray[np.int64]
-    corners: NDArray[np.int64]
+    where: Stamps
 
 
 def render(
@@ -260,22 +261,24 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     narrowest = np.where(is_airy, NARROWEST_AIRY_OF_GALAXIES, NARROWEST_OF_GALAXIES)
     widths = psfs.profiles[:, 0] * np.where(sky.is_star, 1.0, np.sqrt(psfs.profiles[:, 3]))
     _check_widths(name, samples, widths, np.where(sky.is_star, NARROWEST, narrowest))
-    edges, corners = stamp_boxes(sky, psfs, table.size)
-    large = np.flatnonzero(edges > MAXIMUM_STAMP)
-    if large.size:
-        raise LabelError(
-            f"table '{name}', sample {samples[large[0]]}: a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
-            "lower its stamp_flux, or make it smaller",
-            table=name,
-            sample=int(samples[large[0]]),
-        )
+    where = stamps_of(sky, psfs, table.size)
+    owners = np.arange(len(sky)), sky.arms_of, sky.truncated_of
+    for boxes, owner in zip(where, owners, strict=True):
+        large = np.flatnonzero(boxes.edges > MAXIMUM_STAMP)
+        if large.size:
+            sample = int(samples[owner[large[0]]])
+            raise LabelError(
+                f"table '{name}', sample {sample}: a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
+                "lower its stamp_flux, or make it smaller",
+                table=name,
+                sample=sample,
+            )
     return Light(
         sigmas_of(psf, columns, prefix, table.scale, count),
         of_samples,
         psfs,
         fluxes(scene.sources, order, band, zero_points),
-        edges,
-        corners,
+        where,
     )
 
 
@@ -306,11 +309,10 @@ def _draw(
     offsets = sky.order.offsets[edges_of]
     chosen = slice(offsets[0], offsets[-1])
     owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
-    own = sky.between(offsets[0], offsets[-1])
+    own, where = sky.between(*offsets[[0, -1]]), _between(light.where, sky, *offsets[[0, -1]])
     psfs, flux = light.psfs.take(chosen), light.fluxes[chosen]
-    edges, corners = light.edges[chosen], light.corners[chosen]
     if table.measure or "segmentation" in (table.planes or ()):
-        found = cutouts(own, edges, corners, flux, psfs, table.size)
+        found = cutouts(own, where, flux, psfs, table.size)
         add_cutouts(batch, owner, found)
         return found
     if not len(own):
@@ -320,15 +322,25 @@ def _draw(
         batch, owner[stars], own.places[stars], own.stamp_flux[stars], flux[stars],
         psfs.families[stars], psfs.profiles[stars],
     )  # fmt: skip
-    together = np.flatnonzero((edges == 0) & ~own.own_psf)
+    frames = (where.galaxies.edges == 0) & ~own.own_psf
+    together = np.flatnonzero(frames)
     if len(together):
         parts, components = own.components_of(together, flux[together])
         firsts = np.searchsorted(owner[together], np.arange(len(batch) + 1))
         render_components(batch, parts[firsts], components, light.of_samples.transforms[some])
-    others = np.flatnonzero((edges > 0) | ((edges == 0) & own.own_psf))
-    for members, stamps in galaxy_stamps(own, others, edges, corners, flux, psfs, table.size):
-        add_stamps(batch, owner[members], stamps, corners[members])
+    for members, stamps, corners in galaxy_stamps(own, ~frames, where, flux, psfs, table.size):
+        add_stamps(batch, owner[members], stamps, corners)
     return None
+
+
+def _between(where: Stamps, sky: SkyRows, first: int, last: int) -> Stamps:
+    """Return where the galaxies from ``first`` to ``last`` − 1 are drawn."""
+    arms = slice(*np.searchsorted(sky.arms_of, [first, last]))
+    truncated = slice(*np.searchsorted(sky.truncated_of, [first, last]))
+    some = slice(first, last), arms, truncated
+    return Stamps(
+        *(Boxes(*(each[rows] for each in boxes)) for boxes, rows in zip(where, some, strict=True))
+    )
 
 
 @kernel

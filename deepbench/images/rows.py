@@ -14,8 +14,9 @@ from deepbench.images.optics import airy_fwhms
 from deepbench.images.point_sources import FAMILIES
 from deepbench.images.psf_transforms import PSFS
 from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES
+from deepbench.images.spirals import ARMS_ROW, FORMS
 from deepbench.labelling.scopes import scope_of
-from deepbench.mathfast import exp
+from deepbench.mathfast import cosd, exp
 from deepbench.recipe.table import names_of
 
 if TYPE_CHECKING:
@@ -314,21 +315,31 @@ def _components(kind: str, columns: dict[str, NDArray]) -> list[tuple[Any, Any, 
         else:
             radius = columns["semi_major_half_light_radius"] * np.sqrt(ratio)
         return [(1.0, radius, ratio, columns["sersic_index"])]
+    radius = columns["disk_half_light_radius"]
+    if kind == "bulge_disk":
+        ratio, bulge_ratio = columns["disk_axis_ratio"], columns["bulge_axis_ratio"]
+    else:
+        ratio, bulge_ratio = cosd(columns["inclination"]), np.ones(len(radius))
+        radius = radius * np.sqrt(ratio)
     bulge = columns["bulge_fraction"]
-    return [
-        (
-            1.0 - bulge,
-            columns["disk_half_light_radius"],
-            columns["disk_axis_ratio"],
-            1.0,
-        ),
-        (
-            bulge,
-            columns["bulge_half_light_radius"],
-            columns["bulge_axis_ratio"],
-            columns["bulge_sersic_index"],
-        ),
-    ]
+    bulge_radius, index = columns["bulge_half_light_radius"], columns["bulge_sersic_index"]
+    return [(1.0 - bulge, radius, ratio, 1.0), (bulge, bulge_radius, bulge_ratio, index)]
+
+
+def _arms(kind: str, columns: dict[str, NDArray], disk: NDArray, scale: float) -> NDArray:
+    """Return the arms of spiral galaxies as ``spirals.ARMS_ROW`` says, given the components of their disks."""
+    rows = np.zeros((len(disk), len(ARMS_ROW)))
+    rows[:, 0], rows[:, 3:6] = disk[:, 0], disk[:, 3:6]
+    rows[:, 6] = columns["arms"]
+    if kind == "spiral":
+        rows[:, 7], rows[:, 8] = FORMS["logarithmic"], columns["pitch_angle"]
+    else:
+        rows[:, 7], rows[:, 8] = FORMS["ringermacher_mead"], columns["winding"]
+        rows[:, 9], rows[:, 10] = columns["arm_scale"] / scale, columns["arm_opening"]
+    rows[:, 11], rows[:, 12] = columns["arm_contrast"], columns["arm_width"]
+    rows[:, 13] = columns["inner_radius"] / scale
+    rows[:, 14], rows[:, 15] = columns["arm_angle"], columns["handedness"]
+    return rows
 
 
 @dataclass(frozen=True)
@@ -349,6 +360,10 @@ class SkyRows:
         As ``sersic.COMPONENT_ROW`` says, in pixels and degrees, their fluxes as parts of the galaxy's.
     own_psf : bool[m]
         Whether it is not seen through its table's PSF.
+    arms, arms_of : float64[a, 16], int64[a]
+        As ``spirals.ARMS_ROW`` says, their fluxes as parts of the galaxy's; and the galaxies, in order.
+    truncated, truncated_of : float64[t, 8], int64[t]
+        The same of truncated profiles, as ``truncated.TRUNCATED_ROW`` says. They are no components.
     """
 
     order: Order
@@ -358,6 +373,10 @@ class SkyRows:
     parts: NDArray[np.int64]
     components: NDArray[np.float64]
     own_psf: NDArray[np.bool_]
+    arms: NDArray[np.float64]
+    arms_of: NDArray[np.int64]
+    truncated: NDArray[np.float64]
+    truncated_of: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.is_star)
@@ -373,6 +392,8 @@ class SkyRows:
             self.parts[first : last + 1] - begin,
             self.components[begin:end],
             self.own_psf[first:last],
+            *_between(self.arms, self.arms_of, first, last),
+            *_between(self.truncated, self.truncated_of, first, last),
         )
 
     def components_of(
@@ -385,6 +406,14 @@ class SkyRows:
         rows = self.components[self.parts[some][owner] + np.arange(len(owner)) - offsets[owner]]
         rows[:, 0] *= fluxes[owner]
         return offsets, rows
+
+
+def _between(
+    rows: NDArray[np.float64], owners: NDArray[np.int64], first: int, last: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the rows of the objects from ``first`` to ``last`` − 1, and these counted from the first."""
+    begin, end = np.searchsorted(owners, [first, last])
+    return rows[begin:end], owners[begin:end] - first
 
 
 def sky_rows(table: ImageTable, labels: Labels, found: list[Source]) -> SkyRows:
@@ -403,43 +432,77 @@ def sky_rows(table: ImageTable, labels: Labels, found: list[Source]) -> SkyRows:
     y = np.where(np.isnan(y), (ny - 1) / 2 + dy / scale, y)
     places = np.stack([x, y], axis=1)
     _check_reach(labels, order.offsets, places)
-    owners, components = [np.zeros(0, np.int64)], [np.zeros((0, 7))]
-    first = 0
-    for each in found:
-        count = len(each.samples)
-        if each.entry.kind != "star":
-            for share, radius, ratio, index in _components(each.entry.kind, each.columns):
-                rows = np.zeros((count, 7))
-                rows[:, 0], rows[:, 3] = share, radius / scale
-                rows[:, 4], rows[:, 5], rows[:, 6] = ratio, each.columns["position_angle"], index
-                components.append(rows)
-                owners.append(first + np.arange(count))
-        first += count
     rank = np.empty(len(order.places), np.int64)
     rank[order.places] = np.arange(len(rank))
-    owner = rank[np.concatenate(owners)]
-    sequence = np.argsort(owner, kind="stable")
-    owner, rows = owner[sequence], np.concatenate(components)[sequence]
-    rows[:, 1:3] = places[owner]
+    components, arms, truncated = _Pieces(7), _Pieces(len(ARMS_ROW)), _Pieces(8)
+    first = 0
+    for each in found:
+        columns, owners = each.columns, rank[first : first + len(each.samples)]
+        first += len(owners)
+        if each.entry.kind == "star":
+            continue
+        parts = []
+        for share, radius, ratio, index in _components(each.entry.kind, columns):
+            rows = np.zeros((len(owners), 7))
+            rows[:, 0], rows[:, 3], rows[:, 4] = share, radius / scale, ratio
+            rows[:, 5], rows[:, 6] = columns["position_angle"], index
+            parts.append(rows)
+        if "truncation" in columns:
+            ends = columns["truncation"] / scale
+            truncated.add(owners, np.column_stack([parts.pop(), ends]))
+        for rows in parts:
+            components.add(owners, rows)
+        if "arms" in columns:
+            arms.add(owners, _arms(each.entry.kind, columns, parts[0], scale))
+    (rows, owner), pieces = components.all(places), (*arms.all(places), *truncated.all(places))
+    sample = np.repeat(labels.samples, np.diff(order.offsets))
+    _check_galaxies(rows, sample[owner])
+    _check_galaxies(pieces[2], sample[pieces[3]])
+    astray = np.flatnonzero(pieces[0][:, 15] == 0.0)
+    if astray.size:
+        raise LabelError(
+            f"sample {sample[pieces[1][astray[0]]]}: the handedness of a spiral galaxy is 0; it must be 1 or -1"
+        )
     counts = np.bincount(owner, minlength=len(rank))
-    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    if len(rows):
-        sample = np.searchsorted(order.offsets, owner, side="right") - 1
-        far = np.flatnonzero(np.abs(rows[:, 3]) > LIMIT)
-        if far.size:
-            raise LabelError(
-                f"sample {labels.samples[sample[far[0]]]}: a galaxy has a radius beyond {LIMIT:g} pixels, which cannot "
-                "be drawn"
-            )
     return SkyRows(
         order,
         np.ascontiguousarray(places),
         stamp,
         _flags(found, order, lambda entry: entry.kind == "star"),
-        offsets,
-        np.ascontiguousarray(rows),
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        rows,
         _flags(found, order, lambda entry: entry.chosen.psf is not None),
+        *pieces,
     )
+
+
+class _Pieces:
+    """Rows of what galaxies are made of, of all sources."""
+
+    def __init__(self, columns: int) -> None:
+        self._rows, self._owners = [np.zeros((0, columns))], [np.zeros(0, np.int64)]
+
+    def add(self, owners: NDArray[np.int64], rows: NDArray[np.float64]) -> None:
+        """Add one row for each of the galaxies."""
+        self._rows.append(rows)
+        self._owners.append(owners)
+
+    def all(self, places: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Return the rows in the order of the galaxies, at their places, and the galaxies."""
+        owners, rows = np.concatenate(self._owners), np.concatenate(self._rows)
+        sequence = np.argsort(owners, kind="stable")
+        owners, rows = owners[sequence], np.ascontiguousarray(rows[sequence])
+        rows[:, 1:3] = places[owners]
+        return rows, owners
+
+
+def _check_galaxies(rows: NDArray[np.float64], samples: NDArray[np.int64]) -> None:
+    """Refuse radii beyond the drawing's limit."""
+    far = np.flatnonzero((rows[:, [3, -1]] > LIMIT).any(axis=1))
+    if far.size:
+        raise LabelError(
+            f"sample {samples[far[0]]}: a galaxy has a radius beyond {LIMIT:g} pixels, which cannot be drawn"
+        )
 
 
 def _flags(

@@ -94,6 +94,19 @@ def light_outside(radius, index, tables):
     return max(1.0 - total, 0.0)
 
 
+@kernel
+def light_radius(index, outside, tables):
+    """Return the elliptical radius, in half-light radii, outside of which a part of the light lies, at least 1e-12."""
+    low, high = -40.0, 20.0 * within_range(index)
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        if light_outside(exp64(middle), index, tables) > outside:
+            low = middle
+        else:
+            high = middle
+    return exp64(high)
+
+
 class Ellipse(NamedTuple):
     """Semi-axes in pixels, and the direction of the major one."""
 

@@ -34,7 +34,6 @@ from numpy.typing import NDArray
 
 from deepbench.images.gridded import CHUNK, REACH, convolve, grid_period, halve, refinement
 from deepbench.images.sersic import LEAST_AXIS_RATIO, ellipse, sersic_tables, shape_constants
-from deepbench.images.wings import stamp_half_size
 from deepbench.kernels import inline, kernel
 from deepbench.mathfast import atan2_32, cos32, cos64, exp32, log32, log64, tand64
 
@@ -400,16 +399,3 @@ def add_arms(
             grids = np.zeros((len(some), refined * size, refined * size), np.float32)
             write_arms(grids, rows[some], start, refined, sersic_tables(), core, lines)
             stamps[some] += convolve(grids, psf_rows[some], side)
-
-
-def arms_half_size(row: NDArray[np.float64], psf_row: NDArray[np.float64], fraction: float) -> int:
-    """Return the half-size of a square, in pixels, that holds at least a fraction of the light of the arms' disk.
-
-    Parameters
-    ----------
-    row, psf_row : float64[16], float64[5]
-        As ``ARMS_ROW`` and ``PSF_ROW`` say.
-    fraction : float
-        Below 1; see ``wings.stamp_half_size``.
-    """
-    return stamp_half_size(np.array([*row[:6], 1.0]), psf_row, fraction)

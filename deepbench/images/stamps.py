@@ -17,7 +17,9 @@ from deepbench.images.fourier import render_components
 from deepbench.images.point_sources import add_point, stamp_radius
 from deepbench.images.psf_transforms import psf_radius
 from deepbench.images.rows import Psfs, SkyRows
-from deepbench.images.sersic import ellipse, sersic_tables
+from deepbench.images.sersic import ellipse, light_radius, sersic_tables
+from deepbench.images.spirals import add_arms
+from deepbench.images.truncated import add_truncated
 from deepbench.images.wings import galaxy_outside, psf_outside
 from deepbench.kernels import inline, kernel
 
@@ -27,6 +29,9 @@ SIZES = np.array(
 """Edges of stamps in pixels; their FFTs have periods of twice that."""
 
 MAXIMUM_STAMP = int(SIZES[-1])
+
+REST = 0.9999
+"""The part of their light that stamps of arms and truncated profiles hold of galaxies on whole frames."""
 
 STAMP_PIXELS = 2**18
 """Pixels of stamps that are rendered together."""
@@ -53,7 +58,7 @@ def stamp_edges(parts, components, psfs, fractions, sizes, tables):
     psfs : float64[m, 5]
         As ``psf_transforms.PSF_ROW`` says.
     fractions : float64[m]
-        Below 1.
+        Below 1; 0 where no edge is asked for.
     sizes : int64[s]
         The edges there are, even and in order.
     tables : SersicTables
@@ -65,6 +70,8 @@ def stamp_edges(parts, components, psfs, fractions, sizes, tables):
     """
     edges = np.zeros(fractions.size, np.int64)
     for i in range(fractions.size):
+        if fractions[i] <= 0.0:
+            continue
         own, psf, lost = components[parts[i] : parts[i + 1]], psfs[i], 1.0 - fractions[i]
         least = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
         edges[i] = sizes[-1] + 1
@@ -76,63 +83,146 @@ def stamp_edges(parts, components, psfs, fractions, sizes, tables):
     return edges
 
 
-def stamp_boxes(
-    sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where galaxies are drawn.
+class Boxes(NamedTuple):
+    """Where something is drawn.
 
-    Returns
-    -------
+    Attributes
+    ----------
     edges : int64[m]
-        Of the stamps in pixels; 0 for the whole frame. Stars have −1, and what is wholly outside of the frame. Beyond
-        ``MAXIMUM_STAMP``, a galaxy cannot be drawn.
+        Of the stamps in pixels; 0 for the whole frame, −1 where nothing of it is in the frame. Beyond
+        ``MAXIMUM_STAMP``, it cannot be drawn.
     corners : int64[m, 2]
         x and y of the stamps' lower left pixels.
     """
-    ny, nx = frame_shape
+
+    edges: NDArray[np.int64]
+    corners: NDArray[np.int64]
+
+
+class Stamps(NamedTuple):
+    """Where galaxies are drawn: their components, the arms of spirals, and truncated profiles."""
+
+    galaxies: Boxes
+    arms: Boxes
+    truncated: Boxes
+
+
+def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
+    """Return where galaxies are drawn."""
+    tables, optics = sersic_tables(), psfs.transforms
     whole = np.isnan(sky.stamp_flux)
-    fractions = np.where(whole, 0.5, sky.stamp_flux)
-    tables = sersic_tables()
-    edges = stamp_edges(sky.parts, sky.components, psfs.transforms, fractions, SIZES, tables)
-    whole |= edges >= max(ny, nx)
-    edges = np.where(whole, 0, edges)
-    middle = np.floor(sky.places + 0.5).astype(np.int64)
-    corners = np.where(whole[:, None], 0, middle - edges[:, None] // 2)
-    ends = corners + edges[:, None]
-    outside = ~whole & ((ends <= 0) | (corners >= (nx, ny))).any(axis=1)
-    return np.where(outside | sky.is_star, -1, edges), corners
+    fractions = np.where(whole | sky.is_star, 0.0, sky.stamp_flux)
+    edges = stamp_edges(sky.parts, sky.components, optics, fractions, SIZES, tables)
+    edges = np.where(edges >= max(frame_shape), 0, edges)
+    absent = sky.is_star | (np.diff(sky.parts) == 0)
+    galaxies = _boxes(edges, absent, sky.places, frame_shape)
+    fractions = np.where(whole, REST, sky.stamp_flux)
+    disks = sky.arms[:, :7].copy()
+    disks[:, 6] = 1.0
+    own = optics[sky.arms_of], fractions[sky.arms_of]
+    edges = stamp_edges(np.arange(len(disks) + 1), disks, *own, SIZES, tables)
+    arms = _boxes(edges, edges < 0, sky.places[sky.arms_of], frame_shape)
+    own = optics[sky.truncated_of], fractions[sky.truncated_of]
+    edges = whole_edges(sky.truncated, *own, SIZES, tables)
+    truncated = _boxes(edges, edges < 0, sky.places[sky.truncated_of], frame_shape)
+    return Stamps(galaxies, arms, truncated)
+
+
+def _boxes(
+    edges: NDArray[np.int64],
+    absent: NDArray[np.bool_],
+    places: NDArray[np.float64],
+    frame_shape: tuple[int, int],
+) -> Boxes:
+    """Return boxes around places; those that do not meet the frame are empty."""
+    ny, nx = frame_shape
+    middle = np.floor(places + 0.5).astype(np.int64)
+    corners = np.where(edges[:, None] == 0, 0, middle - edges[:, None] // 2)
+    outside = ((corners + edges[:, None] <= 0) | (corners >= (nx, ny))).any(axis=1) & (edges > 0)
+    return Boxes(np.where(outside | absent, -1, edges), corners)
+
+
+@kernel
+def whole_edges(rows, psfs, fractions, sizes, tables):
+    """Return the edges of stamps of truncated profiles: as large as the ellipse at which each ends, and its blur.
+
+    Parameters
+    ----------
+    rows : float64[m, 8]
+        As ``truncated.TRUNCATED_ROW`` says.
+    psfs, fractions, sizes, tables
+        As for ``stamp_edges``. A profile that falls to less than what is left out before it ends counts to there.
+
+    Returns
+    -------
+    int64[m]
+    """
+    edges = np.zeros(len(rows), np.int64)
+    for i in range(len(rows)):
+        lost, row, psf = 0.5 * (1.0 - fractions[i]), rows[i], psfs[i]
+        end = min(row[7], row[3] * light_radius(row[6], lost, tables))
+        optics = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
+        least = ellipse(end, row[4], row[5]).a + optics
+        edges[i] = sizes[-1] + 1
+        for size in sizes[::-1]:
+            if 0.5 * size - 1.0 < least:
+                break
+            edges[i] = size
+    return edges
 
 
 def galaxy_stamps(
     sky: SkyRows,
-    chosen: NDArray[np.intp],
-    edges: NDArray[np.int64],
-    corners: NDArray[np.int64],
+    chosen: NDArray[np.bool_],
+    where: Stamps,
     fluxes: NDArray[np.float64],
     psfs: Psfs,
     frame_shape: tuple[int, int],
-) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
-    """Yield some of the chosen galaxies, and their stamps as float32[n, edge, edge] or frames.
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield some of the galaxies, their stamps as float32[n, edge, edge], and x and y of the lower left pixels.
 
-    Frames come first, then stamps by their size; those of one size in the order in which they were chosen.
+    First the components of those that are ``chosen``, whole frames before stamps by their size, then arms and truncated
+    profiles of all; those of one size in their order.
     """
-    for edge in np.unique(edges[chosen]):
-        members = chosen[edges[chosen] == edge]
+    for some, stamps in _batches(where.galaxies, chosen, frame_shape):
+        corners = where.galaxies.corners[some]
+        offsets, components = sky.components_of(some, fluxes[some])
+        components[:, 1:3] -= np.repeat(corners, np.diff(offsets), axis=0)
+        render_components(stamps, offsets, components, psfs.transforms[some])
+        yield some, stamps, corners
+    for rows, owners, boxes, add in (
+        (sky.arms, sky.arms_of, where.arms, add_arms),
+        (sky.truncated, sky.truncated_of, where.truncated, add_truncated),
+    ):
+        for some, stamps in _batches(boxes, np.ones(len(rows), bool), frame_shape):
+            own = rows[some]
+            own[:, 0] *= fluxes[owners[some]]
+            own[:, 1:3] -= boxes.corners[some]
+            add(stamps, own, psfs.transforms[owners[some]])
+            yield owners[some], stamps, boxes.corners[some]
+
+
+def _batches(
+    boxes: Boxes, chosen: NDArray[np.bool_], frame_shape: tuple[int, int]
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32]]]:
+    """Yield numbers of boxes of one size and empty stamps for them."""
+    for edge in np.unique(boxes.edges[chosen & (boxes.edges >= 0)]):
+        members = np.flatnonzero(chosen & (boxes.edges == edge))
         shape = frame_shape if edge == 0 else (int(edge), int(edge))
         length = max(1, STAMP_PIXELS // (shape[0] * shape[1]))
         for start in range(0, len(members), length):
             some = members[start : start + length]
-            stamps = np.zeros((len(some), *shape), np.float32)
-            offsets, components = sky.components_of(some, fluxes[some])
-            components[:, 1:3] -= np.repeat(corners[some], np.diff(offsets), axis=0)
-            render_components(stamps, offsets, components, psfs.transforms[some])
-            yield some, stamps
+            yield some, np.zeros((len(some), *shape), np.float32)
 
 
 @inline
-def _overlap(corner, edge, size):
-    """Return the first and last + 1 pixel of a stamp that is inside of a frame, along an axis of the frame."""
-    return max(corner, 0), max(min(corner + edge, size), 0)
+def _add_stamp(image, stamp, x, y):
+    """Add a stamp whose lower left pixel is (x, y) to an image."""
+    left, right = max(x, 0), min(x + stamp.shape[1], image.shape[1])
+    for row in range(max(y, 0), min(y + stamp.shape[0], image.shape[0])):
+        target, source = image[row], stamp[row - y]
+        for column in range(left, right):
+            target[column] += source[column - x]
 
 
 @kernel
@@ -150,14 +240,7 @@ def add_stamps(images, samples, stamps, corners):
         x and y of their lower left pixels.
     """
     for k in range(len(stamps)):
-        image, stamp = images[samples[k]], stamps[k]
-        left, right = _overlap(corners[k, 0], stamp.shape[1], image.shape[1])
-        bottom, top = _overlap(corners[k, 1], stamp.shape[0], image.shape[0])
-        for row in range(bottom, top):
-            target = image[row, left:right]
-            source = stamp[row - corners[k, 1], left - corners[k, 0] : right - corners[k, 0]]
-            for i in range(right - left):
-                target[i] += source[i]
+        _add_stamp(images[samples[k]], stamps[k], corners[k, 0], corners[k, 1])
 
 
 class Cutouts(NamedTuple):
@@ -179,31 +262,36 @@ class Cutouts(NamedTuple):
 
 def cutouts(
     sky: SkyRows,
-    edges: NDArray[np.int64],
-    corners: NDArray[np.int64],
+    where: Stamps,
     fluxes: NDArray[np.float64],
     psfs: Psfs,
     frame_shape: tuple[int, int],
 ) -> Cutouts:
     """Return the light of every object; the arguments are as for ``galaxy_stamps``."""
-    stars = np.flatnonzero(sky.is_star)
-    edges, corners = edges.copy(), corners.copy()
-    radii = star_radii(psfs.families[stars], psfs.profiles[stars], sky.stamp_flux[stars])
-    edges[stars] = 2 * radii + 1
-    corners[stars] = np.floor(sky.places[stars] + 0.5).astype(np.int64) - radii[:, None]
     ny, nx = frame_shape
-    ends = corners + edges[:, None]
-    ends[edges == 0] = nx, ny
-    ends[edges < 0] = 0
-    low = np.clip(corners, 0, (nx, ny))
-    high = np.maximum(np.clip(ends, 0, (nx, ny)), low)
-    boxes = np.concatenate([low, high - low], axis=1)
-    offsets = np.concatenate([[0], np.cumsum(boxes[:, 2] * boxes[:, 3])]).astype(np.int64)
-    found = Cutouts(boxes, offsets, np.zeros(offsets[-1], np.float32))
+    low, high = np.full((len(sky), 2), max(ny, nx)), np.zeros((len(sky), 2), np.int64)
+    stars = np.flatnonzero(sky.is_star)
+    radii = star_radii(psfs.families[stars], psfs.profiles[stars], sky.stamp_flux[stars])
+    corners = np.floor(sky.places[stars] + 0.5).astype(np.int64) - radii[:, None]
+    for owners, boxes in (
+        (stars, Boxes(2 * radii + 1, corners)),
+        (np.arange(len(sky)), where.galaxies),
+        (sky.arms_of, where.arms),
+        (sky.truncated_of, where.truncated),
+    ):
+        drawn = boxes.edges >= 0
+        own, begin, edges = owners[drawn], boxes.corners[drawn], boxes.edges[drawn, None]
+        low[own] = np.minimum(low[own], begin)
+        high[own] = np.maximum(high[own], np.where(edges == 0, (nx, ny), begin + edges))
+    low = np.clip(low, 0, (nx, ny))
+    high = np.maximum(np.clip(high, 0, (nx, ny)), low)
+    boxes_of = np.concatenate([low, high - low], axis=1)
+    offsets = np.concatenate([[0], np.cumsum(boxes_of[:, 2] * boxes_of[:, 3])]).astype(np.int64)
+    found = Cutouts(boxes_of, offsets, np.zeros(offsets[-1], np.float32))
     draw_stars(found, stars, radii, sky.places, fluxes, psfs.families, psfs.profiles)
-    galaxies = np.flatnonzero((edges >= 0) & ~sky.is_star)
-    for some, stamps in galaxy_stamps(sky, galaxies, edges, corners, fluxes, psfs, frame_shape):
-        keep_stamps(found, some, stamps, corners[some])
+    every = np.ones(len(sky), bool)
+    for some, stamps, begin in galaxy_stamps(sky, every, where, fluxes, psfs, frame_shape):
+        keep_stamps(found, some, stamps, begin)
     return found
 
 
@@ -238,14 +326,13 @@ def draw_stars(found, stars, radii, places, fluxes, families, profiles):
 
 @kernel
 def keep_stamps(found, some, stamps, corners):
-    """Copy what stamps hold of the frame into the cutouts of some objects."""
+    """Add what stamps hold of the frame to the cutouts of some objects."""
     for k in range(some.size):
-        i = some[k]
-        left, bottom, width, height = found.boxes[i]
-        view = found.light[found.offsets[i] : found.offsets[i + 1]].reshape((height, width))
-        x, y = left - corners[k, 0], bottom - corners[k, 1]
-        for row in range(height):
-            view[row] = stamps[k, y + row, x : x + width]
+        left, bottom, width, height = found.boxes[some[k]]
+        light = found.light[found.offsets[some[k]] : found.offsets[some[k] + 1]]
+        _add_stamp(
+            light.reshape((height, width)), stamps[k], corners[k, 0] - left, corners[k, 1] - bottom
+        )
 
 
 @kernel

@@ -34,7 +34,7 @@ from deepbench.images.fourier import (
 )
 from deepbench.images.gridded import disc
 from deepbench.images.optics import disc_transform
-from deepbench.images.psf_transforms import optics_tables, psf_radius, write_psf
+from deepbench.images.psf_transforms import optics_tables, write_psf
 from deepbench.images.radial import NODES, PIECES
 from deepbench.images.sersic import (
     COMPONENT_ROW,
@@ -155,7 +155,7 @@ def write_spectra(spectra, rows, psfs, sersic, optics, response, scratch):
         row, psf = rows[image], psfs[image]
         round_psf = psf[3] >= 1.0
         if image == 0 or not same(psf, psfs[image - 1]):
-            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size, size)
+            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
             write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
             radius = disc(psf, scratch.psf_table, size, 3 * size // 2)
             write_psf_plane(
@@ -190,7 +190,7 @@ def _subtract_wings(stamps, rows, psfs, size, sersic, optics, nodes, scratch):
     for image in range(stamps.shape[0]):
         psf = psfs[image]
         if image == 0 or not same(psf, psfs[image - 1]):
-            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size, size)
+            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
             write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
         point[:] = rows[image, :7]
         point[3], point[4], point[6] = 0.01, 1.0, 0.5
@@ -225,22 +225,3 @@ def add_truncated(
         _subtract_wings(
             stamps[some], own, psfs, size, sersic, optics, all_nodes(side, side), scratch
         )
-
-
-def truncated_half_size(
-    row: NDArray[np.float64], psf_row: NDArray[np.float64], fraction: float
-) -> int:
-    """Return the half-size of a square, in pixels, that holds the profile and a fraction of the point spread function.
-
-    Parameters
-    ----------
-    row, psf_row : float64[8], float64[5]
-        As ``TRUNCATED_ROW`` and ``PSF_ROW`` say.
-    fraction : float
-        Below 1. A profile that falls to less than the fraction leaves before it ends counts to there.
-    """
-    row, psf = np.asarray(row, np.float64), np.asarray(psf_row, np.float64)
-    end = min(row[7], row[3] * light_radius(row[6], 0.5 * (1.0 - fraction), sersic_tables()))
-    galaxy = ellipse(end, row[4], row[5]).a
-    optics = ellipse(psf_radius(psf, 0.5 * (1.0 - fraction)), psf[3], psf[4]).a
-    return int(np.ceil(galaxy + optics + 0.5))

@@ -549,11 +549,17 @@ def entry_text(entry, kind, **more):
     """Return an entry of one kind in which every parameter is given, by its own name as prior."""
     cls = entry.model_fields[kind].annotation.__args__[0]
     body = {
-        name: {"integers": [3, 5]} if parameter.integer else {"uniform": [0.5, 0.75]}
+        name: {"integers": [-1, 1] if parameter.minimum == -1 else [3, 5]}
+        if parameter.integer
+        else {"uniform": [0.5, 0.75]}
         for name, parameter in parameters_of(cls).items()
     }
     if "sersic_index" in body:
         body["sersic_index"] = {"uniform": [0.5, 4]}
+    if "bulge_sersic_index" in body:
+        body["bulge_sersic_index"] = {"uniform": [0.5, 4]}
+    if "pitch_angle" in body:
+        body["pitch_angle"] = {"uniform": [10, 20]}
     if "beta" in body:
         body["beta"] = {"uniform": [2, 5]}
     return {kind: {name: value for name, value in body.items() if name not in OTHERS}, **more}

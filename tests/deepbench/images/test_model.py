@@ -32,7 +32,7 @@ def test_names_follow_the_written_order():
     assert names == ["circle", "line", "sun", "circle.2", "circle.3", "line.2"]
 
 
-SKY = {"star", "sersic", "bulge_disk"}
+SKY = {"star", "sersic", "bulge_disk", "spiral", "ringermacher_mead"}
 DEFECTS = {"cosmic_ray", "bad_pixels"}
 
 
@@ -104,6 +104,7 @@ def test_ranges_and_units_of_parameters():
         "half_light_radius": radius,
         "semi_major_half_light_radius": radius,
         "axis_ratio": ratio,
+        "truncation": radius,
     }
     assert ranges(ObjectEntry, "bulge_disk") == galaxy | {
         "bulge_fraction": f"{ANY} at least 0 and at most 1",
@@ -112,6 +113,26 @@ def test_ranges_and_units_of_parameters():
         "bulge_axis_ratio": ratio,
         "disk_half_light_radius": radius,
         "disk_axis_ratio": ratio,
+    }
+    spiral = galaxy | {
+        "bulge_fraction": f"{ANY} at least 0 and at most 1",
+        "bulge_half_light_radius": radius,
+        "bulge_sersic_index": index,
+        "disk_half_light_radius": radius,
+        "inclination": f"{ANY} at least 0 and at most 84 (degree)",
+        "arms": "a whole number at least 1 and at most 8",
+        "arm_contrast": f"{ANY} at least 0 and at most 1",
+        "arm_width": f"{ANY} at least 0.05 and at most 0.95",
+        "arm_angle": ANGLE,
+        "inner_radius": radius,
+        "handedness": "a whole number at least -1 and at most 1",
+    }
+    pitch = f"{ANY} at least 5 and at most 60 (degree)"
+    assert ranges(ObjectEntry, "spiral") == spiral | {"pitch_angle": pitch}
+    assert ranges(ObjectEntry, "ringermacher_mead") == spiral | {
+        "arm_scale": radius,
+        "arm_opening": POSITIVE,
+        "winding": f"{POSITIVE} and at most 50",
     }
     width = {
         "fwhm": f"{POSITIVE} (arcsec)",

@@ -20,6 +20,7 @@ from deepbench.images.psf_transforms import (
 from deepbench.images.radial import NODES, PIECES, nodes, piece_of, transform_at
 from deepbench.images.sersic import (
     light_outside,
+    light_radius,
     sersic_tables,
     shape_constants,
     write_sersic,
@@ -177,6 +178,9 @@ def test_light_outside(n):
     for radius in (0.0, 0.1, 2.0, 5.0):
         expected = gammaincc(2 * n, gammaincinv(2 * n, 0.5) * radius ** (1 / n))
         assert light_outside(radius, n, tables) == pytest.approx(expected, abs=1e-8)
+    for outside in (0.9, 0.5, 0.1, 1e-4):
+        radius = light_radius(n, outside, tables)
+        assert light_outside(radius, n, tables) == pytest.approx(outside, abs=1e-7)
 
 
 @pytest.mark.parametrize("n", [0.5, 1.0, 2.0])

@@ -14,7 +14,6 @@ from deepbench.images.spirals import (
     FORMS,
     MOST_TERMS,
     add_arms,
-    arms_half_size,
     write_series,
 )
 from deepbench.kernels import kernel
@@ -229,12 +228,6 @@ def test_strange_parameters_give_images():
     stamps = render(rows, np.tile(moffat(), (count, 1)), 33)
     assert np.isfinite(stamps).all()
     assert np.abs(stamps).max() < 1.0
-
-
-def test_a_stamp_holds_the_disk():
-    half = arms_half_size(row(), moffat(), 0.99)
-    own = row(x=half, y=half)
-    assert disk(own, moffat(), 2 * half + 1).sum(dtype=float) > 0.99
 
 
 # --- the grid ------------------------------------------------------------------------------------

@@ -125,6 +125,107 @@ def test_exponential_and_de_vaucouleurs_parts_make_a_bulge_and_disk():
         assert np.abs(changed - both).max() > 1e-3 * both.max(), field
 
 
+SPIRAL = {
+    "flux": 100.0,
+    "bulge_fraction": 0.2,
+    "bulge_half_light_radius": 1.2,
+    "bulge_sersic_index": 2.0,
+    "disk_half_light_radius": 8.0,
+    "inclination": 40.0,
+    "position_angle": 25.0,
+    "arms": 2,
+    "arm_contrast": 0.8,
+    "arm_width": 0.3,
+    "arm_angle": 20.0,
+    "inner_radius": 1.5,
+    "handedness": 1,
+}
+ARMS = {
+    "spiral": {"pitch_angle": 20.0},
+    "ringermacher_mead": {"arm_scale": 6.0, "arm_opening": 2.0, "winding": 4.0},
+}
+
+
+@pytest.mark.parametrize("kind", ARMS)
+def test_arms_keep_the_light_of_their_disk(kind):
+    body = PLACE | SPIRAL | ARMS[kind]
+    spiral = image([{kind: body}], size=(128, 128)).astype(float)
+    smooth = image([{kind: body | {"arm_contrast": 0.0}}], size=(128, 128)).astype(float)
+    assert spiral.min() > -1e-4 * spiral.max()
+    assert np.abs(spiral - smooth).max() > 0.05 * smooth.max()
+    assert spiral.sum() == pytest.approx(smooth.sum(), rel=2e-3)  # the frame cuts the outermost
+    y, x = np.indices(spiral.shape)
+    for axis in (x, y):  # two arms: as much light on both sides
+        centre = (axis * spiral).sum() / spiral.sum()
+        assert centre == pytest.approx((axis * smooth).sum() / smooth.sum(), abs=0.04)
+
+
+@pytest.mark.parametrize("kind", ARMS)
+def test_every_parameter_of_a_spiral_changes_the_image(kind):
+    body = PLACE | SPIRAL | ARMS[kind]
+    before = image([{kind: body}])
+    for field, value in (SPIRAL | ARMS[kind]).items():
+        other = {"arms": 3, "handedness": -1}.get(field, 1.1 * value)
+        changed = image([{kind: body | {field: other}}])
+        assert np.abs(changed - before).max() > 5e-4 * before.max(), field
+
+
+def test_arms_of_either_hand_are_mirror_images():
+    shared = {"x": 40, "y": 32, "arm_angle": 0.0, "position_angle": 0.0}
+    left = image([{"spiral": SPIRAL | ARMS["spiral"] | shared}], size=(65, 81))
+    other = shared | {"handedness": -1}
+    right = image([{"spiral": SPIRAL | ARMS["spiral"] | other}], size=(65, 81))
+    np.testing.assert_allclose(right[::-1], left, atol=1e-4 * left.max())
+    # counter-clockwise outwards: from +x, an arm is met further out when it is followed upwards
+    face_on = shared | {"inclination": 0.0, "arms": 1, "bulge_fraction": 0.0}
+    arm = image([{"spiral": SPIRAL | ARMS["spiral"] | face_on}], size=(65, 81)).astype(float)
+    smooth = image(
+        [{"spiral": SPIRAL | ARMS["spiral"] | face_on | {"arm_contrast": 0.0}}], (65, 81)
+    )
+    ratio = arm / smooth
+    y, x = np.indices(ratio.shape)
+    radius, angle = np.hypot(x - 40, y - 32), np.degrees(np.arctan2(y - 32, x - 40))
+    for at in (0.0, 25.0):
+        expected = 8.0 * np.exp(np.radians(at) * np.tan(np.radians(20.0)))
+        ray = (np.abs(angle - at) < 4) & (radius > 4) & (radius < 14)
+        assert radius[ray][ratio[ray].argmax()] == pytest.approx(expected, abs=1.0)
+
+
+def test_a_spiral_whose_hand_is_unknown_is_refused():
+    body = PLACE | SPIRAL | ARMS["spiral"] | {"handedness": 0}
+    with pytest.raises(LabelError, match="handedness of a spiral galaxy is 0; it must be 1 or -1"):
+        image([{"spiral": body}])
+
+
+def test_a_truncated_galaxy_ends():
+    body = galaxy(truncation=4.0, axis_ratio=1.0, half_light_radius=3.0)
+    cut = image([body], psf={"gaussian": {"fwhm": 1.5}}).astype(float)
+    assert cut.sum() == pytest.approx(1000.0, rel=1e-4)
+    y, x = np.indices(cut.shape)
+    beyond = np.hypot(x - PLACE["x"], y - PLACE["y"]) > 4.0 + 2.5
+    assert np.abs(cut[beyond]).max() < 1e-3 * cut.max()
+    whole = image([galaxy(axis_ratio=1.0, half_light_radius=3.0)])
+    assert whole[beyond].max() > 1e-2 * whole.max()
+
+
+@pytest.mark.parametrize("kind", ["spiral", "sersic"])
+def test_pieces_in_stamps_are_cut_by_the_edge_and_measured(kind):
+    body = SPIRAL | ARMS["spiral"] if kind == "spiral" else SERSIC | {"truncation": 9.0}
+    large = image([{kind: body | {"x": 22, "y": 24}}], size=(104, 120))
+    small = image([{kind: body | {"x": 2, "y": 4}}])
+    np.testing.assert_allclose(small, large[20:84, 20:100], atol=2e-4 * large.max())
+    kept = image(
+        [{kind: body | {"x": 2, "y": 4}}], planes=["image_true"], noise=[{"gaussian": {"sigma": 1}}],
+        measure=True,
+    )  # fmt: skip
+    assert kept.shape == small.shape
+    described = recipe(
+        [{kind: body | {"x": 2, "y": 4}}], noise=[{"gaussian": {"sigma": 1}}], measure=True
+    )
+    found = render(described, "images")[f"{kind}.frame_flux"].values[0]
+    assert found == pytest.approx(small.sum(dtype=float), rel=1e-4)
+
+
 def test_a_size_along_the_major_axis():
     circular = image([galaxy()])
     body = {key: value for key, value in SERSIC.items() if key != "half_light_radius"}

@@ -8,7 +8,9 @@ import pytest
 
 from deepbench.images.fourier import CHUNK, render_components
 from deepbench.images.psf_transforms import PSFS
-from deepbench.images.truncated import TRUNCATED_ROW, add_truncated, truncated_half_size
+from deepbench.images.sersic import sersic_tables
+from deepbench.images.stamps import SIZES, whole_edges
+from deepbench.images.truncated import TRUNCATED_ROW, add_truncated
 
 GALAXY = {
     "flux": 1.0,
@@ -101,9 +103,11 @@ def test_every_parameter_matters(name):
 
 def test_a_stamp_holds_its_fraction():
     for truncation in (3.0, 12.0, 1e3):
-        half = truncated_half_size(row(truncation=truncation), moffat(), 0.98)
-        own = row(truncation=truncation, x=half, y=half)
-        assert 0.98 <= render(own, moffat(), 2 * half + 1).sum(dtype=float) + 1e-4 < 1.0001
+        rows, psfs, fraction = row(truncation=truncation), moffat(), np.array([0.98])
+        arrays = np.atleast_2d(np.array(rows, float)), np.atleast_2d(np.array(psfs, float))
+        (edge,) = whole_edges(*arrays, fraction, SIZES, sersic_tables())
+        own = row(truncation=truncation, x=edge // 2, y=edge // 2)
+        assert 0.98 <= render(own, moffat(), edge).sum(dtype=float) + 1e-4 < 1.0001
 
 
 @pytest.mark.parametrize("side", [48, 49])
