@@ -20,11 +20,11 @@ COSMIC_RAY, BAD = 2, 4
 
 
 class Defects:
-    """The defects of some samples."""
+    """The defects of some samples in a band, given by its number."""
 
-    def __init__(self, table: ImageTable, labels: Labels) -> None:
-        self._tracks = track_rows(table, labels)
-        self._offsets, self._blocks = bad_rows(table, labels)
+    def __init__(self, table: ImageTable, labels: Labels, band: int) -> None:
+        self._tracks = track_rows(table, labels, band)
+        self._offsets, self._blocks = bad_rows(table, labels, band)
 
     def charge(self, rows: slice, shape: tuple[int, ...]) -> NDArray[np.float32]:
         """Return the charge that cosmic rays leave in images of this shape, float32[n, y, x]."""

@@ -207,6 +207,13 @@ class ImageTable(TableSpecification):
                 raise problem("the plane 'mask' needs an `instrument`, a cosmic_ray or bad_pixels")
         for entry in self._sky:
             self._check_light(entry)
+        for entry in self._defects:
+            band = entry.chosen.band
+            highest = band.support()[1] if hasattr(band, "support") else 0
+            if band is not None and highest >= len(self.bands):
+                raise problem(
+                    f"the band of a {entry.kind} must be a number below {len(self.bands)}, as many as there are bands"
+                )
         if self.measure or "segmentation" in (self.planes or ()):
             self._check_measurable()
         return self
@@ -215,16 +222,17 @@ class ImageTable(TableSpecification):
         """Refuse magnitudes without an instrument, and light in other bands than its own."""
         described = entry.chosen
         if self.instrument is None:
-            for name in ("fluxes", "magnitude", "magnitudes"):
+            for name in ("fluxes", "magnitude", "magnitudes", "colors"):
                 if getattr(described, name) is not None:
                     raise problem(
                         f"the {name} of a {entry.kind} needs an `instrument`; else give `flux`"
                     )
             return
         bands = list(self.instrument.bands)
-        for name in ("fluxes", "magnitudes"):
-            given = getattr(described, name)
-            if given is not None and set(given) != set(bands):
+        for name in ("fluxes", "magnitudes", "colors"):
+            given = getattr(described, name) or {}
+            missing = set(bands) - set(given) if given and name != "colors" else ()
+            if missing or not set(given) <= set(bands):
                 raise problem(
                     f"the {name} of a {entry.kind} must be given for the bands {', '.join(bands)}, "
                     f"not for {', '.join(given)}"
@@ -296,8 +304,12 @@ class ImageTable(TableSpecification):
     @property
     def has_defects(self) -> bool:
         """Whether there are cosmic rays or bad pixels."""
+        return bool(self._defects)
+
+    @property
+    def _defects(self) -> list[ObjectEntry]:
         entries = (entry for each in self.classes.values() for entry in each.objects)
-        return any(isinstance(entry.chosen, Defect) for entry in entries)
+        return [entry for entry in entries if isinstance(entry.chosen, Defect)]
 
     @property
     def _sky(self) -> list[ObjectEntry]:

@@ -133,6 +133,9 @@ class SkyObject(Specification):
     fluxes: BandValues | None = parameter("the same in each band", minimum=0, default=None)
     magnitude: Value | None = parameter("AB magnitude", unit="mag", default=None)
     magnitudes: BandValues | None = parameter("AB magnitude in each band", unit="mag", default=None)
+    colors: BandValues | None = parameter(
+        "what is added to `magnitude` in some of the bands", unit="mag", default=None
+    )
     psf: PsfEntry | None = Field(
         None, description="what it is seen through, if not the table's PSF"
     )
@@ -154,6 +157,8 @@ class SkyObject(Specification):
         if len(given) != 1:
             found = " and ".join(given) or "none of them"
             raise problem(f"must have exactly one of {', '.join(names)}; it has {found}")
+        if self.colors is not None and self.magnitude is None:
+            raise problem("colors are added to `magnitude`, which is missing")
         return self
 
 
@@ -296,6 +301,13 @@ class RingermacherMead(SpiralGalaxy):
 
 class Defect(Specification):
     """What is in the image but not in the scene: it is not seen through the PSF, and the mask tells where it is."""
+
+    band: Value | None = parameter(
+        "number of the band that has it, from 0; all when absent",
+        minimum=0,
+        integer=True,
+        default=None,
+    )
 
 
 class CosmicRay(Defect):

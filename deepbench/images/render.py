@@ -181,7 +181,8 @@ def _render_band(
     light = _light(name, table, labels, scene, band)
     table_and_labels = seed, name, table, labels
     noise = Detector(*table_and_labels, band) if band else Steps(*table_and_labels)
-    defects = Defects(table, labels) if table.has_defects else None
+    number = table.bands.index(band) if band else 0
+    defects = Defects(table, labels, number) if table.has_defects else None
     result = np.zeros((len(scene.sky), len(COLUMNS)))
     length = max(1, BATCH_PIXELS // (table.size[0] * table.size[1]))
     for start in range(0, len(labels), length):

@@ -200,12 +200,13 @@ def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
 # defects
 
 
-def track_rows(table: ImageTable, labels: Labels) -> ShapeRows:
+def track_rows(table: ImageTable, labels: Labels, band: int) -> ShapeRows:
     """Return the tracks of cosmic rays as lines, their charge spread over them; raises what ``shape_rows`` does."""
     found = sources(table, labels, lambda entry: entry.kind == "cosmic_ray")
     order = in_order(found, len(labels))
     fields = ("charge", "thickness", "x", "y", "length", "angle")
     charge, thickness, x, y, length, angle = table_of(found, order, fields).T
+    charge = np.where(_elsewhere(found, order, band), 0.0, charge)
     values = np.zeros((len(charge), ROW_SIZE))
     columns = (charge / (length * thickness), thickness, x, y, length, angle)
     values[:, : len(fields)] = np.column_stack(columns)
@@ -214,7 +215,9 @@ def track_rows(table: ImageTable, labels: Labels) -> ShapeRows:
     return ShapeRows(order.offsets, line, np.zeros(len(charge), bool), values)
 
 
-def bad_rows(table: ImageTable, labels: Labels) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def bad_rows(
+    table: ImageTable, labels: Labels, band: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Return the bad pixels: offsets of the samples, and x, y, width, height and level of each block, float64[m, 5].
 
     Raises what ``shape_rows`` does.
@@ -223,7 +226,14 @@ def bad_rows(table: ImageTable, labels: Labels) -> tuple[NDArray[np.int64], NDAr
     order = in_order(found, len(labels))
     values = table_of(found, order, ("x", "y", "width", "height", "level"))
     _check_reach(labels, order.offsets, values[:, :4])
+    values[_elsewhere(found, order, band), 2] = 0.0
     return order.offsets, values
+
+
+def _elsewhere(found: list[Source], order: Order, band: int) -> NDArray[np.bool_]:
+    """Return which defects are in another band."""
+    (bands,) = table_of(found, order, ("band",)).T
+    return ~np.isnan(bands) & (bands != band)
 
 
 # point spread functions
@@ -527,9 +537,10 @@ def fluxes(
     zero_points : float64[n]
         Of the samples; None where there are no magnitudes.
     """
-    names = ("flux", f"fluxes.{band}", "magnitude", f"magnitudes.{band}")
-    flux, in_band, magnitude, magnitude_in_band = table_of(found, order, names).T
+    names = ("flux", f"fluxes.{band}", "magnitude", f"colors.{band}", f"magnitudes.{band}")
+    flux, in_band, magnitude, color, magnitude_in_band = table_of(found, order, names).T
     light = np.where(np.isnan(flux), in_band, flux)
+    magnitude = np.where(np.isnan(color), magnitude, magnitude + color)
     magnitude = np.where(np.isnan(magnitude), magnitude_in_band, magnitude)
     if zero_points is not None:
         sample = np.repeat(np.arange(len(zero_points)), np.diff(order.offsets))

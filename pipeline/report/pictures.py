@@ -38,9 +38,10 @@ def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: st
     CatalogError
         The file cannot be written, or its ending is no format of pictures.
     """
-    columns = math.ceil(math.sqrt(len(images) * 1.5))
+    columns = min(math.ceil(math.sqrt(len(images) * 1.5)), len(images))
     rows = math.ceil(len(images) / columns)
-    figure = _figure((2.0 * columns, 2.25 * rows + 0.4))
+    edge = max(2.0, 8.0 / columns)
+    figure = _figure((edge * columns, (edge + 0.25) * rows + 0.4))
     axes = figure.subplots(rows, columns, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -567,8 +567,9 @@ def entry_text(entry, kind, **more):
 
 OTHERS = {
     *("dx", "dy"),  # in place of x and y
-    *("fluxes", "magnitude", "magnitudes"),  # of flux
+    *("fluxes", "magnitude", "magnitudes", "colors"),  # of flux
     "semi_major_half_light_radius",  # of half_light_radius
+    "band",  # which a table without an instrument does not have
 }
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from deepbench.errors import RecipeError
 from deepbench.images.shapes import cover
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, objects, render
@@ -101,6 +102,20 @@ def test_a_detector_takes_charge_before_it_is_full_and_counts_it():
     full = made([star, {"cosmic_ray": RAY | {"charge": 1e8}}], **table)
     assert (full["mask"].values == 3).any()
     assert float(full.image.max()) < 1e5 / 2
+
+
+def test_a_defect_may_be_in_one_band_alone():
+    instrument = {"pixel_scale": 1.0, "bands": {"g": BAND, "r": BAND}}
+    table = {"instrument": instrument, "pixel_scale": None, "planes": ["mask"]}
+    star = {"star": STAR | {"flux": 0.0}}
+    entries = [star, {"cosmic_ray": RAY | {"band": 1}}, {"bad_pixels": BLOCK | {"band": 0}}]
+    g, r = made(entries, **table)["mask"].values
+    assert set(np.unique(g)) == {0, 4}
+    assert set(np.unique(r)) == {0, 2}
+    with pytest.raises(RecipeError, match="the band of a cosmic_ray must be a number below 2"):
+        recipe([star, {"cosmic_ray": RAY | {"band": {"integers": [0, 2]}}}], **table)
+    with pytest.raises(RecipeError, match="must be a number below 0"):
+        recipe([star, {"cosmic_ray": RAY | {"band": 0}}])
 
 
 # --- smooth noise --------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from deepbench.errors import RecipeError
 from deepbench.images.instruments import Band, Instrument, presets
 from deepbench.recipe.model import parse_recipe
-from deepbench.samples import labels, render
+from deepbench.samples import labels, objects, render
 
 BAND = {
     "zero_point": 27.0,
@@ -90,6 +90,28 @@ def test_colours_are_priors():
     colour = found["star.magnitudes.g"] - found["star.magnitudes.r"]
     np.testing.assert_allclose(colour, found["variables.gr"], atol=1e-12)
     assert colour.std() > 0.05
+
+
+def test_each_copy_has_a_colour_of_its_own():
+    star = {
+        "x": {"uniform": [5, 59]},
+        "y": {"uniform": [5, 59]},
+        "magnitude": {"uniform": [18, 20]},
+    }
+    star |= {"colors": {"g": {"normal": [0.6, 0.1]}, "i": "= -0.5 * colors.g"}}
+    bands = {"g": BAND, "r": BAND, "i": BAND}
+    described = recipe([{"star": star, "repeat": 1}], bands, samples=20, planes=["image_true"])
+    rows = objects(described, "images")
+    np.testing.assert_allclose(rows["colors.i"], -0.5 * rows["colors.g"])
+    assert rows["colors.g"].std() > 0.03
+    sums = render(described, "images").image_true.sum(("y", "x"), dtype="f8").values
+    for band_number, color in ((0, rows["colors.g"]), (2, rows["colors.i"])):
+        found = -2.5 * np.log10(sums[:, band_number] / sums[:, 1])
+        np.testing.assert_allclose(found, color, atol=1e-4)
+    with pytest.raises(RecipeError, match="colors are added to `magnitude`, which is missing"):
+        recipe([{"star": {"x": 1, "y": 1, "flux": 1, "colors": {"r": 1}}}])
+    with pytest.raises(RecipeError, match="the colors of a star must be given for the bands r"):
+        recipe([{"star": {"x": 1, "y": 1, "magnitude": 1, "colors": {"z": 1}}}])
 
 
 # --- the detector --------------------------------------------------------------------------------

@@ -91,6 +91,7 @@ def test_ranges_and_units_of_parameters():
         "fluxes": f"{ANY} at least 0",
         "magnitude": f"{ANY} (mag)",
         "magnitudes": f"{ANY} (mag)",
+        "colors": f"{ANY} (mag)",
     }
     assert ranges(ObjectEntry, "star") == sky | {"stamp_flux": f"{ANY} at least 0.5 and below 1"}
     galaxy = sky | {
