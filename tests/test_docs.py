@@ -6,9 +6,10 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.images.instruments import PsfEntry
-from deepbench.images.model import ImageClass, ImageTable, NoiseEntry
+from deepbench.images.instruments import Band, Instrument, PsfEntry, presets
+from deepbench.images.model import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
 from deepbench.images.objects import ObjectEntry
+from deepbench.images.wcs import Wcs
 from deepbench.recipe.functions import FUNCTIONS
 from deepbench.recipe.model import Recipe, Storage
 from deepbench.recipe.values import DISTRIBUTIONS, JOINTS
@@ -25,7 +26,9 @@ def named(text):
 def test_the_recipe_page_names_all_of_the_language():
     words = named((ROOT / "docs/recipes.md").read_text())
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
-    for model in (Recipe, Storage, ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry):
+    expected |= {*PLANES, *MEASURED, *presets()}
+    table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
+    for model in (Recipe, Storage, *table):
         expected |= set(model.model_fields)
     for entry in (ObjectEntry, PsfEntry, NoiseEntry):
         for kind in entry.kinds:

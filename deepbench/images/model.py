@@ -5,14 +5,16 @@ These are frozen specifications without arrays. ``objects`` has what is drawn, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.errors import LabelError
 from deepbench.images.instruments import MAXIMUM_SIGMA, Instrument, PsfEntry, band_streams
 from deepbench.images.objects import Defect, Galaxy, ObjectEntry
+from deepbench.images.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.recipe.plain import show
 from deepbench.recipe.specification import (
@@ -79,7 +81,7 @@ class ImageClass(Specification):
     @field_validator("objects")
     @classmethod
     def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        reserved = sorted({"psf", VARIABLES} & set(names_of(objects)))
+        reserved = sorted({"psf", "wcs", "instrument", VARIABLES} & set(names_of(objects)))
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
         return objects
@@ -151,6 +153,7 @@ class ImageTable(TableSpecification):
         description="steps of the noise, in the order they happen; behind an instrument, correlated ones alone",
     )
     instrument: Instrument | None = Field(None, description="what the images are taken with")
+    wcs: Wcs | None = Field(None, description="where each image is on the sky")
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the image"
     )
@@ -263,6 +266,7 @@ class ImageTable(TableSpecification):
         ]
         in_arcsec += ["the width of the PSF" for psf in self._all_psfs() if psf.in_arcsec]
         in_arcsec += [f"the radius of a {each.kind}" for each in self._galaxies]
+        in_arcsec += ["the wcs"] if self.wcs is not None else []
         if self.scale is None and in_arcsec:
             raise problem(f"{in_arcsec[0]} is given in arcsec: add `pixel_scale`, arcsec per pixel")
         return self
@@ -343,6 +347,8 @@ class ImageTable(TableSpecification):
                 band = name.partition(".")[2]
                 above = ("instrument", "bands", band) if band else ()
                 scopes.append(scope_of(psf.chosen, name, (*above, "psf", psf.kind)))
+        if self.wcs is not None:
+            scopes.append(scope_of(self.wcs, "wcs", ("wcs",)))
         for index, (name, step) in enumerate(zip(names_of(self.noise), self.noise, strict=True)):
             scopes.append(scope_of(step.chosen, f"noise.{name}", ("noise", index, step.kind)))
         if self.instrument is not None:
@@ -363,6 +369,19 @@ class ImageTable(TableSpecification):
             for name, each in measured.items()
         }
         return measured | {"segment": MEASURED["segment"]}
+
+    def wcs_header(self, label: Mapping[str, float]) -> dict[str, str | float]:
+        """Return the cards of a FITS header for the image with these labels, as ``astropy.wcs.WCS`` takes them.
+
+        Raises
+        ------
+        LabelError
+            The table has no ``wcs``.
+        """
+        if self.wcs is None or self.scale is None:
+            raise LabelError("the table has no `wcs`: its images are nowhere on the sky")
+        place = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
+        return tan_header(self.size, self.scale, *place)
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
