@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,10 +15,20 @@ from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.recipe.plain import unknown
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
-from deepbench.recipe.values import Value
+from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIGMA = 1000.0
 """Of a Gaussian PSF, in pixels."""
+
+FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+"""Full width at half maximum of a Gaussian with standard deviation 1."""
+
+NARROWEST = 0.02
+"""Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
+
+NARROWEST_OF_GALAXIES = 1.2
+NARROWEST_AIRY_OF_GALAXIES = 0.5
+"""The same for galaxies, along the minor axis: a narrower one lets more waves pass than are added up."""
 
 
 class GaussianPsf(Specification):
@@ -97,6 +108,22 @@ class PsfEntry(OneOf):
     def in_arcsec(self) -> bool:
         """Whether its width is given in arcseconds."""
         return self.gaussian is None or self.gaussian.sigma is None
+
+    def least_widths(self, scale: float) -> tuple[float, float]:
+        """Return the least full width at half maximum, in pixels, and that along the minor axis.
+
+        Expressions are known when they are drawn only, and count as infinite here.
+        """
+        described = self.chosen
+        sigma = getattr(described, "sigma", None)
+        width = least(sigma) * FWHM_OF_SIGMA if sigma is not None else least(described.fwhm) / scale
+        ratio = getattr(described, "axis_ratio", None)
+        return width, width * math.sqrt(1.0 if ratio is None else min(least(ratio), 1.0))
+
+
+def least(value: Value) -> float:
+    """Return the least number that a value can be; infinity for expressions."""
+    return math.inf if isinstance(value, Expression) else value.support()[0]
 
 
 class Band(Specification):

@@ -12,7 +12,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.images.instruments import MAXIMUM_SIGMA, Instrument, PsfEntry, band_streams
+from deepbench.images.instruments import (
+    MAXIMUM_SIGMA,
+    NARROWEST,
+    NARROWEST_AIRY_OF_GALAXIES,
+    NARROWEST_OF_GALAXIES,
+    Instrument,
+    PsfEntry,
+    band_streams,
+)
 from deepbench.images.objects import Defect, Galaxy, ObjectEntry
 from deepbench.images.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
@@ -286,7 +294,44 @@ class ImageTable(TableSpecification):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
+        for entry in self._sky:
+            self._check_psf(entry)
+            self._check_place(entry)
         return self
+
+    def _check_psf(self, entry: ObjectEntry) -> None:
+        """Refuse a PSF that can be too narrow."""
+        own = entry.chosen.psf
+        for psf in [own] if own is not None else self.psfs.values():
+            if psf is None or (psf.in_arcsec and self.scale is None):
+                continue
+            width, minor = psf.least_widths(self.scale or 1.0)
+            least = NARROWEST
+            if isinstance(entry.chosen, Galaxy):
+                width, least = (
+                    minor,
+                    NARROWEST_OF_GALAXIES if psf.airy is None else NARROWEST_AIRY_OF_GALAXIES,
+                )
+            if width < least:
+                raise problem(
+                    f"the PSF of a {entry.kind} can be {width:.3g} pixels wide (full width at half maximum, galaxies "
+                    f"along the minor axis); it must be {least} or more"
+                )
+
+    def _check_place(self, entry: ObjectEntry) -> None:
+        """Refuse an object that is never less than a frame away from the frame."""
+        for name, size in (("x", self.size[1]), ("y", self.size[0])):
+            for field, scale in ((name, 1.0), (f"d{name}", self.scale)):
+                value = getattr(entry.chosen, field)
+                if value is None or isinstance(value, Expression) or scale is None:
+                    continue
+                low, high = (end / scale for end in value.support())
+                shift = 0.5 * (size - 1) if field != name else 0.0
+                if low + shift > 2 * size or high + shift < -size:
+                    reach = f"from {low * scale:g} to {high * scale:g}"
+                    raise problem(
+                        f"a {entry.kind} is never in the frame: its {field} is {reach}, the frame has {size} pixels"
+                    )
 
     @property
     def bands(self) -> tuple[str, ...]:

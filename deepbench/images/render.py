@@ -17,6 +17,11 @@ from deepbench.images.defects import Defects
 from deepbench.images.detector import Detector
 from deepbench.images.draw import draw_shapes
 from deepbench.images.fourier import render_components
+from deepbench.images.instruments import (
+    NARROWEST,
+    NARROWEST_AIRY_OF_GALAXIES,
+    NARROWEST_OF_GALAXIES,
+)
 from deepbench.images.measure import COLUMNS, look
 from deepbench.images.noise import Steps
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
@@ -54,13 +59,6 @@ LARGEST = np.finfo(np.float32).max
 
 BATCH_PIXELS = 2**18
 """Pixels that go through all steps together: they stay in the processor's cache."""
-
-NARROWEST = 0.02
-"""Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
-
-NARROWEST_OF_GALAXIES = 1.2
-NARROWEST_AIRY_OF_GALAXIES = 0.5
-"""The same for galaxies, along the minor axis: a narrower one lets more waves pass than are added up."""
 
 
 class Scene(NamedTuple):

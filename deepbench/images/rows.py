@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
+from deepbench.images.instruments import FWHM_OF_SIGMA
 from deepbench.images.optics import airy_fwhms
 from deepbench.images.point_sources import FAMILIES
 from deepbench.images.psf_transforms import PSFS
@@ -31,9 +32,6 @@ SHARED = ("amplitude", "thickness", "x", "y")
 """Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
 
 PLACES = ("x", "y", "dx", "dy")
-
-FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
-"""Full width at half maximum of a Gaussian with standard deviation 1."""
 
 PSF_COLUMNS = ("fwhm", "shape", "truncation", "axis_ratio", "position_angle")
 """What describes a PSF of a family, in pixels and radians: β of a Moffat or the obscuration of an Airy is its shape."""

@@ -157,5 +157,7 @@ def test_the_radius_needs_a_scale():
 
 
 def test_a_psf_too_narrow_for_galaxies_is_refused():
+    with pytest.raises(RecipeError, match="the PSF of a sersic can be 1 pixels wide .* be 1.2 or"):
+        draw({"sersic": DISK}, psf={"moffat": {"fwhm": {"uniform": [0.2, 0.9]}, "beta": 3}})
     with pytest.raises(LabelError, match="the full width .* is 1 pixels, it must be 1.2 or more"):
-        draw({"sersic": DISK}, psf={"moffat": {"fwhm": 0.2, "beta": 3}})
+        draw({"sersic": DISK}, psf={"moffat": {"fwhm": "= 0.2", "beta": 3}})

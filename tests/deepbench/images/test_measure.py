@@ -70,7 +70,7 @@ def test_the_light_inside_the_frame():
     assert inside == pytest.approx(4000 * 0.99, rel=0.01)
     half = measured({"star": STAR | {"x": -0.5}})["star.frame_flux"]
     assert half == pytest.approx(inside / 2, rel=1e-3)
-    outside = measured({"star": STAR | {"x": -300.0}})
+    outside = measured({"star": STAR | {"x": "= -300"}})
     assert outside[["star.snr", "star.frame_flux", "star.neighbour_share"]].tolist() == [0, 0, 0]
 
 

@@ -55,7 +55,7 @@ def test_stamps_are_cut_by_the_edge_of_the_frame(place):
 
 
 def test_what_is_wholly_outside_leaves_no_trace():
-    assert not image([galaxy(x=500, stamp_flux=0.99)]).any()
+    assert not image([galaxy(x="= 500", stamp_flux=0.99)]).any()
 
 
 @pytest.mark.parametrize("size", [8, 13, 20, 28, 31])
@@ -243,14 +243,14 @@ def test_large_fields_need_stamps():
 def test_what_cannot_be_drawn_is_refused():
     wide = {"uniform": [1, 900]}
     described = recipe(
-        [galaxy(half_light_radius=wide, stamp_flux=0.999)], size=(5000, 10), samples=9
+        [galaxy(x=5, half_light_radius=wide, stamp_flux=0.999)], size=(5000, 10), samples=9
     )
     with pytest.raises(LabelError, match="sample .*: a galaxy needs a stamp of more than 4096"):
         render(described, "images")
     with pytest.raises(LabelError, match="of the PSF is 1 pixels, it must be 1.2 or more"):
-        image([galaxy()], psf={"moffat": {"fwhm": 1.0, "beta": 3}})
+        image([galaxy()], psf={"moffat": {"fwhm": "= 1", "beta": 3}})
     with pytest.raises(LabelError, match="it must be 0.5 or more"):
-        image([galaxy()], psf={"airy": {"fwhm": 0.45}})
+        image([galaxy()], psf={"airy": {"fwhm": "= 0.45"}})
     for body, message in (
         (galaxy(flux=-1), "must be a number at least 0"),
         (galaxy(sersic_index=7), "at most 6.2"),

@@ -96,7 +96,11 @@ def test_a_smaller_stamp_only_cuts():
 def test_stars_off_the_frame_shine_in():
     image = draw({"x": -2.0, "y": 16.0, "flux": 1000.0})[0]
     assert image[16, 0] == image.max() > 5
-    assert draw({"x": -2000.0, "y": 16.0, "flux": 1000.0}).max() == 0
+    assert draw({"x": "= -2000", "y": 16.0, "flux": 1000.0}).max() == 0
+    with pytest.raises(RecipeError, match="a star is never in the frame: its x is from -2000 to"):
+        draw({"x": -2000.0, "y": 16.0, "flux": 1000.0})
+    with pytest.raises(RecipeError, match="never in the frame: its dy is from 90 to 95"):
+        draw({"dx": 0, "dy": {"uniform": [90, 95]}, "flux": 1000.0})
 
 
 def test_light_adds():
@@ -194,7 +198,7 @@ def test_shapes_behind_a_psf_of_the_sky_are_refused():
 
 
 def test_light_that_would_cover_is_refused():
-    with pytest.raises(RecipeError, match="the light of a star adds to what lies below"):
+    with pytest.raises(RecipeError, match="`blend` is for shapes: leave it out of a star"):
         recipe(
             {"x": 1, "y": 1, "flux": 1},
             more=[{"star": {"x": 1, "y": 1, "flux": 1}, "blend": "over"}],
@@ -203,12 +207,17 @@ def test_light_that_would_cover_is_refused():
 
 def test_places_beyond_the_limit_are_refused():
     with pytest.raises(LabelError, match="sample 0: an object has a length, a place .* beyond"):
-        draw({"x": 1e12, "y": 1, "flux": 1})
+        draw({"x": "= 1e12", "y": 1, "flux": 1})
 
 
 @pytest.mark.parametrize("psf", [{"gaussian": {"sigma": 0}}, {"moffat": {"fwhm": 1e-4, "beta": 3}}])
 def test_a_psf_too_narrow_to_be_drawn_is_refused(psf):
+    star = {"x": 1, "y": 1, "flux": 1}
+    with pytest.raises(RecipeError, match="the PSF of a star can be .* pixels wide .* it must be"):
+        recipe(star, psf)
+    ((kind, body),) = psf.items()
+    unknown = {kind: {key: f"= {value}" for key, value in body.items()}}
     with pytest.raises(
         LabelError, match="table 't', sample 0: the full width .* of the PSF is .* pixels, it must"
     ):
-        draw({"x": 1, "y": 1, "flux": 1}, psf)
+        draw(star, unknown)
