@@ -55,7 +55,8 @@ from deepbench.labelling.scopes import Labels
 if TYPE_CHECKING:
     from deepbench.images.model import ImageTable
 
-LARGEST = np.finfo(np.float32).max
+WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
+"""Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
 
 BATCH_PIXELS = 2**18
 """Pixels that go through all steps together: they stay in the processor's cache."""
@@ -126,10 +127,10 @@ def render(
     """
     found = sources(table, labels, lambda entry: entry.is_sky)
     scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
-    arrays = {
-        each.name: np.zeros((len(labels), *each.shape), each.dtype)
-        for each in table.data_variables()
-    }
+    arrays = {}
+    for each in table.data_variables():
+        make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
+        arrays[each.name] = make((len(labels), *each.shape), each.dtype)
     measured = {}
     for number, band in enumerate(table.bands or ("",)):
         planes = {
@@ -305,6 +306,8 @@ def _draw(
     """Draw some samples without noise; return the light of each object of the sky where it is needed."""
     shapes, sky, edges_of = scene.shapes, scene.sky, slice(some.start, some.stop + 1)
     draw_shapes(shapes.offsets[edges_of], *shapes[1:], light.sigmas[some], batch)
+    if not len(sky):
+        return None
     offsets = sky.order.offsets[edges_of]
     chosen = slice(offsets[0], offsets[-1])
     owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
@@ -346,10 +349,10 @@ def _between(where: Stamps, sky: SkyRows, first: int, last: int) -> Stamps:
 def first_bad(images):
     """Return the first image with a pixel that is not finite; −1 when there is none."""
     for i in range(len(images)):
-        pixels, bad = images[i].reshape(images[i].size), 0
-        for pixel in range(pixels.size):
-            bad += 0 if abs(pixels[pixel]) <= LARGEST else 1
-        if bad:
+        words, largest = images[i].reshape(images[i].size).view(np.uint32), np.uint32(0)
+        for pixel in range(words.size):
+            largest = max(largest, np.uint32(words[pixel] & WITHOUT_SIGN))
+        if largest >= INFINITE:
             return i
     return -1
 
