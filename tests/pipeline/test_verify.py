@@ -431,9 +431,9 @@ def test_the_sign_of_zero_is_a_bit(copy, monkeypatch):
     from pipeline.verify import data
 
     def zeros(recipe, table, labels):
-        made = data_render(recipe, table, labels)
+        made, found = data_render(recipe, table, labels)
         made["image"][labels.samples == 7] = 0.0
-        return made
+        return made, found
 
     data_render = data.render_arrays
     monkeypatch.setattr(data, "render_arrays", zeros)
