@@ -19,7 +19,7 @@ from deepbench.images.rows import MAGNITUDE
 from deepbench.kernels import kernel
 from deepbench.mathfast import exp
 from deepbench.stream_names import stream_number
-from deepbench.streams import fill_normals, poisson
+from deepbench.streams import POISSON_TILE, fill_normals, fill_poissons
 
 if TYPE_CHECKING:
     from deepbench.images.instruments import Instrument
@@ -90,22 +90,28 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
     """
     count, height, width = images.shape
     normals = np.empty(height * width, np.float32)
+    means, counts = np.empty(POISSON_TILE), np.empty(POISSON_TILE)
     for i in range(count):
         image, mask = images[i].reshape(height * width), masks[i].reshape(height * width)
         variance, charge = variances[i].reshape(height * width), charges[i].reshape(height * width)
         time, background, read_variance, full, scale, offset, rounded = rows[i]
         sigma = np.sqrt(read_variance)
         fill_normals(normals, samples[i], key[0], key[1], reading[0], reading[1])
-        for pixel in range(image.size):
-            mean = image[pixel] * time + background
-            electrons = poisson(mean, pixel, samples[i], key[0], key[1], photons[0], photons[1])
-            electrons += sigma * normals[pixel] + charge[pixel]
-            if electrons >= full:
-                electrons = full
-                mask[pixel] |= SATURATED
-            variance[pixel] = (max(electrons, 0.0) + read_variance) * scale * scale
-            value = electrons * scale + offset
-            image[pixel] = np.rint(value) if rounded > 0.0 else value
+        for start in range(0, image.size, POISSON_TILE):
+            size = min(POISSON_TILE, image.size - start)
+            for e in range(size):
+                means[e] = image[start + e] * time + background
+            place = start, samples[i], key[0], key[1], photons[0], photons[1]
+            fill_poissons(counts[:size], means[:size], *place)
+            for e in range(size):
+                pixel = start + e
+                electrons = counts[e] + sigma * normals[pixel] + charge[pixel]
+                if electrons >= full:
+                    electrons = full
+                    mask[pixel] |= SATURATED
+                variance[pixel] = (max(electrons, 0.0) + read_variance) * scale * scale
+                value = electrons * scale + offset
+                image[pixel] = np.rint(value) if rounded > 0.0 else value
 
 
 class Detector:

@@ -12,7 +12,7 @@ from deepbench.images.psf import gaussian_blur, margin
 from deepbench.kernels import kernel
 from deepbench.recipe.table import names_of
 from deepbench.stream_names import stream_number
-from deepbench.streams import fill_normals, poisson
+from deepbench.streams import POISSON_TILE, fill_normals, fill_poissons
 
 if TYPE_CHECKING:
     from deepbench.images.model import ImageTable
@@ -58,10 +58,16 @@ def apply_step(image, code, first, second, sample, key0, key1, word2, word3, wor
         for pixel in range(pixels):
             image[pixel] += first * work[pixel]
     else:
-        for pixel in range(pixels):
-            mean = first * (image[pixel] + second)
-            count = poisson(mean, pixel, sample, key0, key1, word2, word3) if mean > 0.0 else 0.0
-            image[pixel] = count / first - second
+        means, counts = np.empty(POISSON_TILE), np.empty(POISSON_TILE)
+        inverse = 1.0 / first
+        for start in range(0, pixels, POISSON_TILE):
+            tile = image[start : start + POISSON_TILE]
+            for e in range(tile.size):
+                means[e] = first * (tile[e] + second)
+            place = start, sample, key0, key1, word2, word3
+            fill_poissons(counts[: tile.size], means[: tile.size], *place)
+            for e in range(tile.size):
+                tile[e] = counts[e] * inverse - second
 
 
 @kernel

@@ -22,7 +22,7 @@ GOLDEN = {
     "all_shapes": {
         "recipe_hash": "34d347bdb0bbc0b11b710f02ed49abea385c413c7bd8261e70e42f1d1384b5ae",
         "table_hash": "c1c9fe6afea60508615b882a71b218a16455dd819f280674e73145323f8c9ac5",
-        "images": "eca26fe3a7a22dce18196098b62669484007b361bfb7fd45673364cef935a37b",
+        "images": "d80fce251bcf8f48a887832726517d089b8a6083fe2a0789059c2f43be20d325",
         "labels": "b2631a3c349955cf00ec3f16a5075afae265fa07da8bbc6deea585b9130eb9b8",
         "objects": "24f0ca260a2681ff29447ff6a99c4353a8f77c09acd36435aa572f84d2a6c927",
     },
@@ -31,7 +31,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_released_bytes_are_what_they_were(name):
-    assert (fmt.FORMAT_VERSION, fmt.RENDER_VERSION) == (1, 1)
+    assert (fmt.FORMAT_VERSION, fmt.RENDER_VERSION) == (1, 2)
     recipe = deepbench.load_recipe(WORKFLOWS / f"{name}.yaml")
     variable = recipe.tables["images"].data_variables()[0]
     images = deepbench.render(recipe, "images", 0, SAMPLES)["image"].values

@@ -326,9 +326,11 @@ def test_what_comes_out_the_same_is_repaired_beside_what_does_not(copy, other_co
 def test_another_render_version(copy, monkeypatch, made):
     copy.flip(SHARD)
     before = hashes(copy.path)
-    monkeypatch.setattr(fmt, "RENDER_VERSION", 2)
+    rendering = fmt.RENDER_VERSION
+    monkeypatch.setattr(fmt, "RENDER_VERSION", 1000)
     with pytest.raises(
-        ReleaseError, match="render version 1, this one has 2; repair it with that version"
+        ReleaseError,
+        match=f"render version {rendering}, this one has 1000; repair it with that version",
     ):
         copy.repair()
     assert made == []

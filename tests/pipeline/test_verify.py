@@ -1001,7 +1001,8 @@ def test_a_recipe_that_is_changed_everywhere_is_found_by_rendering_again(copy):
 def test_another_render_version_is_not_rendered_again(copy, monkeypatch):
     from pipeline.verify import data
 
-    monkeypatch.setattr(fmt, "RENDER_VERSION", 2)
+    rendering = fmt.RENDER_VERSION
+    monkeypatch.setattr(fmt, "RENDER_VERSION", 1000)
     monkeypatch.setattr(data, "render_arrays", lambda *_: pytest.fail("rendered"))
     report = copy.verify(rerender=1.0)
     assert report.findings == []
@@ -1009,8 +1010,8 @@ def test_another_render_version_is_not_rendered_again(copy, monkeypatch):
     made_by = copy.release.manifest.software["deepbench"]
     (text,) = report.notes
     assert text == (
-        f"not rendered again: the release was made by deepbench {made_by} with render version 1, and this one has 2; "
-        "install that version to do it"
+        f"not rendered again: the release was made by deepbench {made_by} with render version {rendering}, "
+        "and this one has 1000; install that version to do it"
     )
 
 
