@@ -337,7 +337,7 @@ _ATANH = (1 / 3, 1 / 5, 1 / 7, 1 / 9, 1 / 11, 1 / 13, 1 / 15, 1 / 17)
 
 # sums of the law in float32: what is lost by rounding stays below 5e-6
 _SUM_ERROR = np.float32(8e-6)
-_LEAST_MEAN = np.float32(1e-9)  # smaller ones count as 0, and smaller probabilities than the next
+_LEAST_MEAN = 1e-9  # smaller ones count as 0, and smaller probabilities than the next
 _LEAST_PROBABILITY = np.float32(1e-10)  # also: both keep subnormal numbers away, which are slow
 # exp(r) = 1 + r + r**2 polynomial(r), |r| <= ln 2 / 2, within 1.1e-7
 _SMALL_EXP = (
@@ -512,7 +512,6 @@ def _few_counts(words, state):
     """Write the counts of means below 1/4 to ``state[0]``, as ``_sum_counts`` does."""
     for e in range(words.size):
         mean = state[0, e]
-        mean = mean if mean > _LEAST_MEAN else _ZERO_32
         u = np.float32(np.int32(words[e] ^ _SIGN)) * _SCALE_32 + _HALF_32
         p = polynomial(mean, _FEW_EXP)
         d0 = u - p
@@ -538,9 +537,7 @@ def _sum_counts(words, most, state):
     counts = state[4].view(np.int32)
     place = _ONE_32, np.float32(1 / 2), np.float32(1 / 3), np.float32(1 / 4)
     for e in range(size):
-        mean = state[0, e]
-        mean = mean if mean > _LEAST_MEAN else _ZERO_32
-        mean = mean if mean < _SUMMED_32 else _SUMMED_32
+        mean = state[0, e] if state[0, e] < _SUMMED_32 else _SUMMED_32
         state[0, e] = mean
         u = np.float32(np.int32(words[e] ^ _SIGN)) * _SCALE_32 + _HALF_32
         state[1, e], state[2, e], state[3, e], counts[e] = _four_steps(
@@ -590,7 +587,7 @@ def _expand_counts(means, words, out):
         out[e] = count
 
 
-@inline
+@kernel
 def _settle(means, words, first, sample, k0, k1, c2, c3, out, start, stop):
     """Replace the negative numbers from ``start`` to ``stop`` by counts."""
     for e in range(start, stop):
@@ -605,7 +602,7 @@ def _words_to_counts(means, words, first, sample, k0, k1, c2, c3, out):
     size = words.size
     state = np.empty((5, POISSON_TILE), np.float32)
     for e in range(size):
-        state[0, e] = np.float32(means[e])
+        state[0, e] = np.float32(0.0 if means[e] < _LEAST_MEAN else means[e])
     expanded, most_bits = np.int32(0), np.int32(0)
     for e in range(size):
         mean = state[0, e]
@@ -648,8 +645,8 @@ def fill_poissons(out, means, first, sample, k0, k1, c2, c3):
     float32, or expanded, the count is taken if its distance from the next is larger than the error;
     else the quantile is found from sums of the law in float64, or above 65536 from the expansion in
     float64. So a count does not show in which way it was found, and depends on the words and the
-    mean of its own element only. The law is met to 1e-12 in total probability up to means of 1e7,
-    and to the rounding of sqrt(mean) z in float64 beyond (2e-9 at 1e15).
+    mean of its own element only. The law is met to 1e-11 in total probability up to means of 1e7,
+    and to the rounding of float64 beyond (1e-8 at 1e15).
     """
     words = np.empty(POISSON_TILE, np.uint32)[: out.size]
     _fill_words(words, first // 4, sample, k0, k1, c2, c3)
