@@ -18,8 +18,9 @@ from deepbench.images.noise import Steps
 from deepbench.images.rows import MAGNITUDE
 from deepbench.kernels import kernel
 from deepbench.mathfast import exp
+from deepbench.poisson import POISSON_TILE, fill_poissons
 from deepbench.stream_names import stream_number
-from deepbench.streams import POISSON_TILE, fill_normals, fill_poissons
+from deepbench.streams import fill_normals
 
 if TYPE_CHECKING:
     from deepbench.images.instruments import Instrument

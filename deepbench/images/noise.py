@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from deepbench import streams
 from deepbench.images.psf import gaussian_blur, margin
 from deepbench.kernels import kernel
+from deepbench.poisson import POISSON_TILE, fill_poissons
 from deepbench.recipe.table import names_of
 from deepbench.stream_names import stream_number
-from deepbench.streams import POISSON_TILE, fill_normals, fill_poissons
+from deepbench.streams import fill_normals
 
 if TYPE_CHECKING:
     from deepbench.images.model import ImageTable

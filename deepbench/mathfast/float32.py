@@ -23,14 +23,14 @@ def _float32(*values: float) -> tuple[np.float32, ...]:
     return tuple(np.float32(value) for value in values)
 
 
-_ROUND_32 = np.float32(12582912.0)
+ROUND_32 = np.float32(12582912.0)
 _ROUND_BITS_32 = np.uint32(0x4B400000)
 _SQRT_HALF_BITS_32 = np.uint32(0x3F3504F3)
 _OFFSET_BITS_32 = np.uint32(0x3F800000 - 0x3F3504F3)
 _FRACTION_32 = np.uint32(0x007FFFFF)
 _NAN_32, _INF_32 = np.float32(np.nan), np.float32(np.inf)
 _ZERO_32, _HALF_32, _ONE_32 = _float32(0.0, 0.5, 1.0)
-_INVERSE_LN2_32 = np.float32(_INVERSE_LN2)
+INVERSE_LN2_32 = np.float32(_INVERSE_LN2)
 _LN2_HIGH_32, _LN2_LOW_32 = _float32(0.69140625, 0.0017409306)
 _EXP_LEAST_32, _EXP_MOST_32 = _float32(-104.0, 89.0)
 _NORMAL_32, _SCALE_32, _SCALE_EXPONENT_32 = _float32(1.1754943508222875e-38, 33554432.0, 25.0)
@@ -71,9 +71,9 @@ def exp32(x):
     """Return exp(x) of a float32."""
     x = _EXP_MOST_32 if x > _EXP_MOST_32 else x
     x = _EXP_LEAST_32 if x < _EXP_LEAST_32 else x
-    shifted = x * _INVERSE_LN2_32 + _ROUND_32
+    shifted = x * INVERSE_LN2_32 + ROUND_32
     n = np.int32(np.uint32(to_bits(shifted) - _ROUND_BITS_32))
-    whole = shifted - _ROUND_32
+    whole = shifted - ROUND_32
     high = x - whole * _LN2_HIGH_32
     low = whole * _LN2_LOW_32
     r = high - low

@@ -18,19 +18,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from deepbench import streams
+from deepbench import poisson, streams
 from deepbench.errors import StreamError
 from deepbench.kernels import kernel
+from deepbench.poisson import POISSON_TILE, fill_poissons, poissons
 from deepbench.stream_names import stream_number
 from deepbench.streams import (
-    POISSON_TILE,
     fill_normals,
-    fill_poissons,
     fill_uniforms,
     key_words,
     normals,
     philox4x32,
-    poissons,
     stream_words,
     uniforms,
 )
@@ -82,26 +80,26 @@ def count_tails(samples, work, limits, below, above, k0, k1, c2, c3):
 @kernel
 def log_probabilities(k, mean, out):
     for i in range(out.size):
-        out[i] = streams._log_probability(k[i], mean[i])
+        out[i] = poisson._log_probability(k[i], mean[i])
 
 
 @kernel
 def cumulatives(k, mean, below, above):
     for i in range(k.size):
-        below[i], above[i] = streams._cumulative(k[i], mean[i])
+        below[i], above[i] = poisson._cumulative(k[i], mean[i])
 
 
 @kernel
 def excesses(mean, z, out):
     for i in range(out.size):
-        out[i] = streams._excess(mean[i], z[i])
+        out[i] = poisson._excess(mean[i], z[i])
 
 
 @kernel
 def counts_of_words(means, words, out):
     for first in range(0, out.size, POISSON_TILE):
         last = first + POISSON_TILE
-        streams._words_to_counts(
+        poisson._words_to_counts(
             means[first:last], words[first:last], first, 0, *WORDS, out[first:last]
         )
 
@@ -180,7 +178,7 @@ def test_uniforms_hold_53_bits_of_two_words():
 def test_the_interval_of_uniforms_is_open():
     @numba.njit
     def of(high, low):
-        return streams._uniform53(high, low)
+        return streams.uniform53(high, low)
 
     zero, ones = np.uint32(0), np.uint32(2**32 - 1)
     assert of(zero, zero) == 2.0**-54
@@ -717,7 +715,7 @@ def test_cumulative_probabilities(mean):
 @pytest.mark.parametrize("mean", [16.0, 20.0, 40.0, 100.0, 1e3, 1e4, 65536.0, 1e6])
 def test_the_expansion_errs_less_than_it_says(mean):
     most = 6.4 if mean <= 65536 else 4.4  # beyond 4.5 scipy's sums are too short (errors of 4e-11)
-    far = min(most, streams._REACH * np.sqrt(mean))
+    far = min(most, poisson._REACH * np.sqrt(mean))
     z = np.linspace(-far, far, 2001)
     excess = np.empty(z.size)
     excesses(np.full(z.size, mean), z, excess)
@@ -728,8 +726,8 @@ def test_the_expansion_errs_less_than_it_says(mean):
         special.ndtr(-z) - special.gammainc(x, mean),
     )
     error = np.abs(miss) * np.sqrt(mean) / stats.norm.pdf(z)
-    assert error.max() < 0.6 * streams._expansion_error.py_func(mean)
-    if mean >= streams._EXPANDED:
+    assert error.max() < 0.6 * poisson._expansion_error.py_func(mean)
+    if mean >= poisson._EXPANDED:
         assert np.abs(miss).max() < 1e-13
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm, poisson
 
-from deepbench import streams
 from deepbench.images.model import NoiseEntry
 from deepbench.images.noise import BACKGROUND, CORRELATED, GAUSSIAN, POISSON, STEP_VALUES, STEPS
+from deepbench.poisson import poissons
 from deepbench.recipe.model import parse_recipe
 from deepbench.recipe.specification import parameters_of
 from deepbench.samples import labels, render
 from deepbench.stream_names import stream_number
+from deepbench.streams import normals
 
 SIGMAS = 5
 SIZE = (100, 120)
@@ -94,7 +95,7 @@ def test_gaussian_noise_has_its_moments(sigma, level):
 def test_gaussian_noise_is_the_normals_of_its_stream():
     recipe = table([photons(), gaussian(3.0)], samples=8)
     number = stream_number("images/*/noise.gaussian/pixels")
-    expected = np.float32(3.0) * streams.normals(5, number, 7, SIZE[0] * SIZE[1])
+    expected = np.float32(3.0) * normals(5, number, 7, SIZE[0] * SIZE[1])
     found = render(recipe, "images", 7, 8).image.values.ravel()
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
@@ -119,7 +120,7 @@ def test_photon_noise_has_its_moments(level, gain, more):
 def test_photon_noise_is_the_counts_of_its_stream():
     recipe = table([photons(gain=2.0, background=1.0)], level=40.0, samples=4)
     number = stream_number("images/*/noise.poisson/pixels")
-    counts = streams.poissons(5, number, 3, np.full(SIZE, 82.0))
+    counts = poissons(5, number, 3, np.full(SIZE, 82.0))
     found = render(recipe, "images", 3, 4).image.values[0]
     np.testing.assert_array_equal(found, (counts / 2 - 1).astype(np.float32))
 
