@@ -19,10 +19,11 @@ def release(request):
     return request.param
 
 
-def test_there_is_one_of_each_format():
-    assert [release.manifest.format_version for release in KEPT] == list(
-        range(1, fmt.FORMAT_VERSION + 1)
-    )
+def test_there_is_one_of_each_format_and_of_each_rendering():
+    formats = {release.manifest.format_version for release in KEPT}
+    renderings = {release.manifest.render_version for release in KEPT}
+    assert formats == set(range(1, fmt.FORMAT_VERSION + 1))
+    assert renderings == set(range(1, fmt.RENDER_VERSION + 1))
 
 
 def test_it_is_whole(release):
@@ -41,7 +42,9 @@ def test_it_is_not_rendered_again_by_another_rendering(release, monkeypatch):
     report = verify(release, rerender=1.0)
     assert report.ok
     assert report.rerendered == 0
-    assert "made by deepbench 0.1.0 with render version 1, and this one has 1000" in report.notes[0]
+    version = release.manifest.render_version
+    made_by = f"made by deepbench 0.1.0 with render version {version}, and this one has 1000"
+    assert made_by in report.notes[0]
 
 
 def test_it_opens(release):
