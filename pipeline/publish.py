@@ -30,40 +30,39 @@ if TYPE_CHECKING:
 
 
 def recipe_files(recipe: Recipe) -> dict[str, bytes]:
-    """Return the files that make a release render again: the resolved recipe, and the catalogues it draws from.
+    """Return the files that make a release render again: the resolved recipe, and the files that it names.
 
     Raises
     ------
     LabelError
-        A catalogue has changed since the recipe was read.
+        A file has changed since the recipe was read.
     """
     data = recipe.resolved()
     files = {}
-    for name, catalogue in _inputs(data).items():
-        path = (recipe.folder or Path()) / catalogue["file"]
+    for name, described in _inputs(data):
+        path = (recipe.folder or Path()) / described["file"]
         files[name] = path.read_bytes()
-        if hashlib.sha256(files[name]).hexdigest() != catalogue["sha256"]:
+        if hashlib.sha256(files[name]).hexdigest() != described["sha256"]:
             raise LabelError(
                 f"{path} has changed since the recipe was read; run the same command again"
             )
-        catalogue["file"] = name
+        described["file"] = name
     return files | {fmt.RECIPE: write_document(data).encode()}
 
 
-def _inputs(data: Any) -> dict[str, dict[str, Any]]:
-    """Return each description of a catalogue inside plain data by the name of its file in a release."""
+def _inputs(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each description of a file inside plain data with the file's name in a release; it may come twice."""
     if is_file(data):
-        return {f"{fmt.INPUTS}/{data['sha256'][:12]}{Path(data['file']).suffix}": data}
-    found: dict[str, dict[str, Any]] = {}
-    if isinstance(data, dict | list):
+        yield f"{fmt.INPUTS}/{data['sha256'][:12]}{Path(data['file']).suffix}", data
+    elif isinstance(data, dict | list):
         for item in data.values() if isinstance(data, dict) else data:
-            found |= _inputs(item)
-    return found
+            yield from _inputs(item)
 
 
 def release_files(recipe: Recipe) -> Iterator[str]:
     """Yield the name of every file of a release, but for its manifest."""
-    yield from (fmt.RECIPE, fmt.CARD, *_inputs(recipe.resolved()))
+    inputs = dict.fromkeys(name for name, _ in _inputs(recipe.resolved()))
+    yield from (fmt.RECIPE, fmt.CARD, *inputs)
     template = store.template(recipe)
     for key in template:
         yield f"{fmt.DATA}/{key}"

@@ -64,7 +64,13 @@ TURN = np.float32(2.0 * np.pi)
 @lru_cache(maxsize=64)
 def period(ny: int, nx: int) -> int:
     """Return the period of the FFT: at least 32 and twice the frame, a multiple of 4 without prime factors above 5."""
-    size = 2 * max(ny, nx, 16)
+    return smooth(2 * max(ny, nx, 16))
+
+
+@lru_cache(maxsize=64)
+def smooth(least: int) -> int:
+    """Return the next multiple of 4 without prime factors above 5."""
+    size = least
     while True:
         rest = size
         for prime in (2, 3, 5):
@@ -116,7 +122,7 @@ def make_scratch(size: int, nx: int, components: int) -> Scratch:
 
 
 @inline
-def _near(row, frame_shape, size):
+def near(row, frame_shape, size):
     """Return whether a component is so near that no copy of it is nearer to the frame's centre."""
     height, width = frame_shape
     dx, dy = row[1] - 0.5 * (width - 1), row[2] - 0.5 * (height - 1)
@@ -137,7 +143,7 @@ def _reach(rows, profiles, psf, psf_table, frame_shape, size):
     inner = 0.0
     psf_shape = ellipse(psf[1], psf[3], psf[4])
     for c in range(rows.shape[0]):
-        if not _near(rows[c], frame_shape, size):
+        if not near(rows[c], frame_shape, size):
             continue
         shape = ellipse(rows[c, 3], rows[c, 4], rows[c, 5])
         for i in range(1, MOST_WAVES * STEPS + 1):
@@ -176,7 +182,7 @@ def half_chord(radius, j):
 
 
 @inline
-def _write_row(form, j, count, table, pieces, target):
+def write_row(form, j, count, table, pieces, target):
     """Write a table's values at the wave numbers (i, j), i from 0 to count − 1, in units of the form's."""
     xx, xy, yy = np.float32(form[0]), np.float32(form[1] * j), np.float32(form[2] * j * j)
     write_form(table, xx, xy, yy, count, pieces, target)
@@ -190,7 +196,7 @@ def write_psf_plane(psf, psf_table, radius, response, size, pieces, plane):
     for j in range(0 if round_psf else -radius, radius + 1):
         count = half_chord(radius, j) + 1
         target = plane[j if j >= 0 else plane.shape[0] + j]
-        _write_row(form, j, count, psf_table, pieces, target)
+        write_row(form, j, count, psf_table, pieces, target)
         factor = response[abs(j)]
         for i in range(count):
             target[i] *= factor * response[i]
@@ -245,8 +251,8 @@ def _write_spectrum(spectrum, rows, plane, round_psf, radius, frame_shape, size,
         real[:count] = 0.0
         imaginary[:count] = 0.0
         for c in range(rows.shape[0]):
-            if _near(rows[c], frame_shape, size):
-                _write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
+            if near(rows[c], frame_shape, size):
+                write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
                 flux = np.float32(rows[c, 0])
                 add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
         at = abs(j) if round_psf else (j if j >= 0 else plane.shape[0] + j)
@@ -315,7 +321,7 @@ def add_wings(frames, offsets, rows, psfs, size, sersic, optics, nodes, scratch)
         for c in range(offsets[image], offsets[image + 1]):
             row, frame = rows[c], frames[image]
             w = make_wing(row, psf, scratch.psf_table, sersic, size)
-            if _near(row, frame.shape, size):
+            if near(row, frame.shape, size):
                 subtract_copies(frame, w, row, psf, size, sersic, nodes, scratch.wing)
             else:
                 add_wing(frame, w, row, nodes, scratch.wing)

@@ -9,9 +9,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
+from deepbench.images.psf_files import (
+    MAXIMUM_OVERSAMPLING,
+    PsfFile,
+    content_of_psf,
+    samples_of,
+)
 from deepbench.labelling.scopes import EVERY_CLASS
+from deepbench.recipe.files import folder_of, sha256_of
 from deepbench.recipe.plain import unknown
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
@@ -91,6 +98,54 @@ class KolmogorovPsf(SkyPsf):
     """Light through turbulent air in a long exposure (Fried 1966)."""
 
 
+class ImagePsf(Specification):
+    """An image of the point spread function in a file, which is identified by its SHA-256.
+
+    Its samples are taken as band-limited, its centre is that of the array, and its sum is made 1.
+    """
+
+    file: Annotated[str, Field(min_length=1)] = Field(
+        description=".npy or FITS file of an image, from the folder of the recipe"
+    )
+    oversampling: Annotated[int, Field(ge=1, le=MAXIMUM_OVERSAMPLING, strict=True)] = Field(
+        description="samples per pixel of the table along each axis"
+    )
+    includes_pixel: Annotated[bool, Field(strict=True)] = Field(
+        description="whether the samples hold the response of the table's pixel already"
+    )
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
+        "", description="SHA-256 of the file; filled in when absent"
+    )
+
+    _path: Path = PrivateAttr(default=Path())
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
+        """Fill in the SHA-256, and check the samples."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
+            return data
+        path = folder_of(info) / data["file"]
+        found = sha256_of(path, content_of_psf(path), data.get("sha256"))
+        samples_of(path, found)
+        return {**data, "sha256": found}
+
+    @model_validator(mode="after")
+    def _set_path(self, info: ValidationInfo) -> Self:
+        self._path = folder_of(info) / self.file
+        return self
+
+    @property
+    def source(self) -> PsfFile:
+        """What rendering needs of it."""
+        return PsfFile(self._path, self.sha256, self.oversampling, self.includes_pixel)
+
+    @property
+    def extent(self) -> float:
+        """The longer side of the image, in pixels of the table."""
+        return max(samples_of(self._path, self.sha256).shape) / self.oversampling
+
+
 class PsfEntry(OneOf):
     """A point spread function."""
 
@@ -98,6 +153,7 @@ class PsfEntry(OneOf):
     moffat: MoffatPsf | None = None
     airy: AiryPsf | None = None
     kolmogorov: KolmogorovPsf | None = None
+    image: ImagePsf | None = None
 
     @property
     def is_round_gaussian(self) -> bool:
@@ -107,7 +163,7 @@ class PsfEntry(OneOf):
     @property
     def in_arcsec(self) -> bool:
         """Whether its width is given in arcseconds."""
-        return self.gaussian is None or self.gaussian.sigma is None
+        return self.image is None and (self.gaussian is None or self.gaussian.sigma is None)
 
     def least_widths(self, scale: float) -> tuple[float, float]:
         """Return the least full width at half maximum, in pixels, and that along the minor axis.

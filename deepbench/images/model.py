@@ -17,6 +17,7 @@ from deepbench.images.instruments import (
     NARROWEST,
     NARROWEST_AIRY_OF_GALAXIES,
     NARROWEST_OF_GALAXIES,
+    ImagePsf,
     Instrument,
     PsfEntry,
     band_streams,
@@ -470,7 +471,21 @@ class ImageTable(TableSpecification):
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
         spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
-        return 12 * ny * nx + planes + spectra + self._cutout_bytes()
+        images = max(
+            (self._image_bytes(psf.image) for psf in self._all_psfs() if psf.image), default=0
+        )
+        return 12 * ny * nx + planes + spectra + images + self._cutout_bytes()
+
+    def _image_bytes(self, image: ImagePsf) -> int:
+        """Return the bytes of the samples of a PSF, of its transform, and of the FFTs behind it."""
+        side = min(max(*self.size, 16), max(image.extent, TYPICAL_CUTOUT**0.5))
+        period = 1.2 * (side + max(side, image.extent))
+        together = max(
+            1, min(16, 2**18 // int(side * side))
+        )  # as many stamps or frames as are drawn at once
+        finest = (period * image.oversampling) ** 2
+        samples = (image.extent * image.oversampling) ** 2
+        return int(8 * samples + 4 * finest + 16 * together * period**2)
 
     def _cutout_bytes(self) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""

@@ -16,7 +16,6 @@ from deepbench.errors import LabelError
 from deepbench.images.defects import Defects
 from deepbench.images.detector import Detector
 from deepbench.images.draw import draw_shapes
-from deepbench.images.fourier import render_components
 from deepbench.images.instruments import (
     NARROWEST,
     NARROWEST_AIRY_OF_GALAXIES,
@@ -47,6 +46,7 @@ from deepbench.images.stamps import (
     add_stamps,
     cutouts,
     galaxy_stamps,
+    render_behind_any,
     stamps_of,
 )
 from deepbench.kernels import kernel
@@ -260,6 +260,7 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     is_airy = psfs.families == FAMILIES["airy"]
     narrowest = np.where(is_airy, NARROWEST_AIRY_OF_GALAXIES, NARROWEST_OF_GALAXIES)
     widths = psfs.profiles[:, 0] * np.where(sky.is_star, 1.0, np.sqrt(psfs.profiles[:, 3]))
+    widths = np.where(psfs.are_images, np.inf, widths)
     _check_widths(name, samples, widths, np.where(sky.is_star, NARROWEST, narrowest))
     where = stamps_of(sky, psfs, table.size)
     owners = np.arange(len(sky)), sky.arms_of, sky.truncated_of
@@ -319,7 +320,7 @@ def _draw(
         return found
     if not len(own):
         return None
-    stars = np.flatnonzero(own.is_star)
+    stars = np.flatnonzero(own.is_star & ~psfs.are_images)
     add_stars(
         batch, owner[stars], own.places[stars], own.stamp_flux[stars], flux[stars],
         psfs.families[stars], psfs.profiles[stars],
@@ -329,7 +330,8 @@ def _draw(
     if len(together):
         parts, components = own.components_of(together, flux[together])
         firsts = np.searchsorted(owner[together], np.arange(len(batch) + 1))
-        render_components(batch, parts[firsts], components, light.of_samples.transforms[some])
+        of_samples = light.of_samples.take(some)
+        render_behind_any(batch, parts[firsts], components, of_samples, centred=False)
     for members, stamps, corners in galaxy_stamps(own, ~frames, where, flux, psfs, table.size):
         add_stamps(batch, owner[members], stamps, corners)
     return None

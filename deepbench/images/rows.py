@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from deepbench.images.instruments import PsfEntry
     from deepbench.images.model import ImageTable
     from deepbench.images.objects import ObjectEntry
+    from deepbench.images.psf_files import PsfFile
     from deepbench.labelling.scopes import Labels
 
 SHARED = ("amplitude", "thickness", "x", "y")
@@ -35,6 +36,9 @@ PLACES = ("x", "y", "dx", "dy")
 
 PSF_COLUMNS = ("fwhm", "shape", "truncation", "axis_ratio", "position_angle")
 """What describes a PSF of a family, in pixels and radians: β of a Moffat or the obscuration of an Airy is its shape."""
+
+POINT = 1e-6
+"""Half-light radius, in pixels, of what stands for a star: its transform is 1."""
 
 MAGNITUDE = -0.4 * math.log(10.0)
 """A source of magnitude m has the flux exp(MAGNITUDE × (m − zero point))."""
@@ -249,28 +253,50 @@ class Psfs:
         As ``PSF_COLUMNS`` says.
     transforms : float64[m, 5]
         The same as ``psf_transforms.PSF_ROW`` says, in pixels and degrees.
+    files : object[m]
+        The ``PsfFile`` of those that are images; None for the others. Images have no family, profile and transform.
     """
 
     families: NDArray[np.int64]
     profiles: NDArray[np.float64]
     transforms: NDArray[np.float64]
+    files: NDArray[np.object_]
 
     def take(self, rows: NDArray[np.intp] | slice) -> Psfs:
         """Return some of them, by their rows."""
-        return Psfs(self.families[rows], self.profiles[rows], self.transforms[rows])
+        return Psfs(
+            self.families[rows], self.profiles[rows], self.transforms[rows], self.files[rows]
+        )
+
+    @property
+    def are_images(self) -> NDArray[np.bool_]:
+        """Whether each is an image."""
+        return np.not_equal(self.files, None).astype(bool)
+
+    def by_file(self) -> list[tuple[PsfFile | None, NDArray[np.bool_]]]:
+        """Return which have each file, and first which have none, in an order that is the same in any batch."""
+        if not self.are_images.any():
+            return [(None, np.ones(len(self.files), bool))]
+        files = self.files.tolist()
+        found = sorted(set(files) - {None}, key=lambda file: (*file[1:], str(file[0])))
+        number = {file: code for code, file in enumerate([None, *found])}
+        codes = np.array([number[file] for file in files])
+        return [(file, codes == code) for file, code in number.items()]
 
     @classmethod
     def empty(cls, count: int) -> Psfs:
         """Return as many without any width."""
         profiles = np.tile([0.0, 0.0, 0.0, 1.0, 0.0], (count, 1))
         transforms = np.tile([0.0, 0.0, 0.0, 1.0, 0.0], (count, 1))
-        return cls(np.full(count, FAMILIES["gaussian"]), profiles, transforms)
+        files = np.full(count, None, object)
+        return cls(np.full(count, FAMILIES["gaussian"]), profiles, transforms, files)
 
     def put(self, rows: NDArray[np.intp] | slice, others: Psfs) -> None:
         """Replace some of them."""
         self.families[rows] = others.families
         self.profiles[rows] = others.profiles
         self.transforms[rows] = others.transforms
+        self.files[rows] = others.files
 
 
 def psf_rows(
@@ -279,6 +305,9 @@ def psf_rows(
     """Return the PSFs whose parameters are columns of that prefix; none has no width."""
     found = Psfs.empty(count)
     if psf is None:
+        return found
+    if psf.image is not None:
+        found.files.fill(psf.image.source)
         return found
     kind, values = psf.kind, found.profiles
 
@@ -297,7 +326,7 @@ def psf_rows(
     size = values[:, 0] / airy_fwhms(values[:, 1]) if kind == "airy" else values[:, 0]
     code = np.full(count, float(PSFS[kind]))
     transforms = np.column_stack([code, size, values[:, 1], values[:, 3], np.degrees(values[:, 4])])
-    return Psfs(np.full(count, FAMILIES[kind]), values, transforms)
+    return Psfs(np.full(count, FAMILIES[kind]), values, transforms, found.files)
 
 
 def sigmas_of(
@@ -363,7 +392,8 @@ class SkyRows:
         The part of the light that the square holds in which it is drawn; NaN for the whole frame.
     is_star : bool[m]
     parts : int64[m + 1]
-        Galaxy i has the components ``parts[i]`` … ``parts[i + 1] - 1``.
+        Galaxy i has the components ``parts[i]`` … ``parts[i + 1] - 1``, and a star that may be seen through an image
+        one of the radius ``POINT``.
     components : float64[k, 7]
         As ``sersic.COMPONENT_ROW`` says, in pixels and degrees, their fluxes as parts of the galaxy's.
     own_psf : bool[m]
@@ -448,6 +478,12 @@ def sky_rows(table: ImageTable, labels: Labels, found: list[Source]) -> SkyRows:
         columns, owners = each.columns, rank[first : first + len(each.samples)]
         first += len(owners)
         if each.entry.kind == "star":
+            if any(
+                psf is not None and psf.image
+                for psf in (*table.psfs.values(), each.entry.chosen.psf)
+            ):
+                points = np.tile([1.0, 0.0, 0.0, POINT, 1.0, 0.0, 1.0], (len(owners), 1))
+                components.add(owners, points)
             continue
         parts = []
         for share, radius, ratio, index in _components(each.entry.kind, columns):

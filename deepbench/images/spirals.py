@@ -27,6 +27,7 @@ the one before, which pass into one another smoothly.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -370,6 +371,25 @@ def write_arms(grids, rows, start, refined, tables, core, lines):
         _add_core(grids[image], disk, terms[:count], start, refined, core, lines)
 
 
+def light_of_arms(
+    rows: NDArray[np.float64], refined: int, side: int
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the light of spiral arms on fine grids for stamps, some at a time; see ``gridded.convolve``.
+
+    ``rows`` is float64[m, 16], as ``ARMS_ROW`` says, in pixels and degrees; x and y are near the pixel side // 2.
+    """
+    size = grid_period(side)
+    core = _make_core(rows[:, 4].min(initial=1.0))
+    lines = np.empty((9, max(refined * size, len(core.fine))), np.float32)
+    for begin in range(0, len(rows), CHUNK):
+        some = slice(begin, begin + CHUNK)
+        own = rows[some]
+        grids = np.zeros((len(own), refined * size, refined * size), np.float32)
+        start = float(side // 2 - size // 2)
+        write_arms(grids, own, start, refined, sersic_tables(), core, lines)
+        yield some, grids
+
+
 def add_arms(
     stamps: NDArray[np.float32], rows: NDArray[np.float64], psf_rows: NDArray[np.float64]
 ) -> None:
@@ -384,18 +404,8 @@ def add_arms(
     psf_rows : float64[m, 5]
         As ``PSF_ROW`` says, in pixels and degrees.
     """
-    side = stamps.shape[1]
-    size = grid_period(side)
-    start = float(side // 2 - size // 2)
-    if len(stamps) == 0:
-        return
-    core = _make_core(rows[:, 4].min())
     refinements = np.array([refinement(row) for row in psf_rows])
     for refined in np.unique(refinements):
         chosen = np.flatnonzero(refinements == refined)
-        lines = np.empty((9, max(refined * size, len(core.fine))), np.float32)
-        for begin in range(0, len(chosen), CHUNK):
-            some = chosen[begin : begin + CHUNK]
-            grids = np.zeros((len(some), refined * size, refined * size), np.float32)
-            write_arms(grids, rows[some], start, refined, sersic_tables(), core, lines)
-            stamps[some] += convolve(grids, psf_rows[some], side)
+        for some, grids in light_of_arms(rows[chosen], refined, stamps.shape[1]):
+            stamps[chosen[some]] += convolve(grids, psf_rows[chosen[some]], stamps.shape[1])

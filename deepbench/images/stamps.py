@@ -7,8 +7,9 @@ pixel that holds the galaxy's centre, so that its bits depend on the galaxy alon
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,11 +18,21 @@ from deepbench.images.fourier import render_components
 from deepbench.images.point_sources import add_point, stamp_radius
 from deepbench.images.psf_transforms import psf_radius
 from deepbench.images.rows import Psfs, SkyRows
+from deepbench.images.sampled import (
+    add_arms_behind,
+    add_truncated_behind,
+    half_widths,
+    render_behind,
+)
 from deepbench.images.sersic import ellipse, light_radius, sersic_tables
 from deepbench.images.spirals import add_arms
 from deepbench.images.truncated import add_truncated
 from deepbench.images.wings import galaxy_outside, psf_outside
 from deepbench.kernels import inline, kernel
+from deepbench.mathfast import log
+
+if TYPE_CHECKING:
+    from deepbench.images.psf_files import PsfFile
 
 SIZES = np.array(
     [16, 20, 24, *(m * 2**e for e in range(4, 11) for m in (2, 2.5, 3)), 4096], np.int64
@@ -109,12 +120,12 @@ class Stamps(NamedTuple):
 
 def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     """Return where galaxies are drawn."""
-    tables, optics = sersic_tables(), psfs.transforms
-    whole = np.isnan(sky.stamp_flux)
-    fractions = np.where(whole | sky.is_star, 0.0, sky.stamp_flux)
+    tables, optics = sersic_tables(), _optics(sky, psfs)
+    whole, points = np.isnan(sky.stamp_flux), sky.is_star & ~psfs.are_images
+    fractions = np.where(whole | points, 0.0, sky.stamp_flux)
     edges = stamp_edges(sky.parts, sky.components, optics, fractions, SIZES, tables)
     edges = np.where(edges >= max(frame_shape), 0, edges)
-    absent = sky.is_star | (np.diff(sky.parts) == 0)
+    absent = points | (np.diff(sky.parts) == 0)
     galaxies = _boxes(edges, absent, sky.places, frame_shape)
     fractions = np.where(whole, REST, sky.stamp_flux)
     disks = sky.arms[:, :7].copy()
@@ -126,6 +137,22 @@ def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     edges = whole_edges(sky.truncated, *own, SIZES, tables)
     truncated = _boxes(edges, edges < 0, sky.places[sky.truncated_of], frame_shape)
     return Stamps(galaxies, arms, truncated)
+
+
+def _optics(sky: SkyRows, psfs: Psfs) -> NDArray[np.float64]:
+    """Return the transforms, in place of an image a Gaussian that holds the light in the square that holds the image's.
+
+    Of a galaxy's light outside of a stamp, half may be that of the image.
+    """
+    optics = psfs.transforms
+    for file, chosen in psfs.by_file():
+        if file is None or not chosen.any():
+            continue
+        optics = optics.copy()
+        outside = 1.0 - np.where(np.isnan(sky.stamp_flux), REST, sky.stamp_flux)[chosen]
+        own = half_widths(file, np.where(sky.is_star[chosen], outside, 0.5 * outside))
+        optics[chosen, 1] = own / np.sqrt(-log(outside) / math.log(16.0))
+    return optics
 
 
 def _boxes(
@@ -182,24 +209,59 @@ def galaxy_stamps(
     """Yield some of the galaxies, their stamps as float32[n, edge, edge], and x and y of the lower left pixels.
 
     First the components of those that are ``chosen``, whole frames before stamps by their size, then arms and truncated
-    profiles of all; those of one size in their order.
+    profiles of all; those of one size in their order. Objects behind images come with each image on its own, and last.
     """
+    for file, seen in psfs.by_file():
+        own = chosen & seen
+        yield from _stamps_behind(file, seen, sky, own, where, fluxes, psfs, frame_shape)
+
+
+def _stamps_behind(
+    file: PsfFile | None,
+    seen: NDArray[np.bool_],
+    sky: SkyRows,
+    chosen: NDArray[np.bool_],
+    where: Stamps,
+    fluxes: NDArray[np.float64],
+    psfs: Psfs,
+    frame_shape: tuple[int, int],
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield the stamps of objects that are ``seen`` through a file, or through none; see ``galaxy_stamps``."""
     for some, stamps in _batches(where.galaxies, chosen, frame_shape):
         corners = where.galaxies.corners[some]
         offsets, components = sky.components_of(some, fluxes[some])
         components[:, 1:3] -= np.repeat(corners, np.diff(offsets), axis=0)
-        render_components(stamps, offsets, components, psfs.transforms[some])
+        whole = bool(where.galaxies.edges[some[0]] == 0)
+        render_behind_any(stamps, offsets, components, psfs.take(some), centred=not whole)
         yield some, stamps, corners
-    for rows, owners, boxes, add in (
-        (sky.arms, sky.arms_of, where.arms, add_arms),
-        (sky.truncated, sky.truncated_of, where.truncated, add_truncated),
+    for rows, owners, boxes, add, add_behind in (
+        (sky.arms, sky.arms_of, where.arms, add_arms, add_arms_behind),
+        (sky.truncated, sky.truncated_of, where.truncated, add_truncated, add_truncated_behind),
     ):
-        for some, stamps in _batches(boxes, np.ones(len(rows), bool), frame_shape):
+        for some, stamps in _batches(boxes, seen[owners], frame_shape):
             own = rows[some]
             own[:, 0] *= fluxes[owners[some]]
             own[:, 1:3] -= boxes.corners[some]
-            add(stamps, own, psfs.transforms[owners[some]])
+            if file is None:
+                add(stamps, own, psfs.transforms[owners[some]])
+            else:
+                add_behind(stamps, own, file)
             yield owners[some], stamps, boxes.corners[some]
+
+
+def render_behind_any(
+    frames: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    components: NDArray[np.float64],
+    psfs: Psfs,
+    *,
+    centred: bool,
+) -> None:
+    """Add components to frames, one PSF for each: all of them functions, or all of them the same image."""
+    if psfs.files[0] is None:
+        render_components(frames, offsets, components, psfs.transforms)
+    else:
+        render_behind(frames, offsets, components, psfs.files[0], centred=centred)
 
 
 def _batches(
@@ -270,7 +332,7 @@ def cutouts(
     """Return the light of every object; the arguments are as for ``galaxy_stamps``."""
     ny, nx = frame_shape
     low, high = np.full((len(sky), 2), max(ny, nx)), np.zeros((len(sky), 2), np.int64)
-    stars = np.flatnonzero(sky.is_star)
+    stars = np.flatnonzero(sky.is_star & ~psfs.are_images)
     radii = star_radii(psfs.families[stars], psfs.profiles[stars], sky.stamp_flux[stars])
     corners = np.floor(sky.places[stars] + 0.5).astype(np.int64) - radii[:, None]
     for owners, boxes in (

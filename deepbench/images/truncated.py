@@ -128,7 +128,19 @@ def _write_transform(radii, light, step, table):
 
 
 @inline
-def _write_row(form, j, count, table, pieces, target):
+def make_transform(row, radius, size, tables):
+    """Return the transform of a profile up to a wave number, in steps of 2π / size, and its form for ``write_row``."""
+    end = min(row[7], row[3] * light_radius(row[6], NOTHING, tables))
+    shape = ellipse(2.0 * np.pi / size * end / STEP, row[4], row[5])
+    most = radius * shape.a
+    radii, light = _make_stack(row, end, LEAST_DISCS + int(most * STEP), tables)
+    table = np.empty(int(most) + 5, np.float32)
+    _write_transform(radii, light, STEP / end, table)
+    return table, quadratic_form(shape)
+
+
+@inline
+def write_row(form, j, count, table, pieces, target):
     """Write the transform at the wave numbers (i, j), i from 0 to count − 1; ``form`` is in steps of the table."""
     xx, xy, yy = np.float32(form[0]), np.float32(form[1] * j), np.float32(form[2] * j * j)
     for i in range(count):
@@ -161,17 +173,11 @@ def write_spectra(spectra, rows, psfs, sersic, optics, response, scratch):
             write_psf_plane(
                 psf, scratch.psf_table, radius, response, size, scratch.pieces, scratch.plane
             )
-        end = min(row[7], row[3] * light_radius(row[6], NOTHING, sersic))
-        shape = ellipse(2.0 * np.pi / size * end / STEP, row[4], row[5])
-        most = radius * shape.a
-        radii, light = _make_stack(row, end, LEAST_DISCS + int(most * STEP), sersic)
-        table = np.empty(int(most) + 5, np.float32)
-        _write_transform(radii, light, STEP / end, table)
-        form = quadratic_form(shape)
+        table, form = make_transform(row, radius, size, sersic)
         write_phases(row, radius + 1, size, scratch.phases)
         for j in range(-radius, radius + 1):
             count = half_chord(radius, j) + 1
-            _write_row(form, j, count, table, scratch.pieces, values)
+            write_row(form, j, count, table, scratch.pieces, values)
             real[:count] = 0.0
             imaginary[:count] = 0.0
             add_component(values, np.float32(row[0]), scratch.phases, j, count, real, imaginary)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import re
-import stat
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +15,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.errors import LabelError
+from deepbench.recipe.files import check_unchanged, content_of, folder_of, sha256_of
 from deepbench.recipe.functions import Array, mathfast
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import (
@@ -160,13 +159,8 @@ class Catalog(Joint):
         """Fill in the SHA-256 and the columns, and check the rows."""
         if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
             return data
-        path = _folder(info) / data["file"]
-        found = _sha256(path)
-        if data.get("sha256") not in (None, "", found):
-            raise problem(
-                f"{path} is another file than meant: its sha256 is {found}, "
-                f"not {show(data['sha256'])}"
-            )
+        path = folder_of(info) / data["file"]
+        found = sha256_of(path, _content(path), data.get("sha256"))
         columns = data.get("columns") or _numeric_columns(path, found)
         if isinstance(columns, list | tuple) and all(isinstance(name, str) for name in columns):
             _rows(path, found, tuple(columns))
@@ -174,7 +168,7 @@ class Catalog(Joint):
 
     @model_validator(mode="after")
     def _set_path(self, info: ValidationInfo) -> Self:
-        self._path = _folder(info) / self.file
+        self._path = folder_of(info) / self.file
         return self
 
     @property
@@ -196,27 +190,8 @@ class Catalog(Joint):
         return {name: rows[name][chosen] for name in self.columns}
 
 
-def _folder(info: ValidationInfo) -> Path:
-    """Return the folder of the recipe, which the validation context names."""
-    return Path((info.context or {}).get("folder") or "")
-
-
 def _content(path: Path) -> bytes:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a device or a pipe may have no end
-            raise LabelError(f"the catalog {path} cannot be read: it is not a regular file")
-        if status.st_size > MAX_CATALOG_BYTES:
-            raise LabelError(
-                f"{path} has {status.st_size:,} bytes, a catalog at most {MAX_CATALOG_BYTES:,}"
-            )
-        return path.read_bytes()
-    except OSError as error:
-        raise LabelError(f"the catalog {path} cannot be read: {error.strerror or error}") from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(_content(path)).hexdigest()
+    return content_of(path, "catalog", MAX_CATALOG_BYTES)
 
 
 @lru_cache(maxsize=4)
@@ -226,8 +201,7 @@ def _table(path: Path, sha256: str) -> pyarrow.Table:
     from pyarrow import csv, parquet
 
     content = _content(path)
-    if hashlib.sha256(content).hexdigest() != sha256:
-        raise LabelError(f"{path} has changed: its sha256 is no longer {sha256}")
+    check_unchanged(path, content, sha256)
     readers = {".csv": csv.read_csv, ".parquet": parquet.read_table}
     if path.suffix not in readers:
         raise LabelError(f"{path} must be a .csv or a .parquet file")
