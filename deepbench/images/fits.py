@@ -85,7 +85,7 @@ def _number(cards: dict[str, str], name: str, default: float) -> float:
     """Return the number on a card."""
     text = cards.get(name)
     if text is None:
-        return default
+        return float(default)
     value = text.partition("/")[0].strip()
     if not _NUMBER.fullmatch(value):
         raise ValueError(f"is damaged: its {name} is {value[:20]!r}")
@@ -94,7 +94,7 @@ def _number(cards: dict[str, str], name: str, default: float) -> float:
 
 def _whole(cards: dict[str, str], name: str, default: float = math.nan) -> int:
     value = _number(cards, name, default)
-    if not value.is_integer() or abs(value) > 2**53:
+    if value % 1 or abs(value) > 2**53:
         raise ValueError(f"is damaged: its {name} is missing, or no whole number")
     return int(value)
 

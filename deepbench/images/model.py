@@ -304,7 +304,7 @@ class ImageTable(TableSpecification):
         """Refuse a PSF that can be too narrow."""
         own = entry.chosen.psf
         for psf in [own] if own is not None else self.psfs.values():
-            if psf is None or (psf.in_arcsec and self.scale is None):
+            if psf is None or psf.image or (psf.in_arcsec and self.scale is None):
                 continue
             width, minor = psf.least_widths(self.scale or 1.0)
             least = NARROWEST

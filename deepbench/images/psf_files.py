@@ -54,7 +54,7 @@ def samples_of(path: Path, sha256: str) -> NDArray[np.float64]:
     """
     content = content_of_psf(path)
     check_unchanged(path, content, sha256)
-    ending = path.suffix.lower()
+    ending = path.suffix
     if ending != ".npy" and ending not in FITS_ENDINGS:
         raise LabelError(f"{path} must be a .npy or a .fits file")
     try:

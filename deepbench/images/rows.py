@@ -271,7 +271,7 @@ class Psfs:
     @property
     def are_images(self) -> NDArray[np.bool_]:
         """Whether each is an image."""
-        return np.not_equal(self.files, None).astype(bool)
+        return np.array(self.files != None, bool)  # noqa: E711  element by element
 
     def by_file(self) -> list[tuple[PsfFile | None, NDArray[np.bool_]]]:
         """Return which have each file, and first which have none, in an order that is the same in any batch."""

@@ -7,8 +7,8 @@ apart, as in ``fourier``. A star is an object whose transform is 1.
 
 The samples reach E pixels. On a frame of F pixels N is at least F + E and 2 F, so that the point spread function of no
 copy reaches into it. In a stamp of F pixels, in whose middle the object is, N is at least 2 F, and samples further than
-N / 2 from the centre are left out. What is left of copies is the wings of galaxies, which are removed as if the point spread
-function were a Gaussian with the same transform at a small wave number.
+N / 2 from the centre are left out. What is left of copies is the wings of galaxies. They are removed as if the point
+spread function were a Gaussian with the same transform at a small wave number.
 """
 
 from __future__ import annotations

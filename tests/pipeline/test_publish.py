@@ -25,6 +25,7 @@ from pipeline.software import versions
 from pipeline.target import BucketTarget, FolderTarget, Hold, target_of
 from pipeline.target import bucket as bucket_module
 from pipeline.target.base import nothing
+from pipeline.verify import verify
 
 
 def test_a_release_is_what_its_manifest_lists(built, check):
@@ -314,6 +315,33 @@ def test_a_release_can_be_built_again_from_its_folder(make, with_catalogue, tmp_
     second = check(tmp_path / "two")
     assert second.tables == first.tables
     assert second.objects == first.objects
+
+
+def test_a_psf_from_a_file_goes_into_the_release(make, tmp_path, check):
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    np.save(folder / "psf.npy", np.outer([1, 3, 2, 1], [1, 2, 4, 2, 1]))
+    psf = {"image": {"file": "psf.npy", "oversampling": 1, "includes_pixel": True}}
+    star = {"star": {"x": {"uniform": [0, 16]}, "y": 7.5, "flux": 9.0}}
+    table = {"kind": "image", "samples": 20, "size": [16, 16]}
+    alike = {"classes": {"star": {"objects": [star]}}, "psf": psf}
+    own = {"classes": {"star": {"objects": [{"star": star["star"] | {"psf": psf}}]}}, "psf": psf}
+    head = {"name": "small", "version": "1.0.0", "title": "Stars", "seed": 3}
+    tables = {"stars": table | alike, "others": table | own}
+    (folder / "recipe.yaml").write_text(json.dumps(head | {"tables": tables}))
+    make(load_recipe(folder / "recipe.yaml"), tmp_path / "releases")
+    manifest = check(tmp_path / "releases")
+    (copy,) = [each.path for each in manifest.objects if each.path.startswith("inputs/")]
+    assert re.fullmatch(r"inputs/[0-9a-f]{12}\.npy", copy)
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+
+    recipe = (tmp_path / "releases/small/1.0.0/recipe.yaml").read_text()
+    assert recipe.count(copy) == 3
+    report = verify(deepbench.find("small", catalog=tmp_path / "releases"), rerender=1.0)
+    assert report.findings == []
+    assert report.rerendered == 40
 
 
 def test_recipe_files(recipe, with_catalogue):
