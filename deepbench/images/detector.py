@@ -13,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench import streams
-from deepbench.images.instruments import band_streams
+from deepbench.images.instruments import MAGNITUDE, band_streams
 from deepbench.images.noise import Steps
-from deepbench.images.rows import MAGNITUDE
 from deepbench.kernels import kernel
 from deepbench.mathfast import exp
 from deepbench.poisson import POISSON_TILE, fill_poissons

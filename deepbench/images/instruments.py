@@ -30,6 +30,9 @@ MAXIMUM_SIGMA = 1000.0
 FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 """Full width at half maximum of a Gaussian with standard deviation 1."""
 
+MAGNITUDE = -0.4 * math.log(10.0)
+"""A source of magnitude m has the flux exp(MAGNITUDE × (m − zero point))."""
+
 NARROWEST = 0.02
 """Full width at half maximum of the narrowest PSF that stars are drawn behind, in pixels."""
 

@@ -24,19 +24,9 @@ from deepbench.images.instruments import (
 from deepbench.images.measure import COLUMNS, look
 from deepbench.images.noise import Steps
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.images.rows import (
-    Psfs,
-    ShapeRows,
-    SkyRows,
-    Source,
-    fluxes,
-    psf_rows,
-    shape_rows,
-    sigmas_of,
-    sky_psfs,
-    sky_rows,
-    sources,
-)
+from deepbench.images.psf_rows import Psfs, psf_rows, sigmas_of
+from deepbench.images.rows import ShapeRows, Source, shape_rows, sources
+from deepbench.images.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
 from deepbench.images.stamps import (
     MAXIMUM_STAMP,
     Boxes,

@@ -41,8 +41,8 @@ from deepbench.images.instruments import FWHM_OF_SIGMA
 from deepbench.images.psf_files import PsfFile, samples_of
 from deepbench.images.psf_transforms import optics_tables
 from deepbench.images.radial import NODES, PIECES, piece_of
-from deepbench.images.rows import POINT
 from deepbench.images.sersic import ellipse, quadratic_form, sersic_tables, write_sersic
+from deepbench.images.sky_rows import POINT
 from deepbench.images.spirals import light_of_arms
 from deepbench.images.wings import all_nodes, wing_scratch
 from deepbench.kernels import inline, kernel

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from deepbench.images.fourier import render_components
 from deepbench.images.point_sources import add_point, stamp_radius
+from deepbench.images.psf_rows import Psfs
 from deepbench.images.psf_transforms import psf_radius
-from deepbench.images.rows import Psfs, SkyRows
 from deepbench.images.sampled import (
     add_arms_behind,
     add_truncated_behind,
@@ -25,6 +25,7 @@ from deepbench.images.sampled import (
     render_behind,
 )
 from deepbench.images.sersic import ellipse, light_radius, sersic_tables
+from deepbench.images.sky_rows import SkyRows
 from deepbench.images.spirals import add_arms
 from deepbench.images.truncated import add_truncated
 from deepbench.images.wings import galaxy_outside, psf_outside

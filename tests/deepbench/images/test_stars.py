@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from deepbench.errors import LabelError, RecipeError
+from deepbench.images.instruments import FWHM_OF_SIGMA
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.images.rows import FWHM_OF_SIGMA
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, objects, render
 
