@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from deepbench.errors import LabelError, RecipeError
+from deepbench.images import psf_transforms
+from deepbench.images.fourier import render_components
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, objects, render
 
@@ -161,3 +163,24 @@ def test_a_psf_too_narrow_for_galaxies_is_refused():
         draw({"sersic": DISK}, psf={"moffat": {"fwhm": {"uniform": [0.2, 0.9]}, "beta": 3}})
     with pytest.raises(LabelError, match="the full width .* is 1 pixels, it must be 1.2 or more"):
         draw({"sersic": DISK}, psf={"moffat": {"fwhm": "= 0.2", "beta": 3}})
+
+
+@pytest.mark.parametrize(("width", "obscuration"), [(0.486, 0.0), (0.6, 0.33), (1.0, 0.33)])
+@pytest.mark.parametrize("galaxy", [(1.0, 3.0, 0.6), (2.5, 4.0, 0.3), (4.0, 3.0, 0.8)])
+def test_narrow_diffraction_is_that_of_galsim(galaxy, width, obscuration):
+    """Airy's pattern lets waves shorter than a pixel pass: they fold in, down to half a pixel."""
+    index, size, ratio = galaxy
+    strict = galsim.GSParams(
+        folding_threshold=5e-4, maxk_threshold=1e-4, kvalue_accuracy=1e-6, maximum_fft_size=8192
+    )
+    frames = np.zeros((1, 64, 64), np.float32)
+    row = np.array([[1.0, 31.7, 32.2, size, ratio, 30.0, index]])
+    psf = np.array([[psf_transforms.PSFS["airy"], width, obscuration, 1.0, 0.0]])
+    render_components(frames, np.array([0, 1]), row, psf)
+    seen = galsim.Airy(lam_over_diam=width, obscuration=obscuration, gsparams=strict)
+    light = galsim.Sersic(index, half_light_radius=size, gsparams=strict)
+    light = light.shear(q=ratio, beta=30 * galsim.degrees)
+    image = galsim.Image(64, 64, scale=1.0, dtype=float)
+    galsim.Convolve(light, seen).drawImage(image, offset=(0.2, 0.7))
+    np.testing.assert_allclose(frames[0], image.array, atol=2e-6 * image.array.max())
+    assert frames.sum(dtype=float) == pytest.approx(image.array.sum(), abs=5e-5)
