@@ -240,7 +240,7 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     LabelError
         A PSF is too narrow, or a stamp would be too large.
     """
-    scope = next(iter(each for each in table.psfs if each in ("psf", f"psf.{band}")))
+    scope = next(each for each in table.psfs if each in ("psf", f"psf.{band}"))
     prefix, psf, columns, count = f"{scope}.", table.psfs[scope], labels.columns, len(labels)
     sky, order = scene.sky, scene.sky.order
     of_samples = psf_rows(psf, columns, prefix, table.scale, count)
