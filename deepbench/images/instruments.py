@@ -93,7 +93,7 @@ class AiryPsf(SkyPsf):
     """Diffraction by a round aperture, with a round obstacle before its centre."""
 
     obscuration: Value = parameter(
-        "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.95, default=0.0
+        "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.8, default=0.0
     )
 
 

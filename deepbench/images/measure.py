@@ -86,7 +86,8 @@ def measure(found, first, last, truth, variance, sky_variance, result):
         for other in range(first, last):
             if other != i:
                 brightest = max(brightest, _shared(found, i, other, least))
-        result[i, 3] = brightest / total
+        if total > 0.0:
+            result[i, 3] = min(brightest / total, 1.0)
 
 
 @kernel

@@ -45,6 +45,9 @@ from deepbench.recipe.table import (
 from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIZE = 32768
+RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
+"""Names of what is labelled beside objects."""
+
 MISSING = frozenset({"nan", "null"})
 """Words that pandas reads as a missing value."""
 
@@ -90,7 +93,7 @@ class ImageClass(Specification):
     @field_validator("objects")
     @classmethod
     def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        reserved = sorted({"psf", "wcs", "instrument", VARIABLES} & set(names_of(objects)))
+        reserved = sorted(RESERVED & set(names_of(objects)))
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
         return objects
@@ -223,8 +226,11 @@ class ImageTable(TableSpecification):
             band = entry.chosen.band
             highest = band.support()[1] if hasattr(band, "support") else 0
             if band is not None and highest >= len(self.bands):
+                allowed = (
+                    f"must be below {len(self.bands)}" if self.bands else "needs an `instrument`"
+                )
                 raise problem(
-                    f"the band of a {entry.kind} must be a number below {len(self.bands)}, as many as there are bands"
+                    f"the band of a {entry.kind} {allowed}: it is the number of a band, from 0"
                 )
         if self.measure or "segmentation" in (self.planes or ()):
             self._check_measurable()

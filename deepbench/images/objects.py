@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from deepbench.images.instruments import PsfEntry
 from deepbench.recipe.specification import Name, Specification, parameter, problem
 from deepbench.recipe.table import NamedOneOf
-from deepbench.recipe.values import Expression, Value
+from deepbench.recipe.values import Constant, Expression, Value
 
 MAXIMUM_COPIES = 100_000
 
@@ -282,6 +282,13 @@ class SpiralGalaxy(Galaxy):
         default=1,
     )
 
+    @field_validator("handedness")
+    @classmethod
+    def _has_a_hand(cls, handedness: Any) -> Any:
+        if isinstance(handedness, Constant) and handedness.value == 0:
+            raise problem("must be 1 or -1, not 0")
+        return handedness
+
 
 class Spiral(SpiralGalaxy):
     """A galaxy with logarithmic arms."""
@@ -317,8 +324,8 @@ class CosmicRay(Defect):
         "middle, to the right from the centre of the lower left pixel", unit="pixel"
     )
     y: Value = parameter("middle, upwards from the centre of the lower left pixel", unit="pixel")
-    length: Value = parameter("length of the track", unit="pixel", above=0)
-    thickness: Value = parameter("width of the track", unit="pixel", above=0, default=1.0)
+    length: Value = parameter("length of the track", unit="pixel", minimum=0.01)
+    thickness: Value = parameter("width of the track", unit="pixel", minimum=0.01, default=1.0)
     angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
     charge: Value = parameter(
         "sum over the track, in electrons behind an instrument, else in units of the image",

@@ -73,6 +73,10 @@ def samples_of(path: Path, sha256: str) -> NDArray[np.float64]:
     total = float(np.cumsum(image)[-1])  # adds in one order everywhere
     if not 0.0 < total < math.inf:
         raise LabelError(f"{path} must hold samples with a sum above 0; it is {total:g}")
+    if total < 0.5 * float(np.cumsum(np.abs(image))[-1]):
+        raise LabelError(
+            f"{path} must hold samples that are light: negative ones take away more than a quarter of it"
+        )
     image /= total
     image.flags.writeable = False
     return image

@@ -186,7 +186,9 @@ def _render_band(
         if defects is not None and charges is not None:
             masks = some.get("mask", np.zeros(batch.shape, np.uint8))
             defects.mark(rows, charges, batch, masks)
-        _check_finite(name, labels, start, batch)
+        for values in some.values():
+            if values.dtype == np.float32:
+                _check_finite(name, labels, start, values)
         for each, values in some.items():
             if not np.shares_memory(values, planes[each]):
                 planes[each][rows] = values

@@ -187,7 +187,7 @@ def track_rows(table: ImageTable, labels: Labels, band: int) -> ShapeRows:
     order = in_order(found, len(labels))
     fields = ("charge", "thickness", "x", "y", "length", "angle")
     charge, thickness, x, y, length, angle = table_of(found, order, fields).T
-    charge = np.where(_elsewhere(found, order, band), 0.0, charge)
+    charge = np.where(_elsewhere(table, found, order, band), 0.0, charge)
     values = np.zeros((len(charge), ROW_SIZE))
     columns = (charge / (length * thickness), thickness, x, y, length, angle)
     values[:, : len(fields)] = np.column_stack(columns)
@@ -207,11 +207,17 @@ def bad_rows(
     order = in_order(found, len(labels))
     values = table_of(found, order, ("x", "y", "width", "height", "level"))
     check_reach(labels, order.offsets, values[:, :4])
-    values[_elsewhere(found, order, band), 2] = 0.0
+    values[_elsewhere(table, found, order, band), 2] = 0.0
     return order.offsets, values
 
 
-def _elsewhere(found: list[Source], order: Order, band: int) -> NDArray[np.bool_]:
+def _elsewhere(
+    table: ImageTable, found: list[Source], order: Order, band: int
+) -> NDArray[np.bool_]:
     """Return which defects are in another band."""
     (bands,) = table_of(found, order, ("band",)).T
+    if (bands >= len(table.bands)).any():
+        raise LabelError(
+            f"the band of a defect is {bands[bands >= len(table.bands)][0]:g}, but there are {len(table.bands)} bands"
+        )
     return ~np.isnan(bands) & (bands != band)

@@ -24,7 +24,7 @@ from deepbench.images.sampled import (
     half_widths,
     render_behind,
 )
-from deepbench.images.sersic import ellipse, light_radius, sersic_tables
+from deepbench.images.sersic import LEAST_AXIS_RATIO, ellipse, light_radius, sersic_tables
 from deepbench.images.sky_rows import SkyRows
 from deepbench.images.spirals import add_arms
 from deepbench.images.truncated import add_truncated
@@ -41,6 +41,9 @@ SIZES = np.array(
 """Edges of stamps in pixels; their FFTs have periods of twice that."""
 
 MAXIMUM_STAMP = int(SIZES[-1])
+
+WIDTHS, PSF_WIDTHS = 3.0, 6.0
+"""What galaxies are drawn on is so many times as wide as their semi-major half-light radius, and as their PSF."""
 
 REST = 0.9999
 """The part of their light that stamps of arms and truncated profiles hold of galaxies on whole frames."""
@@ -125,7 +128,7 @@ def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     whole, points = np.isnan(sky.stamp_flux), sky.is_star & ~psfs.are_images
     fractions = np.where(whole | points, 0.0, sky.stamp_flux)
     edges = stamp_edges(sky.parts, sky.components, optics, fractions, SIZES, tables)
-    edges = np.where(edges >= max(frame_shape), 0, edges)
+    edges = _enlarged(sky, psfs, edges, frame_shape)
     absent = points | (np.diff(sky.parts) == 0)
     galaxies = _boxes(edges, absent, sky.places, frame_shape)
     fractions = np.where(whole, REST, sky.stamp_flux)
@@ -138,6 +141,33 @@ def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     edges = whole_edges(sky.truncated, *own, SIZES, tables)
     truncated = _boxes(edges, edges < 0, sky.places[sky.truncated_of], frame_shape)
     return Stamps(galaxies, arms, truncated)
+
+
+def _enlarged(
+    sky: SkyRows, psfs: Psfs, edges: NDArray[np.int64], frame_shape: tuple[int, int]
+) -> NDArray[np.int64]:
+    """Return edges that let galaxies be drawn well: those that are wide for a stamp, or the frame, need a larger one.
+
+    Where 0 is given or the frame is as small as the stamp, 0 for the whole frame, if that is wide enough.
+    """
+    widths = np.zeros(len(sky))
+    owner = np.repeat(np.arange(len(sky)), np.diff(sky.parts))
+    ratio = np.maximum(sky.components[:, 4], LEAST_AXIS_RATIO)
+    axes = np.where(sky.components[:, 0] > 0.0, sky.components[:, 3] / np.sqrt(ratio), 0.0)
+    np.maximum.at(widths, owner, WIDTHS * axes)
+    blurs = PSF_WIDTHS * psfs.profiles[:, 0] / np.sqrt(psfs.profiles[:, 3])
+    least = np.where(np.diff(sky.parts) > 0, np.maximum(widths, blurs), 0.0)
+    size = max(frame_shape)
+    far = np.maximum(np.abs(sky.places), np.abs(np.array(frame_shape[::-1]) - 1 - sky.places))
+    whole = (edges == 0) | (edges >= size)
+    least = np.where(whole & (least > size), np.maximum(least, 2 * far.max(axis=1) + 4), least)
+    return np.maximum(np.where(whole, 0, edges), np.where(whole & (least <= size), 0, _size(least)))
+
+
+def _size(least: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Return the smallest of the sizes that are enough, or more than the largest of them."""
+    sizes = np.append(SIZES, MAXIMUM_STAMP + 1)
+    return sizes[np.minimum(np.searchsorted(SIZES, least), len(SIZES))]
 
 
 def _optics(sky: SkyRows, psfs: Psfs) -> NDArray[np.float64]:

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from deepbench.errors import RecipeError
+from deepbench.errors import LabelError, RecipeError
 from deepbench.images.shapes import cover
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, objects, render
@@ -112,10 +112,12 @@ def test_a_defect_may_be_in_one_band_alone():
     g, r = made(entries, **table)["mask"].values
     assert set(np.unique(g)) == {0, 4}
     assert set(np.unique(r)) == {0, 2}
-    with pytest.raises(RecipeError, match="the band of a cosmic_ray must be a number below 2"):
+    with pytest.raises(RecipeError, match="the band of a cosmic_ray must be below 2"):
         recipe([star, {"cosmic_ray": RAY | {"band": {"integers": [0, 2]}}}], **table)
-    with pytest.raises(RecipeError, match="must be a number below 0"):
+    with pytest.raises(RecipeError, match="the band of a cosmic_ray needs an `instrument`"):
         recipe([star, {"cosmic_ray": RAY | {"band": 0}}])
+    with pytest.raises(LabelError, match="the band of a defect is 5, but there are 2 bands"):
+        made([star, {"cosmic_ray": RAY | {"band": "= 5"}}], **table)
 
 
 # --- smooth noise --------------------------------------------------------------------------------

@@ -67,6 +67,43 @@ def test_a_small_frame_holds_what_a_larger_one_holds(size):
     np.testing.assert_allclose(image(objects, size=(size, size)), large, atol=1e-4 * large.max())
 
 
+@pytest.mark.parametrize(
+    "wide",
+    [
+        {"half_light_radius": 120.0, "sersic_index": 1.0, "axis_ratio": 1.0},
+        {"half_light_radius": 40.0, "sersic_index": 0.5, "axis_ratio": 0.6},
+        {"half_light_radius": 15.0, "sersic_index": 1.0, "axis_ratio": 0.05},
+        {"half_light_radius": 30.0, "sersic_index": 4.0, "axis_ratio": 0.3},
+    ],
+)
+def test_a_galaxy_that_is_wider_than_the_frame(wide):
+    small = image([galaxy(x=14.2, y=17.9, **wide)], size=(32, 32)).astype(float)
+    large = image([galaxy(x=254.2, y=257.9, **wide)], size=(512, 512))[240:272, 240:272]
+    np.testing.assert_allclose(small, large, atol=5e-4 * large.max())
+    assert small.min() > 0
+
+
+@pytest.mark.parametrize(
+    "psf",
+    [
+        {"airy": {"fwhm": 10.0, "axis_ratio": 0.2, "obscuration": 0.5}},
+        {"kolmogorov": {"fwhm": 25.0}},
+        {"moffat": {"fwhm": 14.0, "beta": 2.0, "axis_ratio": 0.5}},
+    ],
+)
+def test_a_psf_that_is_wide_for_the_frame(psf):
+    point = {"flux": 1000.0, "sersic_index": 1.0, "half_light_radius": 0.01, "axis_ratio": 1.0}
+    star = image([{"star": PLACE | {"flux": 1000.0, "stamp_flux": 0.99999}}], psf=psf)
+    found = image([{"sersic": PLACE | point}], psf=psf)
+    np.testing.assert_allclose(found, star, atol=1e-3 * star.max())
+
+
+def test_a_galaxy_beyond_all_stamps_is_refused():
+    for radius in (2000.0, 1e5):
+        with pytest.raises(LabelError, match="a galaxy needs a stamp of more than 4096 pixels"):
+            image([galaxy(half_light_radius=radius)])
+
+
 def test_a_field_is_the_sum_of_its_objects():
     bodies = [
         galaxy(x=10 * i, y=7 * i, half_light_radius=0.8 + 0.5 * i, stamp_flux=0.98)
@@ -193,8 +230,11 @@ def test_arms_of_either_hand_are_mirror_images():
 
 def test_a_spiral_whose_hand_is_unknown_is_refused():
     body = PLACE | SPIRAL | ARMS["spiral"] | {"handedness": 0}
+    with pytest.raises(RecipeError, match="must be 1 or -1, not 0"):
+        recipe([{"spiral": body}])
+    body["handedness"] = {"integers": [-1, 1]}
     with pytest.raises(LabelError, match="handedness of a spiral galaxy is 0; it must be 1 or -1"):
-        image([{"spiral": body}])
+        render(recipe([{"spiral": body}], samples=20), "images")
 
 
 def test_a_truncated_galaxy_ends():
