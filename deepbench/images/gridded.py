@@ -23,6 +23,7 @@ from deepbench.images.fourier import (
     LANES,
     fold,
     half_chord,
+    pixel_response,
     rounded,
     same,
     table_pieces,
@@ -32,7 +33,6 @@ from deepbench.images.psf_transforms import OpticsTables, optics_tables, write_p
 from deepbench.images.radial import NODES, PIECES, transform_at
 from deepbench.images.sersic import ellipse
 from deepbench.kernels import inline, kernel
-from deepbench.mathfast import sin
 
 CHUNK = 8
 """Grids per FFT."""
@@ -73,16 +73,6 @@ def grid_period(side: int) -> int:
         if rest == 1 and size % (LANES // FINE) == 0:
             return size
         size += 1
-
-
-@lru_cache(maxsize=64)
-def _pixel_response(size: int) -> NDArray[np.float32]:
-    """Return the transform of a pixel along an axis at multiples of 2π / size up to 4π."""
-    phase = np.pi * np.arange(FINER * size // 2 + 1) / size
-    phase[0] = 1.0
-    response = sin(phase) / phase
-    response[0] = 1.0
-    return response.astype(np.float32)
 
 
 class GridScratch(NamedTuple):
@@ -190,7 +180,7 @@ def convolve(
     fine = np.ascontiguousarray(scipy.fft.fft(columns, axis=1, workers=1)).view(np.float32)
     spectra = np.zeros((len(grids), size, rounded(size // 2 + 1), 2), np.float32)
     fold_spectra(
-        fine.reshape(*columns.shape, 2), psf_rows, radii, optics, _pixel_response(size), scratch,
+        fine.reshape(*columns.shape, 2), psf_rows, radii, optics, pixel_response(size), scratch,
         spectra,
     )  # fmt: skip
     half = spectra.view(np.complex64)[..., 0]
