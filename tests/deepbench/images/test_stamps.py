@@ -185,7 +185,9 @@ ARMS = {
 
 @pytest.mark.parametrize("kind", ARMS)
 def test_arms_keep_the_light_of_their_disk(kind):
-    body = PLACE | SPIRAL | ARMS[kind]
+    body = (
+        {"x": 63.3, "y": 63.8} | SPIRAL | ARMS[kind]
+    )  # far from the edges, which cut arms unevenly
     spiral = image([{kind: body}], size=(128, 128)).astype(float)
     smooth = image([{kind: body | {"arm_contrast": 0.0}}], size=(128, 128)).astype(float)
     assert spiral.min() > -1e-4 * spiral.max()
@@ -194,7 +196,7 @@ def test_arms_keep_the_light_of_their_disk(kind):
     y, x = np.indices(spiral.shape)
     for axis in (x, y):  # two arms: as much light on both sides
         centre = (axis * spiral).sum() / spiral.sum()
-        assert centre == pytest.approx((axis * smooth).sum() / smooth.sum(), abs=0.04)
+        assert centre == pytest.approx((axis * smooth).sum() / smooth.sum(), abs=0.02)
 
 
 @pytest.mark.parametrize("kind", ARMS)
