@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.recipe.model import RELEASE_NAME, VERSION
+from deepbench.recipe.table import flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -210,25 +211,22 @@ class DataDigest:
 # attributes of variables
 
 
+def variable_attributes(variable: DataVariable) -> dict[str, Any]:
+    """Return the CF attributes of a data variable."""
+    return {"long_name": variable.long_name, "units": variable.units, **variable.attributes}
+
+
 def label_attributes(column: Column) -> dict[str, Any]:
     """Return the CF attributes of a label variable: codes carry ``flag_values`` and ``flag_meanings``."""
-    attributes: dict[str, Any] = {"long_name": column.description, "units": column.unit}
     if column.meanings:
-        del attributes["units"]
-        attributes["flag_values"] = list(range(len(column.meanings)))
-        attributes["flag_meanings"] = " ".join(column.meanings)
-    return attributes
+        return {"long_name": column.description, **flags(column.meanings)}
+    return {"long_name": column.description, "units": column.unit}
 
 
 def axis_attributes(axis: Coordinate) -> dict[str, Any]:
     """Return the CF attributes of a coordinate: one with meanings carries ``flag_values`` and ``flag_meanings``."""
-    if axis.meanings:
-        return {
-            "long_name": axis.long_name,
-            "flag_values": list(range(axis.size)),
-            "flag_meanings": " ".join(axis.meanings),
-        }
-    return {"long_name": axis.long_name, "units": axis.units}
+    own = flags(axis.meanings) if axis.meanings else {"units": axis.units}
+    return {"long_name": axis.long_name, **own, **axis.attributes}
 
 
 def fill_value(dtype: np.dtype) -> float | int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import LabelError
-from deepbench.format import axis_attributes, label_attributes
+from deepbench.format import axis_attributes, label_attributes, variable_attributes
 from deepbench.labelling.draw import check, draw
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import Column, Labels
@@ -180,16 +180,15 @@ def to_dataset(
     described = recipe.tables[table]
     dataset = xr.Dataset(attrs={"recipe": recipe.name, "recipe_hash": recipe.hash, "table": table})
     for variable in described.data_variables():
-        attributes = {"long_name": variable.long_name, "units": variable.units}
         dataset[variable.name] = (
             ("sample", *variable.dimensions),
             arrays[variable.name],
-            attributes,
+            variable_attributes(variable),
         )
     for column in recipe.label_plan(table).columns:
         dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
     for axis in described.coordinates():
-        values = (axis.name, np.arange(axis.size), axis_attributes(axis))
+        values = (axis.name, axis.values, axis_attributes(axis))
         dataset = dataset.assign_coords({axis.name: values})
     return dataset
 

@@ -93,7 +93,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 chunks=cut.chunks,
                 shards=cut.shards,
                 dimensions=("sample", *variable.dimensions),
-                attributes={"long_name": variable.long_name, "units": variable.units},
+                attributes=fmt.variable_attributes(variable),
             )
         for column in recipe.label_plan(name).columns:
             _create(
@@ -107,17 +107,18 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 attributes=fmt.label_attributes(column),
             )
         for axis in table.coordinates():
+            values = axis.values
             array = _create(
                 group,
                 axis.name,
                 (axis.size,),
-                np.dtype("int32"),
+                values.dtype,
                 chunks=(axis.size,),
                 shards=None,
                 dimensions=(axis.name,),
                 attributes=fmt.axis_attributes(axis),
             )
-            array[:] = np.arange(axis.size)
+            array[:] = values
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
         zarr.consolidate_metadata(store)

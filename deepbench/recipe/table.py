@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
+import numpy as np
 from pydantic import AfterValidator, Field, model_validator
 
 from deepbench.recipe.functions import CONSTANTS, FUNCTIONS
 from deepbench.recipe.specification import Name, Specification, problem
 from deepbench.recipe.values import Variable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 MAXIMUM_SAMPLES = 2**32
 """Sample numbers are one 32-bit word of the random counter."""
@@ -111,6 +115,13 @@ class TableSpecification(Specification):
     variables: Variables
 
 
+def flags(meanings: tuple[str, ...], *, masks: bool = False) -> dict[str, Any]:
+    """Return the CF attributes of codes 0, 1, …, or of bits 1, 2, 4, … with ``masks``."""
+    numbers = range(len(meanings))
+    codes = {"flag_masks": [1 << n for n in numbers]} if masks else {"flag_values": [*numbers]}
+    return {**codes, "flag_meanings": " ".join(meanings)}
+
+
 @dataclass(frozen=True)
 class DataVariable:
     """An array that a table stores: ``sample`` first, then its own dimensions.
@@ -124,6 +135,8 @@ class DataVariable:
         Their sizes.
     dtype : str
         Type of the stored numbers, such as ``float32``.
+    attributes : mapping of str to str, number or list, optional
+        Further attributes, such as the meanings of codes.
     """
 
     name: str
@@ -132,14 +145,35 @@ class DataVariable:
     dimensions: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Coordinate:
-    """A coordinate that counts the cells of a dimension: 0, 1, …, size − 1, which may have meanings."""
+    """A coordinate of a dimension.
+
+    Attributes
+    ----------
+    name, long_name, units : str
+    size : int
+        Of the dimension.
+    meanings : tuple of str, optional
+        What the numbers stand for.
+    numbers : float64[size], optional
+        Its values; 0, 1, …, size − 1 when absent.
+    attributes : mapping of str to str, number or list, optional
+        Further attributes.
+    """
 
     name: str
     long_name: str
     units: str
     size: int
     meanings: tuple[str, ...] = ()
+    numbers: NDArray[np.float64] | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def values(self) -> NDArray[np.float64] | NDArray[np.int32]:
+        """Its values, one for each cell of the dimension."""
+        return np.arange(self.size, dtype=np.int32) if self.numbers is None else self.numbers
