@@ -25,7 +25,7 @@ from deepbench.images.measure import COLUMNS, look
 from deepbench.images.noise import Steps
 from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
 from deepbench.images.psf_rows import Psfs, psf_rows, sigmas_of
-from deepbench.images.rows import ShapeRows, Source, shape_rows, sources
+from deepbench.images.rows import ShapeRows, shape_rows
 from deepbench.images.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
 from deepbench.images.stamps import (
     MAXIMUM_STAMP,
@@ -41,6 +41,7 @@ from deepbench.images.stamps import (
 )
 from deepbench.kernels import kernel
 from deepbench.labelling.scopes import Labels
+from deepbench.labelling.sources import Source, sources
 
 if TYPE_CHECKING:
     from deepbench.images.model import ImageTable

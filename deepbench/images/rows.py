@@ -9,44 +9,14 @@ from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES
-from deepbench.labelling.scopes import scope_of
-from deepbench.recipe.table import names_of
+from deepbench.labelling.sources import Source, sources
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from deepbench.images.model import ImageTable
-    from deepbench.images.objects import ObjectEntry
     from deepbench.labelling.scopes import Labels
 
 SHARED = ("amplitude", "thickness", "x", "y")
 """Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
-
-
-class Source(NamedTuple):
-    """Where the values of the objects of one entry of a class are.
-
-    Attributes
-    ----------
-    name : str
-        Of the object, as the names of its columns begin.
-    entry : ObjectEntry
-    samples : int64[k]
-        Rows of the samples that have it, once for each copy.
-    copies : int64[k]
-        Number of the copy.
-    rows : int64[k]
-        Rows of its values: in the labels' columns, or in the table of objects where it repeats.
-    columns : dict of str to ndarray
-        Its values by their names inside the object.
-    """
-
-    name: str
-    entry: ObjectEntry
-    samples: NDArray[np.int64]
-    copies: NDArray[np.int64]
-    rows: NDArray[np.int64]
-    columns: dict[str, NDArray]
 
 
 class Order(NamedTuple):
@@ -62,28 +32,6 @@ class Order(NamedTuple):
 
     offsets: NDArray[np.int64]
     places: NDArray[np.int64]
-
-
-def sources(
-    table: ImageTable, labels: Labels, chosen: Callable[[ObjectEntry], bool]
-) -> list[Source]:
-    """Return where the values of objects are, for each entry that is chosen, in written order."""
-    found = []
-    for code, described in enumerate(table.classes.values()):
-        names = names_of(described.objects)
-        for name, entry in zip(names, described.objects, strict=True):
-            if not chosen(entry):
-                continue
-            if entry.repeat is None:
-                samples = rows = labels.members(code)
-                held, prefix, copies = labels.columns, f"{name}.", np.zeros(len(rows), np.int64)
-            else:
-                rows, samples = labels.copies(name, code)
-                held, prefix, copies = labels.objects, "", labels.objects["copy"][rows]
-            values = scope_of(entry.chosen, name, ()).values
-            columns = {field: held[prefix + field][rows] for field in values}
-            found.append(Source(name, entry, samples, copies, rows, columns))
-    return found
 
 
 def in_order(found: list[Source], samples: int) -> Order:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepbench.errors import LabelError
 from deepbench.images.instruments import MAGNITUDE
 from deepbench.images.psf_rows import Psfs, psf_rows
-from deepbench.images.rows import Order, Source, check_reach, in_order, table_of
+from deepbench.images.rows import Order, check_reach, in_order, table_of
 from deepbench.images.shapes import LIMIT
 from deepbench.images.spirals import ARMS_ROW, FORMS
 from deepbench.mathfast import cosd, exp
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from deepbench.images.model import ImageTable
     from deepbench.images.objects import ObjectEntry
     from deepbench.labelling.scopes import Labels
+    from deepbench.labelling.sources import Source
 
 PLACES = ("x", "y", "dx", "dy")
 
