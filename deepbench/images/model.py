@@ -35,11 +35,11 @@ from deepbench.recipe.specification import (
     problem,
 )
 from deepbench.recipe.table import (
+    ClassSpecification,
     Coordinate,
     DataVariable,
     NamedOneOf,
     TableSpecification,
-    Variables,
     names_of,
 )
 from deepbench.recipe.values import Expression, Value
@@ -83,11 +83,9 @@ MEASURED = {
 """Labels of each object of the sky that are measured on the image without noise."""
 
 
-class ImageClass(Specification):
+class ImageClass(ClassSpecification):
     """One class of images: its objects, painted in written order."""
 
-    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
-    variables: Variables
     objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
 
     @field_validator("objects")

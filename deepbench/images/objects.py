@@ -12,10 +12,8 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.images.instruments import PsfEntry
 from deepbench.recipe.specification import Name, Specification, parameter, problem
-from deepbench.recipe.table import NamedOneOf
-from deepbench.recipe.values import Constant, Expression, Value
-
-MAXIMUM_COPIES = 100_000
+from deepbench.recipe.table import RepeatedOneOf
+from deepbench.recipe.values import Constant, Value
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the instrument."""
@@ -343,7 +341,7 @@ class BadPixels(Defect):
     level: Value = parameter("what is read, in units of the image")
 
 
-class ObjectEntry(NamedOneOf):
+class ObjectEntry(RepeatedOneOf):
     """One object of a class."""
 
     circle: Circle | None = None
@@ -362,20 +360,6 @@ class ObjectEntry(NamedOneOf):
     cosmic_ray: CosmicRay | None = None
     bad_pixels: BadPixels | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
-    repeat: Value | None = parameter(
-        "number of copies, each with its own values",
-        minimum=0,
-        maximum=MAXIMUM_COPIES,
-        integer=True,
-        default=None,
-    )
-
-    @field_validator("repeat")
-    @classmethod
-    def _bounded(cls, repeat: Any) -> Any:
-        if isinstance(repeat, Expression):
-            raise problem("must have a finite upper bound: a number, integers, or choice")
-        return repeat
 
     @model_validator(mode="after")
     def _light_adds(self) -> Self:
@@ -392,10 +376,3 @@ class ObjectEntry(NamedOneOf):
     def is_sky(self) -> bool:
         """Whether it is a star or a galaxy."""
         return isinstance(self.chosen, SkyObject)
-
-    @property
-    def most_copies(self) -> int:
-        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
-        if self.repeat is None or isinstance(self.repeat, Expression):
-            return 0
-        return int(self.repeat.support()[1])

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from deepbench.recipe.functions import CONSTANTS, FUNCTIONS
-from deepbench.recipe.specification import Name, Specification, problem
-from deepbench.recipe.values import Variable
+from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
+from deepbench.recipe.values import Expression, Value, Variable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAXIMUM_SAMPLES = 2**32
 """Sample numbers are one 32-bit word of the random counter."""
+
+MAXIMUM_COPIES = 100_000
 
 
 def _free_names(variables: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +103,39 @@ def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
             raise problem(f"two entries are called '{name}'; give one of them another `name`")
         names[name] = None
     return list(names)
+
+
+class RepeatedOneOf(NamedOneOf):
+    """One of several kinds with a name, of which there may be several copies."""
+
+    repeat: Value | None = parameter(
+        "number of copies, each with its own values",
+        minimum=0,
+        maximum=MAXIMUM_COPIES,
+        integer=True,
+        default=None,
+    )
+
+    @field_validator("repeat")
+    @classmethod
+    def _bounded(cls, repeat: Any) -> Any:
+        if isinstance(repeat, Expression):
+            raise problem("must have a finite upper bound: a number, integers, or choice")
+        return repeat
+
+    @property
+    def most_copies(self) -> int:
+        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
+        if self.repeat is None or isinstance(self.repeat, Expression):
+            return 0
+        return int(self.repeat.support()[1])
+
+
+class ClassSpecification(Specification):
+    """What every class has, whatever the kind of its table."""
+
+    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
+    variables: Variables
 
 
 class TableSpecification(Specification):

@@ -10,9 +10,10 @@ import pytest
 from deepbench.errors import CatalogError, RecipeError
 from deepbench.images.instruments import ImagePsf, PsfEntry
 from deepbench.images.model import NoiseEntry
-from deepbench.images.objects import MAXIMUM_COPIES, ObjectEntry
+from deepbench.images.objects import ObjectEntry
 from deepbench.recipe.model import Recipe, Storage, load_recipe, parse_recipe
 from deepbench.recipe.specification import Specification, parameters_of
+from deepbench.recipe.table import MAXIMUM_COPIES
 from deepbench.stream_names import stream_number
 
 WORKFLOWS = sorted(Path(__file__).parents[3].glob("workflows/*.yaml"))
