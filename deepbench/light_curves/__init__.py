@@ -1,0 +1,1 @@
+"""Light curves: what varies, and how it is observed."""

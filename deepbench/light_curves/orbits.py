@@ -1,0 +1,235 @@
+"""When one body passes in front of another on a Kepler orbit, for kernels.
+
+Lengths are in one unit, which may be the radius of a star or the semi-major axis. The line of sight
+makes the angle θ = ν + ω with the line of nodes, so that the body in front is nearest to the
+observer's axis about θ = π/2: the conjunction. ω is the argument of periastron of the star that is
+passed, as radial velocities give it, and as batman takes it; with ω + 180° the same formulas tell
+of the opposite conjunction. At the distance d the projected separation is d √(cos²θ + sin²θ cos²i).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from deepbench.kepler import eccentric64
+from deepbench.kernels import inline
+from deepbench.mathfast import atan2_64, sincos64
+
+TURN = 6.283185307179586
+BEHIND = 1e300
+"""The separation where the body in front is behind."""
+
+_STEPS = 40
+_MARGIN = 1e-9
+"""Windows are longer than the events that they hold by this part."""
+
+
+class Orbit(NamedTuple):
+    """An orbit seen from a side.
+
+    ``time`` (day) is that of a conjunction, where the mean anomaly is ``mean_anomaly`` (radian).
+    """
+
+    period: float
+    time: float
+    semi_major_axis: float
+    cos_inclination: float
+    eccentricity: float
+    sin_argument: float
+    cos_argument: float
+    mean_anomaly: float
+
+
+class Window(NamedTuple):
+    """Days ``before`` and ``after`` a conjunction that hold an event; both -1 where there is none."""
+
+    before: float
+    after: float
+
+
+@inline
+def _mean_anomaly(orbit_shape, sine, cosine):
+    """Return the mean anomaly where the true anomaly has this sine and cosine; −π … π."""
+    e = orbit_shape
+    root = np.sqrt((1.0 - e) * (1.0 + e))
+    eccentric = atan2_64(root * sine, e + cosine)
+    return eccentric - e * root * sine / (1.0 + e * cosine)
+
+
+@inline
+def make_orbit(period, time, axis, cos_inclination, eccentricity, sin_argument, cos_argument):
+    """Return the orbit with a conjunction (θ = π/2) at ``time``."""
+    mean_anomaly = _mean_anomaly(eccentricity, cos_argument, sin_argument)
+    cos_inclination = min(abs(cos_inclination), 1.0)
+    return Orbit(
+        period, time, axis, cos_inclination, eccentricity, sin_argument, cos_argument, mean_anomaly
+    )  # fmt: skip
+
+
+@inline
+def opposite(orbit):
+    """Return the orbit of the other body: its conjunction is the one that follows, θ = 3π/2."""
+    mean_anomaly = _mean_anomaly(
+        orbit.eccentricity, -orbit.cos_argument, -orbit.sin_argument
+    )  # fmt: skip
+    part = (mean_anomaly - orbit.mean_anomaly) / TURN
+    part -= np.floor(part)
+    return Orbit(
+        orbit.period,
+        orbit.time + part * orbit.period,
+        orbit.semi_major_axis,
+        orbit.cos_inclination,
+        orbit.eccentricity,
+        -orbit.sin_argument,
+        -orbit.cos_argument,
+        mean_anomaly,
+    )
+
+
+# --- when an event begins and ends ---
+
+
+@inline
+def _largest(a, b, near, near_cos, far, far_cos):
+    """Return the largest a cos φ − b sin φ between two φ of 0 … π/2, of which the sines are given."""
+    at_near, at_far = a * near_cos - b * near, a * far_cos - b * far
+    rises = -a * near - b * near_cos > 0.0
+    falls = -a * far - b * far_cos < 0.0
+    inside = np.sqrt(a * a + b * b) if rises and falls else at_near
+    return max(max(at_near, at_far), inside)
+
+
+@inline
+def _last_contact(semi_latus, cos_inclination, reach, a, b):
+    """Return sin φ, θ = π/2 + φ, of the last point within 0 <= φ <= π/2 nearer than ``reach``; or -1.
+
+    The point is nearer where p² (cos²i + sin²i sin²φ) < reach² (1 + a cos φ − b sin φ)², with the
+    semi-latus rectum p, a = e sin ω, b = e cos ω. The left side grows with φ, and a bound of the
+    right side is known for every interval. So intervals from the far end on are taken away where
+    the left side at their near end is above that bound: what is left holds every such point.
+    """
+    c2 = cos_inclination * cos_inclination
+    s2 = (1.0 - cos_inclination) * (1.0 + cos_inclination)
+    scale = (1.0 + 1e-14) * reach / semi_latus
+    far, far_cos = 1.0, 0.0
+    for _ in range(3):
+        bound = scale * (1.0 + _largest(a, b, 0.0, 1.0, far, far_cos))
+        rest = bound * bound - c2
+        if rest <= 0.0:
+            return -1.0
+        if rest < s2 * far * far:
+            far = np.sqrt(rest / s2)
+            far_cos = np.sqrt(max(1.0 - far * far, 0.0))
+    if a == 0.0 and b == 0.0:
+        return min(far * (1.0 + _MARGIN), 1.0)
+    step = 0.5 * far
+    for _ in range(_STEPS):
+        near = max(far - step, 0.0)
+        near_cos = np.sqrt((1.0 - near) * (1.0 + near))
+        bound = scale * (1.0 + _largest(a, b, near, near_cos, far, far_cos))
+        if c2 + s2 * near * near >= bound * bound:
+            if near == 0.0:
+                return -1.0
+            far, far_cos = near, near_cos
+        else:
+            step *= 0.5
+    return min(far * (1.0 + _MARGIN), 1.0)
+
+
+@inline
+def _days(orbit, sine, direction):
+    """Return the days between conjunction and the point with this sin φ, after (1) or before (-1)."""
+    cosine = np.sqrt((1.0 - sine) * (1.0 + sine))
+    sine *= direction
+    mean_anomaly = _mean_anomaly(
+        orbit.eccentricity,
+        orbit.cos_argument * cosine + orbit.sin_argument * sine,
+        orbit.sin_argument * cosine - orbit.cos_argument * sine,
+    )
+    angle = direction * (mean_anomaly - orbit.mean_anomaly)
+    angle = angle + TURN if angle < -1e-9 else max(angle, 0.0)
+    return (angle + 1e-14) / TURN * orbit.period
+
+
+@inline
+def find_window(orbit, reach):
+    """Return the window about conjunction outside which the separation is ``reach`` or more."""
+    e = orbit.eccentricity
+    p = orbit.semi_major_axis * (1.0 - e) * (1.0 + e)
+    a, b = e * orbit.sin_argument, e * orbit.cos_argument
+    after = _last_contact(p, orbit.cos_inclination, reach, a, b)
+    before = after if e == 0.0 else _last_contact(p, orbit.cos_inclination, reach, a, -b)
+    if max(before, after) < 0.0:
+        return Window(-1.0, -1.0)
+    return Window(_days(orbit, max(before, 0.0), -1.0), _days(orbit, max(after, 0.0), 1.0))
+
+
+# --- instants near conjunctions ---
+
+
+@inline
+def _first_from(times, first, stop, instant, inclusive):
+    """Return the first index from ``first`` on whose time is at or after (or after) an instant.
+
+    The steps double, so that near ones are found at once.
+    """
+    step = 1
+    low, high = first, first
+    while high < stop and (times[high] < instant or (not inclusive and times[high] == instant)):
+        low = high + 1
+        high += step
+        step *= 2
+    high = min(high, stop)
+    while low < high:
+        middle = (low + high) // 2
+        if times[middle] < instant or (not inclusive and times[middle] == instant):
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@inline
+def next_event(orbit, window, times, first, stop):
+    """Return (number, begin, end) of the next event at or after times[first].
+
+    Event 0 is that of the orbit's ``time``. The instants from ``begin`` up to ``end`` are inside its
+    window; there may be none.
+    """
+    number = np.ceil((times[first] - orbit.time - window.after) / orbit.period)
+    if times[first] > orbit.time + number * orbit.period + window.after:
+        number += 1.0
+    middle = orbit.time + number * orbit.period
+    begin = _first_from(times, first, stop, middle - window.before, True)
+    end = _first_from(times, begin, stop, middle + window.after, False)
+    return number, begin, end
+
+
+@inline
+def fill_separations(orbit, number, times, out):
+    """Write the projected separations at times around the event with this number.
+
+    It is ``BEHIND`` where the body in front is behind.
+    """
+    rate = TURN / orbit.period
+    shift = number * orbit.period
+    axis, e, c = orbit.semi_major_axis, orbit.eccentricity, orbit.cos_inclination
+    if e == 0.0:
+        for i in range(times.size):
+            sine, cosine = sincos64(((times[i] - orbit.time) - shift) * rate)
+            across = c * cosine
+            apart = axis * np.sqrt(sine * sine + across * across)
+            out[i] = apart if cosine > 0.0 else BEHIND
+        return
+    minor = axis * np.sqrt((1.0 - e) * (1.0 + e))
+    for i in range(times.size):
+        angle = orbit.mean_anomaly + ((times[i] - orbit.time) - shift) * rate
+        _, sine, cosine = eccentric64(angle, e)
+        x, y = axis * (cosine - e), minor * sine
+        along = x * orbit.cos_argument - y * orbit.sin_argument
+        toward = x * orbit.sin_argument + y * orbit.cos_argument
+        across = c * toward
+        apart = np.sqrt(along * along + across * across)
+        out[i] = apart if toward > 0.0 else BEHIND

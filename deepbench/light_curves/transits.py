@@ -1,0 +1,68 @@
+"""Transits of planets over limb-darkened stars.
+
+The factor of a band is 1 − (1 − l) h, where h is the part of the star's light that the planet hides
+and l is the third light, the part of the band's light that is not the star's. Lengths are in radii
+of the star, a/R★ is the semi-major axis, and the inclination i follows from the impact parameter
+b = (a/R★) cos i (1 − e²) / (1 + e sin ω) (Winn 2010, arXiv:1001.2010, eq. 7). The times of transit are those of
+inferior conjunction, where the true anomaly is 90° − ω, as in batman.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepbench.kernels import inline, kernel
+from deepbench.light_curves.occultation import hidden64
+from deepbench.light_curves.orbits import (
+    fill_separations,
+    find_window,
+    make_orbit,
+    next_event,
+)
+from deepbench.mathfast import sincosd64
+
+TRANSIT = (
+    "period",
+    "transit_time",
+    "radius_ratio",
+    "scaled_semi_major_axis",
+    "impact_parameter",
+    "eccentricity",
+    "argument_of_periastron",
+    "limb_darkening_u1",
+    "limb_darkening_u2",
+    "third_light",
+)
+TILE = 256
+
+
+@inline
+def transit_orbit(row):
+    """Return the orbit of a planet in radii of its star; ``row`` is one of TRANSIT."""
+    e = row[5]
+    sine, cosine = sincosd64(row[6])
+    cos_inclination = row[4] * (1.0 + e * sine) / (row[3] * (1.0 - e) * (1.0 + e))
+    return make_orbit(row[0], row[1], row[3], cos_inclination, e, sine, cosine)
+
+
+@kernel
+def multiply_transits(rows, owners, offsets, times, bands, factors):
+    """Multiply by the light that planets leave of their stars."""
+    separations = np.empty(TILE)
+    for k in range(owners.size):
+        first, stop = offsets[owners[k]], offsets[owners[k] + 1]
+        radius = rows[k, 0, 2]
+        orbit = transit_orbit(rows[k, 0])
+        window = find_window(orbit, 1.0 + radius)
+        if not window.after >= 0.0:
+            continue
+        while first < stop:
+            number, begin, end = next_event(orbit, window, times, first, stop)
+            first = max(end, first + 1)
+            for start in range(begin, end, TILE):
+                part = times[start : min(start + TILE, end)]
+                fill_separations(orbit, number, part, separations)
+                for i in range(part.size):
+                    row = rows[k, bands[start + i]]
+                    dark = hidden64(separations[i], radius, row[7], row[8])
+                    factors[start + i] *= 1.0 - (1.0 - row[9]) * dark
