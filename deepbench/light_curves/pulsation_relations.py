@@ -19,7 +19,7 @@ and 50 days, from the authors' tables of principal components of 600 stars. They
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 
 _RRAB_LOG_PERIODS = (-0.331, -0.278, -0.255, -0.236, -0.222, -0.202)
@@ -99,7 +99,7 @@ def _interpolation(log_periods: Sequence[float], values: Sequence[float]) -> str
 
 
 def _expressions(
-    log_periods: Sequence[float], table: dict[str, tuple[float, ...]]
+    log_periods: Sequence[float], table: Mapping[str, Sequence[float]]
 ) -> dict[str, str]:
     return {field: _interpolation(log_periods, values) for field, values in table.items()}
 
