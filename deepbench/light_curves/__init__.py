@@ -1,1 +1,1 @@
-"""Light curves: what varies, and how it is observed."""
+"""Light curves: what varies, and how surveys see it."""

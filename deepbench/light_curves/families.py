@@ -1,0 +1,89 @@
+"""The families of light curves: for each kind of object, what its rows hold and which kernels read them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench.light_curves.eclipses import (
+    ECLIPSE,
+    count_eclipses,
+    multiply_eclipses,
+)
+from deepbench.light_curves.flares import FLARE, add_flares
+from deepbench.light_curves.microlensing import (
+    MICROLENSING,
+    count_microlensing,
+    fastest_microlensing,
+    multiply_microlensing,
+)
+from deepbench.light_curves.pulsations import (
+    PULSATION,
+    PULSATION_MODE,
+    fastest_pulsation_modes,
+    fastest_pulsations,
+    multiply_pulsation_modes,
+    multiply_pulsations,
+)
+from deepbench.light_curves.random_walks import (
+    RANDOM_WALK,
+    fastest_random_walks,
+    multiply_random_walks,
+)
+from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multiply_spots
+from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
+
+
+MULTIPLIES, ADDS, AVERAGED = "multiplies", "adds", "averaged"
+"""What the kernel of a family writes: factors at nodes, flux at nodes, or its mean over exposures, in units of the source's."""
+
+
+class Family(NamedTuple):
+    """How the light of a kind of object is computed.
+
+    Attributes
+    ----------
+    columns : tuple of str
+        What its rows hold.
+    apply : kernel
+        Takes rows, owners, offsets, times, (of ``AVERAGED`` ones: exposures,) bands, what it writes, and what the kind
+        needs beside.
+    how : str
+        What it writes.
+    fastest : callable, optional
+        Takes rows, returns the angular rate at which each object changes, rad/day.
+    count : kernel, optional
+        Counts the observations in an object's events, and says how many nodes their exposures need.
+    draws : bool
+        Whether it draws random numbers: its kernel takes sample numbers, and the words of the seed and of a stream.
+    """
+
+    columns: tuple[str, ...]
+    apply: Any
+    how: str = MULTIPLIES
+    fastest: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    count: Any = None
+    draws: bool = False
+
+
+_PULSATOR = Family(PULSATION, multiply_pulsations, fastest=fastest_pulsations)
+
+FAMILIES: dict[str, Family] = {
+    "transit": Family(TRANSIT, multiply_transits, count=count_transits),
+    "eclipsing_binary": Family(ECLIPSE, multiply_eclipses, count=count_eclipses),
+    "rr_lyrae_ab": _PULSATOR,
+    "rr_lyrae_c": _PULSATOR,
+    "cepheid": _PULSATOR,
+    "pulsator": _PULSATOR,
+    "pulsation_mode": Family(PULSATION_MODE, multiply_pulsation_modes, fastest=fastest_pulsation_modes),
+    "spot": Family(SPOT, multiply_spots, fastest=fastest_spots, count=count_spots),
+    "microlensing": Family(
+        MICROLENSING, multiply_microlensing, fastest=fastest_microlensing, count=count_microlensing
+    ),
+    "random_walk": Family(RANDOM_WALK, multiply_random_walks, fastest=fastest_random_walks, draws=True),
+    "flare": Family(FLARE, add_flares, AVERAGED),
+}
+"""The kinds of objects that change or add light."""

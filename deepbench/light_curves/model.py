@@ -1,0 +1,289 @@
+"""What a recipe may say about a table of light curves: the survey, classes of objects, and what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, field_validator, model_validator
+
+from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
+from deepbench.light_curves.cadences import NIGHTS, VISITS
+from deepbench.light_curves.objects import (
+    Contaminant,
+    ObjectEntry,
+    RandomWalk,
+    Source,
+    Transient,
+)
+from deepbench.light_curves.surveys import DEPTHS, PHOTONS, Survey
+from deepbench.recipe.specification import Name, Number, Parameter, Specification, parameter, problem
+from deepbench.recipe.table import (
+    ClassSpecification,
+    Coordinate,
+    DataVariable,
+    TableSpecification,
+    flags,
+    names_of,
+)
+from deepbench.recipe.values import Value
+
+RED = f"{EVERY_CLASS}/red_noise/observations"
+"""Stream of the red noise, without the table's name."""
+
+RESERVED = frozenset({"survey", "cadence", "red_noise", "observed", "variables"})
+"""Names of what is labelled beside objects."""
+
+Plane = Literal["flux_true", "flux_error_true"]
+PLANES: dict[str, str] = {
+    "flux_true": "flux without noise",
+    "flux_error_true": "standard deviation of the noise",
+}
+"""What may be stored beside the flux."""
+
+MASK = ("missing", "outlier", "upper_limit")
+"""What the bits of the mask mean."""
+
+OBSERVED = {
+    "n_observations": Parameter("number of observations"),
+    "n_detections": Parameter("number of observations that are no upper limits"),
+    "variability_snr": Parameter(
+        "√Σ((F − F̄)² / σ²), F the flux without noise, F̄ its mean in the band with the weights 1 / σ²"
+    ),
+}
+"""Labels of each sample that are measured."""
+
+MEASURED = {
+    "snr": Parameter("signal-to-noise ratio √Σ(ΔF² / σ²), ΔF what the object alone adds or takes"),
+    "n_in_event": Parameter("number of observations in its eclipses or its event"),
+}
+"""Labels of each object that are measured."""
+
+
+class LightCurveClass(ClassSpecification):
+    """One class of light curves: its objects, whose light is multiplied and added."""
+
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+
+    @field_validator("objects")
+    @classmethod
+    def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
+        reserved = sorted(RESERVED & set(names_of(objects)))
+        if reserved:
+            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        return objects
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        found = [entry for entry in self.objects if isinstance(entry.chosen, Source)]
+        if len(found) > 1:
+            raise problem(f"has {len(found)} sources; a light curve has one, or none for transients")
+        for entry in self.objects:
+            if not found and not isinstance(entry.chosen, Transient | Contaminant):
+                raise problem(f"a {entry.kind} changes the light of a source: add a `source`")
+        if not any(isinstance(entry.chosen, Source | Transient) for entry in self.objects):
+            raise problem("has no light: add a `source` or a transient")
+        return self
+
+    @property
+    def source(self) -> ObjectEntry | None:
+        """What shines constantly; None in a class of transients."""
+        return next((entry for entry in self.objects if entry.source is not None), None)
+
+
+class RedNoise(Specification):
+    """Errors of the instrument that last: the flux is multiplied with 1 + x, normal, correlated as exp(−|Δt| / timescale).
+
+    Error bars do not know of it.
+    """
+
+    sigma: Value = parameter("standard deviation of x", minimum=0, maximum=1)
+    timescale: Value = parameter("after which the correlation is 1 / e", unit="d", above=0)
+
+
+class LightCurveTable(TableSpecification):
+    """A table of light curves: flux against time, as one survey takes them."""
+
+    kind: Literal["light_curve"]
+    survey: Survey = Field(description="what takes them: when, in which bands, with which noise")
+    classes: Annotated[dict[Name, LightCurveClass], Field(min_length=1, max_length=10_000)]
+    red_noise: RedNoise | None = Field(None, description="errors of the instrument that last")
+    detection: Annotated[Number, Field(ge=0)] = Field(
+        5.0,
+        description="signal-to-noise ratio of an observation below which it is an upper limit",
+    )
+    planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
+        None, description="what is stored beside the flux"
+    )
+
+    @field_validator("planes")
+    @classmethod
+    def _planes_differ(cls, planes: tuple[Plane, ...] | None) -> tuple[Plane, ...] | None:
+        if planes is not None and len(set(planes)) < len(planes):
+            raise problem("names a plane twice")
+        return planes
+
+    @model_validator(mode="after")
+    def _bands_fit(self) -> Self:
+        bands = self.survey.names
+        for entry in self._entries:
+            for name in entry.chosen.by_band:
+                given = getattr(entry.chosen, name)
+                partial = name == "colors" and given is not None and set(given) <= set(bands)
+                if given is not None and not partial and set(given) != set(bands):
+                    raise problem(
+                        f"the {name} of a {entry.kind} must be given for the bands {', '.join(bands)}, "
+                        f"not for {', '.join(given)}"
+                    )
+            if isinstance(entry.chosen, Transient):
+                self._check_filters(entry)
+        return self
+
+    def _check_filters(self, entry: ObjectEntry) -> None:
+        """Refuse a transient in bands of unknown wavelength."""
+        dark = [name for name, band in self.survey.bands.items() if band.wavelengths is None]
+        if dark:
+            raise problem(f"a {entry.kind} needs the `wavelengths` of the band {dark[0]}")
+        band = entry.chosen.reference_band
+        if band is not None and band not in self.survey.bands:
+            raise problem(
+                f"the reference_band of a {entry.kind} must be one of {', '.join(self.survey.names)}, not '{band}'"
+            )
+
+    @model_validator(mode="after")
+    def _noise_fits(self) -> Self:
+        needy = [name for name, band in self.survey.bands.items() if band.noise.needs_magnitude]
+        for class_name, described in self.classes.items():
+            if needy and described.source is None:
+                raise problem(
+                    f"the noise in the band {needy[0]} follows from the magnitude of the source, "
+                    f"which the class '{class_name}' does not have"
+                )
+        return self
+
+    @property
+    def _entries(self) -> Iterator[ObjectEntry]:
+        yield from (entry for each in self.classes.values() for entry in each.objects)
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether all samples are observed at the same times, in one band."""
+        return self.survey.cadence.nights is None and len(self.survey.bands) == 1
+
+    @property
+    def width(self) -> int:
+        """Number of times that there is room for in each sample."""
+        nights = self.survey.cadence.nights
+        if nights is not None:
+            return nights.cap
+        times = self.survey.cadence.shared(self.survey.names)
+        assert times is not None
+        return len(times.days)
+
+    def scopes(self) -> list[Scope]:
+        """Return every set of parameters that is drawn together, in the order of the recipe."""
+        scopes = [variables_scope(self.variables, ("variables",))]
+        for class_name, described in self.classes.items():
+            path = ("classes", class_name)
+            scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
+            names = names_of(described.objects)
+            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
+                place = (*path, "objects", index, entry.kind)
+                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
+                measured = {each: MEASURED[each] for each in entry.chosen.measured}
+                scopes.append(replace(scope, measured=measured))
+        if self.survey.cadence.nights is not None:
+            path = ("survey", "cadence", "nights")
+            scopes.append(scope_of(self.survey.cadence.nights, "cadence", path))
+        for name, band in self.survey.bands.items():
+            path = ("survey", "bands", name)  # type: ignore[assignment]
+            scopes.append(scope_of(band, f"survey.{name}", path))
+        if self.red_noise is not None:
+            scopes.append(scope_of(self.red_noise, "red_noise", ("red_noise",)))
+        scopes.append(Scope("observed", (), {}, {}, measured=OBSERVED))
+        return [scope for scope in scopes if scope.values or scope.measured]
+
+    def pixel_streams(self) -> list[str]:
+        """Return the streams that draw a number for every observation or node, without the table's name."""
+        found = [PHOTONS, DEPTHS, RED, NIGHTS, VISITS]
+        for class_name, described in self.classes.items():
+            names = names_of(described.objects)
+            for name, entry in zip(names, described.objects, strict=True):
+                if isinstance(entry.chosen, RandomWalk):
+                    found.append(walk_stream(class_name, name))
+        return found
+
+    def data_variables(self) -> tuple[DataVariable, ...]:
+        """Return what is stored of each sample."""
+        dimensions, shape = ("time" if self.is_dense else "observation",), (self.width,)
+        unit = self.survey.unit
+        found = [
+            DataVariable("flux", "flux", unit, dimensions, shape, "float32"),
+            DataVariable(
+                "flux_error",
+                "standard deviation of the flux as the observation tells it",
+                unit,
+                dimensions,
+                shape,
+                "float32",
+            ),
+        ]
+        for name in self.planes or ():
+            found.append(DataVariable(name, PLANES[name], unit, dimensions, shape, "float32"))
+        words = "1: not observed, 2: outlier, 4: upper limit; added"
+        bits = flags(MASK, masks=True)
+        found.append(DataVariable("mask", words, "1", dimensions, shape, "uint8", bits))
+        if not self.is_dense:
+            names = flags(self.survey.names)
+            found += [
+                DataVariable(
+                    "time", "middle of the exposure", "d", dimensions, shape, "float64", self._clock
+                ),
+                DataVariable(
+                    "band", "band; -1 where there is none", "1", dimensions, shape, "int8", names
+                ),
+            ]
+        return tuple(found)
+
+    @property
+    def _clock(self) -> dict[str, str | float]:
+        """What the times mean."""
+        return {"time_scale": self.survey.time_scale, "reference_julian_date": self.survey.epoch}
+
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Return the coordinates of the dimensions after ``sample``."""
+        if not self.is_dense:
+            return (Coordinate("observation", "number of the observation", "1", self.width),)
+        times = self.survey.cadence.shared(self.survey.names)
+        assert times is not None
+        days = np.asarray(times.days, np.float64)
+        return (
+            Coordinate(
+                "time",
+                "middle of the exposure",
+                "d",
+                len(days),
+                numbers=days,
+                attributes=self._clock,
+            ),
+        )
+
+    def working_bytes(self) -> int:
+        """Return the bytes that rendering takes beside its result."""
+        objects = max(
+            sum(entry.most_copies or 1 for entry in each.objects) for each in self.classes.values()
+        )
+        return 2**27 + 4 * self.width * objects * 40
+
+    def object_rows(self) -> int:
+        """Return the largest number of copies of repeated objects that one sample can have."""
+        return max(
+            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
+        )
+
+
+def walk_stream(class_name: str, name: str) -> str:
+    """Return the stream of the steps of a random walk, without the table's name."""
+    return f"{class_name}/{name}/steps"

@@ -1,0 +1,138 @@
+"""Which observations are made of each sample: from the survey's cadence and the gaps among the labels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench import streams
+from deepbench.errors import LabelError
+from deepbench.kernels import kernel
+from deepbench.light_curves.cadences import NIGHTS, VISITS, Times, lay_nights
+from deepbench.light_curves.exposures import Observations
+from deepbench.stream_names import stream_number
+
+if TYPE_CHECKING:
+    from deepbench.labelling.scopes import Labels
+    from deepbench.labelling.sources import Source
+    from deepbench.light_curves.model import LightCurveTable
+
+
+class Schedule:
+    """The times at which samples of a table are observed.
+
+    Parameters
+    ----------
+    seed : int
+    name : str
+        Of the table.
+    table : LightCurveTable
+    labels : Labels
+    gaps : list of Source
+        What is lost.
+    """
+
+    def __init__(
+        self, seed: int, name: str, table: LightCurveTable, labels: Labels, gaps: list[Source]
+    ) -> None:
+        self._name, self._table, self._labels = name, table, labels
+        self._shared = table.survey.cadence.shared(table.survey.names)
+        self._key = np.array(streams.key_words(seed), np.uint32)
+        columns = ("start", "duration")
+        parts = [np.column_stack([each.columns[column] for column in columns]) for each in gaps]
+        owners = np.concatenate([np.zeros(0, np.int64), *(each.samples for each in gaps)])
+        order = np.argsort(owners, kind="stable")
+        self._gaps = np.concatenate([np.zeros((0, 2)), *parts])[order]
+        self._of_gaps = np.searchsorted(owners[order], np.arange(len(labels) + 1))
+
+    def observations(self, rows: slice) -> tuple[Times, NDArray[np.int64], Observations]:
+        """Return the times of some samples, and their observations.
+
+        Returns
+        -------
+        times : Times
+            Of shape (m,) where all samples share them, else (n, m), NaN and −1 where there is none.
+        counts : int64[n]
+            Number of times of each sample.
+        observations : Observations
+            Of those that are not lost.
+
+        Raises
+        ------
+        LabelError
+            There are more visits than there is room for.
+        """
+        times, counts = self._times(rows)
+        gaps = slice(self._of_gaps[rows.start], self._of_gaps[rows.stop])
+        offsets, places, *rest = gather(
+            counts, *(np.atleast_2d(each) for each in times),
+            self._of_gaps[rows.start : rows.stop + 1] - gaps.start, self._gaps[gaps],
+            self._table.survey.exposures,
+        )  # fmt: skip
+        used = offsets[-1]
+        return times, counts, Observations(offsets, *(each[:used] for each in (places, *rest)))
+
+    def _times(self, rows: slice) -> tuple[Times, NDArray[np.int64]]:
+        samples = self._labels.samples[rows]
+        if self._shared is not None:
+            return self._shared, np.full(len(samples), len(self._shared.days))
+        nights = self._table.survey.cadence.nights
+        assert nights is not None
+        shape = len(samples), nights.cap
+        times = Times(np.full(shape, np.nan), np.full(shape, -1, np.int8), np.zeros(shape, bool))
+        words = (
+            np.array(streams.stream_words(stream_number(f"{self._name}/{each}")), np.uint32)
+            for each in (NIGHTS, VISITS)
+        )
+        of_samples = nights.rows(self._labels.columns)[rows]
+        limits = nights.limits(self._table.survey.names)
+        counts = lay_nights(
+            nights.numbers(), limits, of_samples, samples, self._key, *words, times.days, times.bands
+        )  # fmt: skip
+        if (counts > nights.cap).any():
+            first = int(np.argmax(counts > nights.cap))
+            raise LabelError(
+                f"table '{self._name}', sample {samples[first]}: it is observed {counts[first]} times, but the cadence "
+                f"has a cap of {nights.cap}; make it larger",
+                table=self._name,
+                sample=int(samples[first]),
+            )
+        return times, counts
+
+
+@kernel
+def gather(counts, days, bands, missing, of_gaps, gaps, lengths):
+    """Return the observations of samples that are not lost: offsets, places, times, exposures, bands.
+
+    Parameters
+    ----------
+    counts : int64[n]
+        Number of times of each sample.
+    days, bands, missing : float64[r, m], int8[r, m], bool[r, m]
+        With a row for each sample, or one for all.
+    of_gaps : int64[n + 1]
+        Sample i has the gaps ``of_gaps[i]`` … ``of_gaps[i + 1] - 1``.
+    gaps : float64[g, 2]
+        Start and duration, days.
+    lengths : float64[b]
+        Of an exposure in each band, days.
+    """
+    room = counts.sum()
+    offsets, places = np.zeros(counts.size + 1, np.int64), np.empty(room, np.int64)
+    times, exposures, of_bands = np.empty(room), np.empty(room), np.empty(room, np.int8)
+    e = 0
+    for i in range(counts.size):
+        row = i if len(days) > 1 else 0
+        for place in range(counts[i]):
+            day, lost = days[row, place], missing[row, place]
+            for gap in range(of_gaps[i], of_gaps[i + 1]):
+                start = gaps[gap, 0]
+                lost |= start <= day and day < start + gaps[gap, 1]
+            if not lost:
+                places[e], times[e] = place, day
+                exposures[e], of_bands[e] = lengths[bands[row, place]], bands[row, place]
+                e += 1
+        offsets[i + 1] = e
+    return offsets, places, times, exposures, of_bands

@@ -1,0 +1,219 @@
+"""From labels to light curves: the times, the light at them averaged over the exposures, then what the survey makes of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench import streams
+from deepbench.errors import LabelError
+from deepbench.labelling.scopes import Labels
+from deepbench.labelling.sources import Source, sources
+from deepbench.light_curves import noise
+from deepbench.light_curves.exposures import Observations
+from deepbench.light_curves.families import FAMILIES
+from deepbench.light_curves.light import Change, Light, flux_of, highest_rate, nodes_of, rates_of
+from deepbench.light_curves.model import OBSERVED, RED, walk_stream
+from deepbench.light_curves.observing import Schedule
+from deepbench.light_curves.rows import check_rows, noise_of, object_rows, source_rows
+from deepbench.light_curves.surveys import DEPTHS, PHOTONS
+from deepbench.stream_names import stream_number
+
+if TYPE_CHECKING:
+    from deepbench.light_curves.model import LightCurveTable
+
+BATCH = 2**18
+"""Times of the samples that are worked on together: their numbers stay in the processor's cache."""
+
+NOTHING = {"float32": np.nan, "float64": np.nan, "uint8": noise.MISSING, "int8": -1}
+"""What stands where there is no observation, by the type of the variable."""
+
+
+def render(
+    seed: int, name: str, table: LightCurveTable, labels: Labels
+) -> tuple[dict[str, NDArray], Labels]:
+    """Render the light curves that labels describe.
+
+    Parameters
+    ----------
+    seed : int
+        Seed of the recipe.
+    name : str
+        Name of the table; part of the names of its streams.
+    table : LightCurveTable
+    labels : Labels
+        Of n samples.
+
+    Returns
+    -------
+    arrays : dict of str to ndarray
+        The table's variables, of shape (n, time) or (n, observation).
+    labels : Labels
+        The same, with what is measured.
+
+    Raises
+    ------
+    LabelError
+        What labels say cannot be, changes too fast for the exposures, or has no finite flux.
+    """
+    curves = LightCurves(seed, name, table, labels)
+    arrays = {
+        each.name: np.full((len(labels), *each.shape), NOTHING[each.dtype], each.dtype)
+        for each in table.data_variables()
+    }
+    length = max(1, BATCH // table.width)
+    for start in range(0, len(labels), length):
+        curves.render(slice(start, min(start + length, len(labels))), arrays)
+    return arrays, curves.measured()
+
+
+class LightCurves:
+    """The light curves of some samples; the arguments are those of ``render``."""
+
+    def __init__(self, seed: int, name: str, table: LightCurveTable, labels: Labels) -> None:
+        self._name, self._table, self._labels = name, table, labels
+        self._key = np.array(streams.key_words(seed), np.uint32)
+        found = sources(table, labels, lambda entry: True)
+        of_kind: dict[str, list[Source]] = {"source": [], "gap": [], "outlier": []}
+        for each in found:
+            of_kind.setdefault(each.entry.kind, []).append(each)
+        magnitudes, self._of_source = source_rows(table, labels, of_kind["source"])
+        self._noise = noise_of(table, labels, magnitudes)
+        self._constant = [self._light(each) for each in of_kind["source"]]
+        self._lights = [self._light(each) for each in found if each.entry.kind in FAMILIES]
+        self._schedule = Schedule(seed, name, table, labels, of_kind["gap"])
+        parts = [
+            np.column_stack([each.columns[name] for name in ("time", "deviation")])
+            for each in of_kind["outlier"]
+        ]
+        owners = np.concatenate(
+            [np.zeros(0, np.int64), *(each.samples for each in of_kind["outlier"])]
+        )
+        order = np.argsort(owners, kind="stable")
+        self._outliers = np.concatenate([np.zeros((0, 2)), *parts])[order]
+        self._of_outliers = np.searchsorted(owners[order], np.arange(len(labels) + 1))
+        self._observed = np.zeros((len(labels), len(OBSERVED)))
+
+    def _light(self, source: Source) -> Light:
+        """Return the objects of an entry."""
+        family = FAMILIES.get(source.entry.kind)
+        columns = () if family is None else family.columns
+        rows = object_rows(source, columns, self._table.survey.names)
+        check_rows(source, rows, self._labels, self._name)
+        extra: tuple[NDArray, ...] = ()
+        if family is not None and family.draws:
+            extra = (self._key, self._words(walk_stream(source.class_name, source.name)))
+        measured = {each: np.zeros(len(rows)) for each in source.entry.chosen.measured}
+        numbers = self._labels.samples[source.samples]
+        return Light(source, rows, numbers, extra, measured, source.samples)
+
+    def _words(self, stream: str) -> NDArray[np.uint32]:
+        """Return the words of a stream of the table."""
+        return np.array(streams.stream_words(stream_number(f"{self._name}/{stream}")), np.uint32)
+
+    def render(self, samples: slice, arrays: dict[str, NDArray]) -> None:
+        """Render some of the samples into their rows of the arrays."""
+        times, counts, seen = self._schedule.observations(samples)
+        lights = [each.part(samples) for each in self._lights]
+        lights = [each for each in lights if len(each.owners)]
+        self._check_rates(samples, rates_of(len(counts), lights))
+        flux, changes = flux_of(seen, nodes_of(seen, lights), self._of_source[samples], lights)
+        some = {name: values[samples] for name, values in arrays.items()}
+        variances = self._observe(samples, seen, flux, some)
+        for plane, values in (("flux_true", flux), ("flux_error_true", np.sqrt(variances))):
+            if plane in some:
+                noise.place(seen.offsets, seen.places, values, some[plane])
+        if "time" in some:
+            some["time"][:], some["band"][:] = times.days, times.bands
+        self._measure(samples, seen, flux, variances, some["mask"], changes)
+
+    def _observe(
+        self,
+        samples: slice,
+        seen: Observations,
+        flux: NDArray[np.float64],
+        planes: dict[str, NDArray],
+    ) -> NDArray[np.float64]:
+        """Write what is observed of a flux; return the variance of the noise."""
+        numbers, where = self._labels.samples[samples], (seen.offsets, seen.places)
+        light = flux
+        if self._table.red_noise is not None:
+            light = flux.copy()
+            columns = ("red_noise.sigma", "red_noise.timescale")
+            red = np.column_stack([self._labels.columns[each][samples] for each in columns])
+            noise.redden(red, *where, seen.times, numbers, self._key, self._words(RED), light)
+        self._check_finite(seen, numbers, light)
+        rows, terms, variances = self._noise[samples], np.empty((len(flux), 2)), np.empty(len(flux))
+        drawn = rows, *where, seen.bands, numbers, self._key
+        noise.variances_of(*drawn, self._words(DEPTHS), flux, terms, variances)
+        deviations = np.zeros(len(flux))
+        of_outliers = self._of_outliers[samples.start : samples.stop + 1]
+        noise.deviate(of_outliers, self._outliers, seen.offsets, seen.times, deviations)
+        noise.observe(
+            *drawn, self._words(PHOTONS), float(self._table.detection), terms, variances, deviations,
+            light, planes["flux"], planes["flux_error"], planes["mask"],
+        )  # fmt: skip
+        return variances
+
+    def _check_rates(self, samples: slice, rates: NDArray[np.float64]) -> None:
+        """Refuse what changes too fast for the exposures."""
+        exposure = float(self._table.survey.exposures.max())
+        most = highest_rate(exposure)
+        fast = np.flatnonzero(rates > most)
+        if fast.size:
+            sample = int(self._labels.samples[samples][fast[0]])
+            raise LabelError(
+                f"table '{self._name}', sample {sample}: it changes by {rates[fast[0]]:.4g} radians a day, but exposures "
+                f"of {exposure:.3g} days can follow {most:.4g}; make its periods longer",
+                table=self._name,
+                sample=sample,
+            )
+
+    def _check_finite(
+        self, seen: Observations, numbers: NDArray[np.int64], flux: NDArray[np.float64]
+    ) -> None:
+        bad = np.flatnonzero(~(np.abs(flux) < np.finfo(np.float32).max))
+        if bad.size:
+            row = np.searchsorted(seen.offsets, bad[0], side="right") - 1
+            sample = int(numbers[row])
+            raise LabelError(
+                f"table '{self._name}', sample {sample}: its flux is not finite; magnitudes are too bright, or "
+                "amplitudes too large (float32 ends at 3.4e38)",
+                table=self._name,
+                sample=sample,
+            )
+
+    def _measure(
+        self,
+        samples: slice,
+        seen: Observations,
+        flux: NDArray[np.float64],
+        variances: NDArray[np.float64],
+        masks: NDArray[np.uint8],
+        changes: list[Change],
+    ) -> None:
+        """Write what is measured of samples and objects."""
+        noise.summarize(*seen[:2], seen.bands, flux, variances, masks, self._observed[samples])
+        for change in changes:
+            found = change.light.measured["snr"]
+            of_objects = change.offsets, change.light.owners
+            noise.signal_to_noise(*of_objects, seen.offsets, change.values, variances, found)
+        for light in (each.part(samples) for each in self._constant):
+            noise.constant_signal(
+                light.owners, *seen[:1], seen.bands, self._of_source[samples], variances, light.measured["snr"]
+            )  # fmt: skip
+
+    def measured(self) -> Labels:
+        """Return the labels with what was measured."""
+        columns, objects = dict(self._labels.columns), dict(self._labels.objects)
+        for name, values in zip(OBSERVED, self._observed.T, strict=True):
+            columns[f"observed.{name}"] = np.ascontiguousarray(values)
+        for light in (*self._constant, *self._lights):
+            repeated = light.source.entry.repeat is not None
+            held, prefix = (objects, "") if repeated else (columns, f"{light.source.name}.")
+            for name, values in light.measured.items():
+                held[prefix + name] = held[prefix + name].copy()
+                held[prefix + name][light.source.rows] = values
+        return Labels(columns, objects, self._labels.object_names)

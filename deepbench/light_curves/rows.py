@@ -1,0 +1,178 @@
+"""From labels to the numbers that kernels read: rows of objects, the light of sources, the noise of bands."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench.errors import LabelError
+from deepbench.light_curves import eclipses, transits
+from deepbench.light_curves.cadences import DAY
+from deepbench.light_curves.eclipses import ECLIPSE
+from deepbench.light_curves.surveys import NOISE, flux_of, noise_rows
+from deepbench.light_curves.transits import TRANSIT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from deepbench.labelling.scopes import Labels
+    from deepbench.labelling.sources import Source
+    from deepbench.light_curves.model import LightCurveTable
+
+PLURALS = {
+    "third_light": "third_lights",
+    "source_fraction": "source_fractions",
+    "surface_brightness_ratio": "surface_brightness_ratios",
+    "magnitude": "magnitudes",
+}
+"""Where the values of a column in each band are, if it has one for each."""
+
+ABSENT = {"third_light": 0.0, "source_fraction": 1.0}
+"""Values of columns that no label gives."""
+
+MINUTES = DAY / 60.0
+
+
+def object_rows(
+    source: Source, columns: tuple[str, ...], bands: tuple[str, ...]
+) -> NDArray[np.float64]:
+    """Return the rows of the objects of an entry, float64[k, b, p]: its columns in each band."""
+    found = np.empty((len(source.samples), len(bands), len(columns)))
+    darkness = _limb_darkening(source.columns)
+    for place, column in enumerate(columns):
+        for number, band in enumerate(bands):
+            found[:, number, place] = darkness.get(column, _value(source.columns, column, band))
+    return found
+
+
+def _value(columns: dict[str, NDArray], name: str, band: str) -> NDArray[np.float64] | float:
+    """Return a column of objects in one band."""
+    own = columns.get(f"{PLURALS.get(name, name)}.{band}")
+    if own is not None:
+        return own
+    value = columns.get(name)
+    if value is None:
+        return ABSENT.get(name, math.nan)
+    if name == "fwhm":
+        value = value / MINUTES
+    ratio = columns.get(f"{name}_ratios.{band}")
+    return value if ratio is None else value * ratio
+
+
+def _limb_darkening(columns: dict[str, NDArray]) -> dict[str, NDArray[np.float64]]:
+    """Return the coefficients of limb darkening, for what has a limb, by the names of the kernels' columns."""
+    first = _coefficients(columns, "")
+    second = _coefficients(columns, "secondary_") or first
+    names = (("limb_darkening_", first), ("primary_", first), ("secondary_", second))
+    return {f"{prefix}{name}": value for prefix, pair in names for name, value in pair.items()}
+
+
+def _coefficients(columns: dict[str, NDArray], prefix: str) -> dict[str, NDArray[np.float64]]:
+    """Return u1 and u2 of one star, from q1 and q2 where these are given (Kipping 2013, MNRAS 435, 2152, eqs. 15, 16)."""
+    if f"{prefix}q1" in columns:
+        root, share = np.sqrt(columns[f"{prefix}q1"]), columns[f"{prefix}q2"]
+        return {"u1": 2.0 * root * share, "u2": root * (1.0 - 2.0 * share)}
+    if f"{prefix}u1" in columns:
+        return {name: columns[f"{prefix}{name}"] for name in ("u1", "u2")}
+    return {}
+
+
+def check_rows(source: Source, rows: NDArray[np.float64], labels: Labels, table: str) -> None:
+    """Refuse what cannot be, or never happens.
+
+    Raises
+    ------
+    LabelError
+        A planet or a star that never eclipses the other or touches it, or a limb that is darker than black.
+    """
+    for test, message in CHECKS.get(source.entry.kind, ()):
+        bad = np.flatnonzero(test(rows))
+        if bad.size:
+            sample = int(labels.samples[source.samples[bad[0]]])
+            raise LabelError(
+                f"table '{table}', sample {sample}: {source.name}: {message}",
+                table=table,
+                sample=sample,
+            )
+
+
+def _too_dark(*pairs: tuple[int, int]) -> Callable[[NDArray[np.float64]], NDArray[np.bool_]]:
+    """Return the test for limb darkening that takes more light than there is, or makes the limb brighter."""
+
+    def test(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+        bad = np.zeros(len(rows), bool)
+        for first, second in pairs:
+            u1, u2 = rows[:, 0, first], rows[:, 0, second]
+            bad |= (u1 + u2 > 1.0 + 1e-12) | (u1 < -1e-12) | (u1 + 2.0 * u2 < -1e-12)
+        return bad
+
+    return test
+
+
+_DARKNESS = "its limb darkening must have u1 ≥ 0, u1 + 2 u2 ≥ 0 and u1 + u2 ≤ 1 (Kipping 2013); draw q1 and q2 instead"
+
+CHECKS: dict[str, tuple[tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]], str], ...]] = {
+    "transit": (
+        (
+            transits.never_transits,
+            "its impact_parameter is 1 + radius_ratio or more, so it never transits; use min() or a narrower prior",
+        ),
+        (
+            transits.collides,
+            "it touches its star: scaled_semi_major_axis × (1 − eccentricity) must be above 1 + radius_ratio",
+        ),
+        (_too_dark((TRANSIT.index("limb_darkening_u1"), TRANSIT.index("limb_darkening_u2"))), _DARKNESS),
+    ),
+    "eclipsing_binary": (
+        (
+            eclipses.never_eclipses,
+            "the stars never eclipse each other; raise its inclination, or sum_of_radii",
+        ),
+        (eclipses.collides, "the stars touch: sum_of_radii must be below 1 − eccentricity"),
+        (
+            _too_dark(
+                (ECLIPSE.index("primary_u1"), ECLIPSE.index("primary_u2")),
+                (ECLIPSE.index("secondary_u1"), ECLIPSE.index("secondary_u2")),
+            ),
+            _DARKNESS,
+        ),
+    ),
+}
+"""What is refused of each kind: a test of rows, and what is wrong where it is true."""
+
+
+# sources and noise
+
+
+def source_rows(
+    table: LightCurveTable, labels: Labels, found: list[Source]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return magnitude and flux of the sources of samples in each band, float64[n, b]; NaN and 0 where there is none."""
+    bands = table.survey.names
+    magnitudes = np.full((len(labels), len(bands)), math.nan)
+    fluxes = np.zeros_like(magnitudes)
+    for source in found:
+        for number, band in enumerate(bands):
+            magnitude = _value(source.columns, "magnitude", band)
+            magnitude = magnitude + source.columns.get(f"colors.{band}", 0.0)
+            magnitudes[source.samples, number] = magnitude
+            zero_points = labels.columns[f"survey.{band}.zero_point"][source.samples]
+            fluxes[source.samples, number] = flux_of(np.asarray(magnitude), zero_points)
+    return magnitudes, fluxes
+
+
+def noise_of(
+    table: LightCurveTable, labels: Labels, magnitudes: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the noise of samples in each band, float64[n, b, 4]; see ``surveys.NOISE``."""
+    found = np.empty((*magnitudes.shape, len(NOISE)))
+    for number, (name, band) in enumerate(table.survey.bands.items()):
+        zero_points = labels.columns[f"survey.{name}.zero_point"]
+        prefix = f"survey.{name}.noise"
+        found[:, number] = noise_rows(
+            band.noise, labels.columns, prefix, magnitudes[:, number], zero_points
+        )
+    return found
