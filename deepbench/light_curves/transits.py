@@ -10,10 +10,15 @@ inferior conjunction, where the true anomaly is 90° − ω, as in batman.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepbench.kernels import inline, kernel
 from deepbench.light_curves.occultation import hidden64
 from deepbench.light_curves.orbits import (
+    TILE,
+    Window,
+    conjunction_separation,
+    count_events,
     fill_separations,
     find_window,
     make_orbit,
@@ -33,7 +38,10 @@ TRANSIT = (
     "limb_darkening_u2",
     "third_light",
 )
-TILE = 256
+"""Columns of the rows: day, day, then numbers without unit, the argument of periastron in degrees.
+
+The limb darkening and the third light are those of each band.
+"""
 
 
 @inline
@@ -66,3 +74,35 @@ def multiply_transits(rows, owners, offsets, times, bands, factors):
                     row = rows[k, bands[start + i]]
                     dark = hidden64(separations[i], radius, row[7], row[8])
                     factors[start + i] *= 1.0 - (1.0 - row[9]) * dark
+
+
+@kernel
+def count_transits(rows, owners, offsets, times, exposures, nodes, counts):
+    """Raise the nodes of exposures that overlap a transit, and count these exposures."""
+    never = Window(-1.0, -1.0)
+    for k in range(owners.size):
+        own = slice(offsets[owners[k]], offsets[owners[k] + 1])
+        radius = rows[k, 0, 2]
+        orbit = transit_orbit(rows[k, 0])
+        window = find_window(orbit, 1.0 + radius)
+        inner = find_window(orbit, abs(1.0 - radius))
+        depth = 0.0
+        for band in range(rows.shape[1]):
+            row = rows[k, band]
+            dark = hidden64(conjunction_separation(orbit), radius, row[7], row[8])
+            depth = max(depth, (1.0 - row[9]) * dark)
+        counts[k] = count_events(
+            orbit, window, inner, depth, orbit, never, times[own], exposures[own], nodes[own]
+        )
+
+
+def never_transits(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which planets pass beside their stars; ``rows`` is float64[k, band, column]."""
+    first = rows[:, 0]
+    return first[:, 4] >= 1.0 + first[:, 2]
+
+
+def collides(rows: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which planets touch their stars at periastron; ``rows`` is float64[k, band, column]."""
+    first = rows[:, 0]
+    return first[:, 3] * (1.0 - first[:, 5]) <= 1.0 + first[:, 2]
