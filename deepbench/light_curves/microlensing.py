@@ -53,10 +53,11 @@ def multiply_microlensing(rows, owners, offsets, times, bands, factors):
         stop = offsets[owners[i] + 1]
         for first in range(offsets[owners[i]], stop, CHUNK):
             count = min(CHUNK, stop - first)
+            chunk = times[first : first + count]
             for j in range(count):
                 work[j] = rows[i, bands[first + j], 3]
             for j in range(count):
-                along = (times[first + j] - peak_time) / einstein_time
+                along = (chunk[j] - peak_time) / einstein_time
                 work[j] = 1.0 + work[j] * excess(impact * impact + along * along)
             for j in range(count):
                 factors[first + j] *= work[j]

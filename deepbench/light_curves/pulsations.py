@@ -171,10 +171,11 @@ def multiply_pulsations(rows, owners, offsets, times, bands, factors):
         stop = offsets[owners[i] + 1]
         for first in range(offsets[owners[i]], stop, CHUNK):
             count = min(CHUNK, stop - first)
+            chunk = times[first : first + count]
             for j in range(count):
                 work[j] = scales[bands[first + j]]
             for j in range(count):
-                cycles = (times[first + j] - peak_time) / period
+                cycles = (chunk[j] - peak_time) / period
                 x = _TURN * (cycles - np.floor(cycles)) + start
                 work[j] = exp64(work[j] * series(x, a, b))
             for j in range(count):
@@ -195,10 +196,11 @@ def multiply_pulsation_modes(rows, owners, offsets, times, bands, factors):
         stop = offsets[owners[i] + 1]
         for first in range(offsets[owners[i]], stop, CHUNK):
             count = min(CHUNK, stop - first)
+            chunk = times[first : first + count]
             for j in range(count):
                 work[j] = scales[bands[first + j]]
             for j in range(count):
-                cycles = frequency * times[first + j]
+                cycles = frequency * chunk[j]
                 sine, _ = sincos64(_TURN * (cycles - np.floor(cycles)) + phase)
                 work[j] = exp64(work[j] * sine)
             for j in range(count):

@@ -95,13 +95,14 @@ def multiply_spots(rows, owners, offsets, times, bands, factors):
         stop = offsets[owners[i] + 1]
         for first in range(offsets[owners[i]], stop, CHUNK):
             count = min(CHUNK, stop - first)
+            chunk = times[first : first + count]
             for j in range(count):
                 work[j] = rows[i, bands[first + j], 4]
             for j in range(count):
-                work[j] *= max(_cos_beta(times[first + j], rate, start, swing, level), 0.0)
+                work[j] *= max(_cos_beta(chunk[j], rate, start, swing, level), 0.0)
             if not lasting:
                 for j in range(count):
-                    age = times[first + j] - peak_time
+                    age = chunk[j] - peak_time
                     work[j] *= exp64(-(rising if age < 0.0 else falling) * age * age)
             for j in range(count):
                 factors[first + j] *= 1.0 - work[j]
@@ -135,8 +136,9 @@ def count_spots(rows, owners, offsets, times, exposures, nodes, counts):
         stop = offsets[owners[i] + 1]
         for first in range(offsets[owners[i]], stop, CHUNK):
             count = min(CHUNK, stop - first)
+            chunk = times[first : first + count]
             for j in range(count):
-                work[j] = _cos_beta(times[first + j], rate, start, swing, level)
+                work[j] = _cos_beta(chunk[j], rate, start, swing, level)
             for j in range(count):
                 seen += 1 if work[j] > 0.0 else 0
                 change = speed * exposures[first + j]
