@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
     from deepbench.recipe.model import Recipe
 
-KINDS = {"image": "deepbench.images.render"}
+KINDS = {
+    "image": "deepbench.images.render",
+    "light_curve": "deepbench.light_curves.render",
+}
 """The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays, and the labels
 with what was measured."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
@@ -16,14 +17,12 @@ from numpy.typing import NDArray
 from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.kernels import kernel
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.recipe.files import check_unchanged, content_of, folder_of, sha256_of
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
 from deepbench.recipe.values import Expression, Value
-from deepbench.streams import philox4x32, uniform53
 
 DAY = 86400.0
 """Seconds."""
@@ -76,7 +75,7 @@ class Regular(Specification):
     @classmethod
     def _ascending(cls, gaps: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
         ends = [end for gap in gaps for end in gap]
-        if any(after <= before for before, after in zip(ends, ends[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(ends)):
             raise problem(f"must be pairs of start and end in ascending order, not {show(gaps)}")
         return gaps
 
@@ -128,9 +127,9 @@ class Nights(Specification):
     pairs: Value = parameter(
         "probability of a second visit in the night", minimum=0, maximum=1, default=0.0
     )
-    pair_interval: tuple[
-        Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0, le=240)]
-    ] = Field((15.0, 45.0), description="least and greatest time between two visits, minutes")
+    pair_interval: tuple[Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0, le=240)]] = (
+        Field((15.0, 45.0), description="least and greatest time between two visits, minutes")
+    )
     night: Annotated[Number, Field(gt=0, le=24)] = Field(10.0, description="hours without Sun")
     hour_angle: Annotated[Number, Field(gt=0, le=12)] = Field(
         4.0, description="hours before and after its highest in which the target is seen"
@@ -175,7 +174,7 @@ class Nights(Specification):
         return np.column_stack([columns[f"cadence.{name}"] for name in names])
 
     def limits(self, bands: tuple[str, ...]) -> NDArray[np.float64]:
-        """Return the upper limits of the bands' intervals in [0, 1]; of a band without visits, that of the one before."""
+        """Return the upper limits of the bands' intervals in [0, 1]; a band without visits has the one before."""
         shares = np.cumsum([self.fractions.get(band, 0.0) for band in bands])
         return shares / shares[-1]
 
@@ -184,58 +183,6 @@ class Nights(Specification):
         low, high = (minutes / 1440.0 for minutes in self.pair_interval)
         rest = self.season, low, high, self.night / 24.0, self.hour_angle / 24.0
         return np.array([self.start, math.ceil(self.duration), *rest], np.float64)
-
-
-@kernel
-def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands):
-    """Lay out the visits of some samples; return how many each has, int64[n].
-
-    Parameters
-    ----------
-    numbers, limits, rows
-        As ``Nights`` returns them.
-    samples : int64[n]
-        Sample numbers.
-    key, nights, visits : uint32[2]
-        Words of the seed and of the streams ``NIGHTS`` and ``VISITS``.
-    times, bands : float64[n, cap], int8[n, cap]
-        Written as far as there are visits; where there are more than room, the number tells.
-    """
-    start, duration, season, low, high, night, hour_angle = numbers
-    counts = np.zeros(len(samples), np.int64)
-    for i in range(len(samples)):
-        opposition, clear, pairs = rows[i]
-        for day in range(int(duration)):
-            midnight = start + day
-            years = np.floor((midnight - opposition) / YEAR + 0.5)
-            since = midnight - opposition - years * YEAR
-            if np.abs(since) > 0.5 * season:
-                continue
-            w0, w1, w2, w3 = philox4x32(day, samples[i], nights[0], nights[1], key[0], key[1])
-            if uniform53(w0, w1) >= clear:
-                continue
-            highest = -since / YEAR
-            first = max(highest - hour_angle, -0.5 * night)
-            last = min(highest + hour_angle, 0.5 * night)
-            again = uniform53(w2, w3) < pairs
-            w0, w1, w2, w3 = philox4x32(2 * day, samples[i], visits[0], visits[1], key[0], key[1])
-            wait = low + (high - low) * (np.float64(w3) + 0.5) * 2.0**-32
-            if again:
-                last -= wait
-            if last < first:
-                continue
-            time = midnight + first + (last - first) * uniform53(w0, w1)
-            w4 = philox4x32(2 * day + 1, samples[i], visits[0], visits[1], key[0], key[1])[0]
-            for visit in range(2 if again else 1):
-                chance = (np.float64(w2 if visit == 0 else w4) + 0.5) * 2.0**-32
-                band = 0
-                while chance >= limits[band]:
-                    band += 1
-                if counts[i] < times.shape[1]:
-                    times[i, counts[i]] = time + visit * wait
-                    bands[i, counts[i]] = band
-                counts[i] += 1
-    return counts
 
 
 class TimesFile(Specification):

@@ -36,9 +36,8 @@ from deepbench.light_curves.random_walks import (
 from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multiply_spots
 from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
 
-
 MULTIPLIES, ADDS, AVERAGED = "multiplies", "adds", "averaged"
-"""What the kernel of a family writes: factors at nodes, flux at nodes, or its mean over exposures, in units of the source's."""
+"""What the kernel of a family writes: factors or flux at nodes, or means over exposures, in units of the source's flux."""
 
 
 class Family(NamedTuple):
@@ -78,12 +77,16 @@ FAMILIES: dict[str, Family] = {
     "rr_lyrae_c": _PULSATOR,
     "cepheid": _PULSATOR,
     "pulsator": _PULSATOR,
-    "pulsation_mode": Family(PULSATION_MODE, multiply_pulsation_modes, fastest=fastest_pulsation_modes),
+    "pulsation_mode": Family(
+        PULSATION_MODE, multiply_pulsation_modes, fastest=fastest_pulsation_modes
+    ),
     "spot": Family(SPOT, multiply_spots, fastest=fastest_spots, count=count_spots),
     "microlensing": Family(
         MICROLENSING, multiply_microlensing, fastest=fastest_microlensing, count=count_microlensing
     ),
-    "random_walk": Family(RANDOM_WALK, multiply_random_walks, fastest=fastest_random_walks, draws=True),
+    "random_walk": Family(
+        RANDOM_WALK, multiply_random_walks, fastest=fastest_random_walks, draws=True
+    ),
     "flare": Family(FLARE, add_flares, AVERAGED),
 }
 """The kinds of objects that change or add light."""

@@ -59,9 +59,7 @@ class Light(NamedTuple):
         part = slice(*np.searchsorted(self.owners, [samples.start, samples.stop]))
         measured = {name: values[part] for name, values in self.measured.items()}
         owners = self.owners[part] - samples.start
-        return Light(
-            self.source, self.rows[part], self.samples[part], self.extra, measured, owners
-        )
+        return Light(self.source, self.rows[part], self.samples[part], self.extra, measured, owners)
 
 
 class Change(NamedTuple):
@@ -146,7 +144,9 @@ def flux_of(
             values, events = np.zeros(inside[-1]), np.zeros(len(owners), np.int64)
             family.apply(light.rows, own, inside, *spread, values, events)
             light.measured["n_in_event"][:] = events
-            add_means(owners, seen.offsets, inside, seen.bands, of_source, values, added, change.values)
+            add_means(
+                owners, seen.offsets, inside, seen.bands, of_source, values, added, change.values
+            )
         else:
             offsets = firsts[seen.offsets]
             at_nodes = segments(owners, offsets)

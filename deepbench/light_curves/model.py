@@ -19,7 +19,14 @@ from deepbench.light_curves.objects import (
     Transient,
 )
 from deepbench.light_curves.surveys import DEPTHS, PHOTONS, Survey
-from deepbench.recipe.specification import Name, Number, Parameter, Specification, parameter, problem
+from deepbench.recipe.specification import (
+    Name,
+    Number,
+    Parameter,
+    Specification,
+    parameter,
+    problem,
+)
 from deepbench.recipe.table import (
     ClassSpecification,
     Coordinate,
@@ -79,7 +86,9 @@ class LightCurveClass(ClassSpecification):
     def _one_source(self) -> Self:
         found = [entry for entry in self.objects if isinstance(entry.chosen, Source)]
         if len(found) > 1:
-            raise problem(f"has {len(found)} sources; a light curve has one, or none for transients")
+            raise problem(
+                f"has {len(found)} sources; a light curve has one, or none for transients"
+            )
         for entry in self.objects:
             if not found and not isinstance(entry.chosen, Transient | Contaminant):
                 raise problem(f"a {entry.kind} changes the light of a source: add a `source`")
@@ -94,7 +103,7 @@ class LightCurveClass(ClassSpecification):
 
 
 class RedNoise(Specification):
-    """Errors of the instrument that last: the flux is multiplied with 1 + x, normal, correlated as exp(−|Δt| / timescale).
+    """Errors of the instrument that last: a factor 1 + x of the flux, x normal, correlated as exp(−|Δt| / timescale).
 
     Error bars do not know of it.
     """
@@ -230,8 +239,10 @@ class LightCurveTable(TableSpecification):
                 "float32",
             ),
         ]
-        for name in self.planes or ():
-            found.append(DataVariable(name, PLANES[name], unit, dimensions, shape, "float32"))
+        found += [
+            DataVariable(name, PLANES[name], unit, dimensions, shape, "float32")
+            for name in self.planes or ()
+        ]
         words = "1: not observed, 2: outlier, 4: upper limit; added"
         bits = flags(MASK, masks=True)
         found.append(DataVariable("mask", words, "1", dimensions, shape, "uint8", bits))

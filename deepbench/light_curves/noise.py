@@ -119,9 +119,7 @@ def observe(
             place = places[e]
             flux = light[e] + np.sqrt(variances[e]) * (normals[place] + deviations[e])
             systematic = rows[i, bands[e], 0]
-            error = np.sqrt(
-                (systematic * flux) ** 2 + terms[e, 0] * max(flux, 0.0) + terms[e, 1]
-            )
+            error = np.sqrt((systematic * flux) ** 2 + terms[e, 0] * max(flux, 0.0) + terms[e, 1])
             fluxes[i, place], errors[i, place] = flux, error
             mask = OUTLIER if deviations[e] != 0.0 else 0
             if flux < detection * error:

@@ -1,7 +1,7 @@
 """What a recipe may say about the light of a source: that it is constant, how it varies, what goes wrong.
 
-The flux of a sample in a band is that of its source, times what modulates it (eclipses, pulsations, spots, lenses), plus
-what adds to it (flares, transients). Times are days since the survey's epoch.
+The flux of a sample in a band is that of its source, times what modulates it (eclipses, pulsations, spots, lenses),
+plus what adds to it (flares, transients). Times are days since the survey's epoch.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ class Transit(Orbiting):
     """A planet that passes before its star (Agol, Luger and Foreman-Mackey 2020)."""
 
     transit_time: Value = parameter("middle of a transit", unit="d")
-    radius_ratio: Value = parameter("radius of the planet over that of the star", above=0, maximum=2)
+    radius_ratio: Value = parameter(
+        "radius of the planet over that of the star", above=0, maximum=2
+    )
     scaled_semi_major_axis: Value = parameter(
         "semi-major axis over the radius of the star", above=1
     )
@@ -216,7 +218,7 @@ class Pulsator(Modulation):
 
 
 def _star_of_relations(name: str, kind: str, words: str) -> type[Pulsator]:
-    """Return a pulsating star whose shape, where it is not given, follows from its period as published relations say."""
+    """Return a pulsating star whose shape, where it is not given, follows from its period by published relations."""
     fields: dict[str, Any] = {}
     for field, expression in RELATIONS[kind].items():
         of_all = parameters_of(Pulsator)[field]
@@ -304,7 +306,9 @@ class Microlensing(Modulation):
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
     peak_time: Value = parameter("when they are closest", unit="d")
-    einstein_time: Value = parameter("in which the lens moves an Einstein radius", unit="d", above=0)
+    einstein_time: Value = parameter(
+        "in which the lens moves an Einstein radius", unit="d", above=0
+    )
     impact_parameter: Value = parameter(
         "least distance in Einstein radii", minimum=1e-3, maximum=10
     )
@@ -326,6 +330,12 @@ class RandomWalk(Modulation):
         "at infinity: √2 times the standard deviation", unit="mag", minimum=0, maximum=3
     )
     structure_function_ratios: BandValues | None = _ratios("structure function")
+
+
+class Transient(LightObject):
+    """What appears and fades away, in all bands as one black body whose temperature falls."""
+
+    measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
 
 class Gap(Contaminant):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from deepbench import streams
 from deepbench.errors import LabelError
 from deepbench.kernels import kernel
-from deepbench.light_curves.cadences import NIGHTS, VISITS, Times, lay_nights
+from deepbench.light_curves.cadences import NIGHTS, VISITS, YEAR, Times
 from deepbench.light_curves.exposures import Observations
 from deepbench.stream_names import stream_number
+from deepbench.streams import philox4x32, uniform53
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
@@ -136,3 +137,55 @@ def gather(counts, days, bands, missing, of_gaps, gaps, lengths):
                 e += 1
         offsets[i + 1] = e
     return offsets, places, times, exposures, of_bands
+
+
+@kernel
+def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands):
+    """Lay out the visits of some samples; return how many each has, int64[n].
+
+    Parameters
+    ----------
+    numbers, limits, rows
+        As ``Nights`` returns them.
+    samples : int64[n]
+        Sample numbers.
+    key, nights, visits : uint32[2]
+        Words of the seed and of the streams ``NIGHTS`` and ``VISITS``.
+    times, bands : float64[n, cap], int8[n, cap]
+        Written as far as there are visits; where there are more than room, the number tells.
+    """
+    start, duration, season, low, high, night, hour_angle = numbers
+    counts = np.zeros(len(samples), np.int64)
+    for i in range(len(samples)):
+        opposition, clear, pairs = rows[i]
+        for day in range(int(duration)):
+            midnight = start + day
+            years = np.floor((midnight - opposition) / YEAR + 0.5)
+            since = midnight - opposition - years * YEAR
+            if np.abs(since) > 0.5 * season:
+                continue
+            w0, w1, w2, w3 = philox4x32(day, samples[i], nights[0], nights[1], key[0], key[1])
+            if uniform53(w0, w1) >= clear:
+                continue
+            highest = -since / YEAR
+            first = max(highest - hour_angle, -0.5 * night)
+            last = min(highest + hour_angle, 0.5 * night)
+            again = uniform53(w2, w3) < pairs
+            w0, w1, w2, w3 = philox4x32(2 * day, samples[i], visits[0], visits[1], key[0], key[1])
+            wait = low + (high - low) * (np.float64(w3) + 0.5) * 2.0**-32
+            if again:
+                last -= wait
+            if last < first:
+                continue
+            time = midnight + first + (last - first) * uniform53(w0, w1)
+            w4 = philox4x32(2 * day + 1, samples[i], visits[0], visits[1], key[0], key[1])[0]
+            for visit in range(2 if again else 1):
+                chance = (np.float64(w2 if visit == 0 else w4) + 0.5) * 2.0**-32
+                band = 0
+                while chance >= limits[band]:
+                    band += 1
+                if counts[i] < times.shape[1]:
+                    times[i, counts[i]] = time + visit * wait
+                    bands[i, counts[i]] = band
+                counts[i] += 1
+    return counts

@@ -1,4 +1,4 @@
-"""From labels to light curves: the times, the light at them averaged over the exposures, then what the survey makes of it."""
+"""From labels to light curves: the times, the mean light over the exposures, then what the survey makes of it."""
 
 from __future__ import annotations
 
@@ -165,8 +165,8 @@ class LightCurves:
         if fast.size:
             sample = int(self._labels.samples[samples][fast[0]])
             raise LabelError(
-                f"table '{self._name}', sample {sample}: it changes by {rates[fast[0]]:.4g} radians a day, but exposures "
-                f"of {exposure:.3g} days can follow {most:.4g}; make its periods longer",
+                f"table '{self._name}', sample {sample}: it changes by {rates[fast[0]]:.4g} radians a day, but "
+                f"exposures of {exposure:.3g} days can follow {most:.4g}; make its periods longer",
                 table=self._name,
                 sample=sample,
             )

@@ -8,19 +8,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench import mathfast
 from deepbench.errors import LabelError
 from deepbench.light_curves import eclipses, transits
 from deepbench.light_curves.cadences import DAY
 from deepbench.light_curves.eclipses import ECLIPSE
-from deepbench.light_curves.surveys import NOISE, flux_of, noise_rows
+from deepbench.light_curves.surveys import MAGNITUDE
 from deepbench.light_curves.transits import TRANSIT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from deepbench.labelling.scopes import Labels
     from deepbench.labelling.sources import Source
     from deepbench.light_curves.model import LightCurveTable
+    from deepbench.light_curves.surveys import Law
 
 PLURALS = {
     "third_light": "third_lights",
@@ -71,7 +73,7 @@ def _limb_darkening(columns: dict[str, NDArray]) -> dict[str, NDArray[np.float64
 
 
 def _coefficients(columns: dict[str, NDArray], prefix: str) -> dict[str, NDArray[np.float64]]:
-    """Return u1 and u2 of one star, from q1 and q2 where these are given (Kipping 2013, MNRAS 435, 2152, eqs. 15, 16)."""
+    """Return u1 and u2 of one star, by q1 and q2 where these are given (Kipping 2013, MNRAS 435, 2152, eqs. 15, 16)."""
     if f"{prefix}q1" in columns:
         root, share = np.sqrt(columns[f"{prefix}q1"]), columns[f"{prefix}q2"]
         return {"u1": 2.0 * root * share, "u2": root * (1.0 - 2.0 * share)}
@@ -124,7 +126,10 @@ CHECKS: dict[str, tuple[tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]]
             transits.collides,
             "it touches its star: scaled_semi_major_axis × (1 − eccentricity) must be above 1 + radius_ratio",
         ),
-        (_too_dark((TRANSIT.index("limb_darkening_u1"), TRANSIT.index("limb_darkening_u2"))), _DARKNESS),
+        (
+            _too_dark((TRANSIT.index("limb_darkening_u1"), TRANSIT.index("limb_darkening_u2"))),
+            _DARKNESS,
+        ),
     ),
     "eclipsing_binary": (
         (
@@ -147,10 +152,60 @@ CHECKS: dict[str, tuple[tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]]
 # sources and noise
 
 
+def flux_of(magnitude: NDArray[np.float64], zero_point: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the flux of a magnitude."""
+    return mathfast.exp(MAGNITUDE * (magnitude - zero_point))
+
+
+NOISE = ("systematic", "photons", "constant", "scatter")
+"""Of the variance (systematic F)² + photons max(F, 0) + constant, and the scatter of the depth in magnitudes: where the
+depth is brighter by Δ, photons and constant are larger by 10^(−0.4 Δ) and its square."""
+
+
+def noise_rows(
+    law: Law, columns: Mapping[str, NDArray], prefix: str, magnitudes: NDArray, zero_points: NDArray
+) -> NDArray[np.float64]:
+    """Return the noise of samples in one band, float64[n, 4], as ``NOISE`` says.
+
+    Parameters
+    ----------
+    law : Law
+    columns : dict of str to ndarray
+        Labels.
+    prefix : str
+        Of the names of the law's labels.
+    magnitudes, zero_points : float64[n]
+        Of the source, where the law needs it, and of the band.
+    """
+
+    def label(name: str) -> NDArray[np.float64]:
+        return columns[f"{prefix}.{name}"]
+
+    rows = np.zeros((len(zero_points), len(NOISE)))
+    if law.depth is not None:
+        limit, gamma = flux_of(label("depth"), zero_points), label("gamma")
+        rows[:, 0] = label("systematic") * (math.log(10.0) / 2.5)
+        rows[:, 1], rows[:, 2] = (0.04 - gamma) * limit, gamma * limit**2
+        rows[:, 3] = label("scatter")
+    elif law.aperture is not None:
+        time = label("effective_time")
+        growth = mathfast.exp(math.log(10.0) * label("pixel_slope") * (magnitudes - 10.0))
+        pixels = np.maximum(label("pixels") * growth, label("pixel_floor"))
+        rows[:, 0], rows[:, 1] = label("systematic"), 1.0 / time
+        rows[:, 2] = pixels * (label("sky") * time + label("read_noise") ** 2) / time**2
+    elif law.kepler is not None:
+        time = label("effective_time")
+        rows[:, 1] = 1.0 / time
+        rows[:, 2] = label("background") * mathfast.pow(14.0 / magnitudes, 5.0) / time**2
+    else:
+        rows[:, 2] = label("sigma") ** 2
+    return rows
+
+
 def source_rows(
     table: LightCurveTable, labels: Labels, found: list[Source]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return magnitude and flux of the sources of samples in each band, float64[n, b]; NaN and 0 where there is none."""
+    """Return magnitude and flux of the sources in each band, float64[n, b]; NaN and 0 where a sample has none."""
     bands = table.survey.names
     magnitudes = np.full((len(labels), len(bands)), math.nan)
     fluxes = np.zeros_like(magnitudes)

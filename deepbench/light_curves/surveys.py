@@ -15,7 +15,6 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.light_curves.cadences import DAY, Cadence
-from deepbench.mathfast import exp, log, pow
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
@@ -110,9 +109,9 @@ class SurveyBand(Specification):
     """One band of a survey."""
 
     zero_point: Value = parameter("magnitude of a source whose flux is 1", unit="mag")
-    wavelengths: (
-        tuple[Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0)]] | None
-    ) = Field(None, description="ends of the filter, taken as a top hat, nm; transients need it")
+    wavelengths: tuple[Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0)]] | None = (
+        Field(None, description="ends of the filter, taken as a top hat, nm; transients need it")
+    )
     exposure: Annotated[Number, Field(ge=0, le=DAY)] = Field(
         description="from the beginning to the end of an observation, seconds"
     )
@@ -220,58 +219,3 @@ def _merged(preset: Any, given: Any) -> Any:
 def presets() -> dict[str, dict[str, Any]]:
     """Return what is known of surveys, by their names; ``presets.yaml`` has where it comes from."""
     return yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text("utf-8"))
-
-
-def flux_of(magnitude: NDArray[np.float64], zero_point: NDArray[np.float64]) -> Any:
-    """Return the flux of a magnitude."""
-    return exp(MAGNITUDE * (magnitude - zero_point))
-
-
-NOISE = ("systematic", "photons", "constant", "scatter")
-"""Of the variance (systematic F)² + photons max(F, 0) + constant, and the scatter of the depth in magnitudes: where the
-depth is brighter by Δ, photons and constant are larger by 10^(−0.4 Δ) and its square."""
-
-
-def noise_rows(
-    law: Law, columns: Mapping[str, NDArray], prefix: str, magnitudes: NDArray, zero_points: NDArray
-) -> NDArray[np.float64]:
-    """Return the noise of samples in one band, float64[n, 4], as ``NOISE`` says.
-
-    Parameters
-    ----------
-    law : Law
-    columns : dict of str to ndarray
-        Labels.
-    prefix : str
-        Of the names of the law's labels.
-    magnitudes, zero_points : float64[n]
-        Of the source, where the law needs it, and of the band.
-    """
-
-    def label(name: str) -> NDArray[np.float64]:
-        return columns[f"{prefix}.{name}"]
-
-    rows = np.zeros((len(zero_points), len(NOISE)))
-    if law.depth is not None:
-        limit, gamma = flux_of(label("depth"), zero_points), label("gamma")
-        rows[:, 0] = label("systematic") * (math.log(10.0) / 2.5)
-        rows[:, 1], rows[:, 2] = (0.04 - gamma) * limit, gamma * limit**2
-        rows[:, 3] = label("scatter")
-    elif law.aperture is not None:
-        time = label("effective_time")
-        growth = exp(math.log(10.0) * label("pixel_slope") * (magnitudes - 10.0))
-        pixels = np.maximum(label("pixels") * growth, label("pixel_floor"))
-        rows[:, 0], rows[:, 1] = label("systematic"), 1.0 / time
-        rows[:, 2] = pixels * (label("sky") * time + label("read_noise") ** 2) / time**2
-    elif law.kepler is not None:
-        time = label("effective_time")
-        rows[:, 1] = 1.0 / time
-        rows[:, 2] = label("background") * pow(14.0 / magnitudes, 5.0) / time**2
-    else:
-        rows[:, 2] = label("sigma") ** 2
-    return rows
-
-
-def magnitude_of(flux: NDArray[np.float64], zero_point: NDArray[np.float64]) -> Any:
-    """Return the magnitude of a flux above 0."""
-    return zero_point + log(flux) / MAGNITUDE

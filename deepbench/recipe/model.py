@@ -12,6 +12,7 @@ from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, fie
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.images.model import ImageTable
 from deepbench.labelling.plan import LabelPlan
+from deepbench.light_curves.model import LightCurveTable
 from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.recipe.plain import show
@@ -20,6 +21,9 @@ from deepbench.stream_names import stream_number
 
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
+
+Table = Annotated[ImageTable | LightCurveTable, Field(discriminator="kind")]
+"""What a table can be: one of the kinds."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
@@ -66,7 +70,7 @@ class Recipe(Specification):
         default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
         description="fraction of each split, in the order of the thresholds; the sum is 1",
     )
-    tables: Annotated[dict[Name, ImageTable], Field(min_length=1, max_length=100)] = Field(
+    tables: Annotated[dict[Name, Table], Field(min_length=1, max_length=100)] = Field(
         description="the tables of samples"
     )
     storage: Storage = Field(Storage(), description="how arrays are cut on disk")
