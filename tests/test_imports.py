@@ -14,7 +14,7 @@ PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 
 LAYERS = [
     r"errors|stream_names|kernels|mathfast(\..*)?",
-    r"streams|poisson",
+    r"streams|poisson|kepler",
     r"recipe(\.(?!model|canonical|table)\w+)?",
     r"labelling(\..*)?|recipe\.table",
     r"images(\..*)?|light_curves(\..*)?",
