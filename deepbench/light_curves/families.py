@@ -37,7 +37,7 @@ from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multi
 from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
 
 MULTIPLIES, ADDS, AVERAGED = "multiplies", "adds", "averaged"
-"""What the kernel of a family writes: factors or flux at nodes, or means over exposures, in units of the source's flux."""
+"""What the kernel of a family writes: factors or flux at nodes, or means over exposures in units of the source's flux."""
 
 
 class Family(NamedTuple):

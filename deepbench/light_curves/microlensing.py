@@ -64,7 +64,7 @@ def multiply_microlensing(rows, owners, offsets, times, bands, factors):
 
 
 @kernel
-def count_microlensing(rows, owners, offsets, times, exposures, counts):
+def count_microlensing(rows, owners, offsets, times, exposures, nodes, counts):
     """Count the observations that overlap each event, the time in which the source is within one Einstein radius.
 
     Parameters
@@ -73,6 +73,8 @@ def count_microlensing(rows, owners, offsets, times, exposures, counts):
         As in ``multiply_microlensing``, with the offsets of observations.
     times, exposures : float64[m]
         Middles and lengths of the observations, days.
+    nodes : int64[m]
+        Left as they are: the light is smooth.
     counts : int64[k]
         Written.
     """

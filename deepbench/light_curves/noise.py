@@ -198,17 +198,20 @@ def summarize(offsets, places, bands, fluxes, variances, masks, found):
     for i in range(offsets.size - 1):
         first, last = offsets[i], offsets[i + 1]
         detected, total = 0, 0.0
-        sums = np.zeros((128, 2))
+        sums = np.zeros((128, 3))  # a flux, so that what is constant has exactly 0; Σ(F − it) / σ²; Σ1 / σ²
+        for e in range(last - 1, first - 1, -1):
+            sums[bands[e], 0] = fluxes[e]
         for e in range(first, last):
             if masks[i, places[e]] & UPPER_LIMIT == 0:
                 detected += 1
             if variances[e] > 0.0:
-                sums[bands[e], 0] += fluxes[e] / variances[e]
-                sums[bands[e], 1] += 1.0 / variances[e]
+                sums[bands[e], 1] += (fluxes[e] - sums[bands[e], 0]) / variances[e]
+                sums[bands[e], 2] += 1.0 / variances[e]
         for e in range(first, last):
             if variances[e] > 0.0:
-                change = fluxes[e] - sums[bands[e], 0] / sums[bands[e], 1]
-                total += change * change / variances[e]
+                one, change, weight = sums[bands[e]]
+                rest = fluxes[e] - one - change / weight
+                total += rest * rest / variances[e]
         found[i, 0], found[i, 1], found[i, 2] = last - first, detected, np.sqrt(total)
 
 
