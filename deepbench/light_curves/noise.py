@@ -198,7 +198,9 @@ def summarize(offsets, places, bands, fluxes, variances, masks, found):
     for i in range(offsets.size - 1):
         first, last = offsets[i], offsets[i + 1]
         detected, total = 0, 0.0
-        sums = np.zeros((128, 3))  # a flux, so that what is constant has exactly 0; Σ(F − it) / σ²; Σ1 / σ²
+        sums = np.zeros(
+            (128, 3)
+        )  # a flux, so that what is constant has exactly 0; Σ(F − it) / σ²; Σ1 / σ²
         for e in range(last - 1, first - 1, -1):
             sums[bands[e], 0] = fluxes[e]
         for e in range(first, last):

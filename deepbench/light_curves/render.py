@@ -24,7 +24,7 @@ from deepbench.stream_names import stream_number
 if TYPE_CHECKING:
     from deepbench.light_curves.model import LightCurveTable
 
-BATCH = 2**18
+BATCH = 2**17
 """Times of the samples that are worked on together: their numbers stay in the processor's cache."""
 
 NOTHING = {"float32": np.nan, "float64": np.nan, "uint8": noise.MISSING, "int8": -1}

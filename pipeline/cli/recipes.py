@@ -85,13 +85,16 @@ def preview(
             "ask for fewer with --count"
         )
     frame = labels(found, name, start, start + count)
-    images = render(found, name, start, start + count)["image"].values
+    drawn = render(found, name, start, start + count)
+    variables = [each.name for each in found.tables[name].data_variables()]
+    samples = [drawn[variables].isel(sample=number) for number in range(count)]
     titles = [
         f"{number} {label} ({split})"
         for number, label, split in zip(frame["id"], frame["class"], frame["split"], strict=True)
     ]
     path = output or f"{found.name}-{found.version}-{name}.png"
-    montage(images, titles, path, heading=f"{found.title}  ·  {found.name}@{found.version}, {name}")
+    heading = f"{found.title}  ·  {found.name}@{found.version}, {name}"
+    montage(samples, found.tables[name].kind, titles, path, heading=heading)
     say(path)
 
 

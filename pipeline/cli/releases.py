@@ -154,12 +154,13 @@ def sample(
     count = found.manifest.tables[name].samples
     if index >= count:
         raise CatalogError(f"'{name}' of {found} has the samples 0 … {count - 1}, not {index}")
-    image = found.sample(name, index)["image"].values
+    drawn = found.sample(name, index)
     labels = found.label(name, index)
     units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
     path = output or f"{found.name}-{found.version}-{name}-{index}.png"
     portrait(
-        image,
+        drawn,
+        found.manifest.tables[name].kind,
         labels,
         path,
         units=units,

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import CatalogError
+from pipeline.report.panels import PANELS
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
+    import xarray as xr
 
 LINES = 32
 """Labels beside a portrait; the command prints them all."""
@@ -20,14 +21,19 @@ LINES = 32
 ENDINGS = (".png", ".pdf", ".svg", ".jpg")
 
 
-def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: str = "") -> None:
-    """Draw images side by side, y upwards, each on its own scale; see ``displayed``.
+def montage(
+    samples: list[xr.Dataset], kind: str, titles: list[str], path: str | Path, *, heading: str = ""
+) -> None:
+    """Draw samples side by side, each on its own scale.
 
     Parameters
     ----------
-    images : ndarray, shape (n, y, x) or (n, band, y, x)
+    samples : list of Dataset
+        Data variables of one sample each.
+    kind : str
+        Kind of their table.
     titles : list of str
-        One per image.
+        One per sample.
     path : str or Path
         File to write; its ending chooses the format.
     heading : str
@@ -38,28 +44,37 @@ def montage(images: NDArray, titles: list[str], path: str | Path, *, heading: st
     CatalogError
         The file cannot be written, or its ending is no format of pictures.
     """
-    columns = min(math.ceil(math.sqrt(len(images) * 1.5)), len(images))
-    rows = math.ceil(len(images) / columns)
+    columns = min(math.ceil(math.sqrt(len(samples) * 1.5)), len(samples))
+    rows = math.ceil(len(samples) / columns)
     edge = max(2.0, 8.0 / columns)
     figure = _figure((edge * columns, (edge + 0.25) * rows + 0.4))
-    axes = figure.subplots(rows, columns, squeeze=False)
-    for axis in axes.flat:
-        axis.set_axis_off()
-    for axis, image, title in zip(axes.flat, images, titles, strict=False):
-        axis.imshow(displayed(image), origin="lower", cmap="gray", interpolation="nearest")
-        axis.set_title(title, fontsize=7, parse_math=False)
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for axes in panels.flat[len(samples) :]:
+        axes.set_axis_off()
+    for axes, sample, title in zip(panels.flat, samples, titles, strict=False):
+        PANELS[kind](axes, sample, large=False)
+        axes.set_title(title, fontsize=7, parse_math=False)
     figure.suptitle(heading, fontsize=10, parse_math=False)
     _save(figure, path)
 
 
 def portrait(
-    image: NDArray, labels: pd.Series, path: str | Path, *, units: dict[str, str], heading: str = ""
+    sample: xr.Dataset,
+    kind: str,
+    labels: pd.Series,
+    path: str | Path,
+    *,
+    units: dict[str, str],
+    heading: str = "",
 ) -> None:
-    """Draw one image with a scale beside it, and its labels.
+    """Draw one sample, and its labels beside it.
 
     Parameters
     ----------
-    image : ndarray, shape (y, x) or (band, y, x)
+    sample : Dataset
+        Its data variables.
+    kind : str
+        Kind of its table.
     labels : Series
         Labels of the sample; those without a value are left out.
     path : str or Path
@@ -76,10 +91,7 @@ def portrait(
     """
     figure = _figure((9.5, 5.0))
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
-    shown = left.imshow(displayed(image), origin="lower", cmap="gray", interpolation="nearest")
-    left.set(xlabel="x (pixel)", ylabel="y (pixel)")
-    if image.ndim == 2 and stretch(image) == 0.0:
-        figure.colorbar(shown, ax=left, shrink=0.8)
+    PANELS[kind](left, sample, large=True)
     right.set_axis_off()
     lines = describe(labels, units)
     if len(lines) > LINES:
@@ -87,34 +99,6 @@ def portrait(
     right.text(0, 1, "\n".join(lines), va="top", family="monospace", fontsize=8, parse_math=False)
     figure.suptitle(heading, fontsize=10, parse_math=False)
     _save(figure, path)
-
-
-def displayed(image: NDArray) -> NDArray:
-    """Return an image as it is looked at: grey, or red, green and blue from the last, middle and first band.
-
-    Where its light exceeds its noise by far, it is shown as arcsinh(light / noise), which shows faint and bright parts
-    at once (Lupton et al. 2004, PASP 116, 133).
-    """
-    if image.ndim == 2:
-        noise = stretch(image)
-        return np.arcsinh((image - np.median(image)) / noise) if noise else image
-    if len(image) == 1:
-        return displayed(image[0])
-    three = image[[-1, len(image) // 2, 0]].astype(float)
-    three -= np.median(three, axis=(1, 2), keepdims=True)
-    three /= np.maximum(three.std(axis=(1, 2), keepdims=True), 1e-30)
-    light = three.mean(axis=0)
-    noise = stretch(light) or 1.0
-    factor = np.arcsinh(np.maximum(light, 0) / noise) / np.maximum(light, 1e-30)
-    colours = np.moveaxis(np.clip(three, 0, None) * factor, 0, -1)
-    return np.clip(colours / max(np.quantile(colours, 0.999), 1e-30), 0, 1)
-
-
-def stretch(image: NDArray) -> float:
-    """Return the noise of an image if its light exceeds it by far, else 0."""
-    middle = np.median(image)
-    noise = 1.5 * float(np.median(np.abs(image - middle)))
-    return 2 * noise if noise > 0 and image.max() - middle > 40 * noise else 0.0
 
 
 def describe(labels: pd.Series, units: dict[str, str]) -> list[str]:

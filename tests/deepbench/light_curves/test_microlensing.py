@@ -63,7 +63,9 @@ def test_the_event_is_counted_within_one_einstein_radius():
     times, exposures = np.linspace(-50.0, 50.0, 1001), np.full(1001, 0.02)
     rows = np.array([[[0.0, 15.0, 0.6, 1.0]], [[0.0, 15.0, 1.2, 1.0]], [[500.0, 15.0, 0.1, 1.0]]])
     counts = np.empty(3, np.int64)
-    count_microlensing(rows, np.zeros(3, int), np.array([0, 1001]), times, exposures, np.ones(1001, int), counts)
+    count_microlensing(
+        rows, np.zeros(3, int), np.array([0, 1001]), times, exposures, np.ones(1001, int), counts
+    )
     assert list(counts) == [241, 0, 0]  # |t| ≤ 12 + 0.01
 
 

@@ -6,6 +6,7 @@ import logging
 import re
 import sys
 
+import numpy as np
 import pytest
 import xarray
 
@@ -119,13 +120,15 @@ def test_preview(good, recipe_file, tmp_path):
 def test_preview_is_what_the_release_holds(good, recipe_file, monkeypatch, built):
     shown = {}
 
-    def montage(images, titles, path, *, heading):
-        shown.update(images=images, titles=titles, heading=heading)
+    def montage(samples, kind, titles, path, *, heading):
+        shown.update(samples=samples, kind=kind, titles=titles, heading=heading)
 
     monkeypatch.setattr("pipeline.report.pictures.montage", montage)
     good("preview", recipe_file(), "--start", 20, "--count", 2)
     data = built.release.open()["images"].to_dataset().isel(sample=slice(20, 22))
-    assert (shown["images"] == data["image"].values).all()
+    assert shown["kind"] == "image"
+    images = np.stack([sample["image"].values for sample in shown["samples"]])
+    assert (images == data["image"].values).all()
     labels = built.release.labels("images").iloc[20:22]
     assert shown["titles"] == [
         f"{number} {name} ({split})"

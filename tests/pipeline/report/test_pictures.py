@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from deepbench.errors import CatalogError
 from pipeline.report.pictures import ENDINGS, describe, montage, portrait
@@ -10,6 +11,10 @@ from pipeline.report.pictures import ENDINGS, describe, montage, portrait
 IMAGES = np.arange(5 * 6 * 7, dtype="f4").reshape(5, 6, 7)
 LABELS = pd.Series({"id": 3, "class": "circle", "circle.radius": 2.5, "line.length": np.nan})
 UNITS = {"circle.radius": "pixel", "id": "1"}
+
+
+def samples(images):
+    return [xr.Dataset({"image": (("y", "x"), image)}) for image in images]
 
 
 def pixels(path):
@@ -21,26 +26,26 @@ def pixels(path):
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_formats(tmp_path, ending):
     path = tmp_path / f"picture{ending}"
-    montage(IMAGES, list("abcde"), path, heading="A heading")
+    montage(samples(IMAGES), "image", list("abcde"), path, heading="A heading")
     assert path.stat().st_size > 1000
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_montage_of_any_number(tmp_path, count):
-    montage(IMAGES[:count], list("abcde")[:count], tmp_path / "m.png")
+    montage(samples(IMAGES[:count]), "image", list("abcde")[:count], tmp_path / "m.png")
     assert pixels(tmp_path / "m.png").std() > 0
 
 
 def test_a_montage_shows_its_images(tmp_path):
-    montage(IMAGES, list("abcde"), tmp_path / "a.png")
-    montage(IMAGES[:, ::-1], list("abcde"), tmp_path / "b.png")
+    montage(samples(IMAGES), "image", list("abcde"), tmp_path / "a.png")
+    montage(samples(IMAGES[:, ::-1]), "image", list("abcde"), tmp_path / "b.png")
     assert not np.array_equal(pixels(tmp_path / "a.png"), pixels(tmp_path / "b.png"))
 
 
 def test_y_is_upwards(tmp_path):
     image = np.zeros((8, 8), "f4")
     image[:4] = 1  # the lower half
-    montage(image[None], [""], tmp_path / "m.png")
+    montage(samples(image[None]), "image", [""], tmp_path / "m.png")
     grey = pixels(tmp_path / "m.png")[..., 0]
     black = np.flatnonzero((grey < 0.02).sum(axis=1) > 50)
     white_below = grey[black.max() + 1 :]
@@ -49,7 +54,9 @@ def test_y_is_upwards(tmp_path):
 
 
 def test_a_portrait_with_labels(tmp_path):
-    portrait(IMAGES[0], LABELS, tmp_path / "p.svg", units=UNITS, heading="A sample")
+    portrait(
+        samples(IMAGES)[0], "image", LABELS, tmp_path / "p.svg", units=UNITS, heading="A sample"
+    )
     assert (tmp_path / "p.svg").stat().st_size > 1000
 
 
@@ -64,7 +71,7 @@ def test_labels_in_words():
 def test_pictures_do_not_touch_the_state_of_pyplot(tmp_path):
     import sys
 
-    montage(IMAGES, list("abcde"), tmp_path / "m.png")
+    montage(samples(IMAGES), "image", list("abcde"), tmp_path / "m.png")
     if "matplotlib.pyplot" in sys.modules:
         assert sys.modules["matplotlib.pyplot"].get_fignums() == []
 
@@ -72,9 +79,9 @@ def test_pictures_do_not_touch_the_state_of_pyplot(tmp_path):
 @pytest.mark.parametrize("name", ["picture", "picture.txt", "picture.png.zip"])
 def test_an_unknown_format(tmp_path, name):
     with pytest.raises(CatalogError, match=r"is no file of a picture: let it end in \.png, "):
-        montage(IMAGES, list("abcde"), tmp_path / name)
+        montage(samples(IMAGES), "image", list("abcde"), tmp_path / name)
 
 
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(CatalogError, match=r"cannot write '.*picture.png': No such file"):
-        portrait(IMAGES[0], LABELS, tmp_path / "absent/picture.png", units=UNITS)
+        portrait(samples(IMAGES)[0], "image", LABELS, tmp_path / "absent/picture.png", units=UNITS)

@@ -1,0 +1,89 @@
+"""How one sample of each kind is drawn onto axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import NDArray
+
+UPPER_LIMIT = 4
+"""Bit of the mask of a light curve."""
+
+
+def draw_image(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw an image, y upwards, with a scale beside it where there is room and all is shown as it is."""
+    image = sample["image"].values
+    shown = axes.imshow(displayed(image), origin="lower", cmap="gray", interpolation="nearest")
+    if not large:
+        axes.set_axis_off()
+        return
+    axes.set(xlabel="x (pixel)", ylabel="y (pixel)")
+    if image.ndim == 2 and stretch(image) == 0.0:
+        axes.figure.colorbar(shown, ax=axes, shrink=0.8)
+
+
+def displayed(image: NDArray) -> NDArray:
+    """Return an image as it is looked at: grey, or red, green and blue from the last, middle and first band.
+
+    Where its light exceeds its noise by far, it is shown as arcsinh(light / noise), which shows faint and bright parts
+    at once (Lupton et al. 2004, PASP 116, 133).
+    """
+    if image.ndim == 2:
+        noise = stretch(image)
+        return np.arcsinh((image - np.median(image)) / noise) if noise else image
+    if len(image) == 1:
+        return displayed(image[0])
+    three = image[[-1, len(image) // 2, 0]].astype(float)
+    three -= np.median(three, axis=(1, 2), keepdims=True)
+    three /= np.maximum(three.std(axis=(1, 2), keepdims=True), 1e-30)
+    light = three.mean(axis=0)
+    noise = stretch(light) or 1.0
+    factor = np.arcsinh(np.maximum(light, 0) / noise) / np.maximum(light, 1e-30)
+    colours = np.moveaxis(np.clip(three, 0, None) * factor, 0, -1)
+    return np.clip(colours / max(np.quantile(colours, 0.999), 1e-30), 0, 1)
+
+
+def stretch(image: NDArray) -> float:
+    """Return the noise of an image if its light exceeds it by far, else 0."""
+    middle = np.median(image)
+    noise = 1.5 * float(np.median(np.abs(image - middle)))
+    return 2 * noise if noise > 0 and image.max() - middle > 40 * noise else 0.0
+
+
+def draw_light_curve(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw flux against time, each band in its colour, upper limits paler; with error bars where there is room."""
+    times, flux = sample["time"].values, sample["flux"].values
+    errors, limits = sample["flux_error"].values, sample["mask"].values & UPPER_LIMIT > 0
+    names = sample["band"].attrs["flag_meanings"].split() if "band" in sample else [""]
+    bands = sample["band"].values if "band" in sample else np.zeros(len(times), int)
+    size = (2.0 if large else 1.2) * min(1.0, (1000 / max(np.isfinite(flux).sum(), 1)) ** 0.5)
+    for number, name in enumerate(names):
+        colour = f"C{number}" if len(names) > 1 else "black"
+        for some, alpha in ((~limits, 1.0), (limits, 0.25)):
+            chosen = (bands == number) & some & np.isfinite(flux)
+            if large and chosen.sum() < 2000:
+                bars = {"yerr": errors[chosen], "elinewidth": 0.5}
+                axes.errorbar(
+                    times[chosen], flux[chosen], **bars, fmt="none", color=colour, alpha=alpha / 2
+                )
+            axes.plot(times[chosen], flux[chosen], ".", ms=size * 1.5, color=colour, alpha=alpha)
+        axes.plot([], [], "o", ms=4, color=colour, label=name)
+    if not large:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    axes.set(xlabel="time (d)", ylabel=f"flux ({sample['flux'].attrs.get('units', '1')})")
+    if len(names) > 1:
+        axes.legend(fontsize=8)
+
+
+PANELS: dict[str, Callable[..., None]] = {
+    "image": draw_image,
+    "light_curve": draw_light_curve,
+}
+"""What draws a sample of each kind: takes axes, the sample, and whether they are large."""
