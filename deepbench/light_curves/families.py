@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,10 +35,17 @@ from deepbench.light_curves.random_walks import (
     multiply_random_walks,
 )
 from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multiply_spots
+from deepbench.light_curves.transients import (
+    SHAPES,
+    TRANSIENTS,
+    add_transients,
+    count_transients,
+    fastest_transients,
+)
 from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
 
 MULTIPLIES, ADDS, AVERAGED = "multiplies", "adds", "averaged"
-"""What the kernel of a family writes: factors or flux at nodes, or means over exposures in units of the source's flux."""
+"""What the kernel of a family writes: factors or flux at nodes, or means over exposures over the source's flux."""
 
 
 class Family(NamedTuple):
@@ -68,6 +76,12 @@ class Family(NamedTuple):
     draws: bool = False
 
 
+def _transient(shape: str) -> Family:
+    """Return the family of transients of a shape."""
+    apply, count = (partial(each, SHAPES[shape]) for each in (add_transients, count_transients))
+    return Family(TRANSIENTS[shape], apply, ADDS, fastest_transients, count)
+
+
 _PULSATOR = Family(PULSATION, multiply_pulsations, fastest=fastest_pulsations)
 
 FAMILIES: dict[str, Family] = {
@@ -88,5 +102,8 @@ FAMILIES: dict[str, Family] = {
         RANDOM_WALK, multiply_random_walks, fastest=fastest_random_walks, draws=True
     ),
     "flare": Family(FLARE, add_flares, AVERAGED),
+    "bazin": _transient("bazin"),
+    "villar": _transient("villar"),
+    "tidal_disruption": _transient("disruption"),
 }
 """The kinds of objects that change or add light."""

@@ -333,9 +333,61 @@ class RandomWalk(Modulation):
 
 
 class Transient(LightObject):
-    """What appears and fades away, in all bands as one black body whose temperature falls."""
+    """What appears and fades away, in all bands as one black body whose temperature falls.
+
+    Its luminosity follows a shape, in days of the rest frame. Its temperature is ``peak_temperature`` up to the peak,
+    then falls towards ``floor_temperature`` in ``cooling_time``.
+    """
 
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
+
+    peak_time: Value = parameter("of its largest bolometric light", unit="d")
+    redshift: Value = parameter("z", minimum=0, maximum=10, default=0.0)
+    peak_magnitude: Value = parameter(
+        "AB magnitude in the reference band at its largest bolometric light, without the dust of the Milky Way",
+        unit="mag",
+    )
+    reference_band: Name | None = Field(
+        None, description="band of `peak_magnitude`; the survey's first when absent"
+    )
+    peak_temperature: Value = parameter("up to the peak", unit="K", minimum=500, maximum=1e6)
+    floor_temperature: Value = parameter("at last", unit="K", minimum=500, maximum=1e6)
+    cooling_time: Value = parameter(
+        "in which the difference falls by e, in the rest frame", unit="d", above=0
+    )
+    reddening: Value = parameter(
+        "E(B − V) of the Milky Way (Fitzpatrick 1999, R_V = 3.1)",
+        unit="mag",
+        minimum=0,
+        maximum=10,
+        default=0.0,
+    )
+    rise_time: Value = parameter("timescale of the rise", unit="d", above=0)
+    fall_time: Value = parameter("timescale of the fall", unit="d", above=0)
+
+
+class Bazin(Transient):
+    """exp(−t / fall) / (1 + exp(−t / rise)), as of a supernova (Bazin et al. 2009)."""
+
+
+class Villar(Transient):
+    """A plateau between an exponential rise and fall, as of a supernova (Villar et al. 2019)."""
+
+    plateau_duration: Value = parameter("from the rise to the fall", unit="d", minimum=0)
+    plateau_slope: Value = parameter(
+        "change of the light on the plateau, in parts of it", unit="d-1", default=0.0
+    )
+
+
+class TidalDisruption(Transient):
+    """A Gaussian rise, then (1 + t / fall)^index, of a star that a black hole disrupts (van Velzen et al. 2021)."""
+
+    decay_index: Value = parameter(
+        "of the power law; −5/3 is the debris that falls back (Rees 1988)",
+        maximum=-0.1,
+        minimum=-10,
+        default=-5.0 / 3.0,
+    )
 
 
 class Gap(Contaminant):
@@ -367,6 +419,9 @@ class ObjectEntry(RepeatedOneOf):
     flare: Flare | None = None
     microlensing: Microlensing | None = None
     random_walk: RandomWalk | None = None
+    bazin: Bazin | None = None
+    villar: Villar | None = None
+    tidal_disruption: TidalDisruption | None = None
     gap: Gap | None = None
     outlier: Outlier | None = None
 

@@ -16,6 +16,7 @@ from deepbench.light_curves.exposures import Observations
 from deepbench.light_curves.families import FAMILIES
 from deepbench.light_curves.light import Change, Light, flux_of, highest_rate, nodes_of, rates_of
 from deepbench.light_curves.model import OBSERVED, RED, walk_stream
+from deepbench.light_curves.objects import RandomWalk, Transient
 from deepbench.light_curves.observing import Schedule
 from deepbench.light_curves.rows import check_rows, noise_of, object_rows, source_rows
 from deepbench.light_curves.surveys import DEPTHS, PHOTONS
@@ -100,11 +101,13 @@ class LightCurves:
         """Return the objects of an entry."""
         family = FAMILIES.get(source.entry.kind)
         columns = () if family is None else family.columns
-        rows = object_rows(source, columns, self._table.survey.names)
+        rows = object_rows(source, columns, self._table.survey.names, self._labels)
         check_rows(source, rows, self._labels, self._name)
         extra: tuple[NDArray, ...] = ()
-        if family is not None and family.draws:
+        if isinstance(source.entry.chosen, RandomWalk):
             extra = (self._key, self._words(walk_stream(source.class_name, source.name)))
+        elif isinstance(source.entry.chosen, Transient):
+            extra = (self._table.survey.edges(),)
         measured = {each: np.zeros(len(rows)) for each in source.entry.chosen.measured}
         numbers = self._labels.samples[source.samples]
         return Light(source, rows, numbers, extra, measured, source.samples)

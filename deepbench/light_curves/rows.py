@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from deepbench.light_curves import eclipses, transits
 from deepbench.light_curves.cadences import DAY
 from deepbench.light_curves.eclipses import ECLIPSE
 from deepbench.light_curves.surveys import MAGNITUDE
+from deepbench.light_curves.transients import TRANSIENTS
 from deepbench.light_curves.transits import TRANSIT
 
 if TYPE_CHECKING:
@@ -39,14 +40,20 @@ MINUTES = DAY / 60.0
 
 
 def object_rows(
-    source: Source, columns: tuple[str, ...], bands: tuple[str, ...]
+    source: Source, columns: tuple[str, ...], bands: tuple[str, ...], labels: Labels
 ) -> NDArray[np.float64]:
     """Return the rows of the objects of an entry, float64[k, b, p]: its columns in each band."""
     found = np.empty((len(source.samples), len(bands), len(columns)))
-    darkness = _limb_darkening(source.columns)
-    for place, column in enumerate(columns):
-        for number, band in enumerate(bands):
-            found[:, number, place] = darkness.get(column, _value(source.columns, column, band))
+    known: dict[str, Any] = _limb_darkening(source.columns)
+    reference = getattr(source.entry.chosen, "reference_band", None)
+    known["reference_band"] = 0.0 if reference is None else float(bands.index(reference))
+    for number, band in enumerate(bands):
+        known["zero_point"] = labels.columns[f"survey.{band}.zero_point"][source.samples]
+        for place, column in enumerate(columns):
+            value = known.get(column)
+            found[:, number, place] = (
+                _value(source.columns, column, band) if value is None else value
+            )
     return found
 
 
@@ -114,6 +121,11 @@ def _too_dark(*pairs: tuple[int, int]) -> Callable[[NDArray[np.float64]], NDArra
     return test
 
 
+def _column(rows: NDArray[np.float64], shape: str, name: str) -> NDArray[np.float64]:
+    """Return a column of transients of a shape."""
+    return rows[:, 0, TRANSIENTS[shape].index(name)]
+
+
 _DARKNESS = "its limb darkening must have u1 ≥ 0, u1 + 2 u2 ≥ 0 and u1 + u2 ≤ 1 (Kipping 2013); draw q1 and q2 instead"
 
 CHECKS: dict[str, tuple[tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]], str], ...]] = {
@@ -143,6 +155,24 @@ CHECKS: dict[str, tuple[tuple[Callable[[NDArray[np.float64]], NDArray[np.bool_]]
                 (ECLIPSE.index("secondary_u1"), ECLIPSE.index("secondary_u2")),
             ),
             _DARKNESS,
+        ),
+    ),
+    "bazin": (
+        (
+            lambda rows: (
+                ~(_column(rows, "bazin", "fall_time") > _column(rows, "bazin", "rise_time"))
+            ),
+            "its fall_time must be above its rise_time",
+        ),
+    ),
+    "villar": (
+        (
+            lambda rows: (
+                _column(rows, "villar", "plateau_duration")
+                * _column(rows, "villar", "plateau_slope")
+                <= -1.0 + 1e-9
+            ),
+            "its light is gone before the plateau ends: plateau_duration × plateau_slope must be above −1",
         ),
     ),
 }

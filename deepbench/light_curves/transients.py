@@ -37,9 +37,10 @@ from deepbench.mathfast import exp64, log64
 
 BODY = (
     *("peak_time", "redshift", "peak_magnitude", "reference_band"),
-    *("peak_temperature", "floor_temperature", "cooling_time", "reddening"),
+    *("peak_temperature", "floor_temperature", "cooling_time", "reddening", "zero_point"),
 )
-"""Day (observed, of the largest bolometric light), z, AB magnitude, number of a band, K, K, days and magnitudes."""
+"""Day (observed, of the largest bolometric light), z, AB magnitude, number of a band, K, K, days, magnitudes, and the
+AB magnitude of unit flux (of each band)."""
 
 TRANSIENTS = {
     "bazin": (*BODY, "rise_time", "fall_time"),
@@ -60,7 +61,7 @@ VISIBLE = 0.01
 _BAZIN, _VILLAR = SHAPES["bazin"], SHAPES["villar"]
 _TO_LOG_FLUX = -0.4 * math.log(10.0)
 _LOG_DARK = math.log(DARK)
-_OWN = len(BODY)
+_OWN, _ZERO_POINT = len(BODY), BODY.index("zero_point")
 
 
 # --- shapes -------------------------------------------------------------------------------------
@@ -206,7 +207,7 @@ def _fluxes(temperatures, nodes, weights, shape):
 
 
 @kernel
-def add_transients(number, rows, owners, offsets, times, bands, light, edges, zero_points):
+def add_transients(number, rows, owners, offsets, times, bands, light, edges):
     """Add the light of transients of one shape.
 
     Parameters
@@ -214,7 +215,7 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges, ze
     number : int
         That of the shape in ``SHAPES``.
     rows : float64[k, b, p]
-        The columns of ``TRANSIENTS`` of k objects; those of band 0 are read.
+        The columns of ``TRANSIENTS`` of k objects; but for the zero point those of band 0 are read.
     owners : int64[k]
         The sample of each object.
     offsets : int64[n + 1]
@@ -227,8 +228,6 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges, ze
         Added to, in place, in units of the flux of the zero points.
     edges : float64[b, 2]
         Shortest and longest wavelength of each band, nm.
-    zero_points : float64[b]
-        AB magnitude of unit flux in each band.
     """
     count = edges.shape[0]
     nodes, weights = np.empty((count, NODES)), np.empty((count, NODES))
@@ -248,7 +247,7 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges, ze
         at_peak = _shape(number, peak, row) * band_flux(row[4], nodes[0], weights[0])
         for k in range(count):
             write_band(edges[k], row[1], row[7], nodes[k], weights[k])
-            scales[k] = exp64(_TO_LOG_FLUX * (row[2] - zero_points[k])) / at_peak
+            scales[k] = exp64(_TO_LOG_FLUX * (row[2] - rows[i, k, _ZERO_POINT])) / at_peak
         window = times[first:stop]
         size = window.size
         rest, shape, temperatures = np.empty(size), np.empty(size), np.empty(size)
@@ -268,10 +267,11 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges, ze
 
 
 @kernel
-def count_transients(number, rows, owners, offsets, times, counts):
+def count_transients(number, rows, owners, offsets, times, exposures, nodes, counts):
     """Count the observations in whose middle (times) a transient has a hundredth of its largest bolometric light.
 
-    As ``add_transients``, with the offsets of observations; counts (int64[k]) is written.
+    As ``add_transients``, with the offsets of observations and their lengths in days; ``nodes`` are left as they are,
+    the light being smooth, and ``counts`` (int64[k]) are written.
     """
     for i in range(owners.size):
         row = rows[i, 0]

@@ -73,7 +73,9 @@ def light(rows, times, bands, number, owners=None, offsets=None):
     bands = np.broadcast_to(bands, times.shape).astype(np.int8)
     owners = np.zeros(len(rows), np.int64) if owners is None else owners
     offsets = np.array([0, times.size]) if offsets is None else offsets
-    add_transients(number, rows, owners, offsets, times, bands, out, EDGES, ZERO_POINTS)
+    rows = np.repeat(rows, len(ZERO_POINTS), axis=1)
+    rows[:, :, BODY.index("zero_point")] = ZERO_POINTS
+    add_transients(number, rows, owners, offsets, times, bands, out, EDGES)
     return out
 
 
@@ -245,6 +247,8 @@ def test_observations_are_counted_above_a_hundredth_of_the_peak():
             np.zeros(1, int),
             np.array([0, 4001]),
             times,
+            np.zeros(4001),
+            np.ones(4001, int),
             counts,
         )
         values = shape(name, (times - 100.0) / 1.1 + peak_of(SHAPES[name], row(name)))
