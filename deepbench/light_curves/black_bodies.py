@@ -1,7 +1,7 @@
 """Light of black bodies in bands.
 
 A band is a top hat between two wavelengths. What a photon counter measures in it is, in AB magnitudes (Fukugita et al.
-1996, AJ 111, 1748, eq. 7), the mean of the flux density f_ν over ln ν: ∫ f_ν dν/ν / ∫ dν/ν. It is taken by a
+1996, AJ 111, 1748), the mean of the flux density f_ν over ln ν: ∫ f_ν dν/ν / ∫ dν/ν. It is taken by a
 Gauss-Legendre rule of seven nodes in ln λ, which errs by less than 1e-6 for bands up to an octave wide where the body
 is hotter than 3000 K; the nodes are written here, as numbers from LAPACK may differ between computers.
 """

@@ -1,6 +1,6 @@
 """Microlensing of a point source by a point lens.
 
-The magnification of a source at u Einstein radii from the lens is (Paczyński 1986, ApJ 304, 1, eqs 4 to 8)
+The magnification of a source at u Einstein radii from the lens is (Paczyński 1986, ApJ 304, 1)
 
     A = (u² + 2) / (u √(u² + 4)),  u² = u0² + ((t − t0) / tE)².
 

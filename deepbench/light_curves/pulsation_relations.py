@@ -6,13 +6,13 @@ The ends of the tables hold beyond them. Real stars of one period scatter about 
 
 RRab: the amplitude is that of Zorotovic et al. (2010, AJ 139, 357) for Oosterhoff type I, held at its maximum of
 1.31 mag below 0.44 d and at 0.2 mag above 0.69 d, where the parabola leaves its range. The stars below 0.58 d of Sesar
-et al. (2010, ApJ 708, 717; Stripe 82, their g and r turned to V) lie 0.07 mag below it on average, with a scatter of
-0.11 mag. The Fourier parameters are our fits to 234 of those stars within 0.2 mag of the relation, stacked in seven
-ranges of period.
+et al. (2010, ApJ 708, 717; Stripe 82, with V = g − 0.5784 (g − r) − 0.0038) lie 0.07 mag below it on average, with a
+scatter of 0.11 mag. The Fourier parameters are our fits to 234 of those stars within 0.2 mag of the relation, stacked
+in seven ranges of period.
 
 RRc: our fits to 97 stars of the same survey. Their amplitude of 0.42 mag (standard deviation 0.07) shows no trend.
 
-Cepheids of the fundamental mode: the mean light curves of Yoachim et al. (2009, ApJ 137, 4697) at 17 periods between 2
+Cepheids of the fundamental mode: the mean light curves of Yoachim et al. (2009, AJ 137, 4697) at 17 periods between 2
 and 50 days, from the authors' tables of principal components of 600 stars. They hold the progression of Hertzsprung
 (1926, Bull. Astron. Inst. Neth. 3, 115): the bump after maximum reaches it at ten days.
 """

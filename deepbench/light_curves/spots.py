@@ -1,6 +1,6 @@
 """Spots carried around by the rotation of their star.
 
-The model of Aigrain, Pont & Zucker (2012, MNRAS 419, 3147, eqs 1 and 2): a spot small against the star takes
+The model of Aigrain, Pont & Zucker (2012, MNRAS 419, 3147): a spot small against the star takes
 f max(cos β, 0) of its light, where β is the angle between the spot's normal and the line of sight,
 
     cos β = cos φ cos δ sin i + sin δ cos i,  φ = 2π t / P + λ,
