@@ -35,7 +35,7 @@ MAXIMUM_BYTES = 2**28
 
 NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
 VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
-"""Streams of the nights: whether one is clear, and the visits in it; without the table's name."""
+"""Streams of the nights: whether there is a visit, and the visits; without the table's name."""
 
 
 class Times(NamedTuple):
@@ -96,7 +96,7 @@ class Regular(Specification):
 
     def times(self) -> Times:
         """Return the times at which all samples are observed."""
-        since = np.arange(self.count) * self.interval / DAY
+        since = np.arange(self.count, dtype=np.float64) * self.interval / DAY
         lost = np.zeros(self.count, bool)
         for begin, end in self.gaps:
             lost |= (since >= begin * (1 - 1e-12)) & (since < end * (1 - 1e-12))
@@ -109,8 +109,8 @@ class Nights(Specification):
 
     It has the season, the sidereal day and the gaps of real cadences, not their strategy. The season of a target is
     that part of the year, ``season`` days long, in whose middle it is highest at midnight; ``opposition`` is that day.
-    In a clear night it is seen at a random time when the Sun is down and it stands within ``hour_angle`` of its
-    highest; with ``pairs``, once more after ``pair_interval``.
+    In a night with a visit it is seen at a random time when the Sun is down and it stands within ``hour_angle`` of its
+    highest; with ``pair_probability``, once more after ``pair_interval``.
     """
 
     duration: Annotated[Number, Field(gt=0, le=36525)] = Field(description="of the survey, days")
@@ -121,10 +121,10 @@ class Nights(Specification):
     opposition: Value = parameter(
         "the middle of a season, when the target is highest at midnight", unit="d"
     )
-    clear: Value = parameter(
+    visit_probability: Value = parameter(
         "probability that the target is seen in a night of its season", above=0, maximum=1
     )
-    pairs: Value = parameter(
+    pair_probability: Value = parameter(
         "probability of a second visit in the night", minimum=0, maximum=1, default=0.0
     )
     pair_interval: tuple[Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0, le=240)]] = (
@@ -160,7 +160,7 @@ class Nights(Specification):
         """Return the number of visits that no sample exceeds, but for one chance in 10¹⁵."""
         highest = [
             1.0 if isinstance(value, Expression) else value.support()[1]
-            for value in (self.clear, self.pairs)
+            for value in (self.visit_probability, self.pair_probability)
         ]
         years, rest = divmod(self.duration, YEAR)
         nights = years * self.season + min(rest, self.season) + 2
@@ -170,7 +170,7 @@ class Nights(Specification):
 
     def rows(self, columns: Mapping[str, NDArray]) -> NDArray[np.float64]:
         """Return what ``lay_nights`` needs of each sample, float64[n, 3]."""
-        names = ("opposition", "clear", "pairs")
+        names = ("opposition", "visit_probability", "pair_probability")
         return np.column_stack([columns[f"cadence.{name}"] for name in names])
 
     def limits(self, bands: tuple[str, ...]) -> NDArray[np.float64]:

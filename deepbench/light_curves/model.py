@@ -195,7 +195,7 @@ class LightCurveTable(TableSpecification):
         """Return every set of parameters that is drawn together, in the order of the recipe."""
         scopes = [variables_scope(self.variables, ("variables",))]
         for class_name, described in self.classes.items():
-            path = ("classes", class_name)
+            path: tuple[str | int, ...] = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
             names = names_of(described.objects)
             for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
@@ -207,7 +207,7 @@ class LightCurveTable(TableSpecification):
             path = ("survey", "cadence", "nights")
             scopes.append(scope_of(self.survey.cadence.nights, "cadence", path))
         for name, band in self.survey.bands.items():
-            path = ("survey", "bands", name)  # type: ignore[assignment]
+            path = ("survey", "bands", name)
             scopes.append(scope_of(band, f"survey.{name}", path))
         if self.red_noise is not None:
             scopes.append(scope_of(self.red_noise, "red_noise", ("red_noise",)))

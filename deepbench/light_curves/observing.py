@@ -157,7 +157,7 @@ def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands
     start, duration, season, low, high, night, hour_angle = numbers
     counts = np.zeros(len(samples), np.int64)
     for i in range(len(samples)):
-        opposition, clear, pairs = rows[i]
+        opposition, visit_probability, pair_probability = rows[i]
         for day in range(int(duration)):
             midnight = start + day
             years = np.floor((midnight - opposition) / YEAR + 0.5)
@@ -165,12 +165,12 @@ def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands
             if np.abs(since) > 0.5 * season:
                 continue
             w0, w1, w2, w3 = philox4x32(day, samples[i], nights[0], nights[1], key[0], key[1])
-            if uniform53(w0, w1) >= clear:
+            if uniform53(w0, w1) >= visit_probability:
                 continue
             highest = -since / YEAR
             first = max(highest - hour_angle, -0.5 * night)
             last = min(highest + hour_angle, 0.5 * night)
-            again = uniform53(w2, w3) < pairs
+            again = uniform53(w2, w3) < pair_probability
             w0, w1, w2, w3 = philox4x32(2 * day, samples[i], visits[0], visits[1], key[0], key[1])
             wait = low + (high - low) * (np.float64(w3) + 0.5) * 2.0**-32
             if again:
