@@ -38,7 +38,7 @@ VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
 """Streams of the nights: whether there is a visit, and the visits; without the table's name."""
 
 
-class Times(NamedTuple):
+class SharedTimes(NamedTuple):
     """The times at which all samples are observed.
 
     Attributes
@@ -94,14 +94,14 @@ class Regular(Specification):
         """Number of exposures, those in gaps too."""
         return math.floor(self.duration * DAY / self.interval * (1 + 1e-12))
 
-    def times(self) -> Times:
+    def times(self) -> SharedTimes:
         """Return the times at which all samples are observed."""
         since = np.arange(self.count, dtype=np.float64) * self.interval / DAY
         lost = np.zeros(self.count, bool)
         for begin, end in self.gaps:
             lost |= (since >= begin * (1 - 1e-12)) & (since < end * (1 - 1e-12))
         kept = ~lost if self.missing == "absent" else np.ones(self.count, bool)
-        return Times(self.start + since[kept], np.zeros(kept.sum(), np.int8), lost[kept])
+        return SharedTimes(self.start + since[kept], np.zeros(kept.sum(), np.int8), lost[kept])
 
 
 class Nights(Specification):
@@ -214,7 +214,7 @@ class TimesFile(Specification):
         self._path = folder_of(info) / self.file
         return self
 
-    def times(self, bands: tuple[str, ...]) -> Times:
+    def times(self, bands: tuple[str, ...]) -> SharedTimes:
         """Return the times at which all samples are observed.
 
         Raises
@@ -228,12 +228,12 @@ class TimesFile(Specification):
                 raise LabelError(
                     f"{self._path} must have a column 'band': the survey has {', '.join(bands)}"
                 )
-            return Times(days, np.zeros(len(days), np.int8), np.zeros(len(days), bool))
+            return SharedTimes(days, np.zeros(len(days), np.int8), np.zeros(len(days), bool))
         for name in dict.fromkeys(names):
             if name not in bands:
                 raise LabelError(f"{self._path}: {unknown('band', name, bands)}")
         codes = np.array([bands.index(name) for name in names], np.int8)
-        return Times(days, codes, np.zeros(len(days), bool))
+        return SharedTimes(days, codes, np.zeros(len(days), bool))
 
 
 def _content(path: Path) -> bytes:
@@ -256,16 +256,14 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
     content = _content(path)
     check_unchanged(path, content, sha256)
     try:
-        frame = pd.read_csv(
-            io.BytesIO(content), float_precision="round_trip", dtype={"band": str}, comment="#"
-        )
+        frame = pd.read_csv(io.BytesIO(content), dtype=str, comment="#")
     except (ValueError, UnicodeDecodeError) as error:
         raise LabelError(f"{path} is no CSV file: {error}") from error
     if "time" not in frame:
         raise LabelError(
             f"{path} must have a column 'time'; it has {', '.join(map(str, frame.columns))}"
         )
-    days = pd.to_numeric(frame["time"], errors="coerce").to_numpy(np.float64)
+    days = np.array([_number(text) for text in frame["time"]], np.float64)
     bad = np.flatnonzero(~np.isfinite(days))
     if not 1 <= len(days) <= MAXIMUM_TIMES:
         raise LabelError(f"{path} has {len(days):,} times; allowed are 1 to {MAXIMUM_TIMES:,}")
@@ -284,6 +282,14 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
     return days, names
 
 
+def _number(text: Any) -> float:
+    """Return the number that a text says, NaN where it says none."""
+    try:
+        return float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
 class Cadence(OneOf):
     """When a survey looks."""
 
@@ -291,7 +297,7 @@ class Cadence(OneOf):
     nights: Nights | None = None
     file: TimesFile | None = None
 
-    def shared(self, bands: tuple[str, ...]) -> Times | None:
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:
         """Return the times at which all samples are observed; None where each has its own."""
         if self.regular is not None:
             return self.regular.times()

@@ -18,8 +18,29 @@ ERROR = 1e-6
 """Largest error of the mean over an exposure of a sinusoid of amplitude 1."""
 
 
+class Times(NamedTuple):
+    """The times at which samples are to be observed.
+
+    Attributes
+    ----------
+    counts : int64[n]
+        Number of times of each sample.
+    days : float64[r, w]
+        Ascending, with a row for each sample, or one for all; NaN where there is none.
+    bands : int8[r, w]
+        Number of the band of each; −1 where there is none.
+    lengths : float64[b]
+        Of an exposure in each band, days.
+    """
+
+    counts: NDArray[np.int64]
+    days: NDArray[np.float64]
+    bands: NDArray[np.int8]
+    lengths: NDArray[np.float64]
+
+
 class Observations(NamedTuple):
-    """The observations of some samples.
+    """What of it is observed.
 
     Attributes
     ----------
@@ -32,6 +53,8 @@ class Observations(NamedTuple):
     exposures : float64[m]
         Their lengths, days.
     bands : int8[m]
+    scheduled : Times
+        With those that are lost.
     """
 
     offsets: NDArray[np.int64]
@@ -39,6 +62,7 @@ class Observations(NamedTuple):
     times: NDArray[np.float64]
     exposures: NDArray[np.float64]
     bands: NDArray[np.int8]
+    scheduled: Times
 
 
 @lru_cache(maxsize=1)
@@ -56,10 +80,10 @@ def rules() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float6
         for j in range(n):
             x, slope = round(-math.cos(math.pi * (j + 0.75) / (n + 0.5)), 6), 1.0
             for _ in range(20):
-                last, value = 1.0, x
+                last, value, slope = 1.0, x, 1.0
                 for k in range(2, n + 1):
+                    slope = k * value + x * slope
                     last, value = value, ((2 * k - 1) * x * value - (k - 1) * last) / k
-                slope = n * (x * value - last) / (x * x - 1.0)
                 x -= value / slope
             nodes[n, j] = 0.5 * x if 2 * j + 1 != n else 0.0
             weights[n, j] = 1.0 / ((1.0 - x * x) * slope * slope)

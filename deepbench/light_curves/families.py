@@ -31,7 +31,6 @@ from deepbench.light_curves.pulsations import (
 )
 from deepbench.light_curves.random_walks import (
     RANDOM_WALK,
-    fastest_random_walks,
     multiply_random_walks,
 )
 from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multiply_spots
@@ -44,8 +43,9 @@ from deepbench.light_curves.transients import (
 )
 from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
 
-MULTIPLIES, ADDS, AVERAGED = "multiplies", "adds", "averaged"
-"""What the kernel of a family writes: factors or flux at nodes, or means over exposures over the source's flux."""
+MULTIPLIES, ADDS, AVERAGED, WALKS = "multiplies", "adds", "averaged", "walks"
+"""What the kernel of a family writes: factors at nodes, flux at nodes, flux over that of the source as means over
+exposures, or factors as means over exposures."""
 
 
 class Family(NamedTuple):
@@ -56,16 +56,13 @@ class Family(NamedTuple):
     columns : tuple of str
         What its rows hold.
     apply : kernel
-        Takes rows, owners, offsets, times, (of ``AVERAGED`` ones: exposures,) bands, what it writes, and what the kind
-        needs beside.
+        Takes rows, owners, offsets, times, bands, what it writes, and what the kind needs beside; see ``light``.
     how : str
         What it writes.
     fastest : callable, optional
         Takes rows, returns the angular rate at which each object changes, rad/day.
     count : kernel, optional
         Counts the observations in an object's events, and says how many nodes their exposures need.
-    draws : bool
-        Whether it draws random numbers: its kernel takes sample numbers, and the words of the seed and of a stream.
     """
 
     columns: tuple[str, ...]
@@ -73,7 +70,6 @@ class Family(NamedTuple):
     how: str = MULTIPLIES
     fastest: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     count: Any = None
-    draws: bool = False
 
 
 def _transient(shape: str) -> Family:
@@ -98,9 +94,7 @@ FAMILIES: dict[str, Family] = {
     "microlensing": Family(
         MICROLENSING, multiply_microlensing, fastest=fastest_microlensing, count=count_microlensing
     ),
-    "random_walk": Family(
-        RANDOM_WALK, multiply_random_walks, fastest=fastest_random_walks, draws=True
-    ),
+    "random_walk": Family(RANDOM_WALK, multiply_random_walks, WALKS),
     "flare": Family(FLARE, add_flares, AVERAGED),
     "bazin": _transient("bazin"),
     "villar": _transient("villar"),

@@ -21,7 +21,7 @@ from deepbench.light_curves.exposures import (
     mean_over,
     rules,
 )
-from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, Family
+from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, WALKS, Family
 
 
 class Light(NamedTuple):
@@ -130,40 +130,43 @@ def flux_of(
     places, weights, _ = rules()
     times, bands = np.empty(firsts[-1]), np.empty(firsts[-1], np.int8)
     lay_nodes(firsts, places, seen.times, seen.exposures, seen.bands, times, bands)
-    factors, added = np.ones(firsts[-1]), np.zeros(len(seen.times))
+    offsets = firsts[seen.offsets]
+    factors, slow, added = np.ones(firsts[-1]), np.ones(len(seen.times)), np.zeros(len(seen.times))
     changes = []
     for light in lights:
-        owners, family = light.owners, light.family
-        own, inside = np.arange(len(owners)), segments(owners, seen.offsets)
+        owners, how = light.owners, light.family.how
+        inside = segments(owners, seen.offsets)
         change = Change(light, inside, np.empty(inside[-1], np.float32))
-        if family.how == AVERAGED:
-            spread = [
-                gather(owners, seen.offsets, inside, each)
-                for each in (seen.times, seen.exposures, seen.bands)
-            ]
+        put = owners, seen.offsets, inside
+        if how == WALKS:
+            values = np.empty(inside[-1])
+            light.family.apply(
+                light.rows, owners, *seen.scheduled, seen.offsets, seen.places, seen.bands,
+                light.samples, *light.extra, inside, values,
+            )  # fmt: skip
+            multiply_means(*put, seen.bands, of_source, values, slow, change.values)
+        elif how == AVERAGED:
             values, events = np.zeros(inside[-1]), np.zeros(len(owners), np.int64)
-            family.apply(light.rows, own, inside, *spread, values, events)
+            spread = (gather(*put, each) for each in (seen.times, seen.exposures, seen.bands))
+            light.family.apply(light.rows, np.arange(len(owners)), inside, *spread, values, events)
             light.measured["n_in_event"][:] = events
-            add_means(
-                owners, seen.offsets, inside, seen.bands, of_source, values, added, change.values
-            )
+            add_means(*put, seen.bands, of_source, values, added, change.values)
         else:
-            offsets = firsts[seen.offsets]
             at_nodes = segments(owners, offsets)
-            spread = [gather(owners, offsets, at_nodes, each) for each in (times, bands)]
-            adds = family.how == ADDS
-            values = np.zeros(at_nodes[-1]) if adds else np.ones(at_nodes[-1])
-            drawn = (light.samples,) if family.draws else ()
-            family.apply(light.rows, own, at_nodes, *spread, values, *drawn, *light.extra)
-            put = owners, seen.offsets, at_nodes, inside, firsts, weights
-            if adds:
-                add(*put, values, added, change.values)
+            values = np.full(at_nodes[-1], 0.0 if how == ADDS else 1.0)
+            spread = (gather(owners, offsets, at_nodes, each) for each in (times, bands))
+            light.family.apply(
+                light.rows, np.arange(len(owners)), at_nodes, *spread, values, *light.extra
+            )
+            if how == ADDS:
+                add(*put, at_nodes, firsts, weights, values, added, change.values)
             else:
-                multiply(*put, seen.bands, of_source, values, factors, change.values)
+                of_nodes = at_nodes, firsts, weights, seen.bands, of_source
+                multiply(*put, *of_nodes, values, factors, change.values)
         changes.append(change)
     flux = np.empty(len(seen.times))
     mean_over(firsts, weights, factors, flux)
-    combine(seen.offsets, seen.bands, of_source, added, flux)
+    combine(seen.offsets, seen.bands, of_source, slow, added, flux)
     return flux, changes
 
 
@@ -195,7 +198,7 @@ def gather(owners, offsets, inside, values):
 
 @kernel
 def multiply(
-    owners, offsets, at_nodes, inside, firsts, weights, bands, of_source, values, factors, changes
+    owners, offsets, inside, at_nodes, firsts, weights, bands, of_source, values, factors, changes
 ):  # fmt: skip
     """Multiply the factors of samples by those of objects.
 
@@ -205,8 +208,8 @@ def multiply(
         Sample of each object.
     offsets : int64[n + 1]
         Of the samples in the observations.
-    at_nodes, inside : int64[k + 1]
-        Of the objects' segments of nodes, and of observations.
+    inside, at_nodes : int64[k + 1]
+        Of the objects' segments of observations, and of nodes.
     firsts, weights
         As for ``exposures.mean_over``.
     bands : int8[m]
@@ -231,7 +234,7 @@ def multiply(
 
 
 @kernel
-def add(owners, offsets, at_nodes, inside, firsts, weights, values, added, changes):
+def add(owners, offsets, inside, at_nodes, firsts, weights, values, added, changes):
     """Add the light of objects to that of samples; the arguments are as for ``multiply``, ``added`` is float64[m]."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
@@ -256,8 +259,19 @@ def add_means(owners, offsets, inside, bands, of_source, values, added, changes)
 
 
 @kernel
-def combine(offsets, bands, of_source, added, flux):
-    """Multiply the mean factors in ``flux`` with the light of the sources, and add what is added."""
+def multiply_means(owners, offsets, inside, bands, of_source, values, slow, changes):
+    """Multiply factors that are means over exposures; the arguments are as for ``add_means``, ``slow`` is float64[m]."""
+    for j in range(owners.size):
+        first, last = offsets[owners[j]], offsets[owners[j] + 1]
+        for e in range(first, last):
+            value = values[inside[j] + e - first]
+            slow[e] *= value
+            changes[inside[j] + e - first] = (value - 1.0) * of_source[owners[j], bands[e]]
+
+
+@kernel
+def combine(offsets, bands, of_source, slow, added, flux):
+    """Multiply the mean factors in ``flux`` with other factors and the light of the sources, and add what is added."""
     for i in range(offsets.size - 1):
         for e in range(offsets[i], offsets[i + 1]):
-            flux[e] = flux[e] * of_source[i, bands[e]] + added[e]
+            flux[e] = flux[e] * slow[e] * of_source[i, bands[e]] + added[e]

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from deepbench.kernels import kernel
+from deepbench.light_curves.random_walks import walk
 from deepbench.mathfast import exp64
 from deepbench.streams import fill_normals
 
@@ -59,32 +60,34 @@ def variances_of(rows, offsets, places, bands, samples, key, words, fluxes, term
 
 
 @kernel
-def redden(red, offsets, places, times, samples, key, words, fluxes):
-    """Multiply fluxes with 1 + x, x being normal noise whose correlation falls as exp(−|Δt| / timescale).
+def redden(red, counts, days, bands, lengths, offsets, places, samples, key, words, fluxes):
+    """Multiply fluxes with 1 + x, x the mean over an exposure of normal noise correlated as exp(−|Δt| / timescale).
 
     Parameters
     ----------
     red : float64[n, 2]
-        Standard deviation of x, and timescale in days.
-    offsets, places, times : int64[n + 1], int64[m], float64[m]
+        Standard deviation of the noise, and timescale in days.
+    counts, days, bands, lengths
+        As in ``Times``; the noise goes over those that are lost, too.
+    offsets, places : int64[n + 1], int64[m]
         As in ``Observations``.
     samples, key, words
-        As for ``variances_of``.
+        As for ``variances_of``; the words are those of the stream of the red noise.
     fluxes : float64[m]
         Changed.
     """
+    longest = counts.max() if counts.size else 0
+    normals = np.empty(2 * longest, np.float32)
+    work, means = np.empty((3, longest)), np.empty(longest)
     for i in range(samples.size):
-        first, last = offsets[i], offsets[i + 1]
-        if last == first:
-            continue
-        normals = np.empty(places[last - 1] + 1, np.float32)
-        fill_normals(normals, samples[i], key[0], key[1], words[0], words[1])
-        sigma, timescale = red[i]
-        x = 0.0
-        for e in range(first, last):
-            kept = exp64((times[e - 1] - times[e]) / timescale) if e > first else 0.0
-            x = kept * x + np.sqrt(1.0 - kept * kept) * normals[places[e]]
-            fluxes[e] *= 1.0 + sigma * x
+        row, count = i if len(days) > 1 else 0, counts[i]
+        fill_normals(normals[: 2 * count], samples[i], key[0], key[1], words[0], words[1])
+        walk(
+            days[row, :count], bands[row, :count], lengths, normals[: 2 * count], red[i, 1],
+            work[:, :count], means[:count],
+        )  # fmt: skip
+        for e in range(offsets[i], offsets[i + 1]):
+            fluxes[e] *= 1.0 + red[i, 0] * means[places[e]]
 
 
 @kernel

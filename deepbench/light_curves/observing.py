@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from deepbench import streams
 from deepbench.errors import LabelError
 from deepbench.kernels import kernel
-from deepbench.light_curves.cadences import NIGHTS, VISITS, YEAR, Times
-from deepbench.light_curves.exposures import Observations
+from deepbench.light_curves.cadences import NIGHTS, VISITS, YEAR
+from deepbench.light_curves.exposures import Observations, Times
 from deepbench.stream_names import stream_number
 from deepbench.streams import philox4x32, uniform53
 
@@ -48,41 +48,31 @@ class Schedule:
         self._gaps = np.concatenate([np.zeros((0, 2)), *parts])[order]
         self._of_gaps = np.searchsorted(owners[order], np.arange(len(labels) + 1))
 
-    def observations(self, rows: slice) -> tuple[Times, NDArray[np.int64], Observations]:
-        """Return the times of some samples, and their observations.
-
-        Returns
-        -------
-        times : Times
-            Of shape (m,) where all samples share them, else (n, m), NaN and −1 where there is none.
-        counts : int64[n]
-            Number of times of each sample.
-        observations : Observations
-            Of those that are not lost.
+    def observations(self, rows: slice) -> Observations:
+        """Return the observations of some samples.
 
         Raises
         ------
         LabelError
             There are more visits than there is room for.
         """
-        times, counts = self._times(rows)
+        times, missing = self._times(rows)
         gaps = slice(self._of_gaps[rows.start], self._of_gaps[rows.stop])
-        offsets, places, *rest = gather(
-            counts, *(np.atleast_2d(each) for each in times),
-            self._of_gaps[rows.start : rows.stop + 1] - gaps.start, self._gaps[gaps],
-            self._table.survey.exposures,
-        )  # fmt: skip
-        used = offsets[-1]
-        return times, counts, Observations(offsets, *(each[:used] for each in (places, *rest)))
+        of_gaps = self._of_gaps[rows.start : rows.stop + 1] - gaps.start
+        offsets, *rest = gather(*times, missing, of_gaps, self._gaps[gaps])
+        return Observations(offsets, *(each[: offsets[-1]] for each in rest), times)
 
-    def _times(self, rows: slice) -> tuple[Times, NDArray[np.int64]]:
-        samples = self._labels.samples[rows]
+    def _times(self, rows: slice) -> tuple[Times, NDArray[np.bool_]]:
+        """Return the times of some samples, and which of them are lost."""
+        samples, lengths = self._labels.samples[rows], self._table.survey.exposures
         if self._shared is not None:
-            return self._shared, np.full(len(samples), len(self._shared.days))
+            counts = np.full(len(samples), len(self._shared.days))
+            days, bands, missing = self._shared
+            return Times(counts, days[None], bands[None], lengths), missing[None]
         nights = self._table.survey.cadence.nights
         assert nights is not None
         shape = len(samples), nights.cap
-        times = Times(np.full(shape, np.nan), np.full(shape, -1, np.int8), np.zeros(shape, bool))
+        visits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
         words = (
             np.array(streams.stream_words(stream_number(f"{self._name}/{each}")), np.uint32)
             for each in (NIGHTS, VISITS)
@@ -90,7 +80,7 @@ class Schedule:
         of_samples = nights.rows(self._labels.columns)[rows]
         limits = nights.limits(self._table.survey.names)
         counts = lay_nights(
-            nights.numbers(), limits, of_samples, samples, self._key, *words, times.days, times.bands
+            nights.numbers(), limits, of_samples, samples, self._key, *words, *visits
         )  # fmt: skip
         if (counts > nights.cap).any():
             first = int(np.argmax(counts > nights.cap))
@@ -100,25 +90,23 @@ class Schedule:
                 table=self._name,
                 sample=int(samples[first]),
             )
-        return times, counts
+        return Times(counts, *visits, lengths), np.zeros(shape, bool)
 
 
 @kernel
-def gather(counts, days, bands, missing, of_gaps, gaps, lengths):
+def gather(counts, days, bands, lengths, missing, of_gaps, gaps):
     """Return the observations of samples that are not lost: offsets, places, times, exposures, bands.
 
     Parameters
     ----------
-    counts : int64[n]
-        Number of times of each sample.
-    days, bands, missing : float64[r, m], int8[r, m], bool[r, m]
-        With a row for each sample, or one for all.
+    counts, days, bands, lengths
+        As in ``Times``.
+    missing : bool[r, w]
+        Which times are lost.
     of_gaps : int64[n + 1]
         Sample i has the gaps ``of_gaps[i]`` … ``of_gaps[i + 1] - 1``.
     gaps : float64[g, 2]
         Start and duration, days.
-    lengths : float64[b]
-        Of an exposure in each band, days.
     """
     room = counts.sum()
     offsets, places = np.zeros(counts.size + 1, np.int64), np.empty(room, np.int64)

@@ -5,9 +5,10 @@ scale τ and the structure function at long lags SF∞ (MacLeod et al. 2010, ApJ
 
     SF(Δt) = SF∞ √(1 − exp(−|Δt| / τ)),  variance SF∞² / 2,  covariance SF∞² / 2 exp(−|Δt| / τ).
 
-It is a Markov process, so that a value follows exactly from the one before it and one unit normal, whatever the steps
-(Gillespie 1996, Phys. Rev. E 54, 2084). The first value is drawn from the stationary distribution. The bands of one
-source share one process, each scaled by its own SF∞.
+It is a Markov process: the value at the end of an exposure and the mean over it are normal, given the value at the end
+of the exposure before, and follow exactly from two unit normals, whatever the steps (Gillespie 1996, Phys. Rev. E 54,
+2084, eqs. 2.12 to 2.16). The first exposure begins in the stationary distribution. The bands of one source share one
+process, each scaled by its own SF∞. The mean is that of magnitudes.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepbench.kernels import inline, kernel
 from deepbench.mathfast import exp64
@@ -35,41 +35,78 @@ def _drawn(y, kept):
     return series if z < 1e-3 else 1.0 - kept * kept
 
 
+@inline
+def _of_exposure(h):
+    """Return exp(−h), (1 − exp(−h)) / h, and the variance of the mean over a time h for a given beginning.
+
+    The variance is (2 h − 3 + 4 exp(−h) − exp(−2 h)) / h², from its series where it would lose digits.
+    """
+    kept = exp64(-h)
+    series = 1.0 - h * (0.5 - h * (1.0 / 6.0 - h * (1.0 / 24.0 - h / 120.0)))
+    part = series if h < 0.01 else (1.0 - kept) / h
+    if h < 0.05:
+        rest = 7.0 / 30.0 - h * (1.0 / 12.0 - h * (31.0 / 1260.0 - h / 160.0))
+        variance = h * (2.0 / 3.0 - h * (0.5 - h * rest))
+    else:
+        variance = (2.0 * h - 3.0 + kept * (4.0 - kept)) / (h * h)
+    return kept, part, variance
+
+
 @kernel
-def walk(times, normals, timescale, kept, out):
-    """Write a process of unit variance at ascending times.
+def walk(times, bands, lengths, normals, timescale, work, means):
+    """Write the means over exposures of a process of unit variance.
 
     Parameters
     ----------
     times : float64[m]
-        Days.
-    normals : float32[m] or float64[m]
-        One unit normal for each time.
+        Middles of the exposures, days, ascending; exposures do not overlap.
+    bands : int8[m]
+        Band of each.
+    lengths : float64[b]
+        Of an exposure in each band, days.
+    normals : float32[2 m] or float64[2 m]
+        Two unit normals for each exposure.
     timescale : float
         τ, days.
-    kept, out : float64[m]
-        Written: the part of the value before that is kept, and the process.
+    work : float64[3, m]
+        Overwritten.
+    means : float64[m]
+        Written.
     """
-    if times.size == 0:
-        return
     rate = 1.0 / timescale
-    for j in range(1, times.size):
-        step = max(times[j] - times[j - 1], 0.0) * rate
-        part = exp64(-step)
-        kept[j] = part
-        out[j] = np.sqrt(_drawn(step, part)) * normals[j]
-    value = np.float64(normals[0])
-    out[0] = value
-    for j in range(1, times.size):
-        value = kept[j] * value + out[j]
-        out[j] = value
+    shapes = np.empty((lengths.size, 3))
+    for band in range(lengths.size):
+        shapes[band] = _of_exposure(lengths[band] * rate)
+    for j in range(times.size):
+        kept, part, variance = shapes[bands[j]]
+        if j > 0:
+            half = 0.5 * (lengths[bands[j]] + lengths[bands[j - 1]])
+            step = max(times[j] - times[j - 1] - half, 0.0) * rate
+            left = exp64(-step)
+            drawn = _drawn(step, left)
+        else:
+            left, drawn = 0.0, 1.0
+        lost = part * lengths[bands[j]] * rate
+        sigma = np.sqrt(part * part * drawn + variance)
+        shared = (kept * part * drawn + part * lost) / sigma if sigma > 0.0 else 0.0
+        own = kept * kept * drawn + lost * (1.0 + kept) - shared * shared
+        work[0, j], work[1, j] = part * left, kept * left
+        means[j] = sigma * normals[2 * j]
+        work[2, j] = shared * normals[2 * j] + np.sqrt(max(own, 0.0)) * normals[2 * j + 1]
+    value = 0.0
+    for j in range(times.size):
+        means[j] += work[0, j] * value
+        value = work[1, j] * value + work[2, j]
 
 
 @kernel
-def multiply_random_walks(rows, owners, offsets, times, bands, factors, samples, key, words):
-    """Multiply the factors by the light of randomly walking sources, in units of the flux of the mean magnitude.
+def multiply_random_walks(
+    rows, owners, counts, days, bands, lengths, offsets, places, of_bands, samples, key, words, inside, factors
+):  # fmt: skip
+    """Write the factors of randomly walking sources at their observations, in units of the flux of the mean magnitude.
 
-    The normal of the e-th node of a sample is element e of the sample's stream.
+    The walk goes over all times that are scheduled, so that it does not depend on those that are lost. The normals of
+    the time p of a sample are the elements 2 p and 2 p + 1 of the sample's stream.
 
     Parameters
     ----------
@@ -77,44 +114,37 @@ def multiply_random_walks(rows, owners, offsets, times, bands, factors, samples,
         The columns of ``RANDOM_WALK`` of k objects in b bands; the time scale of band 0 is read.
     owners : int64[k]
         The sample of each object, as a number of the block.
-    offsets : int64[n + 1]
-        The nodes of sample i are offsets[i] … offsets[i + 1] − 1.
-    times : float64[m]
-        Days, ascending within a sample.
-    bands : int8[m]
-        Band of each node.
-    factors : float64[m]
-        Multiplied in place.
+    counts : int64[n]
+        Number of times of each sample.
+    days, bands : float64[r, w], int8[r, w]
+        Times and their bands, with a row for each sample, or one for all.
+    lengths : float64[b]
+        Of an exposure in each band, days.
+    offsets, places, of_bands : int64[n + 1], int64[m], int8[m]
+        Observations of the samples: their times and bands.
     samples : int64[k]
         The sample of each object, as a number of the table.
     key, words : uint32[2]
         Those of the seed and of the object's stream (``streams.key_words``, ``streams.stream_words``).
+    inside : int64[k + 1]
+        The factors of object j are ``inside[j]`` … ``inside[j + 1] - 1``.
+    factors : float64[f]
+        Written.
     """
-    longest = 0
-    for i in range(owners.size):
-        longest = max(longest, offsets[owners[i] + 1] - offsets[owners[i]])
-    normals = np.empty(longest, np.float32)
-    kept, values = np.empty(longest), np.empty(longest)
+    longest = counts.max() if counts.size else 0
+    normals = np.empty(2 * longest, np.float32)
+    work, means = np.empty((3, longest)), np.empty(longest)
     scales = np.empty(rows.shape[1])
-    for i in range(owners.size):
-        first, stop = offsets[owners[i]], offsets[owners[i] + 1]
-        count = stop - first
-        fill_normals(normals[:count], samples[i], key[0], key[1], words[0], words[1])
-        walk(times[first:stop], normals[:count], rows[i, 0, 0], kept[:count], values[:count])
-        for b in range(scales.size):
-            scales[b] = _TO_LOG_FLUX * rows[i, b, 1]
-        for j in range(count):
-            values[j] *= scales[bands[first + j]]
-        for j in range(count):
-            values[j] = exp64(values[j])
-        for j in range(count):
-            factors[first + j] *= values[j]
-
-
-def fastest_random_walks(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return one over the time scale (rad/day); rows as in ``multiply_random_walks``.
-
-    The process is nowhere differentiable: more nodes refine its mean over an exposure by the square root of their
-    number only, and the means of few nodes are themselves such a process. Its time scale is what can be followed.
-    """
-    return np.asarray(1.0 / rows[:, 0, 0], dtype=np.float64)
+    for j in range(owners.size):
+        i = owners[j]
+        row, count = i if len(days) > 1 else 0, counts[i]
+        fill_normals(normals[: 2 * count], samples[j], key[0], key[1], words[0], words[1])
+        walk(
+            days[row, :count], bands[row, :count], lengths, normals[: 2 * count], rows[j, 0, 0],
+            work[:, :count], means[:count],
+        )  # fmt: skip
+        for band in range(scales.size):
+            scales[band] = _TO_LOG_FLUX * rows[j, band, 1]
+        shift = inside[j] - offsets[i]
+        for e in range(offsets[i], offsets[i + 1]):
+            factors[shift + e] = exp64(scales[of_bands[e]] * means[places[e]])

@@ -118,10 +118,10 @@ class LightCurves:
 
     def render(self, samples: slice, arrays: dict[str, NDArray]) -> None:
         """Render some of the samples into their rows of the arrays."""
-        times, counts, seen = self._schedule.observations(samples)
+        seen = self._schedule.observations(samples)
         lights = [each.part(samples) for each in self._lights]
         lights = [each for each in lights if len(each.owners)]
-        self._check_rates(samples, rates_of(len(counts), lights))
+        self._check_rates(samples, rates_of(len(seen.offsets) - 1, lights))
         flux, changes = flux_of(seen, nodes_of(seen, lights), self._of_source[samples], lights)
         some = {name: values[samples] for name, values in arrays.items()}
         variances = self._observe(samples, seen, flux, some)
@@ -129,7 +129,7 @@ class LightCurves:
             if plane in some:
                 noise.place(seen.offsets, seen.places, values, some[plane])
         if "time" in some:
-            some["time"][:], some["band"][:] = times.days, times.bands
+            some["time"][:], some["band"][:] = seen.scheduled.days, seen.scheduled.bands
         self._measure(samples, seen, flux, variances, some["mask"], changes)
 
     def _observe(
@@ -146,7 +146,8 @@ class LightCurves:
             light = flux.copy()
             columns = ("red_noise.sigma", "red_noise.timescale")
             red = np.column_stack([self._labels.columns[each][samples] for each in columns])
-            noise.redden(red, *where, seen.times, numbers, self._key, self._words(RED), light)
+            words = self._key, self._words(RED)
+            noise.redden(red, *seen.scheduled, *where, numbers, *words, light)
         self._check_finite(seen, numbers, light)
         rows, terms, variances = self._noise[samples], np.empty((len(flux), 2)), np.empty(len(flux))
         drawn = rows, *where, seen.bands, numbers, self._key
