@@ -23,10 +23,10 @@ from deepbench.light_curves.orbits import (
     TILE,
     Orbit,
     Window,
-    conjunction_separation,
     count_events,
     fill_separations,
     find_window,
+    least_separation,
     make_orbit,
     next_event,
     opposite,
@@ -138,10 +138,10 @@ def count_eclipses(rows, owners, offsets, times, exposures, nodes, counts):
         for which in range(2):
             eclipse, before = both[which], both[0]
             orbit, front, back = eclipse.orbit, eclipse.front, eclipse.back
-            depth = 0.0
+            apart, depth = least_separation(orbit, eclipse.window) / back, 0.0
             for band in range(rows.shape[1]):
                 u1, u2, light = _disc(rows[k, band], which == 0)
-                dark = hidden64(conjunction_separation(orbit) / back, front / back, u1, u2)
+                dark = hidden64(apart, front / back, u1, u2)
                 depth = max(depth, light * dark)
             total += count_events(
                 orbit,

@@ -249,11 +249,14 @@ def fill_separations(orbit, number, times, out):
 
 
 @inline
-def conjunction_separation(orbit):
-    """Return the projected separation at conjunction."""
-    e = orbit.eccentricity
-    distance = orbit.semi_major_axis * (1.0 - e) * (1.0 + e) / (1.0 + e * orbit.sin_argument)
-    return distance * orbit.cos_inclination
+def least_separation(orbit, window):
+    """Return about the least projected separation of an event: exact where conjunction has it."""
+    times, out = np.empty(3), np.empty(3)
+    times[0] = orbit.time - 0.5 * window.before
+    times[1] = orbit.time
+    times[2] = orbit.time + 0.5 * window.after
+    fill_separations(orbit, 0.0, times, out)
+    return min(min(out[0], out[1]), out[2])
 
 
 @inline
@@ -266,10 +269,12 @@ def _overlap(orbit, window, begin, end):
 
 @inline
 def _ingress(window, inner):
-    """Return the shorter of the times between outer and inner contacts, days."""
+    """Return the shorter time between outer and inner contacts, or 0.4 of a grazing event; days."""
     if inner.after < 0.0:
-        return min(window.before, window.after)
-    return min(window.before - inner.before, window.after - inner.after)
+        return 0.4 * (window.before + window.after)
+    first, last = window.before - inner.before, window.after - inner.after
+    shorter, longer = min(first, last), max(first, last)
+    return shorter if shorter > 1e-6 * longer else longer  # conjunction may be at an end
 
 
 @inline
@@ -296,7 +301,7 @@ def count_events(orbit, window, inner, depth, other, other_window, times, exposu
     """Raise the ``nodes`` of exposures that overlap an event, and return how many do.
 
     Exposures that overlap an event of the ``other`` orbit are not counted. ``inner`` is the window
-    between the inner contacts, ``depth`` the light that is missing at conjunction. The light at a
+    between the inner contacts, ``depth`` the largest part of the light that is missing. The light at a
     contact is like (t − contact)^(3/2) on one side, so that a Gauss–Legendre rule of n nodes errs
     by less than C (exposure / ingress)^(3/2) n^(−5/2) of the depth; C was measured (0.32).
     """

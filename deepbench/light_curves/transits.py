@@ -17,10 +17,10 @@ from deepbench.light_curves.occultation import hidden64
 from deepbench.light_curves.orbits import (
     TILE,
     Window,
-    conjunction_separation,
     count_events,
     fill_separations,
     find_window,
+    least_separation,
     make_orbit,
     next_event,
 )
@@ -86,10 +86,10 @@ def count_transits(rows, owners, offsets, times, exposures, nodes, counts):
         orbit = transit_orbit(rows[k, 0])
         window = find_window(orbit, 1.0 + radius)
         inner = find_window(orbit, abs(1.0 - radius))
-        depth = 0.0
+        apart, depth = least_separation(orbit, window), 0.0
         for band in range(rows.shape[1]):
             row = rows[k, band]
-            dark = hidden64(conjunction_separation(orbit), radius, row[7], row[8])
+            dark = hidden64(apart, radius, row[7], row[8])
             depth = max(depth, (1.0 - row[9]) * dark)
         counts[k] = count_events(
             orbit, window, inner, depth, orbit, never, times[own], exposures[own], nodes[own]
