@@ -30,7 +30,7 @@ _REST_OF_SINE = (
 
 @inline
 def _starter(m, e):
-    """Return E to 1e-3 of its size, 0 <= m <= pi (Markley 1995, eqs. 5, 9, 10, 14, 15, 20)."""
+    """Return the root of Markley's cubic, which is E to 3e-4 of its size; 0 <= m <= pi."""
     a = (3.0 * _PI * _PI + 1.6 * _PI * (_PI - m) / (1.0 + e)) / (_PI * _PI - 6.0)
     d = 3.0 * (1.0 - e) + a * e
     r = 3.0 * a * d * (d - 1.0 + e) * m + m * m * m
@@ -64,7 +64,7 @@ def eccentric64(mean_anomaly, eccentricity):
     step = -f0 / (f1 - 0.5 * f0 * f2 / f1)
     step = -f0 / (f1 + step * (0.5 * f2 + step * (f3 / 6.0)))
     step = -f0 / (f1 + step * (0.5 * f2 + step * (f3 / 6.0 - step * (f2 / 24.0))))
-    # the sine and cosine of the sum; the step is below 1e-2
+    # the sine and cosine of the sum; the step is below 1e-3
     z = step * step
     sine = step - step * z * (1.0 / 6.0 - z * (1.0 / 120.0))
     versine = z * (0.5 - z * (1.0 / 24.0 - z * (1.0 / 720.0)))

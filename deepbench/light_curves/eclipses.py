@@ -1,8 +1,8 @@
 """Detached eclipsing binaries: two spherical stars with quadratic limb darkening.
 
-Star 2 hides star 1 at the primary eclipse and is hidden at the secondary one. The light of a star is in
-proportion to J R² (1 − u1/3 − u2/6), where J is its brightness at the centre of its disc over that
-of star 1. The factor of a band is 1 − (1 − l) h, where h is the hidden part of the light of both,
+Star 2 hides star 1 at the primary eclipse and is hidden at the secondary one. The light of a star
+is in proportion to J R² (1 − u1/3 − u2/6), where J is the brightness at the centre of its disc over
+that of star 1. The factor of a band is 1 − (1 − l) h, where h is the hidden part of the light of both,
 and l is the third light. Lengths are in semi-major axes. The time of eclipse is that of inferior
 conjunction of star 2, where the true anomaly is 90° − ω and ω is that of star 1, as radial
 velocities give it; the secondary eclipse follows at 270° − ω.
@@ -109,7 +109,10 @@ def _multiply_eclipse(rows, eclipse, primary, times, bands, separations, factors
 
 @kernel
 def multiply_eclipses(rows, owners, offsets, times, bands, factors):
-    """Multiply by the light that binaries show of their stars."""
+    """Multiply by the light that binaries show of their stars.
+
+    ``rows`` is float64[k, b, 13], as ECLIPSE names them; the rest is as in ``multiply_transits``.
+    """
     separations = np.empty(TILE)
     for k in range(owners.size):
         own = slice(offsets[owners[k]], offsets[owners[k] + 1])
@@ -129,7 +132,10 @@ def multiply_eclipses(rows, owners, offsets, times, bands, factors):
 
 @kernel
 def count_eclipses(rows, owners, offsets, times, exposures, nodes, counts):
-    """Raise the nodes of exposures that overlap an eclipse, and count these exposures."""
+    """Raise the nodes of exposures that overlap an eclipse, and count these exposures.
+
+    An exposure that overlaps both eclipses counts once; see ``count_transits``.
+    """
     for k in range(owners.size):
         own = slice(offsets[owners[k]], offsets[owners[k] + 1])
         both = _eclipses(rows[k, 0])

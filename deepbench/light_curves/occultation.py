@@ -34,7 +34,7 @@ def _sum_of_three(a, b, c):
 
 @inline
 def _linear_outside(b, r, inner, outer, wide):
-    """Return Λ of eq. 34 where the disc crosses the limb.
+    """Return their Λ (section 4) where the disc crosses the limb.
 
     ``inner`` = 1 − (b − r)², ``outer`` = (b + r)² − 1, ``wide`` = 4 b r.
     """
@@ -53,7 +53,7 @@ def _linear_outside(b, r, inner, outer, wide):
 
 @inline
 def _linear_inside(b, r, inner, outer):
-    """Return Λ of eq. 34 where the disc is inside the limb; ``outer`` = (b + r)² − 1 < 0."""
+    """Return their Λ (section 4) where the disc is inside the limb; ``outer`` = (b + r)² − 1 < 0."""
     kc2 = -outer / inner
     if b == r:
         # cel(kc, 1, m − 3, (1 − m)(2m − 3)) with m = 1 − kc²
@@ -70,7 +70,7 @@ def _linear_inside(b, r, inner, outer):
 
 @inline
 def _linear_at_contact(b, r):
-    """Return Λ of eq. 34 where the disc touches the limb from inside, b + r = 1."""
+    """Return their Λ (section 4) where the disc touches the limb from inside, b + r = 1."""
     angle = 2.0 * atan2_64(np.sqrt(r), np.sqrt(b))  # acos(1 − 2r)
     both = 3.0 * angle - 2.0 * (3.0 + 2.0 * r - 8.0 * r * r) * np.sqrt(r * b)
     both -= 3.0 * _PI if r > 0.5 else 0.0

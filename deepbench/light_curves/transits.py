@@ -1,10 +1,11 @@
 """Transits of planets over limb-darkened stars.
 
-The factor of a band is 1 − (1 − l) h, where h is the part of the star's light that the planet hides
-and l is the third light, the part of the band's light that is not the star's. Lengths are in radii
-of the star, a/R★ is the semi-major axis, and the inclination i follows from the impact parameter
-b = (a/R★) cos i (1 − e²) / (1 + e sin ω) (Winn 2010, arXiv:1001.2010, eq. 7). The times of transit are those of
-inferior conjunction, where the true anomaly is 90° − ω, as in batman.
+The factor of a band is 1 − (1 − l) h, where h is the part of the star's light that the planet
+hides and l is the third light, the part of the band's light that is not the star's. Lengths are in
+radii of the star. The inclination i follows from the impact parameter b, the separation at the
+transit time: b = (a/R★) cos i (1 − e²) / (1 + e sin ω) (Winn 2010, arXiv:1001.2010). That time is
+of inferior conjunction, where the true anomaly is 90° − ω; ω is the argument of periastron of the
+star, as radial velocities give it. Both conventions are batman's (Kreidberg 2015, PASP 127, 1161).
 """
 
 from __future__ import annotations
@@ -55,7 +56,23 @@ def transit_orbit(row):
 
 @kernel
 def multiply_transits(rows, owners, offsets, times, bands, factors):
-    """Multiply by the light that planets leave of their stars."""
+    """Multiply by the light that planets leave of their stars.
+
+    Parameters
+    ----------
+    rows : float64[k, b, 10]
+        Parameters of k planets in b bands, as TRANSIT names them.
+    owners : int64[k]
+        The sample of each planet.
+    offsets : int64[n + 1]
+        The instants of sample i are offsets[i] … offsets[i + 1] − 1.
+    times : float64[m]
+        Days, ascending within a sample.
+    bands : int8[m]
+        The band of each instant.
+    factors : float64[m]
+        Changed in place; instants outside transits are not touched.
+    """
     separations = np.empty(TILE)
     for k in range(owners.size):
         first, stop = offsets[owners[k]], offsets[owners[k] + 1]
@@ -78,7 +95,19 @@ def multiply_transits(rows, owners, offsets, times, bands, factors):
 
 @kernel
 def count_transits(rows, owners, offsets, times, exposures, nodes, counts):
-    """Raise the nodes of exposures that overlap a transit, and count these exposures."""
+    """Raise the nodes of exposures that overlap a transit, and count these exposures.
+
+    ``rows``, ``owners`` and ``offsets`` are as in ``multiply_transits``.
+
+    Parameters
+    ----------
+    times, exposures : float64[m]
+        The middles and lengths of the exposures, days; middles ascend within a sample.
+    nodes : int64[m]
+        Raised to the Gauss–Legendre nodes that an exposure needs, at most 32.
+    counts : int64[k]
+        Written: how many exposures overlap a transit.
+    """
     never = Window(-1.0, -1.0)
     for k in range(owners.size):
         own = slice(offsets[owners[k]], offsets[owners[k] + 1])
