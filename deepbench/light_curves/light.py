@@ -260,7 +260,7 @@ def add_means(owners, offsets, inside, bands, of_source, values, added, changes)
 
 @kernel
 def multiply_means(owners, offsets, inside, bands, of_source, values, slow, changes):
-    """Multiply factors that are means over exposures; the arguments are as for ``add_means``, ``slow`` is float64[m]."""
+    """Multiply factors that are means over exposures; arguments as for ``add_means``, ``slow`` is float64[m]."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
         for e in range(first, last):

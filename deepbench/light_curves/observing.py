@@ -59,8 +59,10 @@ class Schedule:
         times, missing = self._times(rows)
         gaps = slice(self._of_gaps[rows.start], self._of_gaps[rows.stop])
         of_gaps = self._of_gaps[rows.start : rows.stop + 1] - gaps.start
-        offsets, *rest = gather(*times, missing, of_gaps, self._gaps[gaps])
-        return Observations(offsets, *(each[: offsets[-1]] for each in rest), times)
+        found = gather(*times, missing, of_gaps, self._gaps[gaps])
+        offsets, places, days, exposures, bands = found
+        used = slice(0, offsets[-1])
+        return Observations(offsets, places[used], days[used], exposures[used], bands[used], times)
 
     def _times(self, rows: slice) -> tuple[Times, NDArray[np.bool_]]:
         """Return the times of some samples, and which of them are lost."""
