@@ -77,13 +77,13 @@ def redden(red, counts, days, bands, lengths, offsets, places, samples, key, wor
         Changed.
     """
     longest = counts.max() if counts.size else 0
-    normals = np.empty(2 * longest, np.float32)
-    work, means = np.empty((3, longest)), np.empty(longest)
+    normals = np.empty(3 * longest, np.float32)
+    work, means = np.empty((2, longest)), np.empty(longest)
     for i in range(samples.size):
         row, count = i if len(days) > 1 else 0, counts[i]
-        fill_normals(normals[: 2 * count], samples[i], key[0], key[1], words[0], words[1])
+        fill_normals(normals[: 3 * count], samples[i], key[0], key[1], words[0], words[1])
         walk(
-            days[row, :count], bands[row, :count], lengths, normals[: 2 * count], red[i, 1],
+            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], red[i, 1],
             work[:, :count], means[:count],
         )  # fmt: skip
         for e in range(offsets[i], offsets[i + 1]):

@@ -5,10 +5,10 @@ scale τ and the structure function at long lags SF∞ (MacLeod et al. 2010, ApJ
 
     SF(Δt) = SF∞ √(1 − exp(−|Δt| / τ)),  variance SF∞² / 2,  covariance SF∞² / 2 exp(−|Δt| / τ).
 
-It is a Markov process: the value at the end of an exposure and the mean over it are normal, given the value at the end
-of the exposure before, and follow exactly from two unit normals, whatever the steps (Gillespie 1996, Phys. Rev. E 54,
-2084, eqs. 2.12 to 2.16). The first exposure begins in the stationary distribution. The bands of one source share one
-process, each scaled by its own SF∞. The mean is that of magnitudes.
+It is a Markov process: the value at the beginning of an exposure follows exactly from that at the end of the one before
+and a unit normal, the mean over the exposure and the value at its end from that and two more, whatever the steps
+(Gillespie 1996, Phys. Rev. E 54, 2084, gives the process and its integral). The first exposure begins in the stationary
+distribution. The bands of one source share one process, each scaled by its own SF∞. The mean is that of magnitudes.
 """
 
 from __future__ import annotations
@@ -37,19 +37,22 @@ def _drawn(y, kept):
 
 @inline
 def _of_exposure(h):
-    """Return exp(−h), (1 − exp(−h)) / h, and the variance of the mean over a time h for a given beginning.
+    """Return how the mean over a time h and the value at its end follow from the value s at its beginning.
 
-    The variance is (2 h − 3 + 4 exp(−h) − exp(−2 h)) / h², from its series where it would lose digits.
+    The mean is p s + v n1, the end k s + c n1 + d n2, with unit normals n1 and n2; the result is p, v, k, c, d. Where
+    differences would lose digits, their series are taken.
     """
     kept = exp64(-h)
     series = 1.0 - h * (0.5 - h * (1.0 / 6.0 - h * (1.0 / 24.0 - h / 120.0)))
     part = series if h < 0.01 else (1.0 - kept) / h
     if h < 0.05:
         rest = 7.0 / 30.0 - h * (1.0 / 12.0 - h * (31.0 / 1260.0 - h / 160.0))
-        variance = h * (2.0 / 3.0 - h * (0.5 - h * rest))
+        sigma = np.sqrt(h * (2.0 / 3.0 - h * (0.5 - h * rest)))
     else:
-        variance = (2.0 * h - 3.0 + kept * (4.0 - kept)) / (h * h)
-    return kept, part, variance
+        sigma = np.sqrt((2.0 * h - 3.0 + kept * (4.0 - kept)) / (h * h))
+    lost = part * h
+    shared = part * lost / sigma if sigma > 0.0 else 0.0
+    return part, sigma, kept, shared, np.sqrt(max(lost * (1.0 + kept) - shared * shared, 0.0))
 
 
 @kernel
@@ -64,39 +67,40 @@ def walk(times, bands, lengths, normals, timescale, work, means):
         Band of each.
     lengths : float64[b]
         Of an exposure in each band, days.
-    normals : float32[2 m] or float64[2 m]
-        Two unit normals for each exposure.
+    normals : float32[3 m] or float64[3 m]
+        Three unit normals for each exposure: for the time before it, its mean, and its end.
     timescale : float
         τ, days.
-    work : float64[3, m]
+    work : float64[2, m]
         Overwritten.
     means : float64[m]
         Written.
     """
+    if times.size == 0:
+        return
     rate = 1.0 / timescale
-    shapes = np.empty((lengths.size, 3))
+    shapes = np.empty((lengths.size, 5))
     for band in range(lengths.size):
         shapes[band] = _of_exposure(lengths[band] * rate)
-    for j in range(times.size):
-        kept, part, variance = shapes[bands[j]]
-        if j > 0:
-            half = 0.5 * (lengths[bands[j]] + lengths[bands[j - 1]])
-            step = max(times[j] - times[j - 1] - half, 0.0) * rate
-            left = exp64(-step)
-            drawn = _drawn(step, left)
-        else:
-            left, drawn = 0.0, 1.0
-        lost = part * lengths[bands[j]] * rate
-        sigma = np.sqrt(part * part * drawn + variance)
-        shared = (kept * part * drawn + part * lost) / sigma if sigma > 0.0 else 0.0
-        own = kept * kept * drawn + lost * (1.0 + kept) - shared * shared
-        work[0, j], work[1, j] = part * left, kept * left
-        means[j] = sigma * normals[2 * j]
-        work[2, j] = shared * normals[2 * j] + np.sqrt(max(own, 0.0)) * normals[2 * j + 1]
+    if lengths.min() == lengths.max():  # this loop vectorises
+        for j in range(1, times.size):
+            means[j] = times[j] - times[j - 1] - lengths[0]
+    else:
+        for j in range(1, times.size):
+            halves = 0.5 * (lengths[bands[j - 1]] + lengths[bands[j]])
+            means[j] = times[j] - times[j - 1] - halves
+    for j in range(1, times.size):
+        step = max(means[j], 0.0) * rate
+        left = exp64(-step)
+        work[0, j], work[1, j] = left, np.sqrt(_drawn(step, left)) * normals[3 * j]
+    work[0, 0], work[1, 0] = 0.0, normals[0]
     value = 0.0
     for j in range(times.size):
-        means[j] += work[0, j] * value
-        value = work[1, j] * value + work[2, j]
+        part, sigma, kept, shared, own = shapes[bands[j]]
+        left, drawn, first = work[0, j], work[1, j], normals[3 * j + 1]
+        means[j] = (part * left) * value + (part * drawn + sigma * first)
+        added = kept * drawn + (shared * first + own * normals[3 * j + 2])
+        value = (kept * left) * value + added  # the one chain from step to step
 
 
 @kernel
@@ -106,7 +110,7 @@ def multiply_random_walks(
     """Write the factors of randomly walking sources at their observations, in units of the flux of the mean magnitude.
 
     The walk goes over all times that are scheduled, so that it does not depend on those that are lost. The normals of
-    the time p of a sample are the elements 2 p and 2 p + 1 of the sample's stream.
+    the time p of a sample are the elements 3 p … 3 p + 2 of the sample's stream.
 
     Parameters
     ----------
@@ -132,15 +136,15 @@ def multiply_random_walks(
         Written.
     """
     longest = counts.max() if counts.size else 0
-    normals = np.empty(2 * longest, np.float32)
-    work, means = np.empty((3, longest)), np.empty(longest)
+    normals = np.empty(3 * longest, np.float32)
+    work, means = np.empty((2, longest)), np.empty(longest)
     scales = np.empty(rows.shape[1])
     for j in range(owners.size):
         i = owners[j]
         row, count = i if len(days) > 1 else 0, counts[i]
-        fill_normals(normals[: 2 * count], samples[j], key[0], key[1], words[0], words[1])
+        fill_normals(normals[: 3 * count], samples[j], key[0], key[1], words[0], words[1])
         walk(
-            days[row, :count], bands[row, :count], lengths, normals[: 2 * count], rows[j, 0, 0],
+            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], rows[j, 0, 0],
             work[:, :count], means[:count],
         )  # fmt: skip
         for band in range(scales.size):

@@ -56,8 +56,9 @@ def test_a_resolved_preset_reads_back_as_it_is(name):
 def test_what_is_given_replaces_the_preset():
     made = recipe(
         "{preset: lsst_2019, bands: {r: {noise: {depth: {depth: 24}}}, u: {}}, "
-        "cadence: {regular: {interval: 60, duration: 1}}}".replace("u: {}", "")
-        .replace("}}}, }", "}}}}")
+        "cadence: {regular: {interval: 60, duration: 1}}}".replace("u: {}", "").replace(
+            "}}}, }", "}}}}"
+        )
     )
     survey = made.tables["t"].survey
     assert survey.names == ("r",)
@@ -72,9 +73,7 @@ def test_the_gap_in_the_middle_of_a_sector():
     days = absent["time"].values - 1325.3
     assert np.diff(days).max() == pytest.approx(1 + 120 / 86400)
     assert ((days < 13.2) | (days >= 14.2 - 1e-9)).all()
-    kept = render(
-        recipe("{preset: tess_2min, cadence: {regular: {missing: nan}}}"), "t", 0, 1
-    )
+    kept = render(recipe("{preset: tess_2min, cadence: {regular: {missing: nan}}}"), "t", 0, 1)
     assert kept.sizes["time"] == 19_728
     lost = kept["mask"].values[0] == 1
     assert lost.sum() == 720
@@ -103,7 +102,7 @@ DEPTH = ONE.format(noise="{depth: {depth: 24.35, gamma: 0.039, systematic: 0.005
 
 @pytest.mark.parametrize("magnitude", [60, 24.35, 22, 16])
 def test_the_law_of_the_lsst(magnitude):
-    """Ivezić et al. 2019, eqs. 4 and 5, from no flux over F5 to where the systematic error reigns; mean and variance."""
+    """Ivezić et al. 2019, eqs. 4 and 5, from no flux over F5 to where the systematic error reigns."""
     data = render(recipe(DEPTH, magnitude, 200), "t", 0, 200)
     flux, limit = 10 ** (-0.4 * (magnitude - 31.4)), 10 ** (-0.4 * (24.35 - 31.4))
     x = flux / limit
@@ -134,9 +133,7 @@ def test_error_bars_know_the_observed_flux_only():
 
 
 def test_the_scatter_of_the_depth():
-    survey = ONE.format(
-        noise="{depth: {depth: 24.35, scatter: 0.3, gamma: 0.039, systematic: 0}}"
-    )
+    survey = ONE.format(noise="{depth: {depth: 24.35, scatter: 0.3, gamma: 0.039, systematic: 0}}")
     data = render(recipe(survey, 60), "t", 0, 50)
     errors = data["flux_error_true"].values.astype(float)
     depths = 31.4 - 2.5 * np.log10(errors / np.sqrt(0.039))
@@ -147,7 +144,7 @@ def test_the_scatter_of_the_depth():
 
 
 def test_tess_sees_a_star_of_magnitude_10_as_required():
-    """In an hour to 230 ppm (mission requirement), but no better than photons and the floor of 60 ppm allow: 165 ppm."""
+    """In an hour to 230 ppm by requirement, but no better than photons and the floor of 60 ppm allow: 165 ppm."""
     data = render(recipe("{preset: tess_2min}", 10), "t", 0, 1)
     hourly = data["flux_error_true"].values[0, 0] / data["flux_true"].values[0, 0] / np.sqrt(30)
     assert 165e-6 < hourly < 230e-6
@@ -164,7 +161,9 @@ def test_kepler_sees_a_star_of_magnitude_12_as_published():
 
 
 def test_a_larger_aperture_takes_more_sky():
-    noise = "{{aperture: {{effective_time: 100, pixels: {}, sky: {}, read_noise: {}, systematic: {}}}}}"
+    noise = (
+        "{{aperture: {{effective_time: 100, pixels: {}, sky: {}, read_noise: {}, systematic: {}}}}}"
+    )
     flux = 10 ** (0.4 * (31.4 - 10))
 
     def variance(*values, magnitude=10):
@@ -189,7 +188,9 @@ NIGHTS = (
 
 
 def nights(opposition=60100, visits=0.3, pairs=0.5, cap=900):
-    return recipe(NIGHTS.format(opposition=opposition, visits=visits, pairs=pairs, cap=cap), 20, 300)
+    return recipe(
+        NIGHTS.format(opposition=opposition, visits=visits, pairs=pairs, cap=cap), 20, 300
+    )
 
 
 def test_visits_are_in_their_season_at_night():
@@ -270,7 +271,10 @@ def test_times_from_a_file(tmp_path):
     data = render(load_recipe(path), "t")
     assert data["flux"].dims == ("sample", "time")
     assert data["time"].values.tolist() == [10.5, 11.25, 20.0]
-    assert len(load_recipe(path).resolved()["tables"]["t"]["survey"]["cadence"]["file"]["sha256"]) == 64
+    assert (
+        len(load_recipe(path).resolved()["tables"]["t"]["survey"]["cadence"]["file"]["sha256"])
+        == 64
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,7 +311,7 @@ def test_bad_files_of_times(tmp_path, text, message):
         ("{preset: ztf, bands: {r: {}, u: {}}}", r"band of 'ztf'.*'u'|'u'.*band"),
         ("{preset: tess_2min, cadence: {regular: {interval: 60}}}", r"an exposure of 120 s does not end before"),
         ("{preset: tess_2min, cadence: {regular: {duration: 0.001}}}", r"has 0 exposures; allowed are 1 to"),
-        ("{preset: tess_2min, cadence: {regular: {gaps: [[3, 2]]}}}", r"must be pairs of start and end in ascending order"),
+        ("{preset: tess_2min, cadence: {regular: {gaps: [[3, 2]]}}}", r"must be pairs of start and end in"),
         ("{preset: tess_2min, cadence: {regular: {gaps: [[0, 28]]}}}", r"has no exposure outside of its gaps"),
         ("{preset: lsst_2019, cadence: {regular: {interval: 60, duration: 1}}}", r"a regular cadence has one band"),
         ("{preset: ztf, cadence: {nights: {fractions: {g: 1, q: 2}}}}", r"'q'.*g, r"),
@@ -315,7 +319,10 @@ def test_bad_files_of_times(tmp_path, text, message):
         ("{preset: ztf, cadence: {nights: {pair_interval: [0.1, 20]}}}", r"does not end before the second visit"),
         ("{preset: ztf, cadence: {nights: {cap: 20}}}", r"needs a cap of \d+ or more.*it is 20"),
         ("{preset: tess_2min, bands: {tess: {wavelengths: [1000, 600]}}}", r"must be \[shortest, longest\]"),
-        ("{preset: tess_2min, bands: {tess: {noise: {depth: {depth: 20, systematic: 0}, kepler: {effective_time: 1}}}}}", r"must have exactly one of depth, aperture, kepler, constant"),
+        (
+            "{preset: tess_2min, bands: {tess: {noise: {constant: {sigma: 1}, kepler: {effective_time: 1}}}}}",
+            r"must have exactly one of depth, aperture, kepler, constant",
+        ),
     ],
 )  # fmt: skip
 def test_bad_surveys(survey, message):

@@ -1,0 +1,486 @@
+"""Light curves as recipes make them: what is put together, observed, and measured."""
+
+import numpy as np
+import pytest
+import yaml
+
+from deepbench import parse_recipe
+from deepbench.errors import LabelError, RecipeError
+from deepbench.light_curves.families import FAMILIES
+from deepbench.light_curves.objects import ObjectEntry
+from deepbench.recipe.specification import parameters_of
+from deepbench.samples import labels, objects, render
+
+SURVEY = {
+    "time_scale": "TDB",
+    "epoch": 2457000,
+    "unit": "electron/s",
+    "cadence": {"regular": {"interval": 1800, "duration": 20}},
+    "bands": {
+        "red": {
+            "zero_point": 20,
+            "wavelengths": [600, 1000],
+            "exposure": 1800,
+            "noise": {"constant": {"sigma": 1.0}},
+        }
+    },
+}
+SOURCE = {"source": {"magnitude": 10}}
+FLUX = 10.0**4
+
+OBJECTS = {
+    "source": {"magnitude": 10},
+    "transit": {
+        "period": 3.1, "transit_time": 1.2, "radius_ratio": 0.1, "scaled_semi_major_axis": 8,
+        "impact_parameter": 0.3, "eccentricity": 0.2, "argument_of_periastron": 40, "u1": 0.4, "u2": 0.2,
+        "third_light": 0.1,
+    },
+    "eclipsing_binary": {
+        "period": 2.3, "eclipse_time": 0.7, "sum_of_radii": 0.35, "radius_ratio": 0.7, "inclination": 86,
+        "surface_brightness_ratio": 0.5, "eccentricity": 0.1, "argument_of_periastron": 30, "q1": 0.4, "q2": 0.3,
+        "third_light": 0.1,
+    },
+    "rr_lyrae_ab": {"period": 0.57, "peak_time": 0.1},
+    "rr_lyrae_c": {"period": 0.32, "peak_time": 0.1, **{f"ratio_{k}1": 0.1 for k in range(5, 9)}},
+    "cepheid": {"period": 6, "peak_time": 0.1, "amplitude": 0.7, "ratio_71": 0.1, "ratio_81": 0.1},
+    "pulsator": {
+        "period": 0.57, "peak_time": 0.1, "amplitude": 1,
+        **{f"ratio_{k}1": 0.5 / k for k in range(2, 9)}, **{f"phase_{k}1": 0.3 * k for k in range(2, 9)},
+    },
+    "pulsation_mode": {"frequency": 1.7, "amplitude": 0.05, "phase": 0.4},
+    "spot": {
+        "rotation_period": 4, "inclination": 70, "latitude": 20, "longitude": 50, "depth": 0.02, "shear": 0.3,
+        "peak_time": 9, "emergence": 3, "decay": 5,
+    },
+    "flare": {"peak_time": 8.01, "fwhm": 40, "amplitude": 0.3},
+    "microlensing": {"peak_time": 9, "einstein_time": 4, "impact_parameter": 0.3, "source_fraction": 0.8},
+    "random_walk": {"timescale": 5, "structure_function": 0.2},
+    "bazin": {
+        "peak_time": 7, "redshift": 0.1, "peak_magnitude": 11, "peak_temperature": 12000,
+        "floor_temperature": 5000, "cooling_time": 5, "reddening": 0.1, "rise_time": 1.5, "fall_time": 4,
+    },
+    "villar": {
+        "peak_time": 7, "redshift": 0.1, "peak_magnitude": 11, "peak_temperature": 12000,
+        "floor_temperature": 5000, "cooling_time": 5, "reddening": 0.1, "rise_time": 1.5, "fall_time": 4,
+        "plateau_duration": 3, "plateau_slope": -0.05,
+    },
+    "tidal_disruption": {
+        "peak_time": 7, "redshift": 0.1, "peak_magnitude": 11, "peak_temperature": 12000,
+        "floor_temperature": 5000, "cooling_time": 5, "reddening": 0.1, "rise_time": 1.5, "fall_time": 4,
+    },
+    "gap": {"start": 5.01, "duration": 2},
+    "outlier": {"time": 3.3, "deviation": 30},
+}  # fmt: skip
+TRANSIENTS = {"bazin", "villar", "tidal_disruption"}
+
+
+def recipe(*entries, samples=4, survey=SURVEY, **table):
+    """Return the recipe of one class with these objects."""
+    classes = {"one": {"objects": list(entries)}}
+    table = {
+        "kind": "light_curve", "samples": samples, "survey": survey, "classes": classes,
+        "planes": ["flux_true", "flux_error_true"], **table,
+    }  # fmt: skip
+    data = {"name": "curves", "version": "1.0.0", "title": "t", "seed": 5, "tables": {"t": table}}
+    return parse_recipe(yaml.safe_dump(data, sort_keys=False))
+
+
+def of(kind, **changes):
+    """Return the recipe of one object, and of its source where it needs one."""
+    entry = {kind: {**OBJECTS[kind], **changes}}
+    return recipe(entry) if kind in {"source", *TRANSIENTS} else recipe(SOURCE, entry)
+
+
+def curve(made, sample=0, name="flux_true"):
+    return render(made, "t", sample, sample + 1)[name].values[0].astype(float)
+
+
+def test_every_kind_of_object_is_tried_here():
+    assert set(OBJECTS) == set(ObjectEntry.kinds)
+    assert set(FAMILIES) == set(ObjectEntry.kinds) - {"source", "gap", "outlier"}
+
+
+# --- what is put together -----------------------------------------------------------------------
+
+
+def test_a_constant_source_has_the_flux_of_its_magnitude():
+    data = render(of("source"), "t")
+    np.testing.assert_allclose(data["flux_true"], FLUX, rtol=1e-7)
+    assert (data["observed.variability_snr"] == 0).all()
+    assert (data["observed.n_observations"] == 960).all()
+    np.testing.assert_allclose(data["source.snr"], FLUX * np.sqrt(960), rtol=1e-6)
+    pulls = (data["flux"] - FLUX).values
+    assert pulls.std() == pytest.approx(1, rel=4 / np.sqrt(2 * pulls.size))
+
+
+def test_factors_multiply_and_light_adds():
+    """A flaring, spotted star with a transit, seen in instants."""
+    kinds = ["transit", "spot", "pulsation_mode", "microlensing"]
+    survey = {**SURVEY, "bands": {"red": {**SURVEY["bands"]["red"], "exposure": 0}}}
+    entries = [{kind: OBJECTS[kind]} for kind in kinds]
+    alone = [curve(recipe(SOURCE, entry, survey=survey)) / FLUX for entry in entries]
+    flare = curve(recipe(SOURCE, {"flare": OBJECTS["flare"]}, survey=survey)) - FLUX
+    together = curve(recipe(SOURCE, *entries, {"flare": OBJECTS["flare"]}, survey=survey))
+    np.testing.assert_allclose(together, FLUX * np.prod(alone, axis=0) + flare, rtol=3e-7)
+    assert flare.max() > 0.01 * FLUX
+
+
+@pytest.mark.parametrize("kind", sorted(set(FAMILIES) - {"random_walk"}))
+def test_the_exposure_is_averaged(kind):
+    """Half an hour against 900 instants of two seconds, to 1e-6 of the source or 4e-3 of what the kind changes."""
+    fine = {
+        **SURVEY,
+        "cadence": {"regular": {"interval": 2, "duration": 2, "start": 7 - 899 / 86400}},
+        "bands": {"red": {**SURVEY["bands"]["red"], "exposure": 0}},
+    }
+    coarse = {**SURVEY, "cadence": {"regular": {"interval": 1800, "duration": 2, "start": 7}}}
+    entry = {kind: OBJECTS[kind]}
+    entries = [entry] if kind in TRANSIENTS else [SOURCE, entry]
+    found = curve(recipe(*entries, survey=coarse))
+    instants = curve(recipe(*entries, survey=fine)).reshape(-1, 900).mean(axis=1)
+    change = np.ptp(instants)
+    assert change > 1e-4 * FLUX
+    np.testing.assert_allclose(found, instants, rtol=0, atol=max(2e-6 * FLUX, 4e-3 * change))
+
+
+def test_a_source_without_noise_is_the_sum_of_many_colours():
+    source = {"source": {"magnitude": 18, "colors": {"blue": 0.5}}}
+    data = render(recipe(source, survey=nightly(BANDS), samples=2), "t")
+    expected = np.array([10 ** (0.4 * (25 - 18.5)), 10 ** (0.4 * (26 - 18))])
+    seen = data["band"].values >= 0
+    assert set(data["band"].values[seen]) == {0, 1}
+    found = data["flux_true"].values[seen]
+    np.testing.assert_allclose(found, expected[data["band"].values[seen]], rtol=1e-6)
+    assert np.isnan(data["flux"].values[~seen]).all()
+
+
+NIGHTS = {
+    "nights": {
+        "duration": 400, "season": 200, "opposition": 100, "visit_probability": 0.5, "pair_probability": 0.3,
+        "fractions": {"blue": 1, "red": 2}, "cap": 420,
+    }
+}  # fmt: skip
+BANDS = {
+    "blue": {"zero_point": 25, "wavelengths": [400, 500], "exposure": 30, "noise": {"constant": {"sigma": 1}}},
+    "red": {"zero_point": 26, "wavelengths": [600, 800], "exposure": 30, "noise": {"constant": {"sigma": 1}}},
+}  # fmt: skip
+
+
+def nightly(bands):
+    """Return a survey by night that visits each band as often, whatever the others."""
+    fractions = {name: share for name, share in (("blue", 1), ("red", 2)) if name in bands}
+    nights = {"nights": {**NIGHTS["nights"], "fractions": fractions}}
+    return {**SURVEY, "cadence": nights, "bands": bands}
+
+
+def half(kind, name, plural):
+    """Return what the recipe says of both bands, and of each alone."""
+    value = OBJECTS[kind][name]
+    return {plural: {"blue": 2, "red": 1}}, {"blue": {name: 2 * value}, "red": {name: value}}
+
+
+def apart(kind, name, plural):
+    """Return the same, where each band has a value instead of a ratio."""
+    return {name: None, plural: {"blue": 0.1, "red": 0.5}}, {
+        "blue": {name: 0.1},
+        "red": {name: 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "say", "name", "plural"),
+    [
+        ("pulsation_mode", half, "amplitude", "amplitude_ratios"),
+        ("pulsator", half, "amplitude", "amplitude_ratios"),
+        ("spot", half, "depth", "depth_ratios"),
+        ("flare", half, "amplitude", "amplitude_ratios"),
+        ("random_walk", half, "structure_function", "structure_function_ratios"),
+        ("transit", apart, "third_light", "third_lights"),
+        ("eclipsing_binary", apart, "third_light", "third_lights"),
+        ("eclipsing_binary", apart, "surface_brightness_ratio", "surface_brightness_ratios"),
+        ("microlensing", apart, "source_fraction", "source_fractions"),
+    ],
+)
+def test_bands_have_their_own_values(kind, say, name, plural):
+    """In each band, the curve is that of a survey in this band alone, with the value of this band."""
+    together, alone = say(kind, name, plural)
+    base = OBJECTS[kind] | ({"fwhm": 4000} if kind == "flare" else {})
+    whole = {field: value for field, value in {**base, **together}.items() if value is not None}
+    both = render(recipe(SOURCE, {kind: whole}, survey=nightly(BANDS)), "t", 0, 1)
+    for number, band in enumerate(BANDS):
+        made = recipe(SOURCE, {kind: {**base, **alone[band]}}, survey=nightly({band: BANDS[band]}))
+        single = render(made, "t", 0, 1)
+        chosen = both["band"].values[0] == number
+        for each in ("time", "flux_true"):
+            found, expected = both[each].values[0, chosen], single[each].values[0, chosen]
+            np.testing.assert_array_equal(found, expected)
+        assert found.std() > 0
+
+
+def test_the_bands_of_a_transient_are_one_black_body():
+    """Magnitudes at the peak differ as Planck's law in the middles of the bands, to the width of the filters."""
+    entry = {
+        **OBJECTS["bazin"],
+        "redshift": 0,
+        "reddening": 0,
+        "reference_band": "red",
+        "peak_time": 100,
+    }
+    entry |= {"cooling_time": 1e6, "rise_time": 30, "fall_time": 90}
+    data = render(recipe({"bazin": entry}, survey=nightly(BANDS)), "t", 0, 1)
+    times, bands, flux = (data[name].values[0] for name in ("time", "band", "flux_true"))
+    near = np.abs(times - 100) < 5
+    magnitudes = [
+        BANDS[name]["zero_point"] - 2.5 * np.log10(flux[near & (bands == number)].max())
+        for number, name in enumerate(BANDS)
+    ]
+    x = 14387768.775 / np.array([np.sqrt(400 * 500), np.sqrt(600 * 800)]) / 12000
+    planck = -2.5 * np.log10(x**3 / np.expm1(x))
+    assert magnitudes[1] == pytest.approx(11, abs=0.02)
+    assert magnitudes[0] - magnitudes[1] == pytest.approx(planck[0] - planck[1], abs=0.03)
+
+
+# --- every parameter ----------------------------------------------------------------------------
+
+FIELDS = [
+    (kind, field)
+    for kind in ObjectEntry.kinds
+    for field in parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
+    if not field.endswith("s") or field.startswith(("argument", "secondary"))
+]
+
+
+@pytest.mark.parametrize(("kind", "field"), FIELDS)
+def test_every_parameter_matters(kind, field):
+    """A tenth more of it changes the light by 1e-4 of the source somewhere, as its label alone; fine ones by 3e-5."""
+    values = dict(OBJECTS[kind])
+    if field in ("q1", "q2", "u1", "u2"):
+        values = {
+            name: value for name, value in values.items() if name not in ("q1", "q2", "u1", "u2")
+        }
+        values |= {"q1": 0.4, "q2": 0.3} if field.startswith("q") else {"u1": 0.4, "u2": 0.2}
+    if field.startswith("secondary"):
+        values |= (
+            {"secondary_q1": 0.4, "secondary_q2": 0.3}
+            if "q" in field
+            else {"secondary_u1": 0.4, "secondary_u2": 0.2}
+        )
+    entry = {kind: values}
+    made = recipe(entry) if kind in {"source", *TRANSIENTS} else recipe(SOURCE, entry)
+    row = labels(made, "t", 0, 1)
+    column = f"{kind}.{field}"
+    name = "flux" if kind == "outlier" else "flux_true"
+    before = render(made, "t", labels=row)[name].values[0]
+    value = row[column].iloc[0]
+    row[column] = value * 1.1 if value else 0.1
+    if field == "inclination":
+        row[column] = value * 0.97
+    after = render(made, "t", labels=row)[name].values[0]
+    if kind == "gap":
+        assert (np.isnan(before) != np.isnan(after)).any()
+        return
+    least = 3e-5 if field in ("shear", "u2", "q1", "q2") else 1e-4
+    assert np.abs(after - before).max() > least * FLUX
+
+
+# --- what is observed ---------------------------------------------------------------------------
+
+
+def test_rows_render_their_samples_again_bitwise_and_alone():
+    entries = [
+        SOURCE,
+        {"transit": {**OBJECTS["transit"], "radius_ratio": {"uniform": [0.02, 0.2]}}},
+        {"flare": {**OBJECTS["flare"], "peak_time": {"uniform": [0, 20]}}, "repeat": {"integers": [0, 5]}},
+        {"random_walk": OBJECTS["random_walk"]},
+        {"outlier": {**OBJECTS["outlier"], "time": {"uniform": [0, 20]}}, "repeat": 3},
+        {"gap": {"start": {"uniform": [0, 18]}, "duration": 0.5}},
+    ]  # fmt: skip
+    made = recipe(*entries, samples=30, red_noise={"sigma": 1e-3, "timescale": 0.5})
+    whole = render(made, "t")
+    frame, long = labels(made, "t"), objects(made, "t")
+    again = render(made, "t", labels=frame.sample(frac=1, random_state=1), objects=long)
+    again = again.sortby("id")
+    for name in whole:
+        np.testing.assert_array_equal(again[name], whole[name], err_msg=str(name))
+    alone = render(made, "t", 17, 18)
+    for name in ("flux", "flux_error", "mask", "transit.snr", "observed.variability_snr"):
+        np.testing.assert_array_equal(alone[name][0], whole[name][17])
+    assert not np.array_equal(whole["flux"][1], whole["flux"][2])
+
+
+def test_what_else_a_sample_holds_moves_no_draw():
+    """Neither the random walk nor the noise changes where a gap, an outlier or a transit is added."""
+    walk = {"random_walk": OBJECTS["random_walk"]}
+    plain = render(recipe(SOURCE, walk), "t", 0, 1)
+    rich = render(
+        recipe(SOURCE, {"transit": OBJECTS["transit"]}, walk, {"gap": OBJECTS["gap"]}), "t", 0, 1
+    )
+    outside = rich["mask"].values[0] == 0
+    factor = curve(recipe(SOURCE, {"transit": OBJECTS["transit"]})) / FLUX
+    expected = plain["flux_true"].values[0] * factor
+    np.testing.assert_allclose(rich["flux_true"].values[0, outside], expected[outside], rtol=3e-7)
+    noise = (plain["flux"] - plain["flux_true"]).values[0] - (
+        rich["flux"] - rich["flux_true"]
+    ).values[0]
+    assert np.abs(noise[outside]).max() < 2e-3  # float32 of 1e4
+
+
+def test_gaps_and_outliers_are_in_the_mask():
+    made = recipe(SOURCE, {"gap": OBJECTS["gap"]}, {"outlier": OBJECTS["outlier"]})
+    data = render(made, "t", 0, 1)
+    time, mask, flux = (data[name].values.squeeze() for name in ("time", "mask", "flux"))
+    lost = (time >= 5.01) & (time < 7.01)
+    assert (mask[lost] == 1).all()
+    assert np.isnan(flux[lost]).all()
+    assert data["observed.n_observations"].values[0] == 960 - lost.sum()
+    wrong = np.flatnonzero(mask == 2)
+    assert wrong.tolist() == [np.abs(time - 3.3).argmin()]
+    assert flux[wrong[0]] - FLUX == pytest.approx(30, abs=5)
+    assert (mask[~lost & (mask != 2)] == 0).all()
+    assert data["mask"].attrs["flag_meanings"] == "missing outlier upper_limit"
+
+
+def test_what_is_not_detected_is_an_upper_limit():
+    made = recipe({"bazin": {**OBJECTS["bazin"], "peak_magnitude": 18}}, detection=3)
+    data = render(made, "t", 0, 1)
+    flux, error, mask = (data[name].values[0] for name in ("flux", "flux_error", "mask"))
+    limit = mask & 4 > 0
+    assert (flux[limit] < 3 * error[limit]).all()
+    assert (flux[~limit] >= 3 * error[~limit]).all()
+    assert data["observed.n_detections"].values[0] == (~limit).sum()
+    assert 0 < limit.sum() < limit.size
+
+
+def test_red_noise_is_correlated_and_not_in_the_error_bars():
+    made = recipe(SOURCE, red_noise={"sigma": 0.01, "timescale": 0.5}, samples=200)
+    data = render(made, "t")
+    x = (data["flux"].values / FLUX - 1) / 0.01
+    assert x.std() == pytest.approx(1, rel=0.03)
+    lag = 24  # half a day
+    found = (x[:, lag:] * x[:, :-lag]).mean()
+    assert found == pytest.approx(np.exp(-1), abs=0.03)
+    np.testing.assert_allclose(data["flux_error"], 1, rtol=1e-6)
+
+
+# --- what is measured ---------------------------------------------------------------------------
+
+
+def test_signal_to_noise_ratios_are_those_of_each_object_alone():
+    entries = [{kind: OBJECTS[kind]} for kind in ("transit", "flare", "spot")]
+    data = render(recipe(SOURCE, *entries), "t", 0, 1)
+    for entry in entries:
+        (kind,) = entry
+        alone = curve(recipe(SOURCE, entry)) - FLUX
+        assert data[f"{kind}.snr"].values[0] == pytest.approx(np.sqrt((alone**2).sum()), rel=1e-5)
+    whole = data["flux_true"].values[0].astype(float)
+    variability = np.sqrt(((whole - whole.mean()) ** 2).sum())
+    assert data["observed.variability_snr"].values[0] == pytest.approx(variability, rel=1e-5)
+
+
+def test_observations_in_events_are_counted():
+    transit = of("transit")
+    changed = curve(transit) < FLUX * (1 - 1e-9)
+    assert labels(transit, "t", 0, 1)["transit.n_in_event"].iloc[0] == changed.sum()
+    lens = render(of("microlensing"), "t", 0, 1)
+    half = 4 * np.sqrt(1 - 0.3**2)
+    inside = np.abs(lens["time"].values - 9) <= half + 1 / 96
+    assert lens["microlensing.n_in_event"].values[0] == inside.sum()
+    gap = recipe(SOURCE, {"transit": OBJECTS["transit"]}, {"gap": {"start": 0, "duration": 10}})
+    assert labels(gap, "t", 0, 1)["transit.n_in_event"].iloc[0] == changed[480:].sum()
+
+
+def test_copies_are_measured_each():
+    flare = {"flare": {**OBJECTS["flare"], "peak_time": {"uniform": [0, 20]}}, "repeat": 4}
+    made = recipe(SOURCE, flare)
+    long = objects(made, "t", 0, 1)
+    for row in long.itertuples():
+        entry = {"flare": {**OBJECTS["flare"], "peak_time": float(row.peak_time)}}
+        alone = curve(recipe(SOURCE, entry)) - FLUX
+        assert row.snr == pytest.approx(np.sqrt((alone**2).sum()), rel=1e-5)
+
+
+# --- refusals -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("transit", {"impact_parameter": "= 1.2"}, "its impact_parameter is 1 .* or more, so it never transits"),
+        ("transit", {"scaled_semi_major_axis": 1.2}, "it touches its star"),
+        ("transit", {"u1": 0.9, "u2": 0.3}, "its limb darkening must have u1 ≥ 0"),
+        ("eclipsing_binary", {"inclination": 20}, "the stars never eclipse each other"),
+        ("eclipsing_binary", {"sum_of_radii": 0.95}, "the stars touch"),
+        ("bazin", {"fall_time": 1}, "its fall_time must be above its rise_time"),
+        ("villar", {"plateau_slope": -1}, "its light is gone before the plateau ends"),
+        ("pulsation_mode", {"frequency": 5000}, "it changes by 3.142e\\+04 radians a day, but exposures of"),
+        ("source", {"magnitude": -90}, "its flux is not finite"),
+    ],
+)  # fmt: skip
+def test_labels_that_cannot_be(kind, changes, message):
+    with pytest.raises(LabelError, match=f"table 't', sample 0: .*{message}"):
+        render(of(kind, **changes), "t")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("transit", {"eccentricity": 1}, "must be a number at least 0 and below 1"),
+        ("transit", {"q1": 0.3}, "must have either u1 and u2, or q1 and q2"),
+        ("transit", {"radius_ratio": 0}, "must be a number above 0"),
+        ("transit", {"impact_parametre": 0}, "impact_parameter"),
+        ("eclipsing_binary", {"surface_brightness_ratios": {"red": 1}}, "must have exactly one of surface_"),
+        ("eclipsing_binary", {"secondary_u1": 0.2}, "must have secondary_u1 and secondary_u2, or"),
+        ("spot", {"depth_ratios": {"blue": 1}}, "must be given for the bands red, not for blue"),
+        ("microlensing", {"impact_parameter": 0}, "must be a number at least 0.001"),
+        ("source", {"magnitudes": {"red": 3}}, "must have either magnitude or magnitudes; it has both"),
+        ("bazin", {"reference_band": "blue"}, "reference_band of a bazin must be one of red, not 'blue'"),
+    ],
+)  # fmt: skip
+def test_recipes_that_cannot_be(kind, changes, message):
+    with pytest.raises(RecipeError, match=message):
+        of(kind, **changes)
+
+
+@pytest.mark.parametrize(
+    ("entries", "message"),
+    [
+        ([SOURCE, SOURCE], "has 2 sources|two entries|called 'source'"),
+        ([{"spot": OBJECTS["spot"]}], "a spot changes the light of a source: add a `source`"),
+        ([{"gap": OBJECTS["gap"]}], "has no light"),
+        ([{**SOURCE, "repeat": 2}], "a source cannot be repeated"),
+        ([SOURCE, {"random_walk": OBJECTS["random_walk"], "repeat": 2}], "a random_walk cannot be repeated"),
+        ([SOURCE, {"spot": OBJECTS["spot"], "name": "observed"}], "'observed' cannot be the name of an object"),
+    ],
+)  # fmt: skip
+def test_classes_that_cannot_be(entries, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe(*entries)
+
+
+def test_a_law_that_needs_a_magnitude_needs_a_source():
+    survey = {"preset": "tess_2min"}
+    with pytest.raises(
+        RecipeError, match="follows from the magnitude of the source, which the class 'one'"
+    ):
+        recipe({"bazin": OBJECTS["bazin"]}, survey=survey)
+
+
+def test_a_transient_needs_wavelengths():
+    band = {name: value for name, value in SURVEY["bands"]["red"].items() if name != "wavelengths"}
+    with pytest.raises(RecipeError, match="a bazin needs the `wavelengths` of the band red"):
+        recipe({"bazin": OBJECTS["bazin"]}, survey={**SURVEY, "bands": {"red": band}})
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"planes": ["flux_true", "flux_true"]}, "names a plane twice"),
+        ({"planes": ["true"]}, "flux_true"),
+        ({"red_noise": {"sigma": 0.1}}, "'timescale' is missing"),
+        ({"detection": -1}, "must be greater than or equal to 0"),
+        ({"kind": "light_curves"}, "'light_curve'"),
+    ],
+)
+def test_tables_that_cannot_be(table, message):
+    with pytest.raises(RecipeError, match=message):
+        recipe(SOURCE, **table)
