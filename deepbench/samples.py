@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 KINDS = {
     "image": "deepbench.images.render",
     "light_curve": "deepbench.light_curves.render",
+    "dynamics": "deepbench.dynamics.render",
 }
 """The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays, and the labels
 with what was measured."""

@@ -7,15 +7,24 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, PrivateAttr, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails
 
+from deepbench.dynamics.model import DynamicsTable
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.images.model import ImageTable
 from deepbench.labelling.plan import LabelPlan
 from deepbench.light_curves.model import LightCurveTable
 from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
-from deepbench.recipe.plain import show
+from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
 from deepbench.stream_names import stream_number
 
@@ -26,6 +35,32 @@ Table = Annotated[ImageTable | LightCurveTable, Field(discriminator="kind")]
 """What a table can be: one of the kinds."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
+
+
+TABLES = {"image": ImageTable, "dynamics": DynamicsTable}
+"""The tables by their kind."""
+
+
+def _of_known_kind(data: Any) -> Any:
+    """Refuse a table that is of no kind, before it is looked at."""
+    if isinstance(data, tuple(TABLES.values())):
+        return data
+    allowed = ", ".join(TABLES)
+    if not isinstance(data, Mapping):
+        raise problem(f"must be a mapping with a `kind`, one of {allowed}; not {show(data)}")
+    if "kind" not in data:
+        raise problem(f"'kind' is missing: one of {allowed}", "missing_key")
+    kind = data["kind"]
+    if not isinstance(kind, str) or kind not in TABLES:
+        message = unknown("kind of table", kind, TABLES)
+        wrong = InitErrorDetails(type=problem(message, "unknown_name"), loc=("kind",), input=kind)
+        raise ValidationError.from_exception_data("table", [wrong])
+    return data
+
+
+Table = Annotated[
+    ImageTable | DynamicsTable, Field(discriminator="kind"), BeforeValidator(_of_known_kind)
+]
 
 
 class Storage(Specification):

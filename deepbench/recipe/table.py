@@ -172,6 +172,8 @@ class DataVariable:
         Type of the stored numbers, such as ``float32``.
     attributes : mapping of str to str, number or list, optional
         Further attributes, such as the meanings of codes.
+    missing : bool, optional
+        Whether some samples have fewer values than there is room for: NaN stands in the rest.
     """
 
     name: str
@@ -181,6 +183,7 @@ class DataVariable:
     shape: tuple[int, ...]
     dtype: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    missing: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -197,7 +197,8 @@ def _check_variable(
             unreadable += range(start, stop)
             continue
         if np.dtype(variable.dtype).kind == "f":
-            finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+            finite = ~np.isinf(values) if variable.missing else np.isfinite(values)
+            finite = finite.reshape(len(values), -1).all(axis=1)
             infinite += (start + np.flatnonzero(~finite)).tolist()
         if stored:
             digests = b"".join(fmt.sample_digests(variable, values))

@@ -91,7 +91,10 @@ REFUSED = [
     # the table
     ("tables", {}, "must have at least 1 item"),
     ("tables", {"2d": TABLE}, "must be 1 to 63 lower-case letters, digits and '_'"),
-    ("tables.images.kind", "images", "must be 'image', not 'images'"),
+    ("tables.images.kind", "images", "unknown kind of table 'images'; did you mean 'image'?"),
+    ("tables.images.kind", ["image"], "unknown kind of table .* allowed: image, dynamics"),
+    ("tables.images", 5, "must be a mapping with a `kind`, one of image, dynamics; not 5"),
+    ("tables.images", {"samples": 5}, "'kind' is missing: one of image, dynamics"),
     ("tables.images.samples", 0, "must be greater than or equal to 1, not 0"),
     ("tables.images.samples", -5, "must be greater than or equal to 1, not -5"),
     ("tables.images.samples", 2**32 + 1, "must be less than or equal to 4294967296"),

@@ -1,0 +1,468 @@
+"""What a recipe may say about a table of dynamics: times, systems, what is stored, noise, and frames.
+
+These are frozen specifications without arrays. ``systems`` has what moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from deepbench.dynamics.systems import FewBody, SystemEntry, body_names
+from deepbench.images.model import MAXIMUM_SIZE, MISSING
+from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
+from deepbench.recipe.plain import show
+from deepbench.recipe.specification import (
+    Name,
+    Number,
+    Parameter,
+    Specification,
+    parameter,
+    problem,
+)
+from deepbench.recipe.table import Coordinate, DataVariable, TableSpecification, Variables
+from deepbench.recipe.values import Value
+
+MAXIMUM_TIMES = 1_000_000
+RESERVED = frozenset({"noise", "frames", VARIABLES})
+"""Names of what is labelled beside systems and bodies."""
+
+TRUE = "_true"
+"""End of the names of variables without noise."""
+
+BATCH_NUMBERS = 2**20
+"""Places and velocities that are found together, about."""
+
+MAXIMUM_BLUR = 64.0
+MAXIMUM_MARGIN = 2 * int(4 * MAXIMUM_BLUR + 2)
+"""Pixels by which the plane of the widest blur is larger than its frame."""
+
+LONG_NAMES = {
+    "position": "place of each body",
+    "velocity": "velocity of each body",
+    "q": "angle of each arm from straight down, counter-clockwise",
+    "p": "momentum conjugate to q",
+    "dq_dt": "time derivative of q",
+    "dp_dt": "time derivative of p",
+}
+"""The variables of a motion."""
+
+Stored = Literal[
+    "position", "velocity", "q", "p", "dq_dt", "dp_dt",
+    "position_true", "velocity_true", "q_true", "p_true", "dq_dt_true", "dp_dt_true",
+]  # fmt: skip
+
+PENDULUM_UNITS = {
+    "position": "m",
+    "velocity": "m/s",
+    "q": "rad",
+    "p": "kg m2/s",
+    "dq_dt": "rad/s",
+    "dp_dt": "kg m2/s2",
+}
+
+LYAPUNOV = {
+    "lyapunov_exponent": Parameter(
+        "finite-time Lyapunov exponent: logarithm of the growth of a small difference over the duration",
+        "1/s",
+    ),
+    "lyapunov_times": Parameter("the same times the duration"),
+}
+"""Labels of chaotic systems that are measured on their motion."""
+
+
+class Times(Specification):
+    """The times that are stored: evenly from 0 to ``duration``, or as listed."""
+
+    duration: Annotated[Number, Field(gt=0)] | None = Field(
+        None, description="the last time; s of pendulums, yr of orbits"
+    )
+    steps: Annotated[int, Field(ge=2, le=MAXIMUM_TIMES, strict=True)] | None = Field(
+        None, description="how many times, with both ends"
+    )
+    values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=10_000)] | None = Field(
+        None, description="the times themselves, from 0 on, increasing"
+    )
+
+    @field_validator("values")
+    @classmethod
+    def _increasing(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if values is not None:
+            if values[0] < 0:
+                raise problem(f"motions begin at time 0; the first time is {values[0]:g}")
+            for before, after in pairwise(values):
+                if after <= before:
+                    raise problem(f"times must increase; {after:g} follows {before:g}")
+            if values[-1] == 0:
+                raise problem("the last time must be above 0")
+        return values
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if given not in (["duration", "steps"], ["values"]):
+            found = " and ".join(given) or "none of them"
+            raise problem(f"must have either duration and steps, or values; it has {found}")
+        return self
+
+    @property
+    def count(self) -> int:
+        """How many times."""
+        return len(self.values) if self.values is not None else self.steps or 0
+
+    @property
+    def numbers(self) -> NDArray[np.float64]:
+        """The times; float64[count]."""
+        if self.values is not None:
+            return np.array(self.values)
+        return (self.duration or 0.0) * np.arange(self.count) / (self.count - 1)
+
+
+class DynamicsClass(Specification):
+    """One class of motions: its system."""
+
+    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
+    variables: Variables
+    system: SystemEntry = Field(description="what moves")
+
+    @field_validator("system")
+    @classmethod
+    def _free_names(cls, system: SystemEntry) -> SystemEntry:
+        names = [system.label]
+        if system.few_body is not None:
+            names += body_names(system.few_body.bodies)
+        taken = sorted(RESERVED & set(names))
+        if taken:
+            raise problem(f"'{taken[0]}' cannot be the name of a system or a body; choose another")
+        if len(set(names)) < len(names):
+            raise problem(f"a body has the name of its system, '{names[0]}'; give it another")
+        return system
+
+
+def _sigma(of: str) -> Any:
+    return parameter(f"standard deviation of the noise of {of}", minimum=0, default=None)
+
+
+class MeasurementNoise(Specification):
+    """Independent normal noise of what is measured; the motion itself knows nothing of it."""
+
+    position: Value | None = _sigma("places")
+    velocity: Value | None = _sigma("velocities")
+    q: Value | None = _sigma("angles")
+    p: Value | None = _sigma("momenta")
+    dq_dt: Value | None = _sigma("the derivative of angles")
+    dp_dt: Value | None = _sigma("the derivative of momenta")
+
+    @property
+    def given(self) -> list[str]:
+        """Names of the variables that have noise."""
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+
+class Rod(Specification):
+    """How the arms of pendulums look."""
+
+    thickness: Value = parameter("width of an arm", unit="pixel", above=0)
+    amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
+
+
+class Disk(Specification):
+    """How a body looks."""
+
+    radius: Value = parameter("radius of a body", unit="pixel", above=0)
+    amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
+
+
+class Frames(Specification):
+    """The motion without noise as an image sequence: bodies are disks on top of arms, each over those before it."""
+
+    size: tuple[
+        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+    ] = Field(description="number of pixels along y and x")
+    every: Annotated[int, Field(ge=1, strict=True)] = Field(
+        1, description="how many times there are from one frame to the next"
+    )
+    scale: Value = parameter("pixels per unit of length", unit="pixel/m", above=0)
+    x: Value | None = parameter(
+        "where the origin of the motion is, to the right; the frame's centre when absent",
+        unit="pixel",
+        default=None,
+    )
+    y: Value | None = parameter("the same upwards", unit="pixel", default=None)
+    disks: Annotated[tuple[Disk, ...], Field(min_length=1, max_length=10)] = Field(
+        description="how each body looks, in their order; the last one is that of all further bodies"
+    )
+    rods: Rod | None = Field(None, description="how arms look; none are drawn when absent")
+    blur: Value = parameter(
+        "standard deviation of a Gaussian that blurs the frames",
+        unit="pixel",
+        minimum=0,
+        maximum=MAXIMUM_BLUR,
+        default=0.0,
+    )
+    noise: Value = parameter("standard deviation of the noise of a pixel", minimum=0, default=0.0)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _two_numbers(cls, size: Any) -> Any:
+        if not isinstance(size, list | tuple) or len(size) != 2:
+            raise problem(f"must be [y, x], two whole numbers, not {show(size)}")
+        return size
+
+    def disk_names(self) -> list[str]:
+        """Return the names of the disks in labels: ``frames.disk``, ``frames.disk.2``, …"""
+        return ["frames.disk", *(f"frames.disk.{i + 2}" for i in range(len(self.disks) - 1))]
+
+
+class DynamicsTable(TableSpecification):
+    """A table of motions: pendulums, or orbits."""
+
+    kind: Literal["dynamics"]
+    times: Times = Field(description="the times that are stored; all motions begin at time 0")
+    classes: Annotated[dict[Name, DynamicsClass], Field(min_length=1, max_length=10_000)]
+    store: Annotated[tuple[Stored, ...], Field(min_length=1)] = Field(
+        ("position", "velocity"), description="the variables that are stored"
+    )
+    noise: MeasurementNoise | None = Field(None, description="noise of what is measured")
+    frames: Frames | None = Field(None, description="the motion as an image sequence")
+    lyapunov_limit: Annotated[Number, Field(gt=0)] = Field(
+        10.0,
+        description="Lyapunov times beyond which a motion is refused, as small errors have grown e-fold as often",
+    )
+
+    @field_validator("classes")
+    @classmethod
+    def _readable(cls, classes: dict[str, DynamicsClass]) -> dict[str, DynamicsClass]:
+        taken = sorted(MISSING & classes.keys())
+        if taken:
+            raise problem(
+                f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
+            )
+        families = {_family(each.system): name for name, each in classes.items()}
+        if len(families) > 1:
+            found = ", ".join(f"'{name}' in {family}" for family, name in families.items())
+            raise problem(
+                f"the classes of a table share its times, so they share their units: {found}; make two tables"
+            )
+        return classes
+
+    @field_validator("store")
+    @classmethod
+    def _stored_once(cls, store: tuple[Stored, ...]) -> tuple[Stored, ...]:
+        if len(set(store)) < len(store):
+            raise problem("names a variable twice")
+        return store
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Refuse noise of nothing, true values of what has no noise, and momenta and arms of orbits."""
+        noisy = self.noise.given if self.noise is not None else []
+        for name in noisy:
+            if name not in self.store:
+                raise problem(f"`noise` has {name}, which is not in `store`")
+        for name in self.store:
+            if name.endswith(TRUE) and name.removesuffix(TRUE) not in noisy:
+                raise problem(f"{name} is {name.removesuffix(TRUE)} itself, which has no noise")
+            if not self.hangs and name.removesuffix(TRUE) not in ("position", "velocity"):
+                raise problem(f"{name} is stored of pendulums only")
+        if self.frames is not None:
+            if self.frames.rods is not None and not self.hangs:
+                raise problem("the frames of orbits have no arms: leave out `rods`")
+            if len(self.frames.disks) > self.body_count:
+                raise problem(
+                    f"there are {self.body_count} bodies, but {len(self.frames.disks)} disks"
+                )
+            if self.frames.every >= self.times.count:
+                raise problem(
+                    f"`every` must be below {self.times.count}, the number of times: there is one frame only"
+                )
+        return self
+
+    @property
+    def hangs(self) -> bool:
+        """Whether its systems are pendulums."""
+        return next(iter(self.classes.values())).system.hangs
+
+    @property
+    def body_count(self) -> int:
+        """The largest number of bodies of a class."""
+        return max(each.system.chosen.body_count for each in self.classes.values())
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether some classes have fewer bodies than others."""
+        counts = {each.system.chosen.body_count for each in self.classes.values()}
+        return len(counts) > 1
+
+    @property
+    def axes(self) -> int:
+        """Number of axes of a place."""
+        return 2 if self.hangs else 3
+
+    @cached_property
+    def units(self) -> dict[str, str]:
+        """The unit of each variable of the motion, and of ``time``."""
+        if self.hangs:
+            return {"time": "s", **PENDULUM_UNITS}
+        if next(iter(self.classes.values())).system.in_n_body_units:
+            return {"time": "1", "position": "1", "velocity": "1"}
+        return {"time": "yr", "position": "AU", "velocity": "AU/yr"}
+
+    def scopes(self) -> list[Scope]:
+        """Return every set of parameters that is drawn together, in the order of the recipe."""
+        scopes = [variables_scope(self.variables, ("variables",))]
+        for class_name, described in self.classes.items():
+            path = ("classes", class_name)
+            scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
+            entry = described.system
+            place = (*path, "system", entry.kind)
+            scope = scope_of(entry.chosen, entry.label, place, class_name)
+            if entry.chosen.chaotic:
+                scope = replace(scope, measured=self._measured())
+            found = [scope]
+            if isinstance(entry.chosen, FewBody):
+                for index, (name, body) in enumerate(
+                    zip(body_names(entry.chosen.bodies), entry.chosen.bodies, strict=True)
+                ):
+                    found.append(scope_of(body, name, (*place, "bodies", index), class_name))
+            if entry.in_n_body_units:
+                found = [_without_units(each) for each in found]
+            scopes += found
+        if self.noise is not None:
+            scope = scope_of(self.noise, "noise", ("noise",))
+            units = {name: self.units[name] for name in scope.values}
+            scopes.append(_with_units(scope, units))
+        scopes += self._frame_scopes()
+        return [scope for scope in scopes if scope.values]
+
+    def _frame_scopes(self) -> list[Scope]:
+        frames = self.frames
+        if frames is None:
+            return []
+        length = self.units["position"]
+        unit = "pixel" if length == "1" else f"pixel/{length}"
+        found = [_with_units(scope_of(frames, "frames", ("frames",)), {"scale": unit})]
+        for index, (name, disk) in enumerate(zip(frames.disk_names(), frames.disks, strict=True)):
+            found.append(scope_of(disk, name, ("frames", "disks", index)))
+        if frames.rods is not None:
+            found.append(scope_of(frames.rods, "frames.rods", ("frames", "rods")))
+        return found
+
+    def _measured(self) -> dict[str, Parameter]:
+        """Return the labels that are measured of a chaotic system."""
+        time = self.units["time"]
+        rate = replace(LYAPUNOV["lyapunov_exponent"], unit="1" if time == "1" else f"1/{time}")
+        return {**LYAPUNOV, "lyapunov_exponent": rate}
+
+    def pixel_streams(self) -> list[str]:
+        """Return the streams of the noise of each variable and of the frames, without the table's name."""
+        names = self.noise.given if self.noise is not None else []
+        streams = [noise_stream(name) for name in names]
+        return streams if self.frames is None else [*streams, FRAME_STREAM]
+
+    def data_variables(self) -> tuple[DataVariable, ...]:
+        """Return what is stored of each sample."""
+        found = []
+        for stored in self.store:
+            name = stored.removesuffix(TRUE)
+            bodies = name in ("position", "velocity")
+            dimensions = ("time", "body", "axis") if bodies else ("time", "degree")
+            shape = (self.times.count, self.body_count, *((self.axes,) if bodies else ()))
+            long_name = LONG_NAMES[name] + (", without noise" if stored != name else "")
+            unit, missing = self.units[name], self.is_ragged
+            variable = DataVariable(
+                stored, long_name, unit, dimensions, shape, "float64", missing=missing
+            )
+            found.append(variable)
+        if self.frames is not None:
+            shape = (len(self.frame_times), *self.frames.size)
+            found.append(
+                DataVariable(
+                    "frames", "image of the motion", "1", ("frame", "y", "x"), shape, "float32"
+                )
+            )
+        return tuple(found)
+
+    @property
+    def frame_times(self) -> NDArray[np.float64]:
+        """The times of the frames."""
+        return self.times.numbers[:: self.frames.every if self.frames is not None else 1]
+
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Return the coordinates of the dimensions after ``sample``."""
+        names = {name.removesuffix(TRUE) for name in self.store}
+        unit, times = self.units["time"], self.times.numbers
+        found = [Coordinate("time", "time", unit, len(times), numbers=times)]
+        if names & {"position", "velocity"}:
+            axes = ("x", "y", "z")[: self.axes]
+            found.append(Coordinate("body", "number of the body", "1", self.body_count))
+            found.append(Coordinate("axis", "axis", "1", self.axes, axes))
+        if names - {"position", "velocity"}:
+            found.append(Coordinate("degree", "number of the arm", "1", self.body_count))
+        if self.frames is not None:
+            ny, nx = self.frames.size
+            times = self.frame_times
+            found += [
+                Coordinate("frame", "time of the frame", unit, len(times), numbers=times),
+                Coordinate("y", "pixel centre, upwards", "pixel", ny),
+                Coordinate("x", "pixel centre, to the right", "pixel", nx),
+            ]
+        return tuple(found)
+
+    @property
+    def batch_length(self) -> int:
+        """How many samples are rendered together; it changes no value."""
+        return max(1, BATCH_NUMBERS // (self.times.count * self.body_count * 2 * self.axes))
+
+    def working_bytes(self) -> int:
+        """Return the bytes that rendering takes beside its result: states of a batch, planes and shapes of frames."""
+        states = self.batch_length * self.times.count * self.body_count
+        total = 8 * states * 8 * self.axes
+        if self.frames is not None:
+            ny, nx = self.frames.size
+            shapes = 2 * states // self.frames.every + 2 * self.body_count
+            margins = 12 * (ny + MAXIMUM_MARGIN) * (nx + MAXIMUM_MARGIN)
+            total += 150 * shapes + margins + 4 * len(self.frame_times) * ny * nx
+        return total
+
+    def object_rows(self) -> int:
+        """Return the largest number of copies of repeated objects that one sample can have: none repeat."""
+        return 0
+
+
+FRAME_STREAM = f"{EVERY_CLASS}/frames.noise/pixels"
+
+
+def noise_stream(name: str) -> str:
+    """Return the stream of the noise of a variable, without the table's name."""
+    return f"{EVERY_CLASS}/noise.{name}/values"
+
+
+def _family(system: SystemEntry) -> str:
+    """Return in which units a system moves."""
+    if system.hangs:
+        return "metres and seconds"
+    return "n_body units" if system.in_n_body_units else "au and years"
+
+
+def _with_units(scope: Scope, units: Mapping[str, str]) -> Scope:
+    """Return a scope with other units of some of its values."""
+    parameters = {
+        name: replace(each, unit=units.get(name, each.unit))
+        for name, each in scope.parameters.items()
+    }
+    return replace(scope, parameters=parameters)
+
+
+def _without_units(scope: Scope) -> Scope:
+    """Return a scope of which only angles have units."""
+    units = {name: "1" for name, each in scope.parameters.items() if each.unit != "degree"}
+    return _with_units(scope, units)

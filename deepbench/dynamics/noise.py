@@ -1,0 +1,59 @@
+"""Noise of measurements: independent normal numbers, added to what a motion gives."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepbench.kernels import kernel
+from deepbench.streams import fill_normals
+
+
+@kernel
+def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
+    """Add normal noise to series.
+
+    The numbers of a sample are drawn part after part, so that a class with more parts moves no draw of another.
+
+    Parameters
+    ----------
+    rows : int64[k]
+        Where each sample stands in the values.
+    samples : int64[k]
+        Sample numbers.
+    sigmas : float64[k]
+        Standard deviations.
+    parts : int
+        How many bodies, or degrees of freedom, have values.
+    key0, key1, word2, word3 : uint32
+        Key of the seed, and words of the stream.
+    values : float64[n, t, p, a]
+        Changed: the first ``parts`` of p.
+    """
+    steps, axes = values.shape[1], values.shape[3]
+    normals = np.empty(parts * steps * axes, np.float32)
+    for i in range(rows.size):
+        fill_normals(normals, samples[i], key0, key1, word2, word3)
+        own, element = values[rows[i]], 0
+        for part in range(parts):
+            for step in range(steps):
+                for axis in range(axes):
+                    own[step, part, axis] += sigmas[i] * normals[element]
+                    element += 1
+
+
+@kernel
+def add_pixels(samples, sigmas, key0, key1, word2, word3, frames):
+    """Add normal noise to image sequences.
+
+    Parameters
+    ----------
+    samples, sigmas, key0, key1, word2, word3
+        As for ``add_normals``.
+    frames : float32[n, pixels]
+        Changed.
+    """
+    normals = np.empty(frames.shape[1], np.float32)
+    for i in range(samples.size):
+        fill_normals(normals, samples[i], key0, key1, word2, word3)
+        for pixel in range(normals.size):
+            frames[i, pixel] += sigmas[i] * normals[pixel]
