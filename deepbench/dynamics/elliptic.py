@@ -13,7 +13,7 @@ from deepbench.kernels import inline
 from deepbench.mathfast import atan2_64, sincos64
 
 LEVELS = 12
-"""Steps of the mean that are more than enough for k′ ≥ LEAST_COMPLEMENT: seven are taken there, four at m = ½."""
+"""Steps of the mean; ten are taken at LEAST_COMPLEMENT, four at m = ½."""
 
 LEAST_COMPLEMENT = 1e-30
 """Below it, motions do not differ within the longest time that can be told from infinity."""

@@ -128,8 +128,8 @@ def follow(code, parameters, starts, floors, times, results, growths, ends):
     results : float64[k, t, n]
         Written: the states at the times.
     growths : float64[k]
-        Written: the logarithm by which a difference grew that began with equal parts in all numbers that are not
-        velocities, the first of a body alone.
+        Written: the logarithm by which a difference grew. It begins in the places or angles alone: with equal parts in
+        all angles; with 1, 1/2, 1/3, … along each axis for the bodies in their order, so that all distances change.
     ends : int64[k]
         Written: what became of each.
     """
@@ -137,9 +137,8 @@ def follow(code, parameters, starts, floors, times, results, growths, ends):
     y, new, stages = np.empty(2 * n), np.empty(2 * n), np.empty((STAGES, 2 * n))
     for i in range(starts.shape[0]):
         y[:n], y[n:] = starts[i], 0.0
-        moved = 3 if code == GRAVITY else n // 2
-        for k in range(moved):
-            y[n + k] = floors[i, k]
+        for k in range(n // 2):
+            y[n + k] = floors[i, k] / (1 + k // 3) if code == GRAVITY else floors[i, k]
         y[n:] /= _size(y[n:], floors[i])
         ends[i], growths[i] = _follow(
             code, parameters[i], y, floors[i], times, results[i], stages, new

@@ -186,16 +186,17 @@ def _attract(moved: Moved, times: Floats, arrays: Arrays) -> Floats:
         ]
     )
     count, places = len(names), 3 * len(names)
-    total, width, pace = masses.sum(axis=1), np.zeros(len(moved)), np.zeros(len(moved))
-    for axis in range(3):  # by mass, about the centre of mass
-        own = starts[:, axis:places:3]
-        centre = (masses * own).sum(axis=1) / total
-        width += (masses * (own - centre[:, None]) ** 2).sum(axis=1) / total
-    width = np.sqrt(width)
-    pace = np.sqrt(constant * total / width)
-    floors = np.column_stack(
-        [np.repeat(each[:, None], 3 * count, axis=1) for each in (width, pace)]
-    )
+    weight, square = np.zeros(len(moved)), np.zeros(len(moved))
+    for body in range(count):
+        weight += constant * masses[:, body]
+        for axis in range(3):
+            own = starts[:, 3 * body + axis] - starts[:, axis]
+            square += own * own
+    width = np.sqrt(square / count)  # how far the bodies are from the first one
+    empty = np.flatnonzero((width == 0.0) | (weight == 0.0))
+    if empty.size:
+        raise moved.refusal(int(empty[0]), "its bodies are all in one place, or have no mass")
+    floors = np.repeat(np.column_stack([width, np.sqrt(weight / width)]), places, axis=1)
     softening = moved.true("softening")
     parameters = np.column_stack([np.full(len(moved), constant), softening, masses])
     states, growths = _followed(GRAVITY, moved, parameters, starts, floors, times)
