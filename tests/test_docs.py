@@ -6,6 +6,18 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
+from deepbench.dynamics.model import (
+    LONG_NAMES,
+    LYAPUNOV,
+    Disk,
+    DynamicsClass,
+    DynamicsTable,
+    Frames,
+    MeasurementNoise,
+    Rod,
+    Times,
+)
+from deepbench.dynamics.systems import Body, SystemEntry
 from deepbench.images.instruments import Band, Instrument, PsfEntry, presets
 from deepbench.images.model import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
 from deepbench.images.objects import ObjectEntry
@@ -28,9 +40,11 @@ def test_the_recipe_page_names_all_of_the_language():
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
     expected |= {*PLANES, *MEASURED, *presets()}
     table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
-    for model in (Recipe, Storage, *table):
+    expected |= {*LONG_NAMES, *LYAPUNOV}
+    dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)
+    for model in (Recipe, Storage, *table, *dynamics, SystemEntry):
         expected |= set(model.model_fields)
-    for entry in (ObjectEntry, PsfEntry, NoiseEntry):
+    for entry in (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry):
         for kind in entry.kinds:
             annotation = entry.model_fields[kind].annotation
             expected |= set(annotation.__args__[0].model_fields)

@@ -31,13 +31,10 @@ from deepbench.stream_names import stream_number
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
 
-Table = Annotated[ImageTable | LightCurveTable, Field(discriminator="kind")]
-"""What a table can be: one of the kinds."""
-
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
 
-TABLES = {"image": ImageTable, "dynamics": DynamicsTable}
+TABLES = {"image": ImageTable, "light_curve": LightCurveTable, "dynamics": DynamicsTable}
 """The tables by their kind."""
 
 
@@ -59,7 +56,9 @@ def _of_known_kind(data: Any) -> Any:
 
 
 Table = Annotated[
-    ImageTable | DynamicsTable, Field(discriminator="kind"), BeforeValidator(_of_known_kind)
+    ImageTable | LightCurveTable | DynamicsTable,
+    Field(discriminator="kind"),
+    BeforeValidator(_of_known_kind),
 ]
 
 

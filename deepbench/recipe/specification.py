@@ -305,11 +305,6 @@ class Specification(BaseModel):
             field = cls.model_fields.get(str(place[0]))
             what = f": {field.description}" if field is not None and field.description else ""
             return "missing_key", f"{str(place[-1])!r} is missing{what}", place
-        if kind == "union_tag_invalid":
-            tags = re.findall("'([^']*)'", item["ctx"]["expected_tags"])
-            return "unknown_name", unknown("kind", item["ctx"]["tag"], tags), (*place, "kind")
-        if kind == "union_tag_not_found":
-            return "missing_key", "'kind' is missing: it says what the table holds", place
         if kind in ("model_type", "dict_type", "model_attributes_type") and not place:
             keys = ", ".join(cls.model_fields)
             return "wrong_value", f"must be {cls._form} of {keys}, not {show(item['input'])}", place
