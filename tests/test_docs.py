@@ -6,17 +6,8 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.dynamics.model import (
-    LONG_NAMES,
-    LYAPUNOV,
-    Disk,
-    DynamicsClass,
-    DynamicsTable,
-    Frames,
-    MeasurementNoise,
-    Rod,
-    Times,
-)
+from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, DynamicsClass, DynamicsTable
+from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
 from deepbench.dynamics.systems import Body, SystemEntry
 from deepbench.images.instruments import Band, Instrument, PsfEntry, presets
 from deepbench.images.model import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry

@@ -111,7 +111,7 @@ def _check_growths(
     growths: NDArray[np.float64],
 ) -> None:
     """Refuse motions in which small errors have grown too often."""
-    far = np.flatnonzero(growths > table.lyapunov_limit)
+    far = np.flatnonzero(~(growths <= table.lyapunov_limit))  # nor is what overflowed a number
     if far.size:
         sample = int(labels.samples[rows[far[0]]])
         raise LabelError(

@@ -32,13 +32,13 @@ def _error(of: str, unit: str) -> Value | None:
 class System(Specification):
     """What all systems have."""
 
-    bodies_count: ClassVar[int] = 1
     chaotic: ClassVar[bool] = False
+    """Whether small differences may grow without end."""
 
     @property
     def body_count(self) -> int:
         """Number of bodies that move."""
-        return self.bodies_count
+        return 1
 
     @model_validator(mode="after")
     def _errors_of_something(self) -> Self:
@@ -112,7 +112,6 @@ class DrivenPendulum(SinglePendulum):
 class DoublePendulum(Suspended):
     """A pendulum on the bob of another one; both angles are counter-clockwise from straight down."""
 
-    bodies_count: ClassVar[int] = 2
     chaotic: ClassVar[bool] = True
 
     length_1: Value = parameter("length of the upper arm", unit="m", above=0)
@@ -132,11 +131,14 @@ class DoublePendulum(Suspended):
         "angular velocity of the lower arm at time 0", unit="degree/s", default=0.0
     )
 
+    @property
+    def body_count(self) -> int:
+        """Number of bobs."""
+        return 2
+
 
 class Orbits(System):
     """Bodies that attract each other."""
-
-    bodies_count: ClassVar[int] = 2
 
     units: Units = Field(
         "astronomical",
@@ -161,6 +163,11 @@ class TwoBody(Orbits):
         "from the ascending node to the second body's periastron", unit="degree", default=0.0
     )
     time_of_periastron: Value = parameter("when they are closest", unit="yr", default=0.0)
+
+    @property
+    def body_count(self) -> int:
+        """Number of bodies."""
+        return 2
 
 
 class Body(Specification):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from deepbench.dynamics.model import Disk, Frames, Rod
+from deepbench.dynamics.recording import Disk, Frames, Rod
 from deepbench.errors import LabelError
 from deepbench.images.shapes import cover
 from deepbench.recipe.model import parse_recipe

@@ -6,15 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from deepbench.dynamics.model import (
-    Disk,
-    DynamicsClass,
-    DynamicsTable,
-    Frames,
-    MeasurementNoise,
-    Rod,
-    Times,
-)
+from deepbench.dynamics.model import DynamicsClass, DynamicsTable
+from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
 from deepbench.dynamics.systems import Body, SystemEntry, body_names
 from deepbench.errors import RecipeError
 from deepbench.recipe.model import Recipe, parse_recipe

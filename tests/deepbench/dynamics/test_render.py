@@ -155,6 +155,22 @@ def test_gravity_is_that_of_the_planet():
     np.testing.assert_allclose(on_earth.position, given.position, rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("units", ["astronomical", "n_body"])
+def test_two_of_a_few_bodies_are_on_their_kepler_orbits(units):
+    times = {"duration": 10, "steps": 21}
+    pair = render(recipe(system("two_body", units=units), times=times), "t")
+    places, velocities = pair.position.values[0, 0], pair.velocity.values[0, 0]
+    bodies = [
+        dict(zip(("mass", "x", "y", "z", "vx", "vy", "vz"), (mass, *x, *v), strict=True))
+        for mass, x, v in zip((1.0, 0.4), places.tolist(), velocities.tolist(), strict=True)
+    ]
+    few = system("few_body", units=units, bodies=bodies, softening=0)
+    found = render(recipe(few, times=times), "t")
+    # eight periods of steps with errors of 1e-14, which grow as the square of time
+    for name in ("position", "velocity"):
+        np.testing.assert_allclose(found[name], pair[name], rtol=0, atol=1e-9)
+
+
 # --- canonical variables -------------------------------------------------------------------------
 
 
