@@ -16,16 +16,20 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.dynamics.recording import MAXIMUM_MARGIN, Frames, MeasurementNoise, Times
 from deepbench.dynamics.systems import FewBody, SystemEntry, body_names
-from deepbench.images.model import MISSING
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.recipe.specification import (
     Name,
     Number,
     Parameter,
-    Specification,
     problem,
 )
-from deepbench.recipe.table import Coordinate, DataVariable, TableSpecification, Variables
+from deepbench.recipe.table import (
+    ClassSpecification,
+    Coordinate,
+    DataVariable,
+    TableSpecification,
+    readable,
+)
 
 RESERVED = frozenset({"noise", "frames", VARIABLES})
 """Names of what is labelled beside systems and bodies."""
@@ -70,11 +74,9 @@ LYAPUNOV = {
 """Labels of chaotic systems that are measured on their motion."""
 
 
-class DynamicsClass(Specification):
+class DynamicsClass(ClassSpecification):
     """One class of motions: its system."""
 
-    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
-    variables: Variables
     system: SystemEntry = Field(description="what moves")
 
     @field_validator("system")
@@ -107,14 +109,11 @@ class DynamicsTable(TableSpecification):
         description="Lyapunov times beyond which a motion is refused, as small errors have grown e-fold as often",
     )
 
+    _readable = field_validator("classes")(readable)
+
     @field_validator("classes")
     @classmethod
-    def _readable(cls, classes: dict[str, DynamicsClass]) -> dict[str, DynamicsClass]:
-        taken = sorted(MISSING & classes.keys())
-        if taken:
-            raise problem(
-                f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
-            )
+    def _one_family(cls, classes: dict[str, DynamicsClass]) -> dict[str, DynamicsClass]:
         families = {_family(each.system): name for name, each in classes.items()}
         if len(families) > 1:
             found = ", ".join(f"'{name}' in {family}" for family, name in families.items())

@@ -41,15 +41,13 @@ from deepbench.recipe.table import (
     NamedOneOf,
     TableSpecification,
     names_of,
+    readable,
 )
 from deepbench.recipe.values import Expression, Value
 
 MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
-
-MISSING = frozenset({"nan", "null"})
-"""Words that pandas reads as a missing value."""
 
 MAXIMUM_GALAXY_FRAME = 512
 """Pixels along an edge of a frame on which galaxies are drawn as a whole; in a larger one they have stamps."""
@@ -179,15 +177,7 @@ class ImageTable(TableSpecification):
             raise problem(f"must be [y, x], two whole numbers, not {show(size)}")
         return size
 
-    @field_validator("classes")
-    @classmethod
-    def _readable(cls, classes: dict[str, ImageClass]) -> dict[str, ImageClass]:
-        taken = sorted(MISSING & classes.keys())
-        if taken:
-            raise problem(
-                f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
-            )
-        return classes
+    _readable = field_validator("classes")(readable)
 
     @field_validator("noise")
     @classmethod

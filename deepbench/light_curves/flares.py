@@ -17,7 +17,7 @@ from __future__ import annotations
 from deepbench.kernels import inline, kernel
 from deepbench.mathfast import exp64
 
-FLARE = ("peak_time", "fwhm", "amplitude")
+FLARE = ("peak_time", "fwhm", "relative_amplitude")
 """Days, days, and the flux that is added at the peak (of each band)."""
 
 TAIL = 64.0

@@ -34,6 +34,7 @@ from deepbench.recipe.table import (
     TableSpecification,
     flags,
     names_of,
+    readable,
 )
 from deepbench.recipe.values import Value
 
@@ -126,6 +127,8 @@ class LightCurveTable(TableSpecification):
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the flux"
     )
+
+    _readable = field_validator("classes")(readable)
 
     @field_validator("planes")
     @classmethod
@@ -226,36 +229,24 @@ class LightCurveTable(TableSpecification):
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
-        dimensions, shape = ("time" if self.is_dense else "observation",), (self.width,)
-        unit = self.survey.unit
+        place = ("time" if self.is_dense else "observation",), (self.width,)
+        fluxes = {
+            "flux": "flux",
+            "flux_error": "standard deviation of the flux as the observation tells it",
+            **{name: PLANES[name] for name in self.planes or ()},
+        }
         found = [
-            DataVariable("flux", "flux", unit, dimensions, shape, "float32"),
-            DataVariable(
-                "flux_error",
-                "standard deviation of the flux as the observation tells it",
-                unit,
-                dimensions,
-                shape,
-                "float32",
-            ),
+            DataVariable(name, words, self.survey.unit, *place, "float32", missing=True)
+            for name, words in fluxes.items()
         ]
-        found += [
-            DataVariable(name, PLANES[name], unit, dimensions, shape, "float32")
-            for name in self.planes or ()
-        ]
-        words = "1: not observed, 2: outlier, 4: upper limit; added"
         bits = flags(MASK, masks=True)
-        found.append(DataVariable("mask", words, "1", dimensions, shape, "uint8", bits))
+        words = "1: not observed, 2: outlier, 4: upper limit; added"
+        found.append(DataVariable("mask", words, "1", *place, "uint8", bits))
         if not self.is_dense:
-            names = flags(self.survey.names)
-            found += [
-                DataVariable(
-                    "time", "middle of the exposure", "d", dimensions, shape, "float64", self._clock
-                ),
-                DataVariable(
-                    "band", "band; -1 where there is none", "1", dimensions, shape, "int8", names
-                ),
-            ]
+            words = "middle of the exposure"
+            found.append(DataVariable("time", words, "d", *place, "float64", self._clock, True))
+            words, names = "band; -1 where there is none", flags(self.survey.names)
+            found.append(DataVariable("band", words, "1", *place, "int8", names))
         return tuple(found)
 
     @property

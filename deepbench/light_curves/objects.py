@@ -288,15 +288,15 @@ class Spot(Modulation):
 class Flare(Modulation):
     """A flare of a cool star (Davenport et al. 2014)."""
 
-    by_band: ClassVar[tuple[str, ...]] = ("amplitude_ratios",)
+    by_band: ClassVar[tuple[str, ...]] = ("relative_amplitude_ratios",)
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
     peak_time: Value = parameter("of its maximum", unit="d")
     fwhm: Value = parameter("full width at half maximum", unit="min", above=0)
-    amplitude: Value = parameter(
+    relative_amplitude: Value = parameter(
         "its light at the peak over that of the source", minimum=0, maximum=1e4
     )
-    amplitude_ratios: BandValues | None = _ratios("amplitude")
+    relative_amplitude_ratios: BandValues | None = _ratios("amplitude")
 
 
 class Microlensing(Modulation):

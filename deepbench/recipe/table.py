@@ -138,6 +138,16 @@ class ClassSpecification(Specification):
     variables: Variables
 
 
+def readable(classes: dict[str, Any]) -> dict[str, Any]:
+    """Return classes, or refuse names that readers of CSV take for a missing value."""
+    taken = sorted({"nan", "null"} & classes.keys())
+    if taken:
+        raise problem(
+            f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
+        )
+    return classes
+
+
 class TableSpecification(Specification):
     """What every table has, whatever its kind."""
 

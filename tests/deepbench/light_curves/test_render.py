@@ -52,7 +52,7 @@ OBJECTS = {
         "rotation_period": 4, "inclination": 70, "latitude": 20, "longitude": 50, "depth": 0.02, "shear": 0.3,
         "peak_time": 9, "emergence": 3, "decay": 5,
     },
-    "flare": {"peak_time": 8.01, "fwhm": 40, "amplitude": 0.3},
+    "flare": {"peak_time": 8.01, "fwhm": 40, "relative_amplitude": 0.3},
     "microlensing": {"peak_time": 9, "einstein_time": 4, "impact_parameter": 0.3, "source_fraction": 0.8},
     "random_walk": {"timescale": 5, "structure_function": 0.2},
     "bazin": {
@@ -193,7 +193,7 @@ def apart(kind, name, plural):
         ("pulsation_mode", half, "amplitude", "amplitude_ratios"),
         ("pulsator", half, "amplitude", "amplitude_ratios"),
         ("spot", half, "depth", "depth_ratios"),
-        ("flare", half, "amplitude", "amplitude_ratios"),
+        ("flare", half, "relative_amplitude", "relative_amplitude_ratios"),
         ("random_walk", half, "structure_function", "structure_function_ratios"),
         ("transit", apart, "third_light", "third_lights"),
         ("eclipsing_binary", apart, "third_light", "third_lights"),
