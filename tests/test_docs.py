@@ -13,12 +13,19 @@ from deepbench.images.instruments import Band, Instrument, PsfEntry, presets
 from deepbench.images.model import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
 from deepbench.images.objects import ObjectEntry
 from deepbench.images.wcs import Wcs
+from deepbench.light_curves import model as curves
+from deepbench.light_curves import surveys
+from deepbench.light_curves.cadences import Cadence
+from deepbench.light_curves.objects import ObjectEntry as LightObject
 from deepbench.recipe.functions import FUNCTIONS
 from deepbench.recipe.model import Recipe, Storage
 from deepbench.recipe.values import DISTRIBUTIONS, JOINTS
 from pipeline.cli.main import app
 
 ROOT = Path(__file__).parents[1]
+
+HARMONICS = {f"{name}_{k}1" for name in ("ratio", "phase") for k in range(3, 8)}
+"""Parameters that the page names by the first and the last of them."""
 
 
 def named(text):
@@ -27,18 +34,23 @@ def named(text):
 
 
 def test_the_recipe_page_names_all_of_the_language():
-    words = named((ROOT / "docs/recipes.md").read_text())
+    pages = ("recipes", "images", "light_curves", "dynamics")
+    words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
     expected |= {*PLANES, *MEASURED, *presets()}
     table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
     expected |= {*LONG_NAMES, *LYAPUNOV}
+    expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
+    of_curves = (curves.LightCurveTable, curves.LightCurveClass, curves.RedNoise, LightObject)
+    of_surveys = (surveys.Survey, surveys.SurveyBand, surveys.Law, Cadence)
     dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)
-    for model in (Recipe, Storage, *table, *dynamics, SystemEntry):
+    for model in (Recipe, Storage, *table, *dynamics, SystemEntry, *of_curves, *of_surveys):
         expected |= set(model.model_fields)
-    for entry in (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry):
+    entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, surveys.Law, Cadence)
+    for entry in entries:
         for kind in entry.kinds:
             annotation = entry.model_fields[kind].annotation
-            expected |= set(annotation.__args__[0].model_fields)
+            expected |= set(annotation.__args__[0].model_fields) - HARMONICS
     for registry in (DISTRIBUTIONS, JOINTS):
         for distribution in registry.values():
             expected |= set(distribution.model_fields) - {"sha256"}
