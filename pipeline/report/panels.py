@@ -82,8 +82,47 @@ def draw_light_curve(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
         axes.legend(fontsize=8)
 
 
+def draw_motion(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw four frames of a film, or the paths of bodies with their last places, or a path in phase space."""
+    if "frames" in sample:
+        frames = sample["frames"].values
+        chosen = frames[np.linspace(0, len(frames) - 1, min(4, len(frames))).astype(int)]
+        axes.imshow(_grid(chosen), origin="upper", cmap="gray", interpolation="nearest")
+        axes.set_axis_off()
+        return
+    name = next((each for each in ("position", "position_true") if each in sample), None)
+    if name is not None:
+        places = sample[name].values
+        for number, path in enumerate(np.moveaxis(places, 1, 0)):
+            axes.plot(path[:, 0], path[:, 1], ".-", ms=2, lw=0.5, color=f"C{number}")
+            axes.plot(*path[-1, :2], "o", ms=5, color=f"C{number}")
+        axes.set_aspect("equal", "datalim")
+        words = [f"{axis} ({sample[name].attrs.get('units', '1')})" for axis in "xy"]
+    else:
+        pair = [each for each in ("q", "p", "dq_dt", "dp_dt") if each in sample][:2]
+        values = [sample[each].values for each in (pair * 2)[:2]]
+        axes.plot(values[0], values[1], ".-", ms=3, lw=0.5)
+        words = [f"{each} ({sample[each].attrs.get('units', '1')})" for each in (pair * 2)[:2]]
+    if large:
+        axes.set(xlabel=words[0], ylabel=words[1])
+    else:
+        axes.set_xticks([])
+        axes.set_yticks([])
+
+
+def _grid(frames: NDArray) -> NDArray:
+    """Return up to four frames, y upwards, in the order of reading, as one image with its first row above."""
+    flipped = [np.pad(frame[::-1], 1, constant_values=np.nan) for frame in frames]
+    flipped += [np.full_like(flipped[0], np.nan)] * (-len(flipped) % 2)
+    rows = [
+        np.concatenate(flipped[start : start + 2], axis=1) for start in range(0, len(flipped), 2)
+    ]
+    return np.concatenate(rows)
+
+
 PANELS: dict[str, Callable[..., None]] = {
     "image": draw_image,
     "light_curve": draw_light_curve,
+    "dynamics": draw_motion,
 }
 """What draws a sample of each kind: takes axes, the sample, and whether they are large."""

@@ -1,0 +1,91 @@
+"""Whole light curves: times, light averaged over exposures, noise, error bars and labels, per CPU-second; and random walks.
+
+    python benchmarks/light_curves.py
+
+Every class has 1,000 points of half an hour in the noise of TESS (six bands of a toy LSST for transients, with about 270
+visits), drawn and rendered as a build does it, without writing. The damped random walk is timed beside celerite2, in turns and
+with given normals; ours is averaged over its exposures, too. Medians, one process, one core.
+"""
+
+import statistics
+import time
+from pathlib import Path
+
+import celerite2
+import numpy as np
+import yaml
+
+import deepbench
+from deepbench.light_curves.random_walks import walk
+from deepbench.samples import draw_labels, render_arrays
+
+WORKFLOWS = Path(__file__).parents[1] / "workflows"
+ROUNDS = 7
+CURVES = 1500
+CHANGES = {
+    "light_curves": {
+        "tables.curves.survey.cadence": {"regular": {"duration": 20.84, "gaps": []}},
+        "tables.curves.samples": CURVES,
+    },
+    "transients": {"tables.curves.samples": CURVES},
+}
+
+
+def measure(*functions):
+    """Return the median CPU time of a call of each function, called in turns."""
+    times = [[] for _ in functions]
+    for function in functions:
+        function()
+    for _ in range(ROUNDS):
+        for function, found in zip(functions, times, strict=True):
+            start = time.process_time()
+            function()
+            found.append(time.process_time() - start)
+    return [statistics.median(found) for found in times]
+
+
+def of_class(name, wanted):
+    """Return what renders the light curves of one class of a workflow."""
+    recipe = deepbench.load_recipe(WORKFLOWS / f"{name}.yaml").replace(CHANGES[name])
+    table = recipe.resolved()["tables"]["curves"]
+    data = recipe.resolved()
+    data["tables"]["curves"] = {**table, "classes": {wanted: table["classes"][wanted]}}
+    alone = deepbench.parse_recipe(yaml.safe_dump(data, sort_keys=False))
+    return lambda: render_arrays(alone, "curves", draw_labels(alone, "curves", 0, CURVES))
+
+
+def main():
+    """Print the tables."""
+    rates = []
+    for name in CHANGES:
+        classes = deepbench.load_recipe(WORKFLOWS / f"{name}.yaml").tables["curves"].classes
+        for wanted in classes:
+            (taken,) = measure(of_class(name, wanted))
+            if name == "light_curves":
+                rates.append(CURVES / taken)
+            print(f"{name:<13} {wanted:<18} {CURVES / taken:9,.0f} per CPU-second", flush=True)
+    print(f"median class of light_curves: {statistics.median(rates):,.0f} per CPU-second")
+
+    rng = np.random.default_rng(1)
+    times, normals = np.sort(rng.uniform(0, 3650, 1000)), rng.standard_normal(3000)
+    bands, work, means = np.zeros(1000, np.int8), np.empty((2, 1000)), np.empty(1000)
+    lengths = np.array([30 / 86400])
+
+    def ours():
+        for _ in range(1000):
+            walk(times, bands, lengths, normals, 200.0, work, means)
+
+    def celerites():
+        for _ in range(1000):
+            process = celerite2.GaussianProcess(celerite2.terms.RealTerm(a=1.0, c=1 / 200))
+            process.compute(times, diag=1e-12)
+            process.dot_tril(normals[:1000])
+
+    theirs, own = measure(celerites, ours)
+    print(
+        f"damped random walk, 1,000 times: celerite2 {1e3 * theirs:.1f} µs, ours {1e3 * own:.1f} µs, ratio {theirs / own:.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()
