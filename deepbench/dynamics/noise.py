@@ -12,7 +12,7 @@ from deepbench.streams import fill_normals
 def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     """Add normal noise to series.
 
-    The numbers of a sample are drawn part after part, so that a class with more parts moves no draw of another.
+    The elements of a sample's stream are the values that it has, in order, so another class with more of them moves none.
 
     Parameters
     ----------
@@ -34,8 +34,8 @@ def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     for i in range(rows.size):
         fill_normals(normals, samples[i], key0, key1, word2, word3)
         own, element = values[rows[i]], 0
-        for part in range(parts):
-            for step in range(steps):
+        for step in range(steps):
+            for part in range(parts):
                 for axis in range(axes):
                     own[step, part, axis] += sigmas[i] * normals[element]
                     element += 1
