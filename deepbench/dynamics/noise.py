@@ -12,7 +12,7 @@ from deepbench.streams import fill_normals
 def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     """Add normal noise to series.
 
-    The elements of a sample's stream are the values that it has, in order, so another class with more of them moves none.
+    The elements of a sample's stream are the values that it has, in order: another class with more moves none.
 
     Parameters
     ----------

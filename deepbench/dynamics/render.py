@@ -52,15 +52,16 @@ def render(
         each.name: np.empty((len(labels), *each.shape), each.dtype)
         for each in table.data_variables()
     }
-    columns = dict(labels.columns)
+    columns: dict[str, NDArray] = {}
     for start in range(0, len(labels), table.batch_length):
         rows = slice(start, start + table.batch_length)
         some = Labels({column: values[rows] for column, values in labels.columns.items()})
         measured = _render_batch(seed, name, table, some, {k: v[rows] for k, v in arrays.items()})
         for column, values in measured.items():
-            columns[column] = columns[column] if start else columns[column].copy()
-            columns[column][rows] = values
-    return arrays, Labels(columns, labels.objects, labels.object_names)
+            columns.setdefault(column, labels.columns[column].copy())[rows] = values
+    if not columns:
+        return arrays, labels
+    return arrays, Labels(labels.columns | columns, labels.objects, labels.object_names)
 
 
 def _render_batch(
