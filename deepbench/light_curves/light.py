@@ -1,11 +1,11 @@
 """The light of samples at each of their observations, without noise: nodes, factors, added light, means.
 
-Each object has a segment of its own: the nodes, or the observations, of its sample. So what it alone changes is known
-before all are put together.
+The copies of an object are drawn one after another, so that what each alone changes is known before all are together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from deepbench.light_curves.exposures import (
     mean_over,
     rules,
 )
-from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, WALKS, Family
+from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
 
 
 class Light(NamedTuple):
@@ -34,20 +34,23 @@ class Light(NamedTuple):
         As the columns of the family say.
     samples : int64[k]
         Sample number of each.
+    owners : int64[k]
+        Row of the sample of each.
     extra : tuple of ndarray
         What else the kernel of the family takes.
-    measured : dict of str to float64[k]
-        What is measured of each object; written.
-    owners : int64[k]
-        Sample of each.
+    measured : dict of str to float64[all]
+        What is measured of all objects of the entry; written.
+    places : int64[k]
+        Where these objects stand among all of the entry.
     """
 
     source: Source
     rows: NDArray[np.float64]
     samples: NDArray[np.int64]
+    owners: NDArray[np.int64]
     extra: tuple[NDArray, ...]
     measured: dict[str, NDArray[np.float64]]
-    owners: NDArray[np.int64]
+    places: NDArray[np.int64]
 
     @property
     def family(self) -> Family:
@@ -55,11 +58,27 @@ class Light(NamedTuple):
         return FAMILIES[self.source.entry.kind]
 
     def part(self, samples: slice) -> Light:
-        """Return the objects of some samples, whose numbers begin with 0."""
-        part = slice(*np.searchsorted(self.owners, [samples.start, samples.stop]))
-        measured = {name: values[part] for name, values in self.measured.items()}
-        owners = self.owners[part] - samples.start
-        return Light(self.source, self.rows[part], self.samples[part], self.extra, measured, owners)
+        """Return the objects of some samples, whose rows begin with 0."""
+        chosen = slice(*np.searchsorted(self.owners, [samples.start, samples.stop]))
+        part = self._take(chosen)
+        return part._replace(owners=part.owners - samples.start)
+
+    def copies(self) -> Iterator[Light]:
+        """Yield the first copies, the second ones, …; a sample has no two objects in one of them."""
+        if self.source.entry.repeat is None:
+            yield self
+            return
+        numbers = self.source.copies[self.places]
+        for number in range(int(numbers.max()) + 1 if len(numbers) else 0):
+            yield self._take(np.flatnonzero(numbers == number))
+
+    def _take(self, chosen: slice | NDArray[np.int64]) -> Light:
+        return self._replace(
+            rows=self.rows[chosen],
+            samples=self.samples[chosen],
+            owners=self.owners[chosen],
+            places=self.places[chosen],
+        )
 
 
 class Change(NamedTuple):
@@ -88,7 +107,7 @@ def nodes_of(seen: Observations, lights: list[Light]) -> NDArray[np.int64]:
             light.family.count(
                 light.rows, light.owners, seen.offsets, seen.times, seen.exposures, nodes, events
             )
-            light.measured["n_in_event"][:] = events
+            light.measured["n_in_event"][light.places] = events
     count_nodes(seen.offsets, seen.exposures, rates, rules()[2], nodes)
     return np.concatenate([[0], np.cumsum(nodes)])
 
@@ -130,77 +149,42 @@ def flux_of(
     places, weights, _ = rules()
     times, bands = np.empty(firsts[-1]), np.empty(firsts[-1], np.int8)
     lay_nodes(firsts, places, seen.times, seen.exposures, seen.bands, times, bands)
-    offsets = firsts[seen.offsets]
+    at_nodes = firsts[seen.offsets], times, bands
     factors, slow, added = np.ones(firsts[-1]), np.ones(len(seen.times)), np.zeros(len(seen.times))
+    ones, zeros = np.ones(firsts[-1]), np.zeros(firsts[-1])  # and so they are again after each use
     changes = []
-    for light in lights:
-        owners, how = light.owners, light.family.how
-        inside = segments(owners, seen.offsets)
-        change = Change(light, inside, np.empty(inside[-1], np.float32))
-        put = owners, seen.offsets, inside
-        if how == WALKS:
-            values = np.empty(inside[-1])
-            light.family.apply(
-                light.rows, owners, *seen.scheduled, seen.offsets, seen.places, seen.bands,
-                light.samples, *light.extra, inside, values,
-            )  # fmt: skip
-            multiply_means(*put, seen.bands, of_source, values, slow, change.values)
-        elif how == AVERAGED:
-            values, events = np.zeros(inside[-1]), np.zeros(len(owners), np.int64)
-            spread = (gather(*put, each) for each in (seen.times, seen.exposures, seen.bands))
-            light.family.apply(light.rows, np.arange(len(owners)), inside, *spread, values, events)
-            light.measured["n_in_event"][:] = events
-            add_means(*put, seen.bands, of_source, values, added, change.values)
-        else:
-            at_nodes = segments(owners, offsets)
-            values = np.full(at_nodes[-1], 0.0 if how == ADDS else 1.0)
-            spread = (gather(owners, offsets, at_nodes, each) for each in (times, bands))
-            light.family.apply(
-                light.rows, np.arange(len(owners)), at_nodes, *spread, values, *light.extra
-            )
-            if how == ADDS:
-                add(*put, at_nodes, firsts, weights, values, added, change.values)
+    for each in lights:
+        for light in each.copies():
+            owners, how = light.owners, light.family.how
+            offsets = np.concatenate([[0], np.cumsum(np.diff(seen.offsets)[owners])])
+            change = Change(light, offsets, np.empty(offsets[-1], np.float32))
+            put = owners, seen.offsets, firsts, weights, seen.bands, of_source
+            if how == MULTIPLIES:
+                light.family.apply(light.rows, owners, *at_nodes, ones, *light.extra)
+                multiply(*put, ones, factors, offsets, change.values)
+            elif how == ADDS:
+                light.family.apply(light.rows, owners, *at_nodes, zeros, *light.extra)
+                add(*put, zeros, added, offsets, change.values)
+            elif how == AVERAGED:
+                events = np.zeros(len(owners), np.int64)
+                where = seen.offsets, seen.times, seen.exposures, seen.bands
+                light.family.apply(light.rows, owners, *where, zeros, events)
+                light.measured["n_in_event"][light.places] = events
+                add_means(*put, zeros, added, offsets, change.values)
             else:
-                of_nodes = at_nodes, firsts, weights, seen.bands, of_source
-                multiply(*put, *of_nodes, values, factors, change.values)
-        changes.append(change)
+                walked = *seen.scheduled, seen.offsets, seen.places, seen.bands
+                light.family.apply(light.rows, owners, *walked, light.samples, *light.extra, ones)
+                multiply_means(*put, ones, slow, offsets, change.values)
+            changes.append(change)
     flux = np.empty(len(seen.times))
     mean_over(firsts, weights, factors, flux)
     combine(seen.offsets, seen.bands, of_source, slow, added, flux)
     return flux, changes
 
 
-def segments(owners: NDArray[np.int64], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return offsets of segments, one for each object and as long as its owner's, int64[k + 1]."""
-    return np.concatenate([[0], np.cumsum(offsets[owners + 1] - offsets[owners])])
-
-
 @kernel
-def gather(owners, offsets, inside, values):
-    """Return the values of the owner of each object, one segment after another.
-
-    Parameters
-    ----------
-    owners : int64[k]
-    offsets : int64[n + 1]
-        Of the owners in the values.
-    inside : int64[k + 1]
-        Of the segments.
-    values : array[m]
-    """
-    found = np.empty(inside[-1], values.dtype)
-    for j in range(owners.size):
-        start = offsets[owners[j]]
-        for e in range(inside[j + 1] - inside[j]):
-            found[inside[j] + e] = values[start + e]
-    return found
-
-
-@kernel
-def multiply(
-    owners, offsets, inside, at_nodes, firsts, weights, bands, of_source, values, factors, changes
-):  # fmt: skip
-    """Multiply the factors of samples by those of objects.
+def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors, inside, changes):
+    """Multiply the factors of samples by those of objects, no two of one sample.
 
     Parameters
     ----------
@@ -208,65 +192,77 @@ def multiply(
         Sample of each object.
     offsets : int64[n + 1]
         Of the samples in the observations.
-    inside, at_nodes : int64[k + 1]
-        Of the objects' segments of observations, and of nodes.
     firsts, weights
         As for ``exposures.mean_over``.
     bands : int8[m]
     of_source : float64[n, b]
-    values : float64[v]
-        Factors of the objects at their nodes.
+    values : float64[f]
+        Factors of the objects at the nodes of their samples; made 1 again.
     factors : float64[f]
-        Of the samples at their nodes; changed.
+        Of the samples; changed.
+    inside : int64[k + 1]
+        Of the objects in the changes.
     changes : float32[c]
         Written: what each alone changes of the flux of each observation.
     """
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
-        shift = at_nodes[j] - firsts[first]
-        for node in range(firsts[first], firsts[last]):
-            factors[node] *= values[shift + node]
+        shift = inside[j] - first
         for e in range(first, last):
             n, total = firsts[e + 1] - firsts[e], 0.0
             for i in range(n):
-                total += weights[n, i] * (values[shift + firsts[e] + i] - 1.0)
-            changes[inside[j] + e - first] = total * of_source[owners[j], bands[e]]
+                node = firsts[e] + i
+                value = values[node]
+                values[node] = 1.0
+                factors[node] *= value
+                total += weights[n, i] * (value - 1.0)
+            changes[shift + e] = total * of_source[owners[j], bands[e]]
 
 
 @kernel
-def add(owners, offsets, inside, at_nodes, firsts, weights, values, added, changes):
-    """Add the light of objects to that of samples; the arguments are as for ``multiply``, ``added`` is float64[m]."""
+def add(owners, offsets, firsts, weights, bands, of_source, values, added, inside, changes):
+    """Add the light of objects to that of samples.
+
+    The arguments are as for ``multiply``, but the values are light, made 0 again, and ``added`` is float64[m].
+    """
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
-        shift = at_nodes[j] - firsts[first]
+        shift = inside[j] - first
         for e in range(first, last):
             n, total = firsts[e + 1] - firsts[e], 0.0
             for i in range(n):
-                total += weights[n, i] * values[shift + firsts[e] + i]
+                total += weights[n, i] * values[firsts[e] + i]
+                values[firsts[e] + i] = 0.0
             added[e] += total
-            changes[inside[j] + e - first] = total
+            changes[shift + e] = total
 
 
 @kernel
-def add_means(owners, offsets, inside, bands, of_source, values, added, changes):
-    """Add the mean light of objects, in units of that of their sources; the arguments are as for ``add``."""
+def add_means(owners, offsets, firsts, weights, bands, of_source, values, added, inside, changes):
+    """Add the mean light of objects in units of that of their sources; as ``add``, with a value per observation."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
+        shift = inside[j] - first
         for e in range(first, last):
-            light = values[inside[j] + e - first] * of_source[owners[j], bands[e]]
+            light = values[e] * of_source[owners[j], bands[e]]
+            values[e] = 0.0
             added[e] += light
-            changes[inside[j] + e - first] = light
+            changes[shift + e] = light
 
 
 @kernel
-def multiply_means(owners, offsets, inside, bands, of_source, values, slow, changes):
-    """Multiply factors that are means over exposures; arguments as for ``add_means``, ``slow`` is float64[m]."""
+def multiply_means(
+    owners, offsets, firsts, weights, bands, of_source, values, slow, inside, changes
+):
+    """Multiply factors that are means over exposures; as ``multiply``, with a value for each observation."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
+        shift = inside[j] - first
         for e in range(first, last):
-            value = values[inside[j] + e - first]
+            value = values[e]
+            values[e] = 1.0
             slow[e] *= value
-            changes[inside[j] + e - first] = (value - 1.0) * of_source[owners[j], bands[e]]
+            changes[shift + e] = (value - 1.0) * of_source[owners[j], bands[e]]
 
 
 @kernel

@@ -230,7 +230,7 @@ class LightCurveTable(TableSpecification):
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
         place = ("time" if self.is_dense else "observation",), (self.width,)
-        fluxes = {
+        fluxes: dict[str, str] = {
             "flux": "flux",
             "flux_error": "standard deviation of the flux as the observation tells it",
             **{name: PLANES[name] for name in self.planes or ()},

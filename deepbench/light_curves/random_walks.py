@@ -105,7 +105,7 @@ def walk(times, bands, lengths, normals, timescale, work, means):
 
 @kernel
 def multiply_random_walks(
-    rows, owners, counts, days, bands, lengths, offsets, places, of_bands, samples, key, words, inside, factors
+    rows, owners, counts, days, bands, lengths, offsets, places, of_bands, samples, key, words, factors
 ):  # fmt: skip
     """Write the factors of randomly walking sources at their observations, in units of the flux of the mean magnitude.
 
@@ -130,10 +130,8 @@ def multiply_random_walks(
         The sample of each object, as a number of the table.
     key, words : uint32[2]
         Those of the seed and of the object's stream (``streams.key_words``, ``streams.stream_words``).
-    inside : int64[k + 1]
-        The factors of object j are ``inside[j]`` … ``inside[j + 1] - 1``.
-    factors : float64[f]
-        Written.
+    factors : float64[m]
+        Multiplied in place.
     """
     longest = counts.max() if counts.size else 0
     normals = np.empty(3 * longest, np.float32)
@@ -149,6 +147,5 @@ def multiply_random_walks(
         )  # fmt: skip
         for band in range(scales.size):
             scales[band] = _TO_LOG_FLUX * rows[j, band, 1]
-        shift = inside[j] - offsets[i]
         for e in range(offsets[i], offsets[i + 1]):
-            factors[shift + e] = exp64(scales[of_bands[e]] * means[places[e]])
+            factors[e] *= exp64(scales[of_bands[e]] * means[places[e]])

@@ -110,7 +110,7 @@ class LightCurves:
             extra = (self._table.survey.edges(),)
         measured = {each: np.zeros(len(rows)) for each in source.entry.chosen.measured}
         numbers = self._labels.samples[source.samples]
-        return Light(source, rows, numbers, extra, measured, source.samples)
+        return Light(source, rows, numbers, source.samples, extra, measured, np.arange(len(rows)))
 
     def _words(self, stream: str) -> NDArray[np.uint32]:
         """Return the words of a stream of the table."""
@@ -200,14 +200,14 @@ class LightCurves:
     ) -> None:
         """Write what is measured of samples and objects."""
         noise.summarize(*seen[:2], seen.bands, flux, variances, masks, self._observed[samples])
-        for change in changes:
-            found = change.light.measured["snr"]
-            of_objects = change.offsets, change.light.owners
-            noise.signal_to_noise(*of_objects, seen.offsets, change.values, variances, found)
+        for light, offsets, values in changes:
+            found = np.empty(len(light.owners))
+            noise.signal_to_noise(offsets, light.owners, seen.offsets, values, variances, found)
+            light.measured["snr"][light.places] = found
         for light in (each.part(samples) for each in self._constant):
-            noise.constant_signal(
-                light.owners, *seen[:1], seen.bands, self._of_source[samples], variances, light.measured["snr"]
-            )  # fmt: skip
+            found, flux = np.empty(len(light.owners)), self._of_source[samples]
+            noise.constant_signal(light.owners, seen.offsets, seen.bands, flux, variances, found)
+            light.measured["snr"][light.places] = found
 
     def measured(self) -> Labels:
         """Return the labels with what was measured."""

@@ -32,10 +32,10 @@ def magnitudes(rows, times, samples, bands=None, lengths=(0.0, 0.0, 0.0)):
     samples, rows = np.atleast_1d(samples), np.asarray(rows, float)
     n, m = samples.size, times.size
     bands = np.zeros(m, np.int8) if bands is None else np.asarray(bands, np.int8)
-    factors, offsets = np.empty(n * m), np.arange(n + 1) * m
+    factors, offsets = np.ones(n * m), np.arange(n + 1) * m
     multiply_random_walks(
         rows, np.arange(n), np.full(n, m), times[None], bands[None], np.array(lengths),
-        offsets, np.tile(np.arange(m), n), np.tile(bands, n), samples, KEY, WORDS, offsets, factors,
+        offsets, np.tile(np.arange(m), n), np.tile(bands, n), samples, KEY, WORDS, factors,
     )  # fmt: skip
     return -2.5 * np.log10(factors.reshape(n, m))
 
