@@ -100,6 +100,10 @@ class MissingDataError(ReleaseError, FileNotFoundError):
         )
 
 
+class ExportError(DeepBenchError, ValueError):
+    """A table cannot be exported, or not into the file that was named."""
+
+
 class ClusterError(DeepBenchError, RuntimeError):
     """The Dask cluster cannot be reached, or its workers cannot do the work."""
 

@@ -26,6 +26,7 @@ from deepbench import format as fmt
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from zarr.abc.store import Store
 
     from deepbench.recipe.model import Recipe
 
@@ -85,7 +86,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
         length = fmt.table_shard_length(recipe, name)
         for variable in table.data_variables():
             cut = fmt.layout(variable, length, recipe.storage)
-            _create(
+            create_array(
                 group,
                 variable.name,
                 (table.samples, *variable.shape),
@@ -96,7 +97,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 attributes=fmt.variable_attributes(variable),
             )
         for column in recipe.label_plan(name).columns:
-            _create(
+            create_array(
                 group,
                 column.name,
                 (table.samples,),
@@ -108,7 +109,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
             )
         for axis in table.coordinates():
             values = axis.values
-            array = _create(
+            array = create_array(
                 group,
                 axis.name,
                 (axis.size,),
@@ -119,13 +120,18 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 attributes=fmt.axis_attributes(axis),
             )
             array[:] = values
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
-        zarr.consolidate_metadata(store)
+    consolidate(store)
     return {key: buffer.to_bytes() for key, buffer in contents.items()}
 
 
-def _create(
+def consolidate(store: Store) -> None:
+    """Write all metadata of a Zarr store into its root, too."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata", category=UserWarning)
+        zarr.consolidate_metadata(store)
+
+
+def create_array(
     group: zarr.Group,
     name: str,
     shape: tuple[int, ...],
@@ -136,6 +142,7 @@ def _create(
     dimensions: tuple[str, ...],
     attributes: dict[str, Any],
 ) -> zarr.Array:
+    """Add an array to a group, compressed and with checksums; what is missing in it is NaN, or the largest integer."""
     return group.create_array(
         name,
         shape=shape,

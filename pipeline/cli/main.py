@@ -46,6 +46,7 @@ for command in (
     releases.info,
     releases.sample,
     releases.diff,
+    releases.export,
     upkeep.verify,
     upkeep.repair,
     upkeep.deprecate,

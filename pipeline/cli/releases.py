@@ -1,4 +1,4 @@
-"""The commands that look at releases: list, info, sample, diff."""
+"""The commands that look at releases: list, info, sample, diff, export."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pipeline.cli.options import (
     choose_table,
     find_release,
 )
-from pipeline.cli.output import say, say_json, say_table
+from pipeline.cli.output import progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
 
 
@@ -204,6 +204,24 @@ def diff(
             "check them with `deepbench verify`"
         )
     say(f"this needs a {found.level} version")
+
+
+def export(
+    release: ReleaseName,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="A new file that ends with .zarr or .nc.")
+    ],
+    catalog: Catalog = "releases",
+    table: Table = None,
+) -> None:
+    """Write a table of light curves as CF contiguous ragged arrays, in Zarr or netCDF."""
+    from pipeline.export import export_light_curves
+
+    found = find_release(release, catalog)
+    name = choose_table(table, found.manifest.tables)
+    with progress_bar() as report:
+        made = export_light_curves(found, name, file, report)
+    say(f"{file}: {made.light_curves:,} light curves, {made.observations:,} observations")
 
 
 def _plain(labels: dict[Any, Any]) -> dict[str, Any]:
