@@ -107,14 +107,16 @@ class _LightCurves:
 
     def attributes(self) -> dict[str, str]:
         """Return the attributes of the whole file."""
-        software = self._release.manifest.software["deepbench"]
+        manifest = self._release.manifest
+        software = f"DeepBench {manifest.software['deepbench']}"
         kept = ("title", "license", "name", "version", "recipe_hash")
         return {
             "Conventions": "CF-1.11",
             "featureType": "timeSeries",
             **{name: self._root[name] for name in kept},
             "table": self._table,
-            "source": f"simulated by DeepBench {software}",
+            "source": f"simulated by {software}",
+            "history": f"{manifest.created} {self._release} built by {software}",
             "comment": "observations that were not made, or were lost, are left out",
         }
 
@@ -162,8 +164,8 @@ class _LightCurves:
         """Return the attributes of a variable of observations."""
         words = dict(self._data[name].attrs)
         if name == "time":
-            dates = {"units": self._units, "calendar": "standard"}
-            return {"standard_name": "time", **words, **dates}
+            dates = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
+            return {"standard_name": "time", **words, "units": self._units, **dates}
         if name == "flux":
             words["ancillary_variables"] = "flux_error mask"
         return {**words, "coordinates": COORDINATES}

@@ -144,6 +144,7 @@ def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
     path = tmp_path / f"out.{ending}"
     export_light_curves(curves, table, str(path))
     data, release = raw(path), curves.open()[table].to_dataset()
+    software = curves.manifest.software["deepbench"]
     assert data.attrs == {
         "Conventions": "CF-1.11",
         "featureType": "timeSeries",
@@ -153,7 +154,8 @@ def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
         "version": "1.0.0",
         "recipe_hash": curves.manifest.recipe_hash,
         "table": table,
-        "source": f"simulated by DeepBench {curves.manifest.software['deepbench']}",
+        "source": f"simulated by DeepBench {software}",
+        "history": f"{curves.manifest.created} curves@1.0.0 built by DeepBench {software}",
         "comment": "observations that were not made, or were lost, are left out",
     }
     assert data["row_size"].attrs["sample_dimension"] == "obs"
@@ -164,6 +166,7 @@ def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
     assert len(np.unique(data["id"])) == data.sizes["sample"]
     time = data["time"].attrs
     assert (time["standard_name"], time["calendar"]) == ("time", "standard")
+    assert time["units_metadata"] == "leap_seconds: none"
     for name in ("time_scale", "reference_julian_date"):
         assert time[name] == release["time"].attrs[name]
     assert data["flux"].attrs["ancillary_variables"] == "flux_error mask"
