@@ -97,6 +97,19 @@ class Change(NamedTuple):
     values: NDArray[np.float32]
 
 
+class Scratch:
+    """Arrays that are used again for one batch after another: fresh memory is dear."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, NDArray[np.float64]] = {}
+
+    def take(self, name: str, size: int, value: float) -> NDArray[np.float64]:
+        """Return the array of a name, of a size; it holds the value where it was not written to since."""
+        if name not in self._held or len(self._held[name]) < size:
+            self._held[name] = np.full(size, value)
+        return self._held[name][:size]
+
+
 def nodes_of(seen: Observations, lights: list[Light]) -> NDArray[np.int64]:
     """Return where the nodes of each observation begin, int64[m + 1]; count the observations in events."""
     nodes = np.ones(len(seen.times), np.int64)
@@ -132,6 +145,7 @@ def flux_of(
     firsts: NDArray[np.int64],
     of_source: NDArray[np.float64],
     lights: list[Light],
+    scratch: Scratch,
 ) -> tuple[NDArray[np.float64], list[Change]]:
     """Return the flux of each observation, and what each object alone changes of it.
 
@@ -145,13 +159,22 @@ def flux_of(
         Flux of the source of each sample in each band.
     lights : list of Light
         Their parts that belong to the samples.
+    scratch : Scratch
     """
     places, weights, _ = rules()
-    times, bands = np.empty(firsts[-1]), np.empty(firsts[-1], np.int8)
+    count = int(firsts[-1])
+    times, bands = scratch.take("times", count, 0.0), np.empty(count, np.int8)
     lay_nodes(firsts, places, seen.times, seen.exposures, seen.bands, times, bands)
     at_nodes = firsts[seen.offsets], times, bands
-    factors, slow, added = np.ones(firsts[-1]), np.ones(len(seen.times)), np.zeros(len(seen.times))
-    ones, zeros = np.ones(firsts[-1]), np.zeros(firsts[-1])  # and so they are again after each use
+    factors, slow, added = (
+        scratch.take(name, size, value)
+        for name, size, value in (
+            ("factors", count, 1.0),
+            ("slow", len(seen.times), 1.0),
+            ("added", len(seen.times), 0.0),
+        )
+    )
+    ones, zeros = scratch.take("ones", count, 1.0), scratch.take("zeros", count, 0.0)
     changes = []
     for each in lights:
         for light in each.copies():
@@ -179,6 +202,7 @@ def flux_of(
     flux = np.empty(len(seen.times))
     mean_over(firsts, weights, factors, flux)
     combine(seen.offsets, seen.bands, of_source, slow, added, flux)
+    factors[:], slow[:], added[:] = 1.0, 1.0, 0.0  # ones and zeros are so again after each use
     return flux, changes
 
 

@@ -14,7 +14,15 @@ from deepbench.labelling.sources import Source, sources
 from deepbench.light_curves import noise
 from deepbench.light_curves.exposures import Observations
 from deepbench.light_curves.families import FAMILIES
-from deepbench.light_curves.light import Change, Light, flux_of, highest_rate, nodes_of, rates_of
+from deepbench.light_curves.light import (
+    Change,
+    Light,
+    Scratch,
+    flux_of,
+    highest_rate,
+    nodes_of,
+    rates_of,
+)
 from deepbench.light_curves.model import OBSERVED, RED, walk_stream
 from deepbench.light_curves.objects import RandomWalk, Transient
 from deepbench.light_curves.observing import Schedule
@@ -61,7 +69,7 @@ def render(
     """
     curves = LightCurves(seed, name, table, labels)
     arrays = {
-        each.name: np.full((len(labels), *each.shape), NOTHING[each.dtype], each.dtype)
+        each.name: np.empty((len(labels), *each.shape), each.dtype)
         for each in table.data_variables()
     }
     length = max(1, BATCH // table.width)
@@ -95,6 +103,7 @@ class LightCurves:
         order = np.argsort(owners, kind="stable")
         self._outliers = np.concatenate([np.zeros((0, 2)), *parts])[order]
         self._of_outliers = np.searchsorted(owners[order], np.arange(len(labels) + 1))
+        self._scratch = Scratch()
         self._observed = np.zeros((len(labels), len(OBSERVED)))
 
     def _light(self, source: Source) -> Light:
@@ -122,8 +131,12 @@ class LightCurves:
         lights = [each.part(samples) for each in self._lights]
         lights = [each for each in lights if len(each.owners)]
         self._check_rates(samples, rates_of(len(seen.offsets) - 1, lights))
-        flux, changes = flux_of(seen, nodes_of(seen, lights), self._of_source[samples], lights)
+        flux, changes = flux_of(
+            seen, nodes_of(seen, lights), self._of_source[samples], lights, self._scratch
+        )
         some = {name: values[samples] for name, values in arrays.items()}
+        for values in some.values():
+            values[:] = NOTHING[values.dtype.name]
         variances = self._observe(samples, seen, flux, some)
         for plane, values in (("flux_true", flux), ("flux_error_true", np.sqrt(variances))):
             if plane in some:
