@@ -3,8 +3,8 @@
     python benchmarks/light_curves.py
 
 Every class of light_curves.yaml has 1,000 points in the noise of TESS, of two minutes or of half an hour, without red
-noise; those of transients.yaml have about 270 visits in six bands. They are drawn and rendered as a build does it, without
-writing. The damped random walk is timed beside celerite2, in turns and with given normals; ours is averaged over its
+noise; those of transients.yaml have about 270 visits in six bands. They are drawn and rendered as in a build, but not
+written. The damped random walk is timed beside celerite2, in turns and with given normals; ours is averaged over its
 exposures, too. Medians, one process, one core.
 """
 
