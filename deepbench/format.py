@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property, lru_cache
@@ -119,21 +120,23 @@ def sample_bytes(variable: DataVariable) -> int:
 
 
 def shard_length(
-    variables: tuple[DataVariable, ...], storage: Storage, label_bytes: int = 0
+    variables: tuple[DataVariable, ...], storage: Storage, label_bytes: int = 0, together: int = 1
 ) -> int:
     """Return the samples per shard of a table: the largest power of two whose widest variable, and labels, fit.
 
-    It never depends on the number of samples, so growing a table keeps its finished shards.
+    Samples that belong together are counted as one. It never depends on the number of samples, so growing a table keeps
+    its finished shards.
     """
     widest = max(sample_bytes(variable) for variable in variables)
-    return power_of_two(storage.shard_bytes / max(widest, label_bytes))
+    return together * power_of_two(storage.shard_bytes / (together * max(widest, label_bytes)))
 
 
 def table_shard_length(recipe: Recipe, table: str) -> int:
     """Return the samples per shard of a table of a recipe."""
     described, plan = recipe.tables[table], recipe.label_plan(table)
     labels = plan.label_bytes + described.object_rows() * plan.copy_bytes
-    return shard_length(described.data_variables(), recipe.storage, labels)
+    variables = described.data_variables()
+    return shard_length(variables, recipe.storage, labels, described.together)
 
 
 def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
@@ -142,7 +145,7 @@ def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
     A sample larger than a chunk, or a shard, is cut along its own axes, the first axis first.
     """
     size = sample_bytes(variable)
-    samples = min(length, power_of_two(storage.chunk_bytes / size))
+    samples = math.gcd(length, power_of_two(storage.chunk_bytes / size))
     chunk = _cut(variable, storage.chunk_bytes)
     largest = _cut(variable, storage.shard_bytes)
     shard = tuple(_whole(edge, piece) for edge, piece in zip(largest, chunk, strict=True))
@@ -225,6 +228,8 @@ def label_attributes(column: Column) -> dict[str, Any]:
 
 def axis_attributes(axis: Coordinate) -> dict[str, Any]:
     """Return the CF attributes of a coordinate: one with meanings carries ``flag_values`` and ``flag_meanings``."""
+    if not axis.long_name:
+        return dict(axis.attributes)
     own = flags(axis.meanings) if axis.meanings else {"units": axis.units}
     return {"long_name": axis.long_name, **own, **axis.attributes}
 

@@ -192,7 +192,7 @@ def to_dataset(
     for column in recipe.label_plan(table).columns:
         dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
     for axis in described.coordinates():
-        values = (axis.name, axis.values, axis_attributes(axis))
+        values = (axis.dimensions, axis.values, axis_attributes(axis))
         dataset = dataset.assign_coords({axis.name: values})
     return dataset
 

@@ -114,9 +114,9 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 axis.name,
                 (axis.size,),
                 values.dtype,
-                chunks=(axis.size,),
+                chunks=(min(fmt.LABEL_CHUNK, axis.size),),
                 shards=None,
-                dimensions=(axis.name,),
+                dimensions=axis.dimensions,
                 attributes=fmt.axis_attributes(axis),
             )
             array[:] = values

@@ -38,10 +38,11 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
         An expression leaves the range of its parameter; the message names the first such sample.
     """
     samples = np.arange(start, stop, dtype=np.int64)
-    groups = samples // plan.group_size
+    owners = samples // plan.together
+    groups = owners // plan.group_size
     columns: dict[str, NDArray] = {
         "id": samples,
-        "class": _pick(plan, seed, "class", plan.class_thresholds, samples, 0),
+        "class": _pick(plan, seed, "class", plan.class_thresholds, owners, 0),
         "split": _pick(plan, seed, "split", plan.split_thresholds, groups, 1),
         "group": groups,
     }
@@ -54,15 +55,16 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
     copies: dict[int, _Copies] = {}
     for scope, name in plan.order:
         rows = everyone if scope.class_name is None else members[scope.class_name]
+        drawn = samples if scope.each else owners
         if name == "repeat" and scope.repeat is not None:
-            counts = _quantity(plan, seed, scope, name, scope.repeat, columns, samples, rows)
+            counts = _quantity(plan, seed, scope, name, scope.repeat, columns, drawn, rows)
             columns[scope.column("repeat")][rows] = counts
             copies[id(scope)] = _Copies(rows, counts.astype(np.int64))
         elif scope.repeat is not None:
             copy = copies[id(scope)]
-            _fill(plan, seed, scope, name, columns, copy.columns, samples, copy.rows, copy.number)
+            _fill(plan, seed, scope, name, columns, copy.columns, drawn, copy.rows, copy.number)
         else:
-            _fill(plan, seed, scope, name, columns, columns, samples, rows)
+            _fill(plan, seed, scope, name, columns, columns, drawn, rows)
     return Labels(columns, _objects(plan, copies, samples), plan.repeated_names)
 
 
@@ -136,11 +138,11 @@ def _quantity(
     bad = out_of_range(parameter, result)
     if bad is not None:
         raise LabelError(
-            f"table '{plan.table}', sample {samples[rows[bad]]}: {scope.column(name)} = {float(result[bad])!r} by "
+            f"table '{plan.table}', sample {columns['id'][rows[bad]]}: {scope.column(name)} = {float(result[bad])!r} by "
             f'"{value.text}", but it must be {parameter.range_text()}; '
             "narrow the priors it is made of, or use min() and max()",
             table=plan.table,
-            sample=int(samples[rows[bad]]),
+            sample=int(columns["id"][rows[bad]]),
             column=scope.column(name),
         )
     return result

@@ -57,7 +57,9 @@ class LabelPlan:
     splits : mapping of str to float
         Fraction of each split, in written order; the sum is 1.
     group_size : int
-        Consecutive samples that form one group and so share a split.
+        Consecutive samples, or sets of ``together``, that form one group and so share a split.
+    together : int
+        Consecutive samples that share class and values, but for scopes that are drawn for ``each``.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class LabelPlan:
         classes: Mapping[str, float],
         splits: Mapping[str, float],
         group_size: int = 1,
+        together: int = 1,
     ) -> None:
         self.table = table
         self.scopes = scopes
@@ -75,6 +78,7 @@ class LabelPlan:
         self.class_thresholds = thresholds(classes)
         self.split_thresholds = thresholds(splits)
         self.group_size = group_size
+        self.together = together
         self._names: dict[str | None, dict[str, Reference]] = {}
 
     # what there is to draw

@@ -183,8 +183,9 @@ class Recipe(Specification):
         if table not in self._plans:
             described = self.tables[table]
             weights = {name: each.weight for name, each in described.classes.items()}
+            sizes = described.group_size, described.together
             self._plans[table] = LabelPlan(
-                table, described.scopes(), weights, self.splits, described.group_size
+                table, described.scopes(), weights, self.splits, *sizes
             )
         return self._plans[table]
 

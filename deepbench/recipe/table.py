@@ -159,6 +159,11 @@ class TableSpecification(Specification):
     )
     variables: Variables
 
+    @property
+    def together(self) -> int:
+        """Number of consecutive samples that share class and values, and are rendered together; groups count these."""
+        return 1
+
 
 def flags(meanings: tuple[str, ...], *, masks: bool = False) -> dict[str, Any]:
     """Return the CF attributes of codes 0, 1, …, or of bits 1, 2, 4, … with ``masks``."""
@@ -210,7 +215,9 @@ class Coordinate:
     numbers : float64[size], optional
         Its values; 0, 1, …, size − 1 when absent.
     attributes : mapping of str to str, number or list, optional
-        Further attributes.
+        Further attributes; where there is no ``long_name``, all of them.
+    dimension : str, optional
+        The dimension, where it has another name than the coordinate.
     """
 
     name: str
@@ -220,6 +227,12 @@ class Coordinate:
     meanings: tuple[str, ...] = ()
     numbers: NDArray[np.float64] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
+    dimension: str = ""
+
+    @property
+    def dimensions(self) -> tuple[str]:
+        """The name of its dimension."""
+        return (self.dimension or self.name,)
 
     @property
     def values(self) -> NDArray[np.float64] | NDArray[np.int32]:
