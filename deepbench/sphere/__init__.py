@@ -1,0 +1,1 @@
+"""Spherical maps: random fields on HEALPix, and the patches and graphs that networks read."""
