@@ -1,10 +1,10 @@
 """The angular power spectrum of weak-lensing convergence in a flat universe of matter and a cosmological constant.
 
 The linear power spectrum is that of Eisenstein & Hu (1998, ApJ 496, 605) with acoustic oscillations, with a smooth
-correction of a percent or two, scaled to σ8. The nonlinear one follows from it by halofit (Smith et al. 2003, MNRAS 341,
-1311) with the coefficients of Takahashi et al. (2012, ApJ 761, 152). The convergence of a single plane of sources is its
-integral along the line of sight in the approximation of Limber (1953, ApJ 117, 134) at k = (ℓ + ½) / χ (LoVerde &
-Afshordi 2008, PRD 78, 123506). Radiation after recombination and the masses of neutrinos are neglected.
+correction of a percent or two, scaled to σ8. The nonlinear one follows from it by halofit (Smith et al. 2003, MNRAS
+341, 1311) with the coefficients of Takahashi et al. (2012, ApJ 761, 152). The convergence of a single plane of sources
+is its integral along the line of sight in the approximation of Limber (1953, ApJ 117, 134) at k = (ℓ + ½) / χ (LoVerde
+& Afshordi 2008, PRD 78, 123506). Radiation after recombination and the masses of neutrinos are neglected.
 
 Lengths are comoving and in Mpc/h, wave numbers k in h/Mpc, power spectra in (Mpc/h)³.
 """
@@ -179,7 +179,8 @@ def transfer(cosmology: Cosmology, k: Array) -> Array:
 def _correction(cosmology: Cosmology, k: Array) -> Array:
     """Return our smooth fit of CAMB's transfer function over that of ``transfer``.
 
-    ``benchmarks/transfer_correction.py`` makes it. The rest has a standard deviation of 0.4 % for Ωb 0.03 to 0.07 and RANGES; without the correction, 0.8 %.
+    ``benchmarks/transfer_correction.py`` makes it. The rest has a standard deviation of 0.4 % for Ωb 0.03 to 0.07 and
+    RANGES; without the correction, 0.8 %.
     """
     low, high = np.log(_CORRECTED)
     place = (2.0 * np.log(np.asarray(k) * cosmology.h) - low - high) / (high - low)
