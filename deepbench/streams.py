@@ -271,6 +271,14 @@ def _words_to_normals(out, words):
 
 
 @inline
+def fill_normals_from(out, first, sample, k0, k1, c2, c3):
+    """Fill ``out`` with the unit normals of the elements 4 × first, 4 × first + 1, …; see ``fill_normals``."""
+    words = out.view(np.uint32)
+    fill_words(words, first, sample, k0, k1, c2, c3)
+    _words_to_normals(out, words)
+
+
+@inline
 def fill_normals(out, sample, k0, k1, c2, c3):
     """Fill ``out`` (float32[n], contiguous) with unit normals.
 
@@ -278,9 +286,7 @@ def fill_normals(out, sample, k0, k1, c2, c3):
     every word; the largest value is 6.34. The words are made, and turned into normals, where the
     results stand; the outer tails (0.4 % of the words) come last, as they do not vectorise.
     """
-    words = out.view(np.uint32)
-    fill_words(words, 0, sample, k0, k1, c2, c3)
-    _words_to_normals(out, words)
+    fill_normals_from(out, 0, sample, k0, k1, c2, c3)
 
 
 @kernel

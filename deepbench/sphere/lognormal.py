@@ -118,7 +118,8 @@ def gaussian_spectrum(spectrum: Array, shift: float) -> GaussianSpectrum:
     if least <= -1.0:
         raise LabelError(
             f"the shift of a lognormal field is {shift:g}, but the spectrum asks for a correlation of "
-            f"{least * shift * shift:g}; allowed is more than −shift². Choose a shift above {shift * np.sqrt(-least):g}.",
+            f"{least * shift * shift:g}; allowed is more than −shift². "
+            f"Choose a shift above {shift * np.sqrt(-least):g}.",
             shift=shift,
             least=least * shift * shift,
         )

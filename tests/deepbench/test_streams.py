@@ -25,6 +25,7 @@ from deepbench.poisson import POISSON_TILE, fill_poissons, poissons
 from deepbench.stream_names import stream_number
 from deepbench.streams import (
     fill_normals,
+    fill_normals_from,
     fill_uniforms,
     key_words,
     normals,
@@ -60,6 +61,11 @@ def philox_blocks(counters, out):
 @kernel
 def fill_uniforms_of(out, sample, k0, k1, c2, c3):
     fill_uniforms(out, sample, k0, k1, c2, c3)
+
+
+@kernel
+def normals_from(out, first, sample, k0, k1, c2, c3):
+    fill_normals_from(out, first, sample, k0, k1, c2, c3)
 
 
 @kernel
@@ -254,6 +260,13 @@ def test_a_normal_depends_on_its_own_number_only(n, more):
     np.testing.assert_array_equal(
         normals(SEED, STREAM, 3, n + more)[:n], normals(SEED, STREAM, 3, n)
     )
+
+
+@pytest.mark.parametrize("first", [0, 1, 7])
+def test_normals_begin_at_any_block(first):
+    out = np.empty(21, np.float32)
+    normals_from(out, first, 3, *WORDS)
+    np.testing.assert_array_equal(out, normals(SEED, STREAM, 3, 60)[4 * first : 4 * first + 21])
 
 
 @given(
