@@ -1,0 +1,166 @@
+"""HEALPix maps: synthesis from coefficients, and what is done to pixels.
+
+Synthesis is ducc0's, in RING order and with one thread; everything else works in NEST order, in place where it can.
+Q and U follow HEALPix's convention "COSMO". A map of float32 comes from coefficients of complex64, one of float64 from
+complex128.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench.kernels import kernel
+from deepbench.mathfast import exp32
+from deepbench.streams import fill_normals_from, key_words, require, stream_words
+
+_STRIP = 4096  # pixels that get their noise together
+
+
+def pixel_count(nside: int) -> int:
+    """Return the number of pixels."""
+    return 12 * nside * nside
+
+
+@lru_cache(maxsize=2)
+def _rings(nside: int) -> dict[str, Any]:
+    """Return the rings of pixels as ducc0 describes them."""
+    from ducc0.healpix import Healpix_Base
+
+    return Healpix_Base(nside, "RING").sht_info()
+
+
+@lru_cache(maxsize=2)
+def ring_of_nest(nside: int) -> NDArray[np.int32]:
+    """Return the RING number of each pixel in NEST order; the last two that were asked for are kept."""
+    from ducc0.healpix import Healpix_Base
+
+    base, count, step = Healpix_Base(nside, "NEST"), pixel_count(nside), 1 << 20
+    numbers = np.empty(count, np.int32)
+    for first in range(0, count, step):
+        numbers[first : first + step] = base.nest2ring(np.arange(first, min(first + step, count)))
+    numbers.setflags(write=False)
+    return numbers
+
+
+def synthesise(alm: NDArray[Any], nside: int, lmax: int, spin: int = 0) -> NDArray[Any]:
+    """Return the maps of coefficients, in RING order.
+
+    Parameters
+    ----------
+    alm : ndarray of complex64 or complex128, shape (1, n) for spin 0, (2, n) for spin 2
+        Of a scalar field, or of E and B.
+    nside, lmax : int
+        lmax up to 2 nside is safe; beyond 3 nside the pixels cannot hold the field.
+    spin : int
+        0 or 2.
+
+    Returns
+    -------
+    ndarray of float32 or float64, shape (1, pixels) or (2, pixels)
+        The field, or Q and U (γ1 and γ2).
+    """
+    from ducc0.sht import synthesis
+
+    return synthesis(alm=alm, lmax=lmax, spin=spin, nthreads=1, **_rings(nside))
+
+
+@kernel
+def _reorder(ring, numbers, out):
+    for row in range(ring.shape[0]):
+        for pixel in range(numbers.size):
+            out[row, pixel] = ring[row, numbers[pixel]]
+
+
+def to_nest(maps: NDArray[Any], nside: int, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return maps in RING order (shape (…, pixels)) in NEST order, in ``out`` where it is given."""
+    numbers = ring_of_nest(nside)
+    if out is None:
+        out = np.empty_like(maps)
+    _reorder(maps.reshape(-1, numbers.size), numbers, out.reshape(-1, numbers.size))
+    return out
+
+
+# --- pixels, in place ----------------------------------------------------------------------------
+
+
+@kernel
+def exponentiate(values, variance, shift):
+    """Turn a Gaussian field of a variance into a lognormal one, λ (exp(g − variance / 2) − 1), in place.
+
+    The result errs by 1e-7 λ, of rounding.
+
+    Parameters
+    ----------
+    values : float32[n]
+        Changed.
+    variance, shift : float
+        Of the Gaussian field, and λ.
+    """
+    half, scale = np.float32(0.5 * variance), np.float32(shift)
+    for i in range(values.size):
+        values[i] = scale * (exp32(values[i] - half) - np.float32(1.0))
+
+
+@kernel
+def remove_mean(values):
+    """Subtract the mean from a map, in place; it is summed in float64, by strips of 4096 pixels.
+
+    Parameters
+    ----------
+    values : float32[n] or float64[n]
+        Changed.
+
+    Returns
+    -------
+    float
+        What was subtracted.
+    """
+    total = 0.0
+    for first in range(0, values.size, _STRIP):
+        part = 0.0
+        for i in range(first, min(first + _STRIP, values.size)):
+            part += np.float64(values[i])
+        total += part
+    mean = total / values.size
+    for i in range(values.size):
+        values[i] -= values.dtype.type(mean)
+    return mean
+
+
+@kernel
+def _add_noise(values, sigma, sample, k0, k1, c2, c3):
+    scale = np.float32(sigma)
+    normals = np.empty(_STRIP, np.float32)
+    for first in range(0, values.size, _STRIP):
+        part = values[first : first + _STRIP]
+        fill_normals_from(normals[: part.size], first // 4, sample, k0, k1, c2, c3)
+        for i in range(part.size):
+            part[i] += scale * normals[i]
+
+
+def add_noise(
+    values: NDArray[np.float32], sigma: float, seed: int, stream: int, sample: int
+) -> None:
+    """Add white noise to a map, in place: element e of the stream to pixel e.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (n,)
+        A map in NEST order; changed.
+    sigma : float
+        Standard deviation in each pixel.
+    seed, stream, sample : int
+        The recipe's seed, and the numbers of the stream and of the sample.
+
+    Raises
+    ------
+    StreamError
+        If a number does not fit into its place in the counter.
+    """
+    require("sample", sample, sample, 32)
+    require("element", 0, values.size - 1, 32)
+    _add_noise(values, sigma, sample, *key_words(seed), *stream_words(stream))
