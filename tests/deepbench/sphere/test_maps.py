@@ -21,6 +21,7 @@ from deepbench.sphere.harmonics import (
 from deepbench.sphere.lognormal import gaussian_spectrum, lognormal_skewness, variance_of
 from deepbench.sphere.maps import (
     add_noise,
+    analyse,
     exponentiate,
     pixel_count,
     remove_mean,
@@ -110,6 +111,54 @@ def test_a_turned_map_has_the_values_of_the_original():
     np.testing.assert_allclose(
         synthesise(single, nside, lmax)[0], original[0], atol=1e-5 * turned.std()
     )
+
+
+@pytest.mark.parametrize("iterations", [0, 1, 3])
+def test_coefficients_of_maps_are_those_of_healpy(iterations):
+    nside, lmax = 64, 128
+    sky = synthesise(coefficients(power_law(1.0, 2.0, 3 * nside - 1)), nside, 3 * nside - 1)
+    expected = healpy.map2alm(sky[0], lmax=lmax, iter=iterations)
+    found = analyse(sky, nside, lmax, iterations=iterations)
+    np.testing.assert_allclose(found[0], expected, atol=1e-11 * np.abs(expected).max())
+    single = analyse(sky.astype(np.float32), nside, lmax, iterations=iterations)
+    assert single.dtype == np.complex64
+    np.testing.assert_allclose(single[0], expected, atol=1e-6 * np.abs(expected).max())
+
+
+def test_coefficients_of_polarisation_are_those_of_healpy():
+    nside, lmax = 32, 64
+    alm = draw_coefficients(np.eye(2)[:, :, None] * np.ones(lmax + 1), 1, STREAM, 0, np.complex128)
+    alm[:, healpy.Alm.getlm(lmax)[0] < 2] = 0
+    sky = synthesise(alm, nside, lmax, spin=2)
+    expected = healpy.map2alm([np.zeros_like(sky[0]), *sky], lmax=lmax, iter=1, pol=True)[1:]
+    found = analyse(sky, nside, lmax, spin=2)
+    np.testing.assert_allclose(found, expected, atol=1e-11)
+    np.testing.assert_allclose(analyse(sky, nside, lmax, 2, iterations=20), alm, atol=1e-4)
+
+
+def test_smoothing_errs_as_said():
+    nside = 128
+    lmax = 2 * nside
+    cosmology = Cosmology(0.31, 0.82)
+    spectrum, shift = convergence_spectrum(cosmology, 1.0, lmax), empty_beam_shift(cosmology, 1.0)
+    below = gaussian_spectrum(spectrum, shift)
+    sky = synthesise(coefficients(below.spectrum, 0, np.complex64), nside, lmax)
+    exponentiate(sky[0], below.variance, shift)
+    beam = gaussian_beam(0.8 * np.sqrt(np.pi / 3) / nside, lmax)
+    exact = None
+    for iterations, typical, worst in (
+        (20, 0, 0),
+        (2, 6e-6, 2e-3),
+        (1, 5e-5, 2e-2),
+        (0, 4e-4, 0.15),
+    ):
+        alm = analyse(sky.astype(float), nside, lmax, iterations=iterations)
+        multiply_coefficients(alm[0], beam)
+        smooth = synthesise(alm, nside, lmax)[0]
+        exact = smooth if exact is None else exact
+        error = (smooth - exact) / exact.std()
+        assert error.std() <= typical
+        assert np.abs(error).max() <= worst
 
 
 # --- the order of pixels -------------------------------------------------------------------------
