@@ -14,7 +14,8 @@ from pathlib import Path
 import camb
 import numpy as np
 
-from deepbench.sphere.spectra import CMB_FIELDS, CMB_MAX_ELL, cmb_spectra
+from deepbench.sphere.ranges import CMB_MAX_ELL
+from deepbench.sphere.spectra import CMB_FIELDS, cmb_spectra
 
 PARAMETERS = {"H0": 67.36, "ombh2": 0.02237, "omch2": 0.12, "mnu": 0.06, "omk": 0.0, "tau": 0.0544}
 AMPLITUDE, SLOPE = 2.1e-9, 0.9649

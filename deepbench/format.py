@@ -285,7 +285,7 @@ def described(recipe: Recipe, name: str) -> dict[str, Any]:
             for each in table.data_variables()
         },
         "columns": tuple(column.name for column in plan.columns),
-        "tolerance": plan.tolerance,
+        "tolerance": plan.tolerance or table.tolerance,
     }
 
 

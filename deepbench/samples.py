@@ -25,9 +25,10 @@ KINDS = {
     "image": "deepbench.images.render",
     "light_curve": "deepbench.light_curves.render",
     "dynamics": "deepbench.dynamics.render",
+    "sphere": "deepbench.sphere.render",
 }
 """The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays, and the labels
-with what was measured."""
+with what was measured. Where that needs no rendering, ``measure`` with the same arguments returns the labels."""
 
 
 def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
@@ -70,7 +71,13 @@ def all_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
     Raises what ``draw_labels`` does.
     """
     drawn = draw_labels(recipe, table, start, stop)
-    return render_arrays(recipe, table, drawn)[1] if recipe.label_plan(table).is_measured else drawn
+    if not recipe.label_plan(table).is_measured:
+        return drawn
+    described = recipe.tables[table]
+    measure = getattr(import_module(KINDS[described.kind]), "measure", None)
+    if measure is not None:
+        return measure(recipe.seed, table, described, drawn)
+    return render_arrays(recipe, table, drawn)[1]
 
 
 def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:

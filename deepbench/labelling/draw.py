@@ -137,12 +137,13 @@ def _quantity(
     parameter = REPEAT if name == "repeat" and scope.repeat is not None else scope.parameters[name]
     bad = out_of_range(parameter, result)
     if bad is not None:
+        sample = int(columns["id"][rows[bad]])
         raise LabelError(
-            f"table '{plan.table}', sample {columns['id'][rows[bad]]}: {scope.column(name)} = {float(result[bad])!r} by "
+            f"table '{plan.table}', sample {sample}: {scope.column(name)} = {float(result[bad])!r} by "
             f'"{value.text}", but it must be {parameter.range_text()}; '
             "narrow the priors it is made of, or use min() and max()",
             table=plan.table,
-            sample=int(columns["id"][rows[bad]]),
+            sample=sample,
             column=scope.column(name),
         )
     return result

@@ -26,6 +26,7 @@ from deepbench.recipe.canonical import canonical_hash, pairs
 from deepbench.recipe.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import NAME_PATTERN, Name, Number, Specification, problem
+from deepbench.sphere.model import SphereTable
 from deepbench.stream_names import stream_number
 
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -34,7 +35,12 @@ VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
 
-TABLES = {"image": ImageTable, "light_curve": LightCurveTable, "dynamics": DynamicsTable}
+TABLES = {
+    "image": ImageTable,
+    "light_curve": LightCurveTable,
+    "dynamics": DynamicsTable,
+    "sphere": SphereTable,
+}
 """The tables by their kind."""
 
 
@@ -56,7 +62,7 @@ def _of_known_kind(data: Any) -> Any:
 
 
 Table = Annotated[
-    ImageTable | LightCurveTable | DynamicsTable,
+    ImageTable | LightCurveTable | DynamicsTable | SphereTable,
     Field(discriminator="kind"),
     BeforeValidator(_of_known_kind),
 ]
@@ -184,9 +190,7 @@ class Recipe(Specification):
             described = self.tables[table]
             weights = {name: each.weight for name, each in described.classes.items()}
             sizes = described.group_size, described.together
-            self._plans[table] = LabelPlan(
-                table, described.scopes(), weights, self.splits, *sizes
-            )
+            self._plans[table] = LabelPlan(table, described.scopes(), weights, self.splits, *sizes)
         return self._plans[table]
 
     def replace(self, changes: Mapping[str, Any]) -> Recipe:

@@ -149,7 +149,15 @@ def readable(classes: dict[str, Any]) -> dict[str, Any]:
 
 
 class TableSpecification(Specification):
-    """What every table has, whatever its kind."""
+    """What every table has, whatever its kind.
+
+    Attributes
+    ----------
+    tolerance : bool
+        Whether values may differ by rounding between computers.
+    """
+
+    tolerance: ClassVar[bool] = False
 
     samples: Annotated[int, Field(ge=1, le=MAXIMUM_SAMPLES, strict=True)] = Field(
         description="number of samples"

@@ -21,15 +21,6 @@ from scipy.special import hyp2f1
 
 Array = NDArray[np.float64]
 
-RANGES = {
-    "omega_m": (0.2, 0.4),
-    "sigma_8": (0.6, 1.0),
-    "h": (0.6, 0.8),
-    "n_s": (0.92, 1.0),
-    "source_redshift": (0.5, 2.0),
-}
-"""Where spectra were held against CAMB, at ``omega_b`` 0.05; within them also from 0.04 to 0.06."""
-
 MAX_ELL = 3 * 8192 - 1
 """Largest ℓ of a spectrum."""
 
@@ -299,12 +290,14 @@ def _line_of_sight(cosmology: Cosmology, source_redshift: float) -> tuple[Array,
     return redshifts, comoving_distance(cosmology, redshifts), steps
 
 
-def convergence_spectrum(cosmology: Cosmology, source_redshift: float, lmax: int) -> Array:
-    """Return the power spectrum C_ℓ of the convergence of sources at one redshift.
+def convergence_spectrum(
+    cosmology: Cosmology, source_redshift: float, lmax: int, other_redshift: float | None = None
+) -> Array:
+    """Return the power spectrum C_ℓ of the convergence of sources at one redshift, or the cross spectrum with another.
 
-    C_ℓ = ∫ W² / χ² P((ℓ + ½) / χ, z) dχ. A cubic spline of ln C over ln(ℓ + ½) joins the nodes, which do not depend
-    on ``lmax``. Within 2.5 % of CAMB's from ℓ = 2 to 2000 over RANGES, mostly within 1 %; both in Limber's
-    approximation, which CAMB itself leaves below ℓ = 10.
+    C_ℓ = ∫ W W' / χ² P((ℓ + ½) / χ, z) dχ. A cubic spline of ln C over ln(ℓ + ½) joins the nodes, which do not depend
+    on ``lmax``. Within 2.5 % of CAMB's from ℓ = 2 to 2000 over ``ranges.COSMOLOGIES``, mostly within 1 %; both in
+    Limber's approximation, which CAMB itself leaves below ℓ = 10.
 
     Parameters
     ----------
@@ -312,6 +305,8 @@ def convergence_spectrum(cosmology: Cosmology, source_redshift: float, lmax: int
     source_redshift : float
     lmax : int
         Up to MAX_ELL.
+    other_redshift : float, optional
+        That of the other sources; the same when absent.
 
     Returns
     -------
@@ -323,11 +318,12 @@ def convergence_spectrum(cosmology: Cosmology, source_redshift: float, lmax: int
     >>> round(convergence_spectrum(Cosmology(0.3, 0.8), 1.0, 100)[100] * 1e9, 2)
     7.4
     """
-    redshifts, distances, steps = _line_of_sight(cosmology, source_redshift)
-    efficiency = lensing_efficiency(cosmology, redshifts, source_redshift)
+    other = source_redshift if other_redshift is None else other_redshift
+    redshifts, distances, steps = _line_of_sight(cosmology, min(source_redshift, other))
+    one, two = (lensing_efficiency(cosmology, redshifts, each) for each in (source_redshift, other))
     multipoles = np.geomspace(2.5, MAX_ELL + 0.5, _MULTIPOLES)[:, None]
     power = nonlinear_power(cosmology, multipoles / distances, redshifts)
-    values = (power * (efficiency / distances) ** 2 * steps).sum(axis=-1)
+    values = (power * (one * two / distances**2) * steps).sum(axis=-1)
     spline = CubicSpline(np.log(multipoles[:, 0]), np.log(values))
     spectrum = np.zeros(lmax + 1)
     spectrum[2:] = np.exp(spline(np.log(np.arange(2, lmax + 1) + 0.5)))

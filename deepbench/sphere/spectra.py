@@ -19,9 +19,6 @@ Array = NDArray[np.float64]
 CMB_FIELDS = ("TT", "EE", "BB", "TE")
 """The rows of ``cmb_spectra``."""
 
-CMB_MAX_ELL = 6143
-"""Largest ℓ of the spectra of the microwave background."""
-
 WINDOW_REACH = 4
 """A pixel window is known up to ℓ = WINDOW_REACH × nside."""
 

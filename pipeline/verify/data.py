@@ -267,7 +267,7 @@ def _rerender(
     """
     recipe = subject.recipe()
     plan = recipe.label_plan(block.table)
-    tolerant = plan.tolerance or rerender.elsewhere
+    tolerant = plan.tolerance or recipe.tables[block.table].tolerance or rerender.elsewhere
     try:
         stored = read_labels(subject.place, plan, block.table, block.start, block.stop)
     except (*DAMAGE, DeepBenchError):

@@ -5,9 +5,9 @@ import healpy
 import numpy as np
 import pytest
 
+from deepbench.sphere.ranges import CMB_MAX_ELL
 from deepbench.sphere.spectra import (
     CMB_FIELDS,
-    CMB_MAX_ELL,
     cmb_spectra,
     gaussian_beam,
     pixel_window,

@@ -1,0 +1,329 @@
+"""What a recipe may say about a table of spherical maps: fields, objects, what is done to them, what is stored."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
+from deepbench.recipe.specification import (
+    Name,
+    Number,
+    Parameter,
+    Specification,
+    parameter,
+    problem,
+)
+from deepbench.recipe.table import (
+    ClassSpecification,
+    Coordinate,
+    DataVariable,
+    TableSpecification,
+    names_of,
+    readable,
+)
+from deepbench.recipe.values import Value
+from deepbench.sphere.fields import FieldEntry
+from deepbench.sphere.objects import ObjectEntry
+from deepbench.sphere.ranges import CMB_MAX_ELL, MAXIMUM_NSIDE
+
+FIELD = f"{EVERY_CLASS}/field/coefficients"
+"""Stream of the harmonic coefficients, without the table's name."""
+
+RESERVED = frozenset({"field", "beam", "noise", "mask", "rotation", "map", "variables"})
+"""Names of what is labelled beside objects."""
+
+CHANNELS = {"polarization": ("t", "q", "u"), "shear": ("kappa", "gamma_1", "gamma_2")}
+
+MEASURED = {
+    "index": Parameter("number of the map"),
+    "patch": Parameter("number of the patch in its map; 0 of a whole map"),
+    "first_cell": Parameter("NEST number of the first pixel"),
+    "sigma": Parameter(
+        "standard deviation of the field, of its first channel, by its spectrum", unit=""
+    ),
+    "shift": Parameter("λ of a lognormal field, of its first channel", unit=""),
+    "clipped": Parameter("part of the Gaussian variance that was clipped because it was negative"),
+}
+"""Labels that follow from the others without a map."""
+
+
+class SphereClass(ClassSpecification):
+    """One class of maps: a random field, objects, or both."""
+
+    field: FieldEntry | None = Field(None, description="the random field")
+    objects: Annotated[tuple[ObjectEntry, ...], Field(max_length=1000)] = Field(
+        (), description="what is added to it"
+    )
+
+    @model_validator(mode="after")
+    def _has_something(self) -> Self:
+        if self.field is None and not self.objects:
+            raise problem("has neither a field nor objects")
+        reserved = sorted(RESERVED & set(names_of(self.objects)))
+        if reserved:
+            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        return self
+
+
+class Beam(Specification):
+    """A Gaussian beam."""
+
+    sigma: Value = parameter(
+        "standard deviation, not the full width at half maximum",
+        unit="arcmin",
+        above=0,
+        maximum=3600,
+    )
+    apply: Literal["target", "after"] = Field(
+        "target",
+        description="target: the field, lognormal or not, has the spectrum C_ℓ b_ℓ²; after: the map, with its objects, "
+        "is smoothed",
+    )
+
+
+class Rotation(Specification):
+    """Copies of one map that are turned: by alpha about z, by beta about y, by gamma about z; the axes stay."""
+
+    twins: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+        2, description="consecutive maps that are one, turned each by its own angles"
+    )
+    alpha: Value = parameter("first angle, about z", unit="degree")
+    beta: Value = parameter("second angle, about y", unit="degree")
+    gamma: Value = parameter("third angle, about z", unit="degree")
+
+
+class Noise(Specification):
+    """Independent normal noise of pixels."""
+
+    sigma: Value = parameter("standard deviation, at the equator", unit="", minimum=0)
+    anisotropy: Value = parameter(
+        "the variance falls as 1 / (1 + anisotropy sin² latitude)",
+        minimum=0,
+        maximum=100,
+        default=0.0,
+    )
+
+
+class Mask(Specification):
+    """Where nothing is seen."""
+
+    latitude: Value = parameter(
+        "pixels less than this from the equator are NaN", unit="degree", minimum=0, below=90
+    )
+
+
+class SphereTable(TableSpecification):
+    """A table of HEALPix maps in NEST order, whole or in patches."""
+
+    tolerance: ClassVar[bool] = True
+
+    kind: Literal["sphere"]
+    nside: Annotated[int, Field(ge=1, le=MAXIMUM_NSIDE, strict=True)] = Field(
+        description="12 nside² pixels a map; a power of two"
+    )
+    lmax: Annotated[int, Field(ge=2, strict=True)] | None = Field(
+        None, description="largest ℓ of fields; 2 nside when absent"
+    )
+    patches: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+        None,
+        description="order of the patches, 12 order² of a map, a power of two; whole maps when absent",
+    )
+    channels: Literal["polarization", "shear"] | None = Field(
+        None,
+        description="polarization: T, Q and U of `cmb`; shear: κ, γ1 and γ2 of Gaussian `convergence`",
+    )
+    classes: Annotated[dict[Name, SphereClass], Field(min_length=1, max_length=10_000)]
+    pixel_window: bool = Field(False, description="whether fields are averaged over pixels")
+    beam: Beam | None = Field(None, description="a Gaussian beam; none when absent")
+    rotation: Rotation | None = Field(None, description="turned twins of each map")
+    remove_mean: bool = Field(False, description="whether each map's mean is subtracted")
+    scale: Annotated[Number, Field(gt=0)] | None = Field(
+        None,
+        description="number by which maps are divided, such as the standard deviation of the training split",
+    )
+    noise: Noise | None = Field(None, description="noise of pixels, after all other steps")
+    mask: Mask | None = Field(None, description="where nothing is seen")
+    planes: Annotated[tuple[Literal["map_true"], ...], Field(min_length=1, max_length=1)] | None = (
+        Field(None, description="map_true: the map without noise and mask")
+    )
+    unit: Annotated[str, Field(min_length=1, max_length=40)] = Field("1", description="of the map")
+
+    _readable = field_validator("classes")(readable)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_lmax(cls, data: object) -> object:
+        """Fill in the default of lmax, so that the recipe in a release says it."""
+        if (
+            isinstance(data, dict)
+            and data.get("lmax") is None
+            and isinstance(data.get("nside"), int)
+        ):
+            return {**data, "lmax": 2 * data["nside"]}
+        return data
+
+    @model_validator(mode="after")
+    def _sizes_fit(self) -> Self:
+        if self.nside & (self.nside - 1):
+            raise problem(f"nside must be a power of two, not {self.nside}")
+        if self.lmax is not None and self.lmax > 3 * self.nside - 1:
+            raise problem(
+                f"lmax must be at most 3 nside − 1 = {3 * self.nside - 1}, not {self.lmax}"
+            )
+        order = self.patches
+        if order is not None and (order & (order - 1) or order > self.nside):
+            raise problem(f"patches must be a power of two of at most nside, not {order}")
+        if self.samples % self.together:
+            raise problem(
+                f"samples must be a multiple of {self.together}, the patches and twins of a map; it is {self.samples}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _channels_fit(self) -> Self:
+        names = {name: self._channels_of(each) for name, each in self.classes.items()}
+        if len(set(names.values())) > 1:
+            found = "; ".join(
+                f"'{name}' has {', '.join(each) or 'one'}" for name, each in names.items()
+            )
+            raise problem(f"all classes must have the same channels: {found}")
+        for name, described in self.classes.items():
+            chosen = None if described.field is None else described.field
+            if self.channels is None or chosen is None:
+                continue
+            wanted = "cmb" if self.channels == "polarization" else "convergence"
+            if chosen.gaussian is None or chosen.gaussian.spectrum.kind != wanted:
+                raise problem(
+                    f"channels: {self.channels} needs a gaussian field with the spectrum `{wanted}` in class '{name}'"
+                )
+            if described.objects:
+                raise problem(f"objects have one channel only: class '{name}' has {self.channels}")
+        if self.beam is not None and self.beam.apply == "after" and self.channels is not None:
+            raise problem("beam: {apply: after} is for maps of one quantity; use target")
+        for described in self.classes.values():
+            field = described.field
+            if (
+                field is not None
+                and field.chosen.spectrum.cmb is not None
+                and self.lmax is not None
+                and (self.lmax > CMB_MAX_ELL)
+            ):
+                raise problem(
+                    f"the spectrum `cmb` is known up to ℓ = {CMB_MAX_ELL}; lmax is {self.lmax}"
+                )
+        return self
+
+    def _channels_of(self, described: SphereClass) -> tuple[str, ...]:
+        if self.channels is not None:
+            return CHANNELS[self.channels]
+        convergence = (
+            None if described.field is None else described.field.chosen.spectrum.convergence
+        )
+        bins = None if convergence is None else convergence.source_redshifts
+        return () if bins is None else tuple(bins)
+
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """Names of the channels; empty where maps have one."""
+        return self._channels_of(next(iter(self.classes.values())))
+
+    @property
+    def patch_count(self) -> int:
+        """Number of samples of one map."""
+        return 1 if self.patches is None else 12 * self.patches**2
+
+    @property
+    def twins(self) -> int:
+        """Number of maps that are one, turned."""
+        return 1 if self.rotation is None else self.rotation.twins
+
+    @property
+    def together(self) -> int:
+        """Number of samples that share class and values: patches of a map, and its twins."""
+        return self.patch_count * self.twins
+
+    @property
+    def pixels(self) -> int:
+        """Number of pixels of a sample."""
+        return 12 * self.nside**2 // self.patch_count
+
+    def scopes(self) -> list[Scope]:
+        """Return every set of parameters that is drawn together, in the order of the recipe."""
+        scopes = [variables_scope(self.variables, ("variables",))]
+        for class_name, described in self.classes.items():
+            path: tuple[str | int, ...] = ("classes", class_name)
+            scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
+            if described.field is not None:
+                place = (*path, "field", described.field.kind)
+                scopes.append(scope_of(described.field.chosen, "field", place, class_name))
+            names = names_of(described.objects)
+            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
+                place = (*path, "objects", index, entry.kind)
+                scopes.append(scope_of(entry.chosen, name, place, class_name, entry.repeat))
+        for name in ("beam", "rotation", "noise", "mask"):
+            given = getattr(self, name)
+            if given is not None:
+                scopes.append(replace(scope_of(given, name, (name,)), each=name == "rotation"))
+        scopes.append(Scope("map", (), {}, {}, measured=MEASURED))
+        return [scope for scope in scopes if scope.values or scope.measured]
+
+    def pixel_streams(self) -> list[str]:
+        """Return the streams that draw a number for every coefficient or pixel, without the table's name."""
+        return [FIELD, *(noise_stream(name) for name in self.channel_names or ("map",))]
+
+    def data_variables(self) -> tuple[DataVariable, ...]:
+        """Return what is stored of each sample."""
+        cells = "cell" if self.patches is None else "pixel"
+        names = self.channel_names
+        dimensions, shape = (cells,), (self.pixels,)
+        if names:
+            dimensions, shape = ("channel", cells), (len(names), self.pixels)  # type: ignore[assignment]
+        words = {"map": "map", **dict.fromkeys(self.planes or (), "map without noise and mask")}
+        own: dict[str, Any] = {"coordinates": "cell_ids"} if self.patches is None else {}
+        own |= {"nside": self.nside, "ordering": "NEST"}
+        return tuple(
+            DataVariable(
+                name,
+                text,
+                self.unit,
+                dimensions,
+                shape,
+                "float32",
+                own,
+                name == "map" and self.mask is not None,
+            )
+            for name, text in words.items()
+        )
+
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Return the coordinates of the dimensions after ``sample``; whole maps have the cells that xdggs decodes."""
+        names = self.channel_names
+        channels = (Coordinate("channel", "channel", "1", len(names), names),) if names else ()
+        if self.patches is not None:
+            words = "pixel of the patch, in NEST order"
+            return (*channels, Coordinate("pixel", words, "1", self.pixels))
+        grid = {
+            "grid_name": "healpix",
+            "level": self.nside.bit_length() - 1,
+            "indexing_scheme": "nested",
+        }
+        cells = Coordinate("cell_ids", "", "1", self.pixels, attributes=grid, dimension="cell")
+        return (*channels, cells)
+
+    def working_bytes(self) -> int:
+        """Return the bytes that rendering takes beside its result: coefficients, maps in two orders, permutation."""
+        return 4 * 12 * self.nside**2 * (2 + 6 * max(1, len(self.channel_names)))
+
+    def object_rows(self) -> int:
+        """Return the largest number of copies of repeated objects that one sample can have."""
+        return max(
+            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
+        )
+
+
+def noise_stream(channel: str) -> str:
+    """Return the stream of the noise of a channel, without the table's name."""
+    return f"{EVERY_CLASS}/noise/{channel}"
