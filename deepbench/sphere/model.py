@@ -281,7 +281,8 @@ class SphereTable(TableSpecification):
         dimensions, shape = (cells,), (self.pixels,)
         if names:
             dimensions, shape = ("channel", cells), (len(names), self.pixels)  # type: ignore[assignment]
-        words = {"map": "map", **dict.fromkeys(self.planes or (), "map without noise and mask")}
+        words: dict[str, str] = {"map": "map"}
+        words |= dict.fromkeys(self.planes or (), "map without noise and mask")
         own: dict[str, Any] = {"coordinates": "cell_ids"} if self.patches is None else {}
         own |= {"nside": self.nside, "ordering": "NEST"}
         return tuple(

@@ -1,7 +1,7 @@
 """What a recipe may say about objects on the sphere: stars, galaxies and shapes, at their longitude and latitude.
 
-Galaxies and shapes lie in the plane of Lambert's azimuthal equal-area projection about their centre, so that their areas
-and fluxes are true. Position angles are measured from north through east.
+Galaxies and shapes lie in the plane of Lambert's azimuthal equal-area projection about their centre: their areas and
+fluxes are true. Position angles are measured from north through east.
 """
 
 from __future__ import annotations

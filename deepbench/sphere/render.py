@@ -1,7 +1,7 @@
 """From labels to spherical maps: the field, the objects, smoothing, the mean, the scale, then noise and mask.
 
-The patches of a map are rendered together. Values agree within 1e-6 of the field's standard deviation on other machines:
-the transforms are ducc0's.
+The patches of a map are rendered together. On other machines, values agree within 1e-6 of the field's standard
+deviation: the transforms are ducc0's.
 """
 
 from __future__ import annotations
@@ -206,6 +206,8 @@ class Maps:
                 maps.remove_mean(channel)
             if table.scale is not None:
                 channel *= np.float32(1.0 / table.scale)
+        if not np.isfinite(sky).all():
+            raise self._refusal(row, "its map is not finite; amplitudes or fluxes are too large")
         true = sky.copy() if table.planes else sky
         if table.noise is not None:
             self._add_noise(row, sky)
@@ -214,8 +216,6 @@ class Maps:
                 math.radians(self._label(row, "mask.latitude"))
             )
             sky[:, outside] = np.nan
-        if not np.isfinite(true).all():
-            raise self._refusal(row, "its map is not finite; amplitudes or fluxes are too large")
         return sky, true
 
     def _field(self, row: int) -> NDArray[np.float32]:
