@@ -75,8 +75,8 @@ def analyse(
 
     Sums over pixels of equal weight, then corrected by the sums over what is left of the map (Jacobi's iteration, as in
     healpy.map2alm). A lognormal convergence map of lmax = 2 nside that is analysed, smoothed by a beam of a pixel or so
-    and synthesised errs by 2e-4, 3e-5 and 3e-6 of its standard deviation after 0, 1 and 2 iterations; the worst pixels
-    by 0.08, 0.01 and 0.001.
+    and synthesised errs by up to 6e-4, 5e-5 and 6e-6 of its standard deviation after 0, 1 and 2 iterations; the worst
+    pixels by 0.1, 0.01 and 0.001.
 
     Parameters
     ----------
