@@ -91,7 +91,11 @@ class Rotation(Specification):
         2, description="consecutive maps that are one, turned each by its own angles"
     )
     alpha: Value = parameter("first angle, about z", unit="degree")
-    beta: Value = parameter("second angle, about y", unit="degree")
+    cos_beta: Value = parameter(
+        "cosine of the second angle, about y; even in −1 … 1 where no direction is preferred",
+        minimum=-1,
+        maximum=1,
+    )
     gamma: Value = parameter("third angle, about z", unit="degree")
 
 

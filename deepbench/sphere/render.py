@@ -234,11 +234,7 @@ class Maps:
         elif table.channels == "polarization":
             alm = np.concatenate([alm, np.zeros_like(alm[:1])])
         if table.rotation is not None:
-            angles = [
-                math.radians(self._label(row, f"rotation.{each}"))
-                for each in ("alpha", "beta", "gamma")
-            ]
-            alm = harmonics.rotate_coefficients(alm, lmax, (angles[0], angles[1], angles[2]))
+            alm = harmonics.rotate_coefficients(alm, lmax, self._angles(row))
         if table.channels is not None:
             scalar = maps.synthesise(alm[:1], table.nside, lmax)
             return np.concatenate([scalar, maps.synthesise(alm[1:], table.nside, lmax, spin=2)])
@@ -247,6 +243,13 @@ class Maps:
             if np.isfinite(shift):
                 maps.exponentiate(channel, variance, shift)
         return sky
+
+    def _angles(self, row: int) -> tuple[float, float, float]:
+        """Return the angles by which a map is turned, radian."""
+        alpha, gamma = (
+            math.radians(self._label(row, f"rotation.{each}")) for each in ("alpha", "gamma")
+        )
+        return alpha, math.acos(self._label(row, "rotation.cos_beta")), gamma
 
     def _smoothed(self, row: int, sky: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return maps in RING order behind the beam."""

@@ -120,9 +120,53 @@ def _grid(frames: NDArray) -> NDArray:
     return np.concatenate(rows)
 
 
+def draw_sky(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw the first channel of a map in Mollweide's projection, longitude to the left, or of a patch as its face."""
+    values = sample["map"].values.reshape(-1, sample["map"].sizes[sample["map"].dims[-1]])[0]
+    whole = sample["map"].dims[-1] == "cell"
+    image = _mollweide(values, 800 if large else 300) if whole else _face(values)
+    low, high = np.nanquantile(image, [0.002, 0.998]) if np.isfinite(image).any() else (0.0, 1.0)
+    shown = axes.imshow(
+        image, origin="lower", cmap="cividis", interpolation="nearest", vmin=low, vmax=high
+    )
+    axes.set_axis_off()
+    if large:
+        axes.figure.colorbar(shown, ax=axes, shrink=0.6)
+
+
+def _mollweide(values: NDArray, width: int) -> NDArray:
+    """Return a map in NEST order as an image; NaN outside of the sphere."""
+    from healpy import ang2pix, npix2nside
+
+    y, x = np.mgrid[-1 : 1 : width // 2 * 1j, -2 : 2 : width * 1j]
+    inside = x**2 / 4 + y**2 < 1
+    auxiliary = np.arcsin(y[inside])
+    latitude = np.arcsin((2 * auxiliary + np.sin(2 * auxiliary)) / np.pi)
+    longitude = -np.pi * x[inside] / (2 * np.cos(auxiliary))
+    cells = ang2pix(
+        npix2nside(len(values)), np.pi / 2 - latitude, longitude % (2 * np.pi), nest=True
+    )
+    image = np.full(inside.shape, np.nan)
+    image[inside] = values[cells]
+    return image
+
+
+def _face(values: NDArray) -> NDArray:
+    """Return a patch as an image: the bits of a NEST number are those of its column and its row, in turns."""
+    numbers = np.arange(len(values))
+    rows, columns = np.zeros_like(numbers), np.zeros_like(numbers)
+    for bit in range(int(np.log2(len(values))) // 2 + 1):
+        columns |= (numbers >> 2 * bit & 1) << bit
+        rows |= (numbers >> 2 * bit + 1 & 1) << bit
+    image = np.empty((rows.max() + 1, columns.max() + 1), values.dtype)
+    image[rows, columns] = values
+    return image
+
+
 PANELS: dict[str, Callable[..., None]] = {
     "image": draw_image,
     "light_curve": draw_light_curve,
     "dynamics": draw_motion,
+    "sphere": draw_sky,
 }
 """What draws a sample of each kind: takes axes, the sample, and whether they are large."""
