@@ -20,6 +20,9 @@ from deepbench.light_curves.objects import ObjectEntry as LightObject
 from deepbench.recipe.functions import FUNCTIONS
 from deepbench.recipe.model import Recipe, Storage
 from deepbench.recipe.values import DISTRIBUTIONS, JOINTS
+from deepbench.sphere import model as sphere
+from deepbench.sphere.fields import FieldEntry, Spectrum
+from deepbench.sphere.objects import ObjectEntry as SphereObject
 from pipeline.cli.main import app
 
 ROOT = Path(__file__).parents[1]
@@ -34,7 +37,7 @@ def named(text):
 
 
 def test_the_recipe_page_names_all_of_the_language():
-    pages = ("recipes", "images", "light_curves", "dynamics")
+    pages = ("recipes", "images", "light_curves", "dynamics", "sphere")
     words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
     expected |= {*PLANES, *MEASURED, *presets()}
@@ -44,9 +47,22 @@ def test_the_recipe_page_names_all_of_the_language():
     of_curves = (curves.LightCurveTable, curves.LightCurveClass, curves.RedNoise, LightObject)
     of_surveys = (surveys.Survey, surveys.SurveyBand, surveys.Law, Cadence)
     dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)
-    for model in (Recipe, Storage, *table, *dynamics, SystemEntry, *of_curves, *of_surveys):
+    expected |= set(sphere.MEASURED)
+    of_sphere = (sphere.SphereTable, sphere.SphereClass, sphere.Beam, sphere.Rotation, sphere.Noise)
+    of_sphere += (sphere.Mask, SphereObject, FieldEntry, Spectrum)
+    for model in (
+        Recipe,
+        Storage,
+        *table,
+        *dynamics,
+        SystemEntry,
+        *of_curves,
+        *of_surveys,
+        *of_sphere,
+    ):
         expected |= set(model.model_fields)
     entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, surveys.Law, Cadence)
+    entries += (SphereObject, FieldEntry, Spectrum)
     for entry in entries:
         for kind in entry.kinds:
             annotation = entry.model_fields[kind].annotation

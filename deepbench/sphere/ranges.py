@@ -13,6 +13,6 @@ COSMOLOGIES = {
 CMB_MAX_ELL = 6143
 """Largest ℓ of the spectra of the microwave background."""
 
-MAXIMUM_NSIDE = 8192
+MAXIMUM_NSIDE = 4096
 MAXIMUM_CLIPPED = 0.01
 """Largest part of the variance that may be taken from a Gaussian spectrum because it would be negative."""
