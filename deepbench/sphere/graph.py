@@ -41,9 +41,8 @@ def edge_weights(nside: int, cells: NDArray[np.int64]) -> csr_array:
 
     count = len(cells)
     neighbours = np.asarray(get_all_neighbours(nside, cells, nest=True)).T
-    columns = np.searchsorted(cells, neighbours)
-    kept = (neighbours >= 0) & (columns < count)
-    kept &= cells[np.minimum(columns, count - 1)] == neighbours
+    columns = np.minimum(np.searchsorted(cells, neighbours), count - 1)
+    kept = cells[columns] == neighbours  # −1 stands where there is none
     rows, columns = np.nonzero(kept)[0], columns[kept]
     centres = np.stack(pix2vec(nside, cells, nest=True), axis=1)
     squares = np.square(centres[rows] - centres[columns]).sum(axis=1)

@@ -35,6 +35,18 @@ def scaled_parameters(cosmology, redshifts, kmax=20.0):
     return found
 
 
+def camb_power(cosmology, k, redshift):
+    """Return the linear and the nonlinear power spectrum of matter, (Mpc/h)³."""
+    redshifts = np.linspace(redshift + 1.0, 0.0, 9)
+    results = camb.get_results(scaled_parameters(cosmology, redshifts))
+    return [
+        results.get_matter_power_interpolator(
+            nonlinear=nonlinear, hubble_units=True, k_hunit=True
+        ).P(redshift, k)
+        for nonlinear in (False, True)
+    ]
+
+
 def camb_spectrum(cosmology, source_redshift, multipoles):
     """Return C_ℓ of the convergence of a plane of sources."""
     h = cosmology.h

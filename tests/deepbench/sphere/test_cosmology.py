@@ -23,7 +23,7 @@ from deepbench.sphere.cosmology import (
     transfer,
 )
 from deepbench.sphere.ranges import COSMOLOGIES
-from tests.reference.convergence import camb_spectrum, camb_window_spectrum
+from tests.reference.convergence import camb_power, camb_spectrum, camb_window_spectrum
 
 FIDUCIAL = Cosmology(0.31, 0.82, 0.7, 0.96)
 MULTIPOLES = np.array([2, 10, 20, 30, 50, 80, 120, 200, 300, 500, 800, 1200, 2000])
@@ -76,6 +76,22 @@ def test_the_transfer_function_is_one_on_large_scales():
     assert transfer(FIDUCIAL, np.array([1e-6])) == pytest.approx(1.0, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("cosmology", "expected"),
+    [
+        (FIDUCIAL, (0.99269609, 0.44298772, 0.20892424, 0.1352136, 0.057135736, 0.0048908727)),
+        (
+            Cosmology(0.2, 0.8, 0.6, 0.96, 0.06),
+            (0.97962748, 0.24571438, 0.095363001, 0.047248921, 0.019399723, 0.0014147861),
+        ),
+    ],
+)
+def test_the_transfer_function_is_that_of_colossus(cosmology, expected):
+    # colossus 1.4.0, cosmology.power_spectrum.transferFunction with model "eisenstein98"
+    k = np.array([0.001, 0.03, 0.07, 0.1, 0.2, 1.0])
+    np.testing.assert_allclose(transfer(cosmology, k), expected, rtol=1e-7)
+
+
 def test_without_baryons_the_transfer_function_is_that_of_cold_matter():
     # equations 17 to 20 with α_c = β_c = 1
     cosmology = Cosmology(0.3, 0.8, 0.7, 0.96, omega_b=1e-7)
@@ -118,6 +134,18 @@ def test_large_scales_stay_linear():
 def test_small_scales_do_not():
     z, k = np.array([0.0]), np.array([[1.0]])
     assert nonlinear_power(FIDUCIAL, k, z) > 3 * linear_power(FIDUCIAL, k, z)
+
+
+@pytest.mark.parametrize("z", [0.0, 1.0])
+def test_the_power_of_matter_is_that_of_camb(z):
+    k = np.geomspace(0.005, 10, 200)
+    linear, nonlinear = camb_power(FIDUCIAL, k, z)
+    ours = linear_power(FIDUCIAL, k, z)
+    assert np.log(ours / linear).std() < 0.01
+    boost = nonlinear_power(FIDUCIAL, k[:, None], np.array([z]))[:, 0] / ours
+    ratio = np.log(boost / (nonlinear / linear))
+    assert ratio.std() < 0.007
+    assert np.abs(ratio).max() < 0.015
 
 
 # --- convergence ---------------------------------------------------------------------------------
