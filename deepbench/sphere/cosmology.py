@@ -315,7 +315,7 @@ def convergence_spectrum(
 
     Examples
     --------
-    >>> round(convergence_spectrum(Cosmology(0.3, 0.8), 1.0, 100)[100] * 1e9, 2)
+    >>> float(round(convergence_spectrum(Cosmology(0.3, 0.8), 1.0, 100)[100] * 1e9, 2))
     7.4
     """
     other = source_redshift if other_redshift is None else other_redshift
