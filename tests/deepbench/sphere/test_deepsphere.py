@@ -1,4 +1,4 @@
-"""A small DeepSphere reads a table as it stands: Chebyshev filters (K = 5) on the graph of a patch, pooling by quads."""
+"""A small DeepSphere reads a table as it stands: Chebyshev filters (K = 5) on the graph of a patch, pooled by quads."""
 
 import numpy as np
 import pytest
