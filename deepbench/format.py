@@ -345,7 +345,9 @@ class Manifest:
         )
         for each in self.objects:
             if each.path.startswith(prefixes):
-                number = each.path.partition("/c/")[2].partition("/")[0]
+                number = (
+                    each.path.removeprefix(f"{DATA}/{table}/").partition("/c/")[2].partition("/")[0]
+                )
                 found.setdefault(int(number) if number.isdecimal() else -1, []).append(each)
         return {number: tuple(some) for number, some in found.items()}
 

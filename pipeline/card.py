@@ -8,6 +8,7 @@ from deepbench import format as fmt
 
 if TYPE_CHECKING:
     from deepbench.recipe.model import Recipe
+    from deepbench.recipe.table import Coordinate, DataVariable
 
 
 def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
@@ -53,9 +54,15 @@ def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
     """Return the part of the card about one table."""
     plan = recipe.label_plan(name)
     lines = [f"## Table `{name}`: {summary.samples:,} samples", ""]
+    described = {each.name: each for each in recipe.tables[name].data_variables()}
     for variable, shape in summary.variables.items():
         sizes = " × ".join(str(size) for size in shape["shape"])
-        lines.append(f"- `{variable}` ({', '.join(shape['dims'])}): {sizes}, {shape['dtype']}")
+        lines.append(
+            f"- `{variable}` ({', '.join(shape['dims'])}): {sizes}, {shape['dtype']}{_meaning(described[variable])}"
+        )
+    lines += [
+        f"- coordinate `{axis.name}`{_meaning(axis)}" for axis in recipe.tables[name].coordinates()
+    ]
     lines += [
         f"- Classes: {_counts(summary.classes)}",
         f"- Splits: {_counts(summary.splits)}",
@@ -83,6 +90,14 @@ def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
             for each in plan.object_columns
         ]
     return [*lines, ""]
+
+
+def _meaning(described: DataVariable | Coordinate) -> str:
+    """Return what a variable or a coordinate is, its unit and its further attributes, in words."""
+    unit = "" if described.units == "1" else f" ({described.units})"
+    further = {key: value for key, value in described.attributes.items() if key != "coordinates"}
+    words = "".join(f"; {key} {value}" for key, value in further.items())
+    return f"; {described.long_name}{unit}{words}" if described.long_name else words
 
 
 def _counts(counts: dict[str, int]) -> str:

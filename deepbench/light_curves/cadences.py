@@ -6,6 +6,7 @@ Times are days since the survey's epoch, and belong to the middles of exposures.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -29,6 +30,9 @@ DAY = 86400.0
 
 YEAR = 365.25
 """Days, after which the seasons come again."""
+
+FARTHEST = 10_000_000
+"""Days from the epoch, at most."""
 
 MAXIMUM_TIMES = 2**22
 MAXIMUM_BYTES = 2**28
@@ -63,7 +67,9 @@ class Regular(Specification):
         description="from one exposure to the next, seconds"
     )
     duration: Annotated[Number, Field(gt=0)] = Field(description="of all together, days")
-    start: Number = Field(0.0, description="middle of the first exposure, days")
+    start: Annotated[Number, Field(ge=-FARTHEST, le=FARTHEST)] = Field(
+        0.0, description="middle of the first exposure, days"
+    )
     gaps: tuple[tuple[Number, Number], ...] = Field(
         (), description="pairs of start and end of what is lost, days since the start"
     )
@@ -75,7 +81,8 @@ class Regular(Specification):
     @classmethod
     def _ascending(cls, gaps: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
         ends = [end for gap in gaps for end in gap]
-        if any(after <= before for before, after in pairwise(ends)):
+        empty = any(end <= begin for begin, end in gaps)
+        if empty or any(after < before for before, after in pairwise(ends)):
             raise problem(f"must be pairs of start and end in ascending order, not {show(gaps)}")
         return gaps
 
@@ -113,8 +120,10 @@ class Nights(Specification):
     highest; with ``pair_probability``, once more after ``pair_interval``.
     """
 
-    duration: Annotated[Number, Field(gt=0, le=36525)] = Field(description="of the survey, days")
-    start: Annotated[int, Field(strict=True)] = Field(0, description="first night, days")
+    duration: Annotated[Number, Field(ge=1, le=36525)] = Field(description="of the survey, days")
+    start: Annotated[int, Field(strict=True, ge=-FARTHEST, le=FARTHEST)] = Field(
+        0, description="first night, days"
+    )
     season: Annotated[Number, Field(gt=0, le=YEAR)] = Field(
         description="length of the season, days"
     )
@@ -256,8 +265,12 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
     content = _content(path)
     check_unchanged(path, content, sha256)
     try:
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, comment="#")
-    except (ValueError, UnicodeDecodeError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # rows of more columns than names
+            frame = pd.read_csv(io.BytesIO(content), dtype=str, comment="#", index_col=False)
+    except (ValueError, UnicodeDecodeError, pd.errors.ParserWarning) as error:
         raise LabelError(f"{path} is no CSV file: {error}") from error
     if "time" not in frame:
         raise LabelError(
@@ -285,7 +298,7 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
 def _number(text: Any) -> float:
     """Return the number that a text says, NaN where it says none."""
     try:
-        return float(text)
+        return math.nan if "_" in text else float(text)
     except (TypeError, ValueError):
         return math.nan
 

@@ -56,7 +56,7 @@ MASK = ("missing", "outlier", "upper_limit")
 
 OBSERVED = {
     "n_observations": Parameter("number of observations"),
-    "n_detections": Parameter("number of observations that are no upper limits"),
+    "n_detections": Parameter("number of observations, with their noise, that are no upper limits"),
     "variability_snr": Parameter(
         "√Σ((F − F̄)² / σ²), F the flux without noise, F̄ its mean in the band with the weights 1 / σ²"
     ),

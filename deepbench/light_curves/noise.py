@@ -143,7 +143,7 @@ def deviate(of_outliers, outliers, offsets, times, deviations):
     offsets, times : int64[n + 1], float64[m]
         As in ``Observations``.
     deviations : float64[m]
-        Changed; where two are nearest to one observation, the later counts.
+        Changed; where two are nearest to one observation, they add up.
     """
     for i in range(of_outliers.size - 1):
         of_sample = times[offsets[i] : offsets[i + 1]]
@@ -152,7 +152,7 @@ def deviate(of_outliers, outliers, offsets, times, deviations):
                 after = min(np.searchsorted(of_sample, outliers[j, 0]), of_sample.size - 1)
                 before = max(after - 1, 0)
                 near_before = outliers[j, 0] - of_sample[before] < of_sample[after] - outliers[j, 0]
-                deviations[offsets[i] + (before if near_before else after)] = outliers[j, 1]
+                deviations[offsets[i] + (before if near_before else after)] += outliers[j, 1]
 
 
 @kernel

@@ -292,7 +292,11 @@ class Flare(Modulation):
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
     peak_time: Value = parameter("of its maximum", unit="d")
-    fwhm: Value = parameter("full width at half maximum", unit="min", above=0)
+    fwhm: Value = parameter(
+        "scale that the paper calls the full width at half maximum; that of its template is 0.913 of it",
+        unit="min",
+        above=0,
+    )
     relative_amplitude: Value = parameter(
         "its light at the peak over that of the source", minimum=0, maximum=1e4
     )
@@ -344,7 +348,8 @@ class Transient(LightObject):
     peak_time: Value = parameter("of its largest bolometric light", unit="d")
     redshift: Value = parameter("z", minimum=0, maximum=10, default=0.0)
     peak_magnitude: Value = parameter(
-        "AB magnitude in the reference band at its largest bolometric light, without the dust of the Milky Way",
+        "magnitude in the reference band, in the system of its zero point, at its largest bolometric light, without "
+        "the dust of the Milky Way",
         unit="mag",
     )
     reference_band: Name | None = Field(

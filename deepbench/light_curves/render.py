@@ -161,10 +161,10 @@ class LightCurves:
             red = np.column_stack([self._labels.columns[each][samples] for each in columns])
             words = self._key, self._words(RED)
             noise.redden(red, *seen.scheduled, *where, numbers, *words, light)
-        self._check_finite(seen, numbers, light)
         rows, terms, variances = self._noise[samples], np.empty((len(flux), 2)), np.empty(len(flux))
         drawn = rows, *where, seen.bands, numbers, self._key
         noise.variances_of(*drawn, self._words(DEPTHS), flux, terms, variances)
+        self._check_finite(seen, numbers, light, variances)
         deviations = np.zeros(len(flux))
         of_outliers = self._of_outliers[samples.start : samples.stop + 1]
         noise.deviate(of_outliers, self._outliers, seen.offsets, seen.times, deviations)
@@ -189,15 +189,23 @@ class LightCurves:
             )
 
     def _check_finite(
-        self, seen: Observations, numbers: NDArray[np.int64], flux: NDArray[np.float64]
+        self,
+        seen: Observations,
+        numbers: NDArray[np.int64],
+        flux: NDArray[np.float64],
+        variances: NDArray[np.float64],
     ) -> None:
-        bad = np.flatnonzero(~(np.abs(flux) < np.finfo(np.float32).max))
+        """Refuse a flux that float32 cannot hold with its noise."""
+        most = float(np.finfo(np.float32).max)
+        with np.errstate(invalid="ignore", over="ignore"):
+            reach = np.abs(flux) + 100.0 * np.sqrt(variances)
+        bad = np.flatnonzero(~(reach < most))
         if bad.size:
             row = np.searchsorted(seen.offsets, bad[0], side="right") - 1
             sample = int(numbers[row])
             raise LabelError(
-                f"table '{self._name}', sample {sample}: its flux is not finite; magnitudes are too bright, or "
-                "amplitudes too large (float32 ends at 3.4e38)",
+                f"table '{self._name}', sample {sample}: its flux or its noise is not finite; magnitudes are too "
+                "bright, amplitudes, phases or noise too large (float32 ends at 3.4e38)",
                 table=self._name,
                 sample=sample,
             )

@@ -226,7 +226,8 @@ def noise_rows(
     elif law.kepler is not None:
         time = label("effective_time")
         rows[:, 1] = 1.0 / time
-        rows[:, 2] = label("background") * mathfast.pow(14.0 / magnitudes, 5.0) / time**2
+        fainter = np.maximum(magnitudes, 1.0)  # the law was found for stars of magnitude 9 to 15
+        rows[:, 2] = label("background") * mathfast.pow(14.0 / fainter, 5.0) / time**2
     else:
         rows[:, 2] = label("sigma") ** 2
     return rows

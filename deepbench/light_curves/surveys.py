@@ -88,7 +88,7 @@ class KeplerNoise(Specification):
 class ConstantNoise(Specification):
     """The same standard deviation for all observations, in units of the flux."""
 
-    sigma: Value = parameter("standard deviation", unit="", minimum=0)
+    sigma: Value = parameter("standard deviation", unit="", above=0)
 
 
 class Law(OneOf):
@@ -132,7 +132,7 @@ class Survey(Specification):
     time_scale: Literal["TDB", "TAI", "UTC", "TT"] = Field(
         description="time scale of the observations"
     )
-    epoch: Number = Field(description="Julian date of time 0")
+    epoch: Annotated[Number, Field(ge=0, le=1e7)] = Field(description="Julian date of time 0")
     unit: Annotated[str, Field(min_length=1, max_length=40)] = Field(description="of the flux")
     cadence: Cadence = Field(description="when it looks")
     bands: Annotated[dict[Name, SurveyBand], Field(min_length=1, max_length=100)] = Field(
@@ -155,6 +155,7 @@ class Survey(Specification):
                 what = f"band of '{data['preset']}'"
                 raise problem(unknown(what, missing[0], preset["bands"]), "unknown_name")
             preset = {**preset, "bands": {name: preset["bands"][name] for name in given}}
+            preset["cadence"] = _in_bands(preset["cadence"], set(given))
         return _merged(preset, data)
 
     @model_validator(mode="after")
@@ -204,14 +205,28 @@ class Survey(Specification):
         return np.array(ends, np.float64)
 
 
+def _in_bands(cadence: dict[str, Any], bands: set[str]) -> dict[str, Any]:
+    """Return a preset's cadence with the visits of some bands."""
+    if "nights" not in cadence:
+        return cadence
+    shares = cadence["nights"]["fractions"]
+    kept = {name: share for name, share in shares.items() if name in bands}
+    return {"nights": {**cadence["nights"], "fractions": kept}}
+
+
 def _merged(preset: Any, given: Any) -> Any:
-    """Return a preset with what is given in its place; one of several kinds is replaced by another as a whole."""
+    """Return a preset with what is given in its place; what is one of several kinds, and shares, as a whole."""
     if not isinstance(preset, Mapping) or not isinstance(given, Mapping):
         return given
     kinds = set(Cadence.kinds) | set(Law.kinds)
     if set(preset) <= kinds and set(given) <= kinds and set(given) != set(preset):
         return given
-    filled = {name: _merged(value, given.get(name, value)) for name, value in preset.items()}
+    filled = {
+        name: given.get(name, value)
+        if name == "fractions"
+        else _merged(value, given.get(name, value))
+        for name, value in preset.items()
+    }
     return {**given, **filled}
 
 

@@ -340,6 +340,16 @@ def test_gaps_and_outliers_are_in_the_mask():
     assert data["mask"].attrs["flag_meanings"] == "missing outlier upper_limit"
 
 
+def test_outliers_at_one_observation_add_up():
+    once = recipe(SOURCE, {"outlier": {"time": 3.3, "deviation": 30}})
+    twice = recipe(
+        SOURCE,
+        {"outlier": {"time": 3.3, "deviation": 10}},
+        {"outlier": {"time": 3.3, "deviation": 20}},
+    )
+    np.testing.assert_array_equal(curve(once, name="flux"), curve(twice, name="flux"))
+
+
 def test_what_is_not_detected_is_an_upper_limit():
     made = recipe({"bazin": {**OBJECTS["bazin"], "peak_magnitude": 18}}, detection=3)
     data = render(made, "t", 0, 1)
@@ -413,7 +423,7 @@ def test_copies_are_measured_each():
         ("bazin", {"fall_time": 1}, "its fall_time must be above its rise_time"),
         ("villar", {"plateau_slope": -1}, "its light is gone before the plateau ends"),
         ("pulsation_mode", {"frequency": 5000}, "it changes by 3.142e\\+04 radians a day, but exposures of"),
-        ("source", {"magnitude": -90}, "its flux is not finite"),
+        ("source", {"magnitude": -90}, "its flux or its noise is not finite"),
     ],
 )  # fmt: skip
 def test_labels_that_cannot_be(kind, changes, message):

@@ -67,6 +67,15 @@ def test_what_is_given_replaces_the_preset():
     assert survey.cadence.kind == "regular"
 
 
+def test_a_preset_in_some_of_its_bands():
+    for survey in ("{preset: ztf, bands: {g: {}}}", "{preset: lsst_2019, bands: {r: {}, i: {}}}"):
+        nights = recipe(survey, 18).tables["t"].survey.cadence.nights
+        assert set(nights.fractions) == set(recipe(survey, 18).tables["t"].survey.names)
+    shares = "{preset: lsst_2019, cadence: {nights: {fractions: {r: 1, i: 1}}}}"
+    data = render(recipe(shares, 18), "t", 0, 4)
+    assert set(np.unique(data["band"])) == {-1, 2, 3}
+
+
 def test_the_gap_in_the_middle_of_a_sector():
     absent = render(recipe("{preset: tess_2min}"), "t", 0, 1)
     assert absent.sizes["time"] == 19_008
@@ -289,6 +298,8 @@ def test_times_from_a_file(tmp_path):
         ("time\n1\n2\n3\n", r"must have a column 'band': the survey has g, r"),
         ("time,band\n1,r\n1.0001,r\n", r"the exposure at the time 1 does not end before the next begins"),
         ("\x00\x01", r"times.csv"),
+        ("time\n1,2\n2,3\n", r"times.csv"),
+        ("time\n1_0\n", r"must be a finite number, not '1_0'"),
     ],
 )  # fmt: skip
 def test_bad_files_of_times(tmp_path, text, message):
@@ -312,6 +323,8 @@ def test_bad_files_of_times(tmp_path, text, message):
         ("{preset: tess_2min, cadence: {regular: {interval: 60}}}", r"an exposure of 120 s does not end before"),
         ("{preset: tess_2min, cadence: {regular: {duration: 0.001}}}", r"has 0 exposures; allowed are 1 to"),
         ("{preset: tess_2min, cadence: {regular: {gaps: [[3, 2]]}}}", r"must be pairs of start and end in"),
+        ("{preset: tess_2min, cadence: {regular: {start: 1.0e+300}}}", r"must be less than or equal to 10000000"),
+        ("{preset: tess_2min, epoch: -5}", r"must be greater than or equal to 0"),
         ("{preset: tess_2min, cadence: {regular: {gaps: [[0, 28]]}}}", r"has no exposure outside of its gaps"),
         ("{preset: lsst_2019, cadence: {regular: {interval: 60, duration: 1}}}", r"a regular cadence has one band"),
         ("{preset: ztf, cadence: {nights: {fractions: {g: 1, q: 2}}}}", r"'q'.*g, r"),

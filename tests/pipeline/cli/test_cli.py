@@ -358,7 +358,10 @@ def edit(old, new):
         (edit("name: small", "name: ../small"), "name: must be 1 to 63 lower-case letters"),
         (edit("name: small", "name: a/b"), "name: must be 1 to 63 lower-case letters"),
         (edit("name: small", "name: .building"), "name: must be 1 to 63 lower-case letters"),
-        (edit("kind: image", "kind: images"), "kind: must be 'image'"),
+        (
+            edit("kind: image", "kind: images"),
+            "unknown kind of table 'images'; did you mean 'image'",
+        ),
         (lambda _: "", "is empty: a recipe has name, version, title, seed and tables"),
         (lambda _: "# nothing\n", "is empty: a recipe has name"),
         (lambda _: "[1, 2", "not valid YAML"),

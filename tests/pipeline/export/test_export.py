@@ -39,7 +39,7 @@ tables:
       flaring:
         objects:
           - source: {magnitude: {uniform: [18, 25]}}
-          - flare: {peak_time: {uniform: [60980, 61100]}, fwhm: 2, amplitude: 1}
+          - flare: {peak_time: {uniform: [60980, 61100]}, fwhm: 2, relative_amplitude: 1}
             repeat: {integers: [0, 2]}
   steady:
     kind: light_curve
