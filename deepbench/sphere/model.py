@@ -195,6 +195,8 @@ class SphereTable(TableSpecification):
             )
             raise problem(f"all classes must have the same channels: {found}")
         for name, described in self.classes.items():
+            if described.objects and self._channels_of(described):
+                raise problem(f"objects have one channel only; the maps of class '{name}' have several")
             chosen = None if described.field is None else described.field
             if self.channels is None or chosen is None:
                 continue
@@ -203,8 +205,6 @@ class SphereTable(TableSpecification):
                 raise problem(
                     f"channels: {self.channels} needs a gaussian field with the spectrum `{wanted}` in class '{name}'"
                 )
-            if described.objects:
-                raise problem(f"objects have one channel only: class '{name}' has {self.channels}")
         if self.beam is not None and self.beam.apply == "after" and self.channels is not None:
             raise problem("beam: {apply: after} is for maps of one quantity; use target")
         for described in self.classes.values():

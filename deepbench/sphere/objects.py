@@ -62,7 +62,7 @@ class Disk(Shape):
     radius: Value = parameter("radius", unit="degree", above=0, maximum=60)
 
 
-class Ring(Shape):
+class Annulus(Shape):
     """A ring given by its hole and its width."""
 
     inner_radius: Value = parameter("radius of the hole", unit="degree", minimum=0, maximum=60)
@@ -84,10 +84,10 @@ class Ellipse(Shape):
 class Rectangle(Shape):
     """A rectangle about its centre."""
 
-    width: Value = parameter("side along the position angle", unit="degree", above=0, maximum=60)
-    height: Value = parameter("side across the position angle", unit="degree", above=0, maximum=60)
+    width: Value = parameter("side across the position angle", unit="degree", above=0, maximum=60)
+    height: Value = parameter("side along the position angle", unit="degree", above=0, maximum=60)
     position_angle: Value = parameter(
-        "direction of the width, from north through east", unit="degree", default=0.0
+        "direction of the height, from north through east", unit="degree", default=0.0
     )
 
 
@@ -97,6 +97,6 @@ class ObjectEntry(RepeatedOneOf):
     star: Star | None = None
     sersic: Sersic | None = None
     disk: Disk | None = None
-    ring: Ring | None = None
+    annulus: Annulus | None = None
     ellipse: Ellipse | None = None
     rectangle: Rectangle | None = None

@@ -25,6 +25,7 @@ from deepbench.sphere.cosmology import (
 )
 from deepbench.sphere.lognormal import gaussian_spectrum, variance_of
 from deepbench.sphere.model import FIELD, noise_stream
+from deepbench.sphere.projection import KINDS, ROW_SIZE, add_objects
 from deepbench.sphere.ranges import MAXIMUM_CLIPPED
 from deepbench.sphere.spectra import cmb_spectra, gaussian_beam, pixel_window, power_law, tabulated
 from deepbench.stream_names import stream_number
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 
 ARCMIN = math.pi / 10800.0
 """Radian."""
+
+COLUMNS = {"longitude": "lon", "latitude": "lat"}
+"""Labels of columns that have another name."""
 
 KNOWN = 64
 """Spectra that are kept for further samples."""
@@ -196,7 +200,9 @@ class Maps:
         sky = self._field(row)
         after = table.beam is not None and table.beam.apply == "after"
         if after:
-            self._add_objects(row, sky)
+            light = np.zeros_like(sky)
+            self._add_objects(row, light)
+            sky[:, maps.ring_of_nest(table.nside)] += light
             sky = self._smoothed(row, sky)
         sky = maps.to_nest(sky, table.nside)
         if not after:
@@ -280,6 +286,47 @@ class Maps:
 
     def _add_objects(self, row: int, sky: NDArray[np.float32]) -> None:
         """Add the objects of a sample to its map in NEST order."""
+        kinds, parts = [], [np.zeros((0, ROW_SIZE))]
+        for source in self._sources:
+            chosen = source.samples == row
+            kind = KINDS[source.entry.kind]
+            part = np.zeros((int(chosen.sum()), ROW_SIZE))
+            for column, name in enumerate(kind.columns):
+                part[:, column] = source.columns[COLUMNS.get(name, name)][chosen]
+            kinds.append(np.full(len(part), kind.code))
+            parts.append(part)
+        rows = np.concatenate(parts)
+        if len(rows):
+            if self._table.rotation is not None:
+                self._turn(row, np.concatenate(kinds), rows)
+            add_objects(sky[0], self._table.nside, np.concatenate(kinds), rows)
+
+    def _turn(self, row: int, kinds: NDArray[np.int64], rows: NDArray[np.float64]) -> None:
+        """Turn the places and the position angles of objects with their map."""
+        turn = harmonics.euler_matrix(self._angles(row))
+        longitude, latitude = np.radians(rows[:, 0]), np.radians(rows[:, 1])
+        place, north, east = (each @ turn.T for each in _frame(longitude, latitude))
+        rows[:, 0] = np.degrees(np.arctan2(place[:, 1], place[:, 0]))
+        rows[:, 1] = np.degrees(np.arcsin(np.clip(place[:, 2], -1.0, 1.0)))
+        for kind in KINDS.values():
+            if "position_angle" not in kind.columns:
+                continue
+            column, own = kind.columns.index("position_angle"), kinds == kind.code
+            angle = np.radians(rows[own, column])[:, None]
+            axis = np.cos(angle) * north[own] + np.sin(angle) * east[own]
+            _, new_north, new_east = _frame(*np.radians(rows[own, :2]).T)
+            across, along = (axis * new_east).sum(axis=1), (axis * new_north).sum(axis=1)
+            rows[own, column] = np.degrees(np.arctan2(across, along))
+
+
+def _frame(
+    longitude: NDArray[np.float64], latitude: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return directions, and those to the north and the east there, float64[n, 3]."""
+    c, s, u, v = np.cos(longitude), np.sin(longitude), np.cos(latitude), np.sin(latitude)
+    place = np.column_stack([u * c, u * s, v])
+    north = np.column_stack([-v * c, -v * s, u])
+    return place, north, np.column_stack([-s, c, np.zeros_like(c)])
 
 
 @lru_cache(maxsize=2)
