@@ -11,15 +11,15 @@ from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.labelling.scopes import EVERY_CLASS
-from deepbench.recipe.files import check_unchanged, content_of, folder_of, sha256_of
+from deepbench.recipe.files import NamedFile, check_unchanged
 from deepbench.recipe.plain import show, unknown
 from deepbench.recipe.specification import Name, Number, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
@@ -35,7 +35,6 @@ FARTHEST = 10_000_000
 """Days from the epoch, at most."""
 
 MAXIMUM_TIMES = 2**22
-MAXIMUM_BYTES = 2**28
 
 NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
 VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
@@ -194,34 +193,16 @@ class Nights(Specification):
         return np.array([self.start, math.ceil(self.duration), *rest], np.float64)
 
 
-class TimesFile(Specification):
-    """Times in a file, the same for all samples."""
+class TimesFile(NamedFile):
+    """Times in a CSV file, the same for all samples: columns time (days, ascending), and band if there are several."""
 
-    file: Annotated[str, Field(min_length=1)] = Field(
-        description="CSV file with the column time (days, ascending), and band where there are several; "
-        "from the folder of the recipe"
-    )
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
-        "", description="SHA-256 of the file; filled in when absent"
-    )
+    what: ClassVar[str] = "file of times"
+    most: ClassVar[int] = 2**28
 
-    _path: Path = PrivateAttr(default=Path())
-
-    @model_validator(mode="before")
     @classmethod
-    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
-        """Fill in the SHA-256, and check the times."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
-            return data
-        path = folder_of(info) / data["file"]
-        found = sha256_of(path, _content(path), data.get("sha256"))
-        _columns(path, found)
-        return {**data, "sha256": found}
-
-    @model_validator(mode="after")
-    def _set_path(self, info: ValidationInfo) -> Self:
-        self._path = folder_of(info) / self.file
-        return self
+    def read(cls, path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+        """Return times and bands in a file of this SHA-256; raises LabelError where it holds no ascending times."""
+        return _columns(path, sha256)
 
     def times(self, bands: tuple[str, ...]) -> SharedTimes:
         """Return the times at which all samples are observed.
@@ -231,7 +212,7 @@ class TimesFile(Specification):
         LabelError
             The file has changed, or names a band that the survey does not have, or none although there are several.
         """
-        days, names = _columns(self._path, self.sha256)
+        days, names = self.read(self._path, self.sha256)
         if names is None:
             if len(bands) > 1:
                 raise LabelError(
@@ -243,10 +224,6 @@ class TimesFile(Specification):
                 raise LabelError(f"{self._path}: {unknown('band', name, bands)}")
         codes = np.array([bands.index(name) for name in names], np.int8)
         return SharedTimes(days, codes, np.zeros(len(days), bool))
-
-
-def _content(path: Path) -> bytes:
-    return content_of(path, "file of times", MAXIMUM_BYTES)
 
 
 @lru_cache(maxsize=4)
@@ -262,7 +239,7 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
 
     import pandas as pd
 
-    content = _content(path)
+    content = TimesFile.content(path)
     check_unchanged(path, content, sha256)
     try:
         with warnings.catch_warnings():

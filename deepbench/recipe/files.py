@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.recipe.plain import show
-from deepbench.recipe.specification import problem
-
-if TYPE_CHECKING:
-    from pydantic import ValidationInfo
+from deepbench.recipe.specification import Specification, problem
 
 
 def folder_of(info: ValidationInfo) -> Path:
@@ -61,3 +62,53 @@ def check_unchanged(path: Path, content: bytes, sha256: str) -> None:
     """Raise LabelError where a file is no longer what it was when the recipe was read."""
     if hashlib.sha256(content).hexdigest() != sha256:
         raise LabelError(f"{path} has changed: its sha256 is no longer {sha256}")
+
+
+class NamedFile(Specification):
+    """Base of what is read from a file that the recipe names.
+
+    Attributes
+    ----------
+    what : str
+        What messages call the file.
+    most : int
+        Its largest size in bytes.
+    """
+
+    what: ClassVar[str]
+    most: ClassVar[int]
+
+    file: Annotated[str, Field(min_length=1)] = Field(
+        description="name of the file, from the folder of the recipe"
+    )
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
+        "", description="SHA-256 of the file; filled in when absent"
+    )
+
+    _path: Path = PrivateAttr(default=Path())
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: Path, sha256: str) -> Any:
+        """Return what is in a file of this SHA-256; raises LabelError where it has changed or cannot be used."""
+
+    @classmethod
+    def content(cls, path: Path) -> bytes:
+        """Return the content of a file; raises LabelError where it cannot be read, or is too large."""
+        return content_of(path, cls.what, cls.most)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
+        """Fill in the SHA-256, and check what is in the file."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
+            return data
+        path = folder_of(info) / data["file"]
+        found = sha256_of(path, cls.content(path), data.get("sha256"))
+        cls.read(path, found)
+        return {**data, "sha256": found}
+
+    @model_validator(mode="after")
+    def _set_path(self, info: ValidationInfo) -> Self:
+        self._path = folder_of(info) / self.file
+        return self

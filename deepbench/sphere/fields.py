@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.recipe.files import check_unchanged, content_of, folder_of, sha256_of
+from deepbench.recipe.files import NamedFile, check_unchanged
 from deepbench.recipe.specification import Name, Specification, parameter, problem
 from deepbench.recipe.table import OneOf
 from deepbench.recipe.values import Value
 from deepbench.sphere.ranges import COSMOLOGIES
-
-MAXIMUM_BYTES = 2**24
 
 
 class PowerLaw(Specification):
@@ -32,42 +29,25 @@ class PowerLaw(Specification):
     pivot: Value = parameter("ℓ", above=0, default=100.0)
 
 
-class TableSpectrum(Specification):
-    """A spectrum in a file: straight lines of ln C_ℓ over ln ℓ between its points, nothing beyond them."""
+class TableSpectrum(NamedFile):
+    """A spectrum in a CSV file with the columns ell, ascending, and cl.
 
-    file: Annotated[str, Field(min_length=1)] = Field(
-        description="CSV file with the columns ell, ascending, and cl; from the folder of the recipe"
-    )
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
-        "", description="SHA-256 of the file; filled in when absent"
-    )
+    Straight lines of ln C_ℓ over ln ℓ join its points; there is nothing beyond them.
+    """
+
+    what: ClassVar[str] = "spectrum"
+    most: ClassVar[int] = 2**24
+
     factor: Value = parameter("the spectrum is multiplied with it", minimum=0, default=1.0)
 
-    _path: Path = PrivateAttr(default=Path())
-
-    @model_validator(mode="before")
     @classmethod
-    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
-        """Fill in the SHA-256, and check the spectrum."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
-            return data
-        path = folder_of(info) / data["file"]
-        found = sha256_of(path, _content(path), data.get("sha256"))
-        points_of(path, found)
-        return {**data, "sha256": found}
-
-    @model_validator(mode="after")
-    def _set_path(self, info: ValidationInfo) -> Self:
-        self._path = folder_of(info) / self.file
-        return self
+    def read(cls, path: Path, sha256: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return ℓ and C_ℓ in a file of this SHA-256; raises LabelError where it holds no spectrum."""
+        return points_of(path, sha256)
 
     def points(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return ℓ and C_ℓ of its points; raises LabelError where the file has changed."""
-        return points_of(self._path, self.sha256)
-
-
-def _content(path: Path) -> bytes:
-    return content_of(path, "spectrum", MAXIMUM_BYTES)
+        return self.read(self._path, self.sha256)
 
 
 @lru_cache(maxsize=8)
@@ -81,7 +61,7 @@ def points_of(path: Path, sha256: str) -> tuple[NDArray[np.float64], NDArray[np.
     """
     import pandas as pd
 
-    content = _content(path)
+    content = TableSpectrum.content(path)
     check_unchanged(path, content, sha256)
     try:
         frame = pd.read_csv(io.BytesIO(content), comment="#")

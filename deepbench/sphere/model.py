@@ -196,7 +196,9 @@ class SphereTable(TableSpecification):
             raise problem(f"all classes must have the same channels: {found}")
         for name, described in self.classes.items():
             if described.objects and self._channels_of(described):
-                raise problem(f"objects have one channel only; the maps of class '{name}' have several")
+                raise problem(
+                    f"objects have one channel only; the maps of class '{name}' have several"
+                )
             chosen = None if described.field is None else described.field
             if self.channels is None or chosen is None:
                 continue
