@@ -7,11 +7,13 @@ from scipy.special import ellipj, ellipk
 
 from deepbench.dynamics.pendulums import (
     EXACT,
+    LARGEST_TURN,
     LONGEST_STEP,
     SMALL_ANGLE,
     STAGES,
     SYMPLECTIC,
     swing,
+    symplectic_steps,
 )
 
 
@@ -141,6 +143,27 @@ def test_the_symplectic_integrator_keeps_the_energy(angle, velocity):
     assert np.abs(change).max() < 1e-10  # required
     exact = motion(EXACT, times, angle=angle, velocity=velocity)[0]
     np.testing.assert_allclose(angles, exact, rtol=0, atol=1e-7)
+
+
+@pytest.mark.parametrize("velocity", [600, 800, 3000, -1e4, 1e5])
+def test_the_symplectic_integrator_keeps_the_energy_of_fast_rotation(velocity):
+    start = {"length": 1, "gravity": 9.81, "angle": 20, "velocity": velocity}
+    angles, rates, _, _ = motion(SYMPLECTIC, np.linspace(0, 10, 101), **start)
+    found = energy(angles, rates, 1)
+    # 3e-11 g L m of the method; and of the rounding of the rate, some hundred times that of the kinetic energy
+    allowed = 3e-11 + 3e-13 * found[0]
+    assert np.abs(found - found[0]).max() < allowed
+    exact = motion(EXACT, np.linspace(0, 10, 101), **start)[0]
+    np.testing.assert_allclose(angles, exact, rtol=1e-12, atol=1e-9)
+
+
+def test_a_slow_pendulum_has_the_steps_it_had():
+    slow = [[1, 9.81, 170, 600], [1, 9.81, 20, -600], [2, 1, 0, 100]]
+    fast = [[1, 9.81, 20, 1e4]]
+    steps = symplectic_steps(np.array(slow + fast, float), 10.0)
+    w = np.sqrt([9.81, 9.81, 0.5])
+    np.testing.assert_allclose(steps[:3], 10 * w / LONGEST_STEP, rtol=1e-15)
+    assert steps[3] == pytest.approx(10 * np.radians(1e4) / LARGEST_TURN, rel=1e-3)
 
 
 def test_the_composition_has_order_eight():
