@@ -26,7 +26,7 @@ ENERGY_TOLERANCE = 1e-9
 SAFETY, LEAST_FACTOR, LARGEST_FACTOR = 0.9, 0.333, 6.0
 """Of the change of a step, as in dop853.f."""
 
-DONE, TOO_MANY_STEPS, ENERGY_CHANGED = 0, 1, 2
+DONE, TOO_MANY_STEPS, ENERGY_CHANGED, NOT_FINITE = 0, 1, 2, 3
 """What became of a motion."""
 
 
@@ -79,6 +79,8 @@ def _follow(code, p, y, floors, times, result, stages, new):
     n, t, growth, taken = floors.size, 0.0, 0.0, 0
     derivative(code, t, y, p, n, stages[0])
     first = _size(stages[0, :n], floors)
+    if not first < np.inf:
+        return NOT_FINITE, growth
     h = 0.01 / first if first > 0.0 else times[-1]
     energy = kinetic_and_potential(y, p, n) if code == GRAVITY else (0.0, 0.0)
     for j in range(times.size):

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from deepbench.dynamics import pendulums
 from deepbench.dynamics.equations import DOUBLE, DRIVEN, GRAVITY
-from deepbench.dynamics.integrators import DONE, TOO_MANY_STEPS, follow
+from deepbench.dynamics.integrators import (
+    ENERGY_CHANGED,
+    MAXIMUM_STEPS,
+    NOT_FINITE,
+    TOO_MANY_STEPS,
+    follow,
+)
 from deepbench.dynamics.orbits import revolve
 from deepbench.dynamics.pendulums import RADIAN
 from deepbench.dynamics.systems import body_names
@@ -27,6 +33,26 @@ ASTRONOMICAL = 39.47841760435743
 
 SOLUTIONS = {"exact": pendulums.EXACT, "small_angle": pendulums.SMALL_ANGLE}
 
+TOO_MANY = f"takes too many steps; {MAXIMUM_STEPS:,} are allowed"
+BEYOND = "its values are too large or too small for float64; narrow the priors"
+
+CLOSE = (
+    "bodies come too close to each other, or the duration is too long; "
+    "narrow the priors, shorten the duration, or soften the gravity of bodies"
+)
+BUSY = {
+    DRIVEN: (
+        "its friction, its torque or its rotation is too fast for the duration; narrow the priors of damping, "
+        "drive_amplitude, drive_frequency, angular_velocity, gravity or length, or shorten the duration"
+    ),
+    DOUBLE: (
+        "its arms turn too fast for the duration; narrow the priors of the angular velocities, of gravity, and of "
+        "lengths and masses that differ much, or shorten the duration"
+    ),
+    GRAVITY: CLOSE,
+}
+"""Why a motion takes too many steps, by its equations."""
+
 Floats = NDArray[np.float64]
 Arrays = dict[str, Floats]
 """The variables that are wanted, of all samples: ``position`` and ``velocity``, float64[n, t, bodies, axes]; ``q``,
@@ -35,6 +61,8 @@ Arrays = dict[str, Floats]
 
 def move(moved: Moved, times: Floats, arrays: Arrays) -> Floats | None:
     """Write the motion of some samples of one class into their rows, for the bodies that the system has.
+
+    Whether it is finite is not looked at.
 
     Parameters
     ----------
@@ -54,7 +82,8 @@ def move(moved: Moved, times: Floats, arrays: Arrays) -> Floats | None:
     LabelError
         A value with its error leaves its range, or a motion cannot be followed accurately.
     """
-    return MOTIONS[moved.kind](moved, times, arrays)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # the caller refuses it
+        return MOTIONS[moved.kind](moved, times, arrays)
 
 
 def _places(arrays: Arrays, count: int, times: Floats, axes: int) -> tuple[Floats, Floats]:
@@ -81,6 +110,8 @@ def _swing(moved: Moved, times: Floats, arrays: Arrays) -> None:
     parameters = np.column_stack(
         [length, gravity, moved.true("angle"), moved.true("angular_velocity")]
     )
+    if solution == pendulums.SYMPLECTIC:
+        _check_steps(moved, pendulums.symplectic_steps(parameters, times[-1]))
     positions, velocities = _places(arrays, len(moved.labels), times, 2)
     canonical = arrays.keys() - {"position", "velocity"}
     angles = np.empty((len(moved), len(times), 1 if canonical else 0))
@@ -92,6 +123,17 @@ def _swing(moved: Moved, times: Floats, arrays: Arrays) -> None:
         forces = -_column(mass * gravity * length) * fall
         momenta = _column(mass * length * length) * rates
         _write_canonical(moved, arrays, angles, rates, momenta, forces)
+
+
+def _check_steps(moved: Moved, steps: Floats) -> None:
+    """Refuse pendulums that need too many steps of one length."""
+    far = np.flatnonzero(~(steps <= MAXIMUM_STEPS))
+    if far.size:
+        raise moved.refusal(
+            int(far[0]),
+            f"the motion of '{moved.name}' {TOO_MANY}, and it needs {steps[far[0]]:.3g}: it swings or turns too often; "
+            "shorten the duration, or narrow the priors of angular_velocity, gravity or length",
+        )
 
 
 def _swing_driven(moved: Moved, times: Floats, arrays: Arrays) -> Floats:
@@ -196,6 +238,13 @@ def _attract(moved: Moved, times: Floats, arrays: Arrays) -> Floats:
     empty = np.flatnonzero((width == 0.0) | (weight == 0.0))
     if empty.size:
         raise moved.refusal(int(empty[0]), "its bodies are all in one place, or have no mass")
+    far = np.flatnonzero(~np.isfinite(width) | ~np.isfinite(weight))
+    if far.size:
+        raise moved.refusal(
+            int(far[0]),
+            f"the bodies of '{moved.name}' are too far apart, or too heavy: squares of distances, and sums of masses, "
+            "must stay below 1.8e308; narrow the priors",
+        )
     floors = np.repeat(np.column_stack([width, np.sqrt(weight / width)]), places, axis=1)
     softening = moved.true("softening")
     parameters = np.column_stack([np.full(len(moved), constant), softening, masses])
@@ -228,15 +277,15 @@ def _followed(
     results = np.empty((len(moved), len(times), starts.shape[1]))
     growths, ends = np.empty(len(moved)), np.empty(len(moved), np.int64)
     follow(code, parameters, starts, floors, times, results, growths, ends)
-    bad = np.flatnonzero(ends != DONE)
+    bad = np.flatnonzero(ends)
     if bad.size:
-        why = (
-            "takes too many steps" if ends[bad[0]] == TOO_MANY_STEPS else "does not keep its energy"
-        )
+        reasons = {
+            TOO_MANY_STEPS: f"{TOO_MANY}: {BUSY[code]}",
+            ENERGY_CHANGED: f"does not keep its energy: {CLOSE}",
+            NOT_FINITE: f"cannot be computed: {BEYOND}",
+        }
         raise moved.refusal(
-            int(bad[0]),
-            f"the motion of '{moved.name}' {why}: bodies come too close to each other, or the duration is too long; "
-            "narrow the priors, shorten the duration, or soften the gravity of bodies",
+            int(bad[0]), f"the motion of '{moved.name}' {reasons[int(ends[bad[0]])]}"
         )
     return results, growths
 

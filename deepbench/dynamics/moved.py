@@ -70,9 +70,12 @@ class Moved:
             )
         return total
 
-    def refusal(self, number: int, message: str) -> LabelError:
-        """Return the error about one of the samples."""
+    def refusal(self, number: int, message: str, **values: str) -> LabelError:
+        """Return the error about one of the samples; further values become its attributes."""
         sample = int(self.labels.samples[self.rows[number]])
         return LabelError(
-            f"table '{self.table}', sample {sample}: {message}", table=self.table, sample=sample
+            f"table '{self.table}', sample {sample}: {message}",
+            table=self.table,
+            sample=sample,
+            **values,
         )

@@ -16,6 +16,9 @@ from deepbench.recipe.values import Value
 
 MAXIMUM_TIMES = 1_000_000
 
+LONGEST = 1e300
+"""Longest duration; times its number of steps, it is still a number."""
+
 MAXIMUM_BLUR = 64.0
 MAXIMUM_MARGIN = 2 * int(4 * MAXIMUM_BLUR + 2)
 """Pixels by which the plane of the widest blur is larger than its frame."""
@@ -33,6 +36,13 @@ class Times(Specification):
     values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=10_000)] | None = Field(
         None, description="the times themselves, from 0 on, increasing"
     )
+
+    @field_validator("duration")
+    @classmethod
+    def _short(cls, duration: float | None) -> float | None:
+        if duration is not None and duration > LONGEST:
+            raise problem(f"must be at most {LONGEST:g}, not {show(duration)}")
+        return duration
 
     @field_validator("values")
     @classmethod

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench import streams
+from deepbench.dynamics.finite import first_infinite
 from deepbench.dynamics.frames import draw_frames
 from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, TRUE, noise_stream
 from deepbench.dynamics.motions import move
@@ -19,6 +20,16 @@ from deepbench.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.dynamics.model import DynamicsTable
+
+
+NOT_FINITE = (
+    "its '{variable}' is not finite: a label is too large or too small, float64 ends at 1.8e308, and angles and phases "
+    "at 1e12 radian; narrow the priors, or shorten the duration"
+)
+NOISE_NOT_FINITE = (
+    "its '{variable}' is not finite with its noise, as float64 ends at 1.8e308; "
+    "narrow the prior of the noise of {variable}"
+)
 
 
 def render(
@@ -74,7 +85,10 @@ def _render_batch(
         rows = labels.members(code)
         if not rows.size:
             continue
-        growths = move(Moved(name, labels, rows, described.system), times, truth)
+        moved = Moved(name, labels, rows, described.system)
+        growths = move(moved, times, truth)
+        for variable, values in truth.items():
+            _check_finite(moved, variable, values, NOT_FINITE)
         if growths is None:
             continue
         _check_growths(name, table, labels, rows, growths)
@@ -88,6 +102,13 @@ def _render_batch(
             arrays[variable][:] = arrays[variable.removesuffix(TRUE)]
     _add_noise(seed, name, table, labels, arrays)
     return measured
+
+
+def _check_finite(moved: Moved, variable: str, values: NDArray[np.float64], why: str) -> None:
+    """Refuse motions with a value that is not finite, of the bodies that they have."""
+    bad = first_infinite(moved.rows, moved.system.body_count, values)
+    if bad >= 0:
+        raise moved.refusal(bad, why.format(variable=variable), variable=variable)
 
 
 def _truth(
@@ -135,3 +156,5 @@ def _add_noise(
         for code, described in enumerate(table.classes.values()):
             rows, parts = labels.members(code), described.system.chosen.body_count
             add_normals(rows, labels.samples[rows], sigmas[rows], parts, *key, *words, values)
+            moved = Moved(name, labels, rows, described.system)
+            _check_finite(moved, variable, values, NOISE_NOT_FINITE)

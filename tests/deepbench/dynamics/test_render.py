@@ -7,7 +7,7 @@ import pytest
 
 from deepbench.dynamics import model
 from deepbench.dynamics.systems import Body, SystemEntry
-from deepbench.errors import LabelError
+from deepbench.errors import LabelError, RecipeError
 from deepbench.recipe.model import parse_recipe
 from deepbench.recipe.specification import parameters_of
 from deepbench.samples import labels, render
@@ -371,6 +371,119 @@ def test_bodies_in_one_place_or_without_mass_are_refused(mass):
     bodies = [{"mass": mass, "x": (1 - mass) * i, "y": 0} for i in range(2)]
     with pytest.raises(LabelError, match="its bodies are all in one place, or have no mass"):
         render(recipe(system("few_body", bodies=bodies)), "t")
+
+
+FAR = {"duration": 10, "steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "duration"),
+    [
+        ("two_body", {"inclination": 1e12}, 2),
+        ("two_body", {"semi_major_axis": 1e-300}, 2),
+        ("pendulum", {"angular_velocity": 1e300}, 2),
+        ("pendulum", {"angle": 1e300, "solution": "small_angle"}, 2),
+        ("pendulum", {"gravity": 1e300}, 2),
+        ("pendulum", {"length": 1e-300, "length_error": 0}, 2),
+        ("pendulum", {}, 1e300),
+    ],
+)
+def test_motions_that_are_not_finite_are_refused(kind, changes, duration):
+    times = {"duration": duration, "steps": 9}
+    message = (
+        r"table 't', sample 0: its 'position' is not finite: a label is too large or too small"
+    )
+    with pytest.raises(LabelError, match=message) as caught:
+        render(recipe(system(kind, **changes), times=times), "t")
+    assert (caught.value.table, caught.value.sample, caught.value.variable) == ("t", 0, "position")
+
+
+@pytest.mark.parametrize("variable", PENDULUM_VARIABLES)
+def test_every_variable_is_looked_at(variable):
+    heavy = {"mass": 1e308, "length": 100, "length_error": 0}
+    fast = {"angular_velocity": 1e300, "length": 1, "length_error": 0}
+    changes = heavy if variable in ("p", "dp_dt") else fast
+    with pytest.raises(LabelError, match=f"sample 0: its '{variable}' is not finite:"):
+        render(recipe(system("pendulum", **changes), store=[variable]), "t")
+
+
+def test_what_is_not_finite_is_refused_by_its_sample_and_before_frames():
+    frames = {"size": [20, 24], "scale": 5, "disks": [{"radius": 2}]}
+    few = recipe(system("pendulum"), system("double_pendulum"), samples=9, frames=frames)
+    rows = labels(few, "t")
+    wrong = int(np.flatnonzero(rows["class"] == "c0")[1])
+    rows.loc[rows.index[wrong], "pendulum.angular_velocity"] = 1e300
+    with pytest.raises(LabelError, match=f"sample {wrong}: its 'position' is not finite"):
+        render(few, "t", labels=rows)
+
+
+@pytest.mark.parametrize("variable", ["position", "q"])
+def test_noise_that_is_not_finite_is_refused(variable):
+    wild = recipe(
+        system("pendulum"),
+        system("double_pendulum"),
+        samples=9,
+        store=["position", "q"],
+        noise={variable: 1.7e308},
+    )
+    message = f"sample .: its '{variable}' is not finite with its noise, .* the noise of {variable}"
+    with pytest.raises(LabelError, match=message) as caught:
+        render(wild, "t")
+    assert caught.value.variable == variable
+
+
+@pytest.mark.parametrize(
+    ("changes", "times"),
+    [
+        ({}, {"duration": 1e6, "steps": 3}),
+        ({}, {"duration": 1e300, "steps": 3}),
+        ({"angular_velocity": 1e7}, FAR),
+        ({"angular_velocity": 1e300}, FAR),
+        ({"length": 1e-300, "length_error": 0}, FAR),
+    ],
+)
+def test_a_symplectic_motion_of_too_many_steps_is_refused(changes, times):
+    message = (
+        r"table 't', sample 0: the motion of 'hamiltonian_pendulum' takes too many steps; 200,000 are allowed, "
+        r"and it needs .*: it swings or turns too often; shorten the duration, or narrow"
+    )
+    with pytest.raises(LabelError, match=message):
+        render(recipe(system("hamiltonian_pendulum", **changes), times=times), "t")
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "reason"),
+    [
+        ("driven_pendulum", {"damping": 1e6}, "its friction, its torque or its rotation"),
+        ("driven_pendulum", {"drive_frequency": 1e6}, "its friction, its torque or its rotation"),
+        ("double_pendulum", {"angular_velocity_1": 1e8}, "its arms turn too fast"),
+    ],
+)
+def test_too_many_steps_are_told_of_the_system_that_takes_them(kind, changes, reason):
+    message = f"motion of '{kind}' takes too many steps; 200,000 are allowed: {reason}"
+    with pytest.raises(LabelError, match=message) as caught:
+        render(recipe(system(kind, **changes), times=FAR), "t")
+    assert "bodies" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["angle", "angular_velocity"])
+def test_an_integrated_motion_of_values_beyond_float64_is_refused(field):
+    with pytest.raises(LabelError, match="cannot be computed: its values are too large or too"):
+        render(recipe(system("driven_pendulum", **{field: 1e300})), "t")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("change", [{"x": 1e200}, {"mass": 1.7e308}])
+def test_bodies_beyond_float64_are_refused_without_a_warning(change):
+    bodies = [BODIES[0], {**BODIES[1], **change}]
+    message = "sample 0: the bodies of 'few_body' are too far apart, or too heavy: squares of"
+    with pytest.raises(LabelError, match=message):
+        render(recipe(system("few_body", bodies=bodies)), "t")
+
+
+def test_a_duration_beyond_float64_is_refused():
+    with pytest.raises(RecipeError, match="duration: must be at most 1e"):
+        recipe(system("pendulum"), times={"duration": 1e307, "steps": 101})
 
 
 def test_times_may_be_listed():
