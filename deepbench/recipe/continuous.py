@@ -15,6 +15,7 @@ from deepbench.recipe.specification import Number, parameter, problem
 _exp, _log = mathfast("exp"), mathfast("log")
 _normal_cdf, _normal_quantile = mathfast("normal_cdf"), mathfast("normal_quantile")
 _MAX_SIGMAS = 30.0
+_SMALL = 1e-3
 
 
 class Uniform(Distribution):
@@ -56,6 +57,38 @@ class LogUniform(Distribution):
         """Return low^(1 - u) high^u, through logarithms."""
         start, stop = _log(self.low), _log(self.high)
         return _exp(start + u * (stop - start))
+
+
+class PowerLaw(Distribution):
+    """Density x^(−slope) between low and high, as of the fluxes of sources or the masses of stars."""
+
+    slope: Number = parameter(
+        "falls where it is above 0; 1 is log_uniform", unit="", minimum=-50, maximum=50
+    )
+    low: Number = parameter("lower end", unit="", above=0)
+    high: Number = parameter("upper end", unit="", above=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_interval(self.low, self.high)
+        return self
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return self.low, self.high
+
+    def inverse(self, u: Array) -> Array:
+        """Return low (high / low)^y, y = log(1 + u (exp(t) − 1)) / t, t = (1 − slope) log(high / low)."""
+        ratio = float(_log(self.high) - _log(self.low))
+        t = min(max((1.0 - self.slope) * ratio, -700.0), 700.0)
+        if abs(t) < _SMALL:  # its series
+            pair = u * (1.0 - u)
+            y = u + pair * t * (0.5 + t * ((1.0 - 2.0 * u) / 6.0 + t * (1.0 - 6.0 * pair) / 24.0))
+        elif t > 0.0:
+            y = 1.0 + _log(u + (1.0 - u) * _exp(-t)) / t
+        else:
+            y = _log(1.0 - u + u * _exp(t)) / t
+        return np.clip(self.low * _exp(ratio * y), self.low, self.high)
 
 
 class Normal(Distribution):

@@ -17,6 +17,7 @@ from deepbench.recipe.continuous import (
     LogNormal,
     LogUniform,
     Normal,
+    PowerLaw,
     TruncatedNormal,
     Uniform,
 )
@@ -67,6 +68,7 @@ __all__ = [
 DISTRIBUTIONS: dict[str, type[Distribution]] = {
     "uniform": Uniform,
     "log_uniform": LogUniform,
+    "power_law": PowerLaw,
     "normal": Normal,
     "truncated_normal": TruncatedNormal,
     "log_normal": LogNormal,

@@ -182,6 +182,7 @@ WORDS = [
 KINDS = [
     "uniform",
     "log_uniform",
+    "power_law",
     "normal",
     "truncated_normal",
     "log_normal",

@@ -129,6 +129,7 @@ EXAMPLES = [
     "= 2 * x",
     {"uniform": [0.1, 1]},
     {"log_uniform": [1e-3, 10]},
+    {"power_law": [2.5, 1e-3, 10]},
     {"normal": [0, 1]},
     {"truncated_normal": {"mean": 0, "sigma": 1, "high": 3}},
     {"log_normal": [2, 0.5]},
