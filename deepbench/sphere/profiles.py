@@ -56,7 +56,7 @@ FLAT = 0.03
 STRAIGHT = 48
 """Points represent no cell whose centre is nearer to a pole, in units of its side."""
 
-BEND = 0.0
+BEND = 0.25
 """No edge bends further away from the straight line, in its length."""
 
 _FIRST_PIECE = (1023 + FIRST_OCTAVE) * 8

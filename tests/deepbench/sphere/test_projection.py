@@ -9,6 +9,7 @@ from numba import njit
 from scipy.special import gamma, gammainc, gammaincinv
 
 from deepbench.sphere import projection
+from deepbench.sphere.pixels import direction
 from deepbench.sphere.profiles import profile_nodes, write_profile
 from deepbench.sphere.projection import KINDS, ROW_SIZE, add_objects
 
@@ -138,6 +139,27 @@ def test_a_beam_is_the_gaussian_of_the_sphere(place, fwhm):
     light = np.exp((vector(*place) @ directions - 1) / variance) / (2 * np.pi * variance)
     expected = light.reshape(shape).mean(axis=1) * ARCMIN**2
     np.testing.assert_allclose(sky[bright], expected, atol=3e-4 * sky.max())
+
+
+@njit
+def directions(face, x, y):
+    return direction(face, x, y)
+
+
+@pytest.mark.parametrize("lines", [1, 2, 5, 13, 17])
+@pytest.mark.parametrize("face", [0, 5, 11])
+def test_a_small_star_on_an_edge_belongs_to_both_pixels(face, lines):
+    # edges bend by more than the star's width, 1e-3 of a pixel; they are known to 1e-4
+    nside = 64
+    fwhm = 1e-3 * healpy.nside2resol(nside, arcmin=True)
+    for part, away in itertools.product([0.13, 0.5, 0.71], [0.4, 3.6]):
+        line = nside - lines if face == 0 else lines
+        along = (nside - 1 - int(away) + part if face == 0 else int(away) + part) / nside
+        place = np.array(directions(face, line / nside, along))
+        longitude, latitude = healpy.vec2ang(place, lonlat=True)
+        sky = draw(nside, "star", (longitude[0], latitude[0], 1.0, fwhm))
+        bright = np.sort(sky)[-2:] * pixel_area(nside)
+        np.testing.assert_allclose(bright, 0.5, atol=0.08)
 
 
 @pytest.mark.parametrize("place", PLACES)
