@@ -39,7 +39,7 @@ class Sersic(SphereObject):
         "circularised radius √(ab) of the ellipse that holds half of the light",
         unit="arcmin",
         above=0,
-        maximum=600,
+        maximum=120,
     )
     sersic_index: Value = parameter(
         "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2

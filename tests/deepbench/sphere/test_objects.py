@@ -16,7 +16,7 @@ AREA = healpy.nside2pixarea(NSIDE, degrees=True) * 3600
 OBJECTS = {
     "star": {"lon": 40, "lat": 30, "flux": 500, "fwhm": 150},
     "sersic": {
-        "lon": 310, "lat": -20, "flux": 800, "half_light_radius": 240, "sersic_index": 1.5,
+        "lon": 310, "lat": -20, "flux": 800, "half_light_radius": 110, "sersic_index": 1.5,
         "axis_ratio": 0.5, "position_angle": 30,
     },
     "disk": {"lon": 10, "lat": 80, "radius": 12, "amplitude": 2},
