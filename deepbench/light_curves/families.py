@@ -28,12 +28,20 @@ from deepbench.light_curves.pulsations import (
     fastest_pulsations,
     multiply_pulsation_modes,
     multiply_pulsations,
+    smooth_pulsation_modes,
+    smooth_pulsations,
 )
 from deepbench.light_curves.random_walks import (
     RANDOM_WALK,
     multiply_random_walks,
 )
-from deepbench.light_curves.spots import SPOT, count_spots, fastest_spots, multiply_spots
+from deepbench.light_curves.spots import (
+    SPOT,
+    count_spots,
+    fastest_spots,
+    multiply_spots,
+    smooth_spots,
+)
 from deepbench.light_curves.transients import (
     SHAPES,
     TRANSIENTS,
@@ -61,36 +69,50 @@ class Family(NamedTuple):
         What it writes.
     fastest : callable, optional
         Takes rows, returns the angular rate at which each object changes, rad/day.
+    smooth : callable, optional
+        Takes rows, returns float64[k, j, 2]: object i is exp(Σ_j a_j cos(ω_j t + …)) of amplitudes a and angular rates
+        ω (rad/day), or no less smooth than that.
     count : kernel, optional
         Counts the observations in an object's events, and says how many nodes their exposures need.
+    orbits : bool
+        Whether the first column is a period in which events come again.
     """
 
     columns: tuple[str, ...]
     apply: Any
     how: str = MULTIPLIES
     fastest: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
+    smooth: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None
     count: Any = None
+    orbits: bool = False
 
 
 def _transient(shape: str) -> Family:
     """Return the family of transients of a shape."""
     apply, count = (partial(each, SHAPES[shape]) for each in (add_transients, count_transients))
-    return Family(TRANSIENTS[shape], apply, ADDS, fastest_transients, count)
+    return Family(TRANSIENTS[shape], apply, ADDS, fastest_transients, count=count)
 
 
-_PULSATOR = Family(PULSATION, multiply_pulsations, fastest=fastest_pulsations)
+_PULSATOR = Family(
+    PULSATION, multiply_pulsations, fastest=fastest_pulsations, smooth=smooth_pulsations
+)
 
 FAMILIES: dict[str, Family] = {
-    "transit": Family(TRANSIT, multiply_transits, count=count_transits),
-    "eclipsing_binary": Family(ECLIPSE, multiply_eclipses, count=count_eclipses),
+    "transit": Family(TRANSIT, multiply_transits, count=count_transits, orbits=True),
+    "eclipsing_binary": Family(ECLIPSE, multiply_eclipses, count=count_eclipses, orbits=True),
     "rr_lyrae_ab": _PULSATOR,
     "rr_lyrae_c": _PULSATOR,
     "cepheid": _PULSATOR,
     "pulsator": _PULSATOR,
     "pulsation_mode": Family(
-        PULSATION_MODE, multiply_pulsation_modes, fastest=fastest_pulsation_modes
+        PULSATION_MODE,
+        multiply_pulsation_modes,
+        fastest=fastest_pulsation_modes,
+        smooth=smooth_pulsation_modes,
     ),
-    "spot": Family(SPOT, multiply_spots, fastest=fastest_spots, count=count_spots),
+    "spot": Family(
+        SPOT, multiply_spots, fastest=fastest_spots, smooth=smooth_spots, count=count_spots
+    ),
     "microlensing": Family(
         MICROLENSING, multiply_microlensing, fastest=fastest_microlensing, count=count_microlensing
     ),

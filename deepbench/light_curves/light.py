@@ -15,10 +15,13 @@ from deepbench.kernels import kernel
 from deepbench.labelling.sources import Source
 from deepbench.light_curves.exposures import (
     MOST_NODES,
+    SMOOTH_PANELS,
     Observations,
     count_nodes,
+    error_constants,
     lay_nodes,
     mean_over,
+    row_of,
     rules,
 )
 from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
@@ -111,22 +114,45 @@ class Scratch:
 
 
 def nodes_of(seen: Observations, lights: list[Light]) -> NDArray[np.int64]:
-    """Return where the nodes of each observation begin, int64[m + 1]; count the observations in events."""
-    nodes = np.ones(len(seen.times), np.int64)
-    rates = rates_of(len(seen.offsets) - 1, lights)
+    """Return where the nodes of each observation begin, int64[m + 1]; count the observations in events.
+
+    The nodes that factors need add up, as a product changes faster than each; of light that is added, that which needs
+    the most decides.
+    """
+    nodes, added = np.ones(len(seen.times), np.int64), np.ones(len(seen.times), np.int64)
     for light in lights:
         if light.family.count is not None:
             events = np.zeros(len(light.owners), np.int64)
+            own = added if light.family.how == ADDS else np.ones(len(seen.times), np.int64)
             light.family.count(
-                light.rows, light.owners, seen.offsets, seen.times, seen.exposures, nodes, events
+                light.rows, light.owners, seen.offsets, seen.times, seen.exposures, own, events
             )
             light.measured["n_in_event"][light.places] = events
-    count_nodes(seen.offsets, seen.exposures, rates, rules()[2], nodes)
-    return np.concatenate([[0], np.cumsum(nodes)])
+            if light.family.how != ADDS:
+                nodes += own - 1
+    smooth = _smooth(len(seen.offsets) - 1, lights)
+    count_nodes(seen.offsets, seen.exposures, *smooth, error_constants(), nodes)
+    return np.concatenate([[0], np.cumsum(np.maximum(nodes, added))])
+
+
+def _smooth(
+    samples: int, lights: list[Light]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return all that is smooth, by sample: where those of each begin, amplitudes, and angular rates."""
+    owners, terms = [np.zeros(0, np.int64)], [np.zeros((0, 2))]
+    for light in lights:
+        if light.family.smooth is not None:
+            found = light.family.smooth(light.rows)
+            owners.append(np.repeat(light.owners, found.shape[1]))
+            terms.append(found.reshape(-1, 2))
+    all_owners = np.concatenate(owners)
+    order = np.argsort(all_owners, kind="stable")
+    amplitudes, rates = np.ascontiguousarray(np.concatenate(terms)[order].T)
+    return np.searchsorted(all_owners[order], np.arange(samples + 1)), amplitudes, rates
 
 
 def rates_of(samples: int, lights: list[Light]) -> NDArray[np.float64]:
-    """Return the highest angular rate of what is smooth in each sample, rad/day; 0 where all is constant."""
+    """Return the highest angular rate of what changes in each sample, rad/day; 0 where all is constant."""
     rates = np.zeros(samples)
     for light in lights:
         if light.family.fastest is not None:
@@ -136,7 +162,7 @@ def rates_of(samples: int, lights: list[Light]) -> NDArray[np.float64]:
 
 def highest_rate(exposure: float) -> float:
     """Return the highest angular rate that can be averaged over an exposure of so many days, rad/day."""
-    reach = float(rules()[2][MOST_NODES])
+    reach = SMOOTH_PANELS * float(rules()[2][MOST_NODES])
     return 2.0 * reach / exposure if exposure > 0.0 else np.inf
 
 
@@ -234,12 +260,13 @@ def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors
         shift = inside[j] - first
         for e in range(first, last):
             n, total = firsts[e + 1] - firsts[e], 0.0
+            row = row_of(n)
             for i in range(n):
                 node = firsts[e] + i
                 value = values[node]
                 values[node] = 1.0
                 factors[node] *= value
-                total += weights[n, i] * (value - 1.0)
+                total += weights[row, i] * (value - 1.0)
             changes[shift + e] = total * of_source[owners[j], bands[e]]
 
 
@@ -254,8 +281,9 @@ def add(owners, offsets, firsts, weights, bands, of_source, values, added, insid
         shift = inside[j] - first
         for e in range(first, last):
             n, total = firsts[e + 1] - firsts[e], 0.0
+            row = row_of(n)
             for i in range(n):
-                total += weights[n, i] * values[firsts[e] + i]
+                total += weights[row, i] * values[firsts[e] + i]
                 values[firsts[e] + i] = 0.0
             added[e] += total
             changes[shift + e] = total

@@ -24,11 +24,11 @@ BEHIND = 1e300
 TILE = 256
 """Separations are made for so many instants at once."""
 
-RELATIVE_GOAL = 1e-3
+RELATIVE_GOAL = 1e-4
 ABSOLUTE_GOAL = 1e-6
 """How far the mean over an exposure may be off: so much of the depth, or of the star's light."""
 
-MOST_NODES = 32.0
+MOST_NODES = 2048.0
 _CONTACT_ERROR = 0.32
 _SMOOTH_ERROR = 4.0
 _STEPS = 40
@@ -278,16 +278,24 @@ def _ingress(window, inner):
 
 
 @inline
-def _nodes_inside(begin, end, inner, most, target):
-    """Return the nodes of an exposure that no contact is in; times from conjunction.
+def _distance(begin, end, contact):
+    """Return how far a contact is from an interval; 0 where it is inside."""
+    return max(max(begin - contact, contact - end), 0.0)
 
-    The light is smooth up to the next contact, and n nodes err by less than A ρ^(−2n) of the depth,
-    where the ellipse of ρ about the exposure goes through that contact.
+
+@inline
+def _nodes_between(begin, end, window, inner, most, target):
+    """Return the nodes of an exposure; times from conjunction.
+
+    Where no contact is in it the light is smooth up to the nearest one, and n nodes err by less than A ρ^(−2n) of the
+    depth, where the ellipse of ρ about the exposure goes through that contact.
     """
     if inner.after < 0.0:
         return most
-    left, right = abs(begin + inner.before), abs(inner.after - end)
-    s = 1.0 + 2.0 * min(left, right) / (end - begin)
+    near = min(_distance(begin, end, -inner.before), _distance(begin, end, inner.after))
+    near = min(near, _distance(begin, end, -window.before))
+    near = min(near, _distance(begin, end, window.after))
+    s = 1.0 + 2.0 * near / (end - begin)
     rho = s + np.sqrt(s * s - 1.0)
     count, power = 1.0, rho * rho
     while power < target and count < most:
@@ -314,7 +322,7 @@ def count_events(orbit, window, inner, depth, other, other_window, times, exposu
     for i in range(exposures.size):
         longest = max(longest, exposures[i])
     wide = Window(window.before + 0.5 * longest, window.after + 0.5 * longest)
-    length, most = -1.0, 1.0
+    length, most, target = -1.0, 1.0, 1.0
     first, stop = 0, times.size
     while first < stop:
         _, begin, end = next_event(orbit, wide, times, first, stop)
@@ -328,13 +336,10 @@ def count_events(orbit, window, inner, depth, other, other_window, times, exposu
                 length = exposures[i]
                 needed = np.ceil(scale * pow64(length, 0.6))
                 most = min(max(needed if needed == needed else 1.0, 1.0), MOST_NODES)
+                part = length / _ingress(window, inner)
+                target = _SMOOTH_ERROR * min(2.0 * part * np.sqrt(part), 1.0) / goal
             start, close = times[i] - half - middle, times[i] + half - middle
-            inside = -inner.before < start and close < inner.after
-            if inside:
-                target = _SMOOTH_ERROR / goal
-                needed = _nodes_inside(start, close, inner, most, target)
-            else:
-                needed = most
+            needed = _nodes_between(start, close, window, inner, most, target)
             nodes[i] = max(nodes[i], np.int64(needed))
             count += 1
             if other_window.after >= 0.0:

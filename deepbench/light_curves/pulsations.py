@@ -44,6 +44,9 @@ _FIRST_RATIO, _FIRST_PHASE = PULSATION.index("ratio_21"), PULSATION.index("phase
 CHUNK = 256
 """Nodes worked on at a time: the loops over them vectorise, which the look-up of a band's value would stop."""
 
+_COARSE = 20
+"""Places that tell about how far a series goes up and down."""
+
 _GRID = 128  # 16 per cycle of the highest harmonic: between neighbours lies at most one extreme that matters
 
 
@@ -217,3 +220,34 @@ def fastest_pulsations(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 def fastest_pulsation_modes(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the angular rate (rad/day) of each object; rows as in ``multiply_pulsation_modes``."""
     return _TURN * np.abs(rows[:, 0, 0])
+
+
+@kernel
+def _largest_amplitudes(rows, out):
+    """Write (a_k, ω_k) of each harmonic, k = 1 … 8, of ln(flux): float64[n, 8, 2], a_k at least what it is."""
+    for i in range(rows.shape[0]):
+        largest = 0.0
+        for band in range(rows.shape[1]):
+            largest = max(largest, abs(rows[i, band, 2]))
+        a, b = coefficients(rows[i, 0])
+        least, most = np.inf, -np.inf
+        for j in range(_COARSE):
+            value = series(j * (_TURN / _COARSE), a, b)
+            least, most = min(least, value), max(most, value)
+        for k in range(HARMONICS):
+            size = np.sqrt(a[k] * a[k] + b[k] * b[k])
+            out[i, k, 0] = -TO_LOG_FLUX * largest * size / (most - least)
+            out[i, k, 1] = (k + 1) * _TURN / rows[i, 0, 0]
+
+
+def smooth_pulsations(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return amplitudes (of ln flux) and angular rates (rad/day) of each object; see ``families.Family``."""
+    found = np.empty((len(rows), HARMONICS, 2))
+    _largest_amplitudes(rows, found)
+    return found
+
+
+def smooth_pulsation_modes(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return amplitudes (of ln flux) and angular rates (rad/day) of each object; see ``families.Family``."""
+    largest = np.abs(rows[:, :, 1]).max(axis=1)
+    return np.stack([-TO_LOG_FLUX * largest, fastest_pulsation_modes(rows)], axis=-1)[:, None]

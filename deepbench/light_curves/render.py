@@ -131,6 +131,7 @@ class LightCurves:
         lights = [each.part(samples) for each in self._lights]
         lights = [each for each in lights if len(each.owners)]
         self._check_rates(samples, rates_of(len(seen.offsets) - 1, lights))
+        self._check_periods(samples, lights)
         flux, changes = flux_of(
             seen, nodes_of(seen, lights), self._of_source[samples], lights, self._scratch
         )
@@ -187,6 +188,24 @@ class LightCurves:
                 table=self._name,
                 sample=sample,
             )
+
+    def _check_periods(self, samples: slice, lights: list[Light]) -> None:
+        """Refuse orbits that are short against the exposures: an exposure may not see two of the same eclipse."""
+        exposure = float(self._table.survey.exposures.max())
+        for light in lights:
+            if not light.family.orbits:
+                continue
+            short = np.flatnonzero(light.rows[:, 0, 0] < 2.0 * exposure)
+            if short.size:
+                sample = int(light.samples[short[0]])
+                period = light.rows[short[0], 0, 0]
+                raise LabelError(
+                    f"table '{self._name}', sample {sample}: the period of its {light.source.entry.kind} is "
+                    f"{period:.4g} days, but exposures of {exposure:.3g} days need periods of twice as much or more; "
+                    "make its period longer",
+                    table=self._name,
+                    sample=sample,
+                )
 
     def _check_finite(
         self,

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.kernels import inline, kernel
+from deepbench.light_curves.exposures import nodes_for_bend, nodes_for_kink
 from deepbench.mathfast import exp64, sincos64, sincosd64
 
 SPOT = (
@@ -39,11 +40,13 @@ its ``peak_time``."""
 CHUNK = 256
 """Nodes worked on at a time: the loops over them vectorise, which the look-up of a band's value would stop."""
 
-ACCURACY = 1e-6
-"""What an exposure's mean may err, in units of the star's flux, where the spot crosses the limb."""
+VISIBLE = 0.01
+"""A spot counts as in view where it has grown to this part of its largest, or has not faded to less."""
 
+_LOG_VISIBLE = math.log(VISIBLE)
 _TURN = 2.0 * math.pi
-_MOST_NODES = 32
+_WIDTH = 5.0
+"""The angular rates in a Gaussian of time scale τ, times τ: there is less than 1e-6 above them."""
 
 
 @inline
@@ -110,9 +113,10 @@ def multiply_spots(rows, owners, offsets, times, bands, factors):
 
 @kernel
 def count_spots(rows, owners, offsets, times, exposures, nodes, counts):
-    """Count the observations that see each spot, and raise the nodes of exposures in which it may cross the limb.
+    """Count the observations that see each spot, and raise the nodes of exposures where the light is not smooth.
 
-    There max(cos β, 0) has a kink: a rule of n nodes errs by 0.43 / (n + ½)² of the change in half an exposure.
+    Where the spot may cross the limb, max(cos β, 0) has a kink; where its growth ends and its decay begins, the second
+    derivative jumps.
 
     Parameters
     ----------
@@ -121,13 +125,16 @@ def count_spots(rows, owners, offsets, times, exposures, nodes, counts):
     times, exposures : float64[m]
         Middles and lengths of the observations, days.
     nodes : int64[m]
-        Raised to at most 32.
+        Raised.
     counts : int64[k]
-        Written: the observations in whose middle the spot is in view.
+        Written: the observations in whose middle the spot is in view, with ``VISIBLE`` of its size or more.
     """
     work = np.empty(CHUNK)
     for i in range(owners.size):
         rate, start, swing, level = _geometry(rows[i, 0])
+        peak_time, rising, falling = rows[i, 0, 6], _fading(rows[i, 0, 7]), _fading(rows[i, 0, 8])
+        lasting = rising == 0.0 and falling == 0.0
+        bend = 2.0 * abs(rising - falling)
         depth = 0.0
         for b in range(rows.shape[1]):
             depth = max(depth, abs(rows[i, b, 4]))
@@ -140,17 +147,43 @@ def count_spots(rows, owners, offsets, times, exposures, nodes, counts):
             for j in range(count):
                 work[j] = _cos_beta(chunk[j], rate, start, swing, level)
             for j in range(count):
-                seen += 1 if work[j] > 0.0 else 0
                 change = speed * exposures[first + j]
                 if abs(work[j]) <= change:
-                    needed = np.ceil(min(np.sqrt(0.43 * depth * change / ACCURACY), _MOST_NODES))
-                    nodes[first + j] = max(nodes[first + j], int(needed))
+                    kinks = 1.0 + np.floor(2.0 * abs(rate) * exposures[first + j])
+                    needed = nodes_for_kink(depth * change * kinks)
+                    nodes[first + j] = max(nodes[first + j], needed)
+            if lasting:
+                for j in range(count):
+                    seen += 1 if work[j] > 0.0 else 0
+                continue
+            for j in range(count):
+                age, half = chunk[j] - peak_time, 0.5 * exposures[first + j]
+                faded = -(rising if age < 0.0 else falling) * age * age
+                seen += 1 if work[j] > 0.0 and faded >= _LOG_VISIBLE else 0
+                if abs(age) <= half:
+                    needed = nodes_for_bend(depth * bend * half * half)
+                    nodes[first + j] = max(nodes[first + j], needed)
         counts[i] = seen
+
+
+def _rates(rows: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the angular rates of rotation, and one over the shorter scale of growth and decay; per day."""
+    turning = _TURN * (1.0 + np.maximum(-rows[:, 0, 5], 0.0)) / rows[:, 0, 0]
+    scales = rows[:, 0, 7:9]
+    fading = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0.0)
+    return turning, fading.max(axis=1)
 
 
 def fastest_spots(rows: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the angular rate (rad/day) of each spot, or that of its growth; rows as in ``multiply_spots``."""
-    turning = _TURN * (1.0 + np.maximum(-rows[:, 0, 5], 0.0)) / rows[:, 0, 0]
-    scales = rows[:, 0, 7:9]
-    fading = np.divide(1.0, scales, out=np.zeros_like(scales), where=scales > 0.0)
-    return np.maximum(turning, fading.max(axis=1))
+    return np.maximum(*_rates(rows))
+
+
+def smooth_spots(rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return amplitudes and angular rates (rad/day) of each spot within the disc; see ``families.Family``."""
+    turning, fading = _rates(rows)
+    tilts, latitudes = np.radians(rows[:, 0, 1]), np.radians(rows[:, 0, 2])
+    depths = np.abs(rows[:, :, 4]).max(axis=1)
+    turns = depths * np.abs(np.cos(latitudes) * np.sin(tilts)), turning + _WIDTH * fading
+    rests = depths * np.abs(np.sin(latitudes) * np.cos(tilts)), _WIDTH * fading
+    return np.stack([np.stack(turns, axis=-1), np.stack(rests, axis=-1)], axis=1)

@@ -33,6 +33,14 @@ from numpy.typing import NDArray
 
 from deepbench.kernels import inline, kernel
 from deepbench.light_curves.black_bodies import NODES, band_flux, spectrum, write_band
+from deepbench.light_curves.exposures import (
+    ERROR,
+    nodes_for_bend,
+    nodes_for_kink,
+    nodes_for_pole,
+    nodes_for_rate,
+    whole_panels,
+)
 from deepbench.mathfast import exp64, log64
 
 BODY = (
@@ -58,7 +66,10 @@ DARK = 1e-12
 VISIBLE = 0.01
 """An observation counts as one of the event where the shape is above this part of its maximum."""
 
-_BAZIN, _VILLAR = SHAPES["bazin"], SHAPES["villar"]
+_BAZIN, _VILLAR, _DISRUPTION = SHAPES["bazin"], SHAPES["villar"], SHAPES["disruption"]
+_SHORT_WAVES = 14387768.775 / 300.0
+"""hc / (k λ) of waves of 300 nm, K."""
+
 _TO_LOG_FLUX = -0.4 * math.log(10.0)
 _LOG_DARK = math.log(DARK)
 _OWN, _ZERO_POINT = len(BODY), BODY.index("zero_point")
@@ -266,25 +277,87 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges):
                 light[first + order[j]] += scales[k] * flux[j]
 
 
+@inline
+def _steepness(row, temperature):
+    """Return the most that ln(flux) of a band may change with ln(temperature), in the light of short waves."""
+    return max(3.0, _SHORT_WAVES * (1.0 + row[1]) / temperature - 3.0)
+
+
+@inline
+def _smooth_nodes(number, row, half):
+    """Return the nodes of an exposure in which nothing jumps; ``half`` of it, in days of the rest frame."""
+    rise, fall = row[_OWN], row[_OWN + 1]
+    hot, cold = max(row[4], row[5]), min(row[4], row[5])
+    rate = (1.0 + _steepness(row, cold) * (hot - cold) / hot) / row[6] if hot > cold else 0.0
+    if number == _DISRUPTION:
+        needed = nodes_for_rate(3.0 * half / rise)  # a Gaussian
+        needed += nodes_for_pole(1.0 + fall / half, 0.0, 1.0 / ERROR) - 1  # a power of 1 + t / fall
+    else:
+        rate += 1.0 / fall
+        if number == _VILLAR:
+            rate += abs(row[_OWN + 3])
+        needed = nodes_for_pole(0.0, math.pi * rise / half, 1.0 / ERROR)  # 1 + exp(−t / rise) = 0
+    return needed + nodes_for_rate(rate * half) - 1
+
+
+@inline
+def _kinks(number, row, peak):
+    """Return jumps of slope and of bend at the peak, and of slope at the end of the plateau, in parts of the peak."""
+    rise, fall = row[_OWN], row[_OWN + 1]
+    swing, hot = abs(row[4] - row[5]), max(row[4], row[5])
+    slope = _steepness(row, row[4]) * swing / (hot * row[6])
+    bend = slope * slope + slope / row[6]
+    end = 0.0
+    if number == _DISRUPTION:
+        index = row[_OWN + 2]
+        slope += abs(index) / fall
+        bend += 1.0 / (rise * rise) + index * (index - 1.0) / (fall * fall)
+    if number == _VILLAR:
+        plateau, tilt = row[_OWN + 2], row[_OWN + 3]
+        end = abs(tilt / (1.0 + tilt * plateau) + 1.0 / fall)
+    return slope, bend, end
+
+
 @kernel
 def count_transients(number, rows, owners, offsets, times, exposures, nodes, counts):
     """Count the observations in whose middle (times) a transient has a hundredth of its largest bolometric light.
 
-    As ``add_transients``, with the offsets of observations and their lengths in days; ``nodes`` are left as they are,
-    the light being smooth, and ``counts`` (int64[k]) are written.
+    As ``add_transients``, with the offsets of observations and their lengths in days; ``nodes`` (int64[m]) are raised,
+    and ``counts`` (int64[k]) are written. The slope of the light jumps where the body begins to cool, at the end of a
+    plateau, and where the debris of a star begins to fall back.
     """
     for i in range(owners.size):
         row = rows[i, 0]
-        peak = peak_of(number, row)
+        peak, stretch = peak_of(number, row), 1.0 + row[1]
         least = VISIBLE * _shape(number, peak, row)
-        middles = times[offsets[owners[i]] : offsets[owners[i] + 1]]
-        rest, shape = np.empty(middles.size), np.empty(middles.size)
-        for j in range(middles.size):
-            rest[j] = (middles[j] - row[0]) / (1.0 + row[1]) + peak
+        low, high = offsets[owners[i]], offsets[owners[i] + 1]
+        rest, shape = np.empty(high - low), np.empty(high - low)
+        for j in range(rest.size):
+            rest[j] = (times[low + j] - row[0]) / stretch + peak
         write_shape(number, row, rest, shape)
         seen = 0
-        for j in range(middles.size):
+        for j in range(rest.size):
             seen += 1 if shape[j] >= least else 0
+        counts[i] = seen
+        dark, end = _bright(number, row, peak)
+        slope, bend, drop = _kinks(number, row, peak)
+        plateau = row[_OWN + 2] if number == _VILLAR else peak
+        length, smooth = -1.0, 1
+        for j in range(rest.size):
+            half = 0.5 * exposures[low + j] / stretch
+            if rest[j] < dark - half or rest[j] > end + half or half <= 0.0:
+                continue
+            if exposures[low + j] != length:
+                length = exposures[low + j]
+                smooth = _smooth_nodes(number, row, half)
+            jump, more = 0.0, 1
+            if abs(rest[j] - plateau) <= half:
+                jump += drop
+            if abs(rest[j] - peak) <= half:
+                jump += slope
+                more = nodes_for_bend(bend * half * half)
+            needed = smooth + max(nodes_for_kink(jump * half), more) - 1 if jump > 0.0 else smooth
+            nodes[low + j] = max(nodes[low + j], whole_panels(needed))
         counts[i] = seen
 
 

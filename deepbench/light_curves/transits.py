@@ -104,7 +104,7 @@ def count_transits(rows, owners, offsets, times, exposures, nodes, counts):
     times, exposures : float64[m]
         The middles and lengths of the exposures, days; middles ascend within a sample.
     nodes : int64[m]
-        Raised to the Gauss–Legendre nodes that an exposure needs, at most 32.
+        Raised to the Gauss–Legendre nodes that an exposure needs, at most 2048.
     counts : int64[k]
         Written: how many exposures overlap a transit.
     """
