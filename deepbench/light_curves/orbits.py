@@ -30,6 +30,7 @@ ABSOLUTE_GOAL = 1e-6
 
 MOST_NODES = 2048.0
 _CONTACT_ERROR = 0.32
+_TOUCHING_ERROR = 0.6  # where discs of the same size come to cover each other
 _SMOOTH_ERROR = 4.0
 _STEPS = 40
 _MARGIN = 1e-9
@@ -260,6 +261,14 @@ def least_separation(orbit, window):
 
 
 @inline
+def grazing_tip(apart, reach, inner_reach):
+    """Return how far from conjunction the inner contacts of a grazing event are, in imaginary halves of the event."""
+    above = (apart - inner_reach) * (apart + inner_reach)
+    below = (reach - apart) * (reach + apart)
+    return np.sqrt(above / below) if above > 0.0 and below > 0.0 else 0.0
+
+
+@inline
 def _overlap(orbit, window, begin, end):
     """Return (whether an interval overlaps an event, the middle of the first event that may)."""
     number = np.ceil((begin - orbit.time - window.after) / orbit.period)
@@ -284,19 +293,34 @@ def _distance(begin, end, contact):
 
 
 @inline
-def _nodes_between(begin, end, window, inner, most, target):
+def _nodes_between(begin, end, window, inner, tip, most, ingress, goal):
     """Return the nodes of an exposure; times from conjunction.
 
     Where no contact is in it the light is smooth up to the nearest one, and n nodes err by less than A ρ^(−2n) of the
-    depth, where the ellipse of ρ about the exposure goes through that contact.
+    depth, where the ellipse of ρ about the exposure goes through that contact; A is 4, or less where the contact is
+    near, as the light changes little from there. Grazing events have inner contacts at
+    complex times, ``tip`` halves of the event away from its middle.
     """
+    near = min(_distance(begin, end, -window.before), _distance(begin, end, window.after))
+    half, across = 0.5 * (end - begin), 0.0
+    if inner.after >= 0.0:
+        near = min(near, _distance(begin, end, -inner.before))
+        near = min(near, _distance(begin, end, inner.after))
+    else:
+        across = tip * 0.5 * (window.before + window.after)
+    s = 1.0 + near / half
     if inner.after < 0.0:
-        return most
-    near = min(_distance(begin, end, -inner.before), _distance(begin, end, inner.after))
-    near = min(near, _distance(begin, end, -window.before))
-    near = min(near, _distance(begin, end, window.after))
-    s = 1.0 + 2.0 * near / (end - begin)
+        left, right = begin, end
+        s = min(
+            s,
+            0.5
+            * (np.sqrt(left * left + across * across) + np.sqrt(right * right + across * across))
+            / half,
+        )
+        s = max(s, 1.0)
     rho = s + np.sqrt(s * s - 1.0)
+    part = (s + 1.0) * half / ingress
+    target = _SMOOTH_ERROR * min(part * np.sqrt(part), 1.0) / goal
     count, power = 1.0, rho * rho
     while power < target and count < most:
         power *= rho * rho
@@ -305,7 +329,7 @@ def _nodes_between(begin, end, window, inner, most, target):
 
 
 @inline
-def count_events(orbit, window, inner, depth, other, other_window, times, exposures, nodes):
+def count_events(orbit, window, inner, tip, depth, other, other_window, times, exposures, nodes):
     """Raise the ``nodes`` of exposures that overlap an event, and return how many do.
 
     Exposures that overlap an event of the ``other`` orbit are not counted. ``inner`` is the window
@@ -317,12 +341,15 @@ def count_events(orbit, window, inner, depth, other, other_window, times, exposu
     if window.after < 0.0:
         return count
     goal = max(RELATIVE_GOAL, ABSOLUTE_GOAL / depth)
-    scale = pow64(_CONTACT_ERROR / goal, 0.4) / pow64(_ingress(window, inner), 0.6)
+    ingress = _ingress(window, inner)
+    touching = inner.after < 0.01 * window.after and tip < 0.1
+    error = _TOUCHING_ERROR if touching else _CONTACT_ERROR
+    scale = pow64(error / goal, 0.4) / pow64(ingress, 0.6)
     longest = 0.0
     for i in range(exposures.size):
         longest = max(longest, exposures[i])
     wide = Window(window.before + 0.5 * longest, window.after + 0.5 * longest)
-    length, most, target = -1.0, 1.0, 1.0
+    length, most = -1.0, 1.0
     first, stop = 0, times.size
     while first < stop:
         _, begin, end = next_event(orbit, wide, times, first, stop)
@@ -336,10 +363,8 @@ def count_events(orbit, window, inner, depth, other, other_window, times, exposu
                 length = exposures[i]
                 needed = np.ceil(scale * pow64(length, 0.6))
                 most = min(max(needed if needed == needed else 1.0, 1.0), MOST_NODES)
-                part = length / _ingress(window, inner)
-                target = _SMOOTH_ERROR * min(2.0 * part * np.sqrt(part), 1.0) / goal
             start, close = times[i] - half - middle, times[i] + half - middle
-            needed = _nodes_between(start, close, window, inner, most, target)
+            needed = _nodes_between(start, close, window, inner, tip, most, ingress, goal)
             nodes[i] = max(nodes[i], np.int64(needed))
             count += 1
             if other_window.after >= 0.0:

@@ -21,6 +21,7 @@ from deepbench.light_curves.orbits import (
     count_events,
     fill_separations,
     find_window,
+    grazing_tip,
     least_separation,
     make_orbit,
     next_event,
@@ -120,8 +121,9 @@ def count_transits(rows, owners, offsets, times, exposures, nodes, counts):
             row = rows[k, band]
             dark = hidden64(apart, radius, row[7], row[8])
             depth = max(depth, (1.0 - row[9]) * dark)
+        tip = grazing_tip(apart, 1.0 + radius, abs(1.0 - radius))
         counts[k] = count_events(
-            orbit, window, inner, depth, orbit, never, times[own], exposures[own], nodes[own]
+            orbit, window, inner, tip, depth, orbit, never, times[own], exposures[own], nodes[own]
         )
 
 
