@@ -29,8 +29,9 @@ ABSOLUTE_GOAL = 1e-6
 """How far the mean over an exposure may be off: so much of the depth, or of the star's light."""
 
 MOST_NODES = 2048.0
+_ONE_PANEL = 32.0
 _CONTACT_ERROR = 0.32
-_TOUCHING_ERROR = 0.6  # where discs of the same size come to cover each other
+_TOUCHING_ERROR = 1.0  # where discs of the same size come to cover each other
 _SMOOTH_ERROR = 4.0
 _STEPS = 40
 _MARGIN = 1e-9
@@ -362,6 +363,8 @@ def count_events(orbit, window, inner, tip, depth, other, other_window, times, e
             if exposures[i] != length:
                 length = exposures[i]
                 needed = np.ceil(scale * pow64(length, 0.6))
+                if needed > _ONE_PANEL:  # those of panels err a little more
+                    needed *= 1.15
                 most = min(max(needed if needed == needed else 1.0, 1.0), MOST_NODES)
             start, close = times[i] - half - middle, times[i] + half - middle
             needed = _nodes_between(start, close, window, inner, tip, most, ingress, goal)

@@ -123,3 +123,20 @@ def test_the_fastest_rate_is_that_of_rotation_or_growth():
         [row(rotation_period=2.0), row(shear=-0.5), row(rotation_period=40.0, emergence=0.5)]
     )
     assert fastest_spots(rows) == pytest.approx([np.pi, 3.0 * np.pi, 2.0])
+
+
+def test_a_spot_that_is_gone_is_not_in_view():
+    rows = row(inclination=0.0, latitude=90.0, peak_time=10.0, emergence=0.5, decay=2.0)
+    times = np.arange(0.0, 30.0, 0.01)
+    nodes, counts = np.ones(times.size, np.int64), np.zeros(1, np.int64)
+    count_spots(
+        rows,
+        np.zeros(1, int),
+        np.array([0, times.size]),
+        times,
+        np.zeros(times.size),
+        nodes,
+        counts,
+    )
+    assert counts[0] == pytest.approx(2.5 * np.sqrt(2.0 * np.log(100.0)) / 0.01, abs=2)
+    assert (nodes == 1).all()
