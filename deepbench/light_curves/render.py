@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 BATCH = 2**17
 """Times of the samples that are worked on together: their numbers stay in the processor's cache."""
 
+MOST_AT_ONCE = 2**22
+"""Nodes of their exposures; samples that need more are worked on in halves, down to one."""
+
 NOTHING = {"float32": np.nan, "float64": np.nan, "uint8": noise.MISSING, "int8": -1}
 """What stands where there is no observation, by the type of the variable."""
 
@@ -132,9 +135,14 @@ class LightCurves:
         lights = [each for each in lights if len(each.owners)]
         self._check_rates(samples, rates_of(len(seen.offsets) - 1, lights))
         self._check_periods(samples, lights)
-        flux, changes = flux_of(
-            seen, nodes_of(seen, lights), self._of_source[samples], lights, self._scratch
-        )
+        firsts = nodes_of(seen, lights)
+        length = samples.stop - samples.start
+        if firsts[-1] > MOST_AT_ONCE and length > 1:
+            middle = samples.start + length // 2
+            self.render(slice(samples.start, middle), arrays)
+            self.render(slice(middle, samples.stop), arrays)
+            return
+        flux, changes = flux_of(seen, firsts, self._of_source[samples], lights, self._scratch)
         some = {name: values[samples] for name, values in arrays.items()}
         for values in some.values():
             values[:] = NOTHING[values.dtype.name]
