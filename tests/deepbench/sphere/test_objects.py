@@ -3,12 +3,12 @@
 import healpy
 import numpy as np
 import pytest
-from deepbench.sphere.projection import KINDS
 
 from deepbench.errors import RecipeError
 from deepbench.recipe.specification import parameters_of
 from deepbench.samples import labels, objects, render
 from deepbench.sphere.objects import ObjectEntry
+from deepbench.sphere.projection import KINDS
 from tests.deepbench.sphere.test_render import LENSING, TURNS, gaussian, maps, recipe
 
 NSIDE = 64
