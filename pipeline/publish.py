@@ -20,7 +20,7 @@ from deepbench.recipe.load import write_document
 from pipeline import claims, metadata, store
 from pipeline.card import data_card
 from pipeline.diff import Side
-from pipeline.software import versions
+from pipeline.software import transforms, versions
 from pipeline.staging import RELEASE, Staging, turn_name
 
 if TYPE_CHECKING:
@@ -121,6 +121,7 @@ def publish(
     files = sorted(release_files(recipe))
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in files))
     objects = tuple(shards.get(name) or _stored(release, name) for name in files)
+    rounded = any(table.tolerance for table in recipe.tables.values())
     manifest = fmt.Manifest(
         name=recipe.name,
         version=recipe.version,
@@ -128,7 +129,7 @@ def publish(
         recipe_hash=recipe.hash,
         seed=recipe.seed,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        software=versions(),
+        software=versions() | (transforms() if rounded else {}),
         tables=tables,
         objects=objects,
     )

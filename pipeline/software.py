@@ -36,6 +36,15 @@ def differences(own: dict[str, str], other: dict[str, str]) -> list[str]:
     ]
 
 
+def transforms() -> dict[str, str]:
+    """Return the version of ducc0, which makes spherical maps, and the instructions of the processor that it uses."""
+    import ducc0
+
+    info = getattr(ducc0.misc, "cpu_info", None)  # since 0.40
+    profile = info()["active_profile"] if info else platform.machine()
+    return {"ducc0": version("ducc0"), "ducc0 instructions": str(profile)}
+
+
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the packages that shape or store data, and of format and rendering."""

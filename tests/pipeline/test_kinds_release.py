@@ -7,6 +7,7 @@ import xarray as xr
 from deepbench.catalog import find
 from deepbench.recipe.model import parse_recipe
 from deepbench.samples import labels, render
+from pipeline.software import transforms
 from pipeline.verify import verify
 
 RECIPE = """\
@@ -57,6 +58,8 @@ def test_they_are_what_is_rendered_and_whole(catalog):
             np.testing.assert_array_equal(found[column], values)
     assert release.manifest.tables["sky"].tolerance
     assert not release.manifest.tables["c"].tolerance
+    assert set(transforms()) <= set(release.manifest.software)
+    assert release.manifest.software["ducc0 instructions"]
     report = verify(release, rerender=1.0)
     assert report.ok, report.findings
     assert report.rerendered == 246

@@ -216,6 +216,52 @@ def test_twins_are_one_map_turned():
     assert np.abs(at(2, directions) - at(0, directions)).max() > sky[0].std()
 
 
+def test_q_and_u_turn_with_their_map():
+    """The polarisation tensor Q (θθ − φφ) + U (θφ + φθ) of a twin at R n̂ is that of the other at n̂, turned by R."""
+    made = recipe(
+        gaussian({"cmb": {}}), channels="polarization", samples=2, rotation={"twins": 2, **TURNS}
+    )
+    frame, sky = labels(made, "t"), maps(made).astype(float)
+    alpha, gamma = (np.deg2rad(frame[f"rotation.{name}"]) for name in ("alpha", "gamma"))
+    turns = [
+        euler_matrix(each)
+        for each in zip(alpha, np.arccos(frame["rotation.cos_beta"]), gamma, strict=True)
+    ]
+    relative = turns[1] @ turns[0].T
+    from ducc0.sht import synthesis_general
+
+    directions = np.random.default_rng(2).normal(size=(200, 3))
+    directions /= np.linalg.norm(directions, axis=1)[:, None]
+
+    def tensors(which, vectors):
+        stokes = [healpy.reorder(each, n2r=True) for each in sky[which]]
+        _, *alm = healpy.map2alm(stokes, lmax=64, iter=8)
+        theta, phi = (
+            np.arccos(vectors[:, 2]),
+            np.arctan2(vectors[:, 1], vectors[:, 0]) % (2 * np.pi),
+        )
+        places = np.column_stack([theta, phi])
+        q, u = synthesis_general(alm=np.array(alm), spin=2, lmax=64, loc=places, epsilon=1e-10)
+        south = np.column_stack(
+            [np.cos(theta) * np.cos(phi), np.cos(theta) * np.sin(phi), -np.sin(theta)]
+        )
+        east = np.column_stack([-np.sin(phi), np.cos(phi), np.zeros_like(phi)])
+
+        def outer(one, other):
+            return one[:, :, None] * other[:, None, :]
+
+        straight, crossed = (
+            outer(south, south) - outer(east, east),
+            outer(south, east) + outer(east, south),
+        )
+        return q[:, None, None] * straight + u[:, None, None] * crossed
+
+    first, second = tensors(0, directions), tensors(1, directions @ relative.T)
+    error = np.abs(relative @ first @ relative.T - second).max()
+    assert error < 1e-4 * sky[0, 1].std()
+    assert np.abs(first - second).max() > sky[0, 1].std()
+
+
 def test_mean_scale_noise_and_mask_come_in_their_order():
     options = {"remove_mean": True, "scale": 0.01, "samples": 2, "planes": ["map_true"]}
     plain = maps(recipe(lognormal(), samples=2)).astype(float)
