@@ -55,7 +55,7 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
     copies: dict[int, _Copies] = {}
     for scope, name in plan.order:
         rows = everyone if scope.class_name is None else members[scope.class_name]
-        drawn = samples if scope.each else owners
+        drawn = owners if scope.each is None else samples // scope.each
         if name == "repeat" and scope.repeat is not None:
             counts = _quantity(plan, seed, scope, name, scope.repeat, columns, drawn, rows)
             columns[scope.column("repeat")][rows] = counts

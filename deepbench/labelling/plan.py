@@ -59,7 +59,7 @@ class LabelPlan:
     group_size : int
         Consecutive samples, or sets of ``together``, that form one group and so share a split.
     together : int
-        Consecutive samples that share class and values, but for scopes that are drawn for ``each``.
+        Consecutive samples that share class and values, but for scopes with ``each``.
     """
 
     def __init__(

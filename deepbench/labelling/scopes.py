@@ -44,8 +44,8 @@ class Scope:
         Where below ``path`` values stand that do not stand under their own names.
     measured : mapping of str to Parameter, optional
         Labels that are measured when the sample is rendered, not drawn. Their columns follow those of the values.
-    each : bool
-        Whether it is drawn for each sample, where some samples share other values.
+    each : int, optional
+        Consecutive samples that share its values, where these are fewer than those that share others.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Scope:
     repeat: Quantity | None = None
     places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     measured: Mapping[str, Parameter] = field(default_factory=dict)
-    each: bool = False
+    each: int | None = None
 
     @property
     def kind(self) -> str:

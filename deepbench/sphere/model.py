@@ -272,7 +272,8 @@ class SphereTable(TableSpecification):
         for name in ("beam", "rotation", "noise", "mask"):
             given = getattr(self, name)
             if given is not None:
-                scopes.append(replace(scope_of(given, name, (name,)), each=name == "rotation"))
+                each = self.patch_count if name == "rotation" else None
+                scopes.append(replace(scope_of(given, name, (name,)), each=each))
         scopes.append(Scope("map", (), {}, {}, measured=MEASURED))
         return [scope for scope in scopes if scope.values or scope.measured]
 

@@ -216,6 +216,16 @@ def test_twins_are_one_map_turned():
     assert np.abs(at(2, directions) - at(0, directions)).max() > sky[0].std()
 
 
+def test_the_patches_of_a_twin_are_turned_together():
+    made = recipe(gaussian(), samples=96, patches=1, rotation={"twins": 4, **TURNS})
+    frame = labels(made, "t")
+    assert frame.groupby("map.index")["rotation.alpha"].nunique().max() == 1
+    assert frame["rotation.alpha"].nunique() == 8
+    assert frame["group"].tolist() == [0] * 48 + [1] * 48
+    whole = recipe(gaussian(), samples=8, rotation={"twins": 4, **TURNS})
+    np.testing.assert_array_equal(maps(made).reshape(8, -1), maps(whole))
+
+
 def test_q_and_u_turn_with_their_map():
     """The polarisation tensor Q (θθ − φφ) + U (θφ + φθ) of a twin at R n̂ is that of the other at n̂, turned by R."""
     made = recipe(
