@@ -125,8 +125,8 @@ def to_nest(maps: NDArray[Any], nside: int, out: NDArray[Any] | None = None) -> 
 
 
 @kernel
-def exponentiate(values, variance, shift):
-    """Turn a Gaussian field of a variance into a lognormal one, λ (exp(g − variance / 2) − 1), in place.
+def exponentiate(values, variance, shift, without_field=False):
+    """Turn a Gaussian field g of a variance into a lognormal one, λ (exp(g − variance / 2) − 1), in place.
 
     The result errs by 1e-7 λ, of rounding.
 
@@ -136,10 +136,13 @@ def exponentiate(values, variance, shift):
         Changed.
     variance, shift : float
         Of the Gaussian field, and λ.
+    without_field : bool
+        Whether λ g, the linear part, is left out.
     """
     half, scale = np.float32(0.5 * variance), np.float32(shift)
+    linear = np.float32(1.0 if without_field else 0.0)
     for i in range(values.size):
-        values[i] = scale * (exp32(values[i] - half) - np.float32(1.0))
+        values[i] = scale * (exp32(values[i] - half) - np.float32(1.0) - linear * values[i])
 
 
 @kernel

@@ -43,6 +43,9 @@ COLUMNS = {"longitude": "lon", "latitude": "lat"}
 KNOWN = 64
 """Spectra that are kept for further samples."""
 
+NEARLY_GAUSSIAN = 0.05
+"""Largest variance of the Gaussian field below a lognormal one whose rest is analysed without iteration."""
+
 
 class FieldSpectra(NamedTuple):
     """What the coefficients of a field are drawn from.
@@ -197,15 +200,10 @@ class Maps:
     def render(self, row: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return the map of a sample in NEST order, with and without noise and mask, float32[channels, cells]."""
         table = self._table
-        sky = self._field(row)
-        after = table.beam is not None and table.beam.apply == "after"
-        if after:
-            light = np.zeros_like(sky)
-            self._add_objects(row, light)
-            sky[:, maps.ring_of_nest(table.nside)] += light
-            sky = self._smoothed(row, sky)
-        sky = maps.to_nest(sky, table.nside)
-        if not after:
+        if table.beam is not None and table.beam.apply == "after":
+            sky = maps.to_nest(self._smoothed(row), table.nside)
+        else:
+            sky = maps.to_nest(self._field(row), table.nside)
             self._add_objects(row, sky)
         for channel in sky:
             if table.remove_mean:
@@ -224,13 +222,13 @@ class Maps:
             sky[:, outside] = np.nan
         return sky, true
 
-    def _field(self, row: int) -> NDArray[np.float32]:
-        """Return the random field in RING order, float32[channels, cells]; zeros where there is none."""
+    def _coefficients(self, row: int) -> NDArray[np.complex64]:
+        """Return those of the Gaussian fields of a sample, complex64[channels, n]; of Q and U, those of E and B."""
         table, spectra = self._table, self.spectra(row)
-        channels = max(1, len(table.channel_names))
-        if spectra is None:
-            return np.zeros((channels, 12 * table.nside**2), np.float32)
         lmax = int(table.lmax or 0)
+        if spectra is None:
+            shape = max(1, len(table.channel_names)), harmonics.count(lmax)
+            return np.zeros(shape, np.complex64)
         number = int(self._labels.samples[row]) // table.together
         roots = harmonics.spectrum_roots(spectra.gaussian)
         alm = harmonics.draw_coefficients(roots, self._seed, self._stream(FIELD), number)
@@ -241,6 +239,14 @@ class Maps:
             alm = np.concatenate([alm, np.zeros_like(alm[:1])])
         if table.rotation is not None:
             alm = harmonics.rotate_coefficients(alm, lmax, self._angles(row))
+        return alm
+
+    def _field(self, row: int) -> NDArray[np.float32]:
+        """Return the random field in RING order, float32[channels, cells]; zeros where there is none."""
+        table, spectra = self._table, self.spectra(row)
+        lmax, alm = int(table.lmax or 0), self._coefficients(row)
+        if spectra is None:
+            return np.zeros((len(alm), maps.pixel_count(table.nside)), np.float32)
         if table.channels is not None:
             scalar = maps.synthesise(alm[:1], table.nside, lmax)
             return np.concatenate([scalar, maps.synthesise(alm[1:], table.nside, lmax, spin=2)])
@@ -250,24 +256,40 @@ class Maps:
                 maps.exponentiate(channel, variance, shift)
         return sky
 
+    def _smoothed(self, row: int) -> NDArray[np.float32]:
+        """Return the field with its objects behind the beam, in RING order, float32[channels, cells].
+
+        The coefficients of Gaussian fields are known, so that only what a lognormal field has beside them is analysed,
+        and objects. The first is small: without an iteration its analysis is as good as that of the whole field with
+        one (``maps.analyse``).
+        """
+        table, spectra = self._table, self.spectra(row)
+        nside, lmax, alm = table.nside, int(table.lmax or 0), self._coefficients(row)
+        beam = gaussian_beam(self._label(row, "beam.sigma") * ARCMIN, lmax)
+        light = self._light(row)
+        parts = []
+        for j, known in enumerate(alm):
+            rest, iterations = None, 0
+            if spectra is not None and np.isfinite(spectra.shifts[j]):
+                shift, variance = spectra.shifts[j], spectra.variances[j]
+                rest = maps.synthesise(known[None], nside, lmax)
+                maps.exponentiate(rest[0], variance, shift, without_field=True)
+                known *= np.float32(shift)
+                iterations = int(variance > NEARLY_GAUSSIAN)
+            if light is not None:
+                rest, iterations = light if rest is None else rest + light, 1
+            if rest is not None:
+                known += maps.analyse(rest, nside, lmax, iterations=iterations)[0]
+            harmonics.multiply_coefficients(known, beam)
+            parts.append(maps.synthesise(known[None], nside, lmax))
+        return np.concatenate(parts)
+
     def _angles(self, row: int) -> tuple[float, float, float]:
         """Return the angles by which a map is turned, radian."""
         alpha, gamma = (
             math.radians(self._label(row, f"rotation.{each}")) for each in ("alpha", "gamma")
         )
         return alpha, math.acos(self._label(row, "rotation.cos_beta")), gamma
-
-    def _smoothed(self, row: int, sky: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return maps in RING order behind the beam."""
-        table = self._table
-        lmax = min(3 * table.nside - 1, int(table.lmax or 0))
-        beam = gaussian_beam(self._label(row, "beam.sigma") * ARCMIN, lmax)
-        parts = []
-        for channel in sky:
-            alm = maps.analyse(channel[None], table.nside, lmax)
-            harmonics.multiply_coefficients(alm[0], beam)
-            parts.append(maps.synthesise(alm, table.nside, lmax))
-        return np.concatenate(parts)
 
     def _add_noise(self, row: int, sky: NDArray[np.float32]) -> None:
         """Add noise to maps in NEST order."""
@@ -284,8 +306,8 @@ class Maps:
             white /= np.sqrt(1.0 + anisotropy * sines_of_latitude(table.nside) ** 2)
             channel += white
 
-    def _add_objects(self, row: int, sky: NDArray[np.float32]) -> None:
-        """Add the objects of a sample to its map in NEST order."""
+    def _objects(self, row: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the kinds of the objects of a sample, and their rows, as ``add_objects`` takes them."""
         kinds, parts = [], [np.zeros((0, ROW_SIZE))]
         for source in self._sources:
             chosen = source.samples == row
@@ -295,11 +317,28 @@ class Maps:
                 part[:, column] = source.columns[COLUMNS.get(name, name)][chosen]
             kinds.append(np.full(len(part), kind.code))
             parts.append(part)
-        rows = np.concatenate(parts)
+        codes, rows = np.concatenate([np.zeros(0, np.int64), *kinds]), np.concatenate(parts)
+        if len(rows) and self._table.rotation is not None:
+            self._turn(row, codes, rows)
+        return codes, rows
+
+    def _add_objects(self, row: int, sky: NDArray[np.float32]) -> None:
+        """Add the objects of a sample to its map in NEST order."""
+        kinds, rows = self._objects(row)
         if len(rows):
-            if self._table.rotation is not None:
-                self._turn(row, np.concatenate(kinds), rows)
-            add_objects(sky[0], self._table.nside, np.concatenate(kinds), rows)
+            add_objects(sky[0], self._table.nside, kinds, rows)
+
+    def _light(self, row: int) -> NDArray[np.float32] | None:
+        """Return the light of the objects of a sample in RING order, float32[1, cells]; None where there are none."""
+        kinds, rows = self._objects(row)
+        if not len(rows):
+            return None
+        nside = self._table.nside
+        nest = np.zeros(maps.pixel_count(nside), np.float32)
+        add_objects(nest, nside, kinds, rows)
+        ring = np.empty((1, nest.size), np.float32)
+        ring[0, maps.ring_of_nest(nside)] = nest
+        return ring
 
     def _turn(self, row: int, kinds: NDArray[np.int64], rows: NDArray[np.float64]) -> None:
         """Turn the places and the position angles of objects with their map."""

@@ -191,6 +191,10 @@ def test_exponentials_are_those_of_double_precision():
     exponentiate(values, 0.09, 0.06)
     expected = 0.06 * np.expm1(gaussian.astype(float) - 0.045)
     np.testing.assert_allclose(values, expected, rtol=3e-7, atol=1.2e-7 * 0.06)
+    rest = gaussian.copy()
+    exponentiate(rest, 0.09, 0.06, without_field=True)
+    expected -= 0.06 * gaussian.astype(float)
+    np.testing.assert_allclose(rest, expected, rtol=3e-7, atol=1.5e-7 * 0.06)
 
 
 def test_lognormal_maps_have_their_spectrum_and_moments():
