@@ -219,9 +219,10 @@ def check_path(path: str) -> None:
     if FORMATS[final.suffix] is NetcdfOutput:
         try:
             import h5netcdf  # noqa: F401
+            import h5py  # noqa: F401
         except ImportError:
             raise ExportError(
-                "files that end with .nc need one more package: pip install 'deepbench[netcdf]'; .zarr needs none"
+                "files that end with .nc need more packages: pip install 'deepbench[netcdf]'; .zarr needs none"
             ) from None
 
 

@@ -471,8 +471,9 @@ def test_a_table_without_light_curves_beside_it(built, tmp_path):
         export_light_curves(built.release, "other", str(tmp_path / "out.nc"))
 
 
-def test_netcdf_needs_a_package(curves, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "h5netcdf", None)
+@pytest.mark.parametrize("package", ["h5netcdf", "h5py"])
+def test_netcdf_needs_packages(package, curves, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ExportError, match=re.escape("pip install 'deepbench[netcdf]'")):
         export_light_curves(curves, "visits", str(tmp_path / "out.nc"))
     export_light_curves(curves, "visits", str(tmp_path / "out.zarr"))
