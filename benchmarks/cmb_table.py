@@ -1,6 +1,6 @@
-"""Makes ``deepbench/sphere/cmb.csv``, the spectra of the microwave background, with CAMB.
+"""Makes ``deepbench/sphere/fields/cmb.csv``, the spectra of the microwave background, with CAMB.
 
-    python benchmarks/cmb_table.py deepbench/sphere/cmb.csv
+    python benchmarks/cmb_table.py deepbench/sphere/fields/cmb.csv
 
 The parameters are those of Planck 2018 (A&A 641, A6, table 2, TT,TE,EE+lowE+lensing), the spectra lensed. Prints the
 largest error of the interpolation: of C_ℓ, and for TE of √(TT EE).
@@ -14,8 +14,8 @@ from pathlib import Path
 import camb
 import numpy as np
 
-from deepbench.sphere.ranges import CMB_MAX_ELL
-from deepbench.sphere.spectra import CMB_FIELDS, cmb_spectra
+from deepbench.sphere.fields.ranges import CMB_MAX_ELL
+from deepbench.sphere.fields.spectra import CMB_FIELDS, cmb_spectra
 
 PARAMETERS = {"H0": 67.36, "ombh2": 0.02237, "omch2": 0.12, "mnu": 0.06, "omk": 0.0, "tau": 0.0544}
 AMPLITUDE, SLOPE = 2.1e-9, 0.9649

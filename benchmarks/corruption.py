@@ -27,7 +27,7 @@ from deepbench import load_recipe
 from deepbench.catalog import find
 from pipeline import store
 from pipeline.build import build
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.verify import Report, verify
 
 RADII = "radius\n1.5\n2.5\n3.25\n"

@@ -23,7 +23,7 @@ import pyarrow.csv  # noqa: F401
 import zarr  # noqa: F401
 
 from deepbench import render
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from pipeline import build as building
 from pipeline import publish
 from pipeline.target import bucket

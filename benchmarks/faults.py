@@ -33,7 +33,7 @@ from pandas.util import hash_pandas_object
 
 from deepbench import format as fmt
 from deepbench.catalog import find
-from deepbench.places import place_of
+from deepbench.storage.locations import place_of
 
 RECIPE = """
 name: faults

@@ -14,7 +14,7 @@ import warnings
 import galsim
 import numpy as np
 
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
 
 SIZE = 1024

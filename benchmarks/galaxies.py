@@ -14,9 +14,9 @@ import warnings
 import galsim
 import numpy as np
 
-from deepbench.images import fourier
-from deepbench.images.psf_transforms import optics_tables
-from deepbench.images.sersic import sersic_tables
+from deepbench.images.galaxies import fourier
+from deepbench.images.galaxies.sersic import sersic_tables
+from deepbench.images.psf.psf_transforms import optics_tables
 
 SIZE = 64
 ROUNDS = 5

@@ -22,11 +22,11 @@ import numpy as np
 
 from deepbench import parse_recipe
 from deepbench.samples import draw_labels
-from deepbench.sphere.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
-from deepbench.sphere.harmonics import draw_coefficients
-from deepbench.sphere.lognormal import gaussian_spectrum
-from deepbench.sphere.maps import add_noise, exponentiate, remove_mean, synthesise, to_nest
-from deepbench.sphere.patches import split_map
+from deepbench.sphere.fields.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
+from deepbench.sphere.fields.harmonics import draw_coefficients
+from deepbench.sphere.fields.lognormal import gaussian_spectrum
+from deepbench.sphere.pixels.maps import add_noise, exponentiate, remove_mean, synthesise, to_nest
+from deepbench.sphere.pixels.patches import split_map
 from deepbench.sphere.render import Maps
 
 REPEATS = {64: 41, 256: 11, 1024: 3}

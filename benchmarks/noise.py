@@ -11,9 +11,9 @@ import time
 
 import numpy as np
 
-from deepbench.images.noise import GAUSSIAN, POISSON, apply_step
-from deepbench.stream_names import stream_number
-from deepbench.streams import key_words, stream_words
+from deepbench.images.detector.noise import GAUSSIAN, POISSON, apply_step
+from deepbench.numerics.stream_names import stream_number
+from deepbench.numerics.streams import key_words, stream_words
 
 ROUNDS = 9
 PIXELS = 1 << 20  # per round

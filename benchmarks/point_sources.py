@@ -19,7 +19,7 @@ import galsim
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.point_sources import FAMILIES, add_point
+from deepbench.images.stars.point_sources import FAMILIES, add_point
 
 REFERENCE = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "reference" / "point_sources.py")

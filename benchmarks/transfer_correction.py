@@ -1,4 +1,4 @@
-"""Fits the correction of the transfer function in ``deepbench/sphere/cosmology.py`` to CAMB, and says how good it is.
+"""Fit the correction of the transfer function in ``deepbench/sphere/fields/cosmology.py`` to CAMB; say how good it is.
 
     python benchmarks/transfer_correction.py
 
@@ -13,7 +13,7 @@ import itertools
 import camb
 import numpy as np
 
-from deepbench.sphere import cosmology as formulas
+from deepbench.sphere.fields import cosmology as formulas
 
 DEGREE = 8
 WAVES = np.geomspace(3e-4, 20.0, 400)  # 1/Mpc

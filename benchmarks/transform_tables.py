@@ -1,4 +1,4 @@
-"""Compute ``deepbench/images/transforms.npz``: Chebyshev series of the transforms of Sérsic and Moffat profiles.
+"""Compute ``deepbench/images/psf/transforms.npz``: Chebyshev series of the transforms of Sérsic and Moffat profiles.
 
 Run it where the ranges or the number of terms change; the release's bytes follow from the file, so that a new file is a
 new ``RENDER_VERSION``. Prints the largest difference between each series and what it approximates, on points between.
@@ -14,11 +14,11 @@ import numpy as np
 from scipy.fft import dct
 from scipy.special import gammaincinv, gammaln, hankel1, kve
 
-from deepbench.images.psf_transforms import BETA
-from deepbench.images.radial import FIRST_OCTAVE, LAST_OCTAVE
-from deepbench.images.sersic import INDEX
+from deepbench.images.galaxies.sersic import INDEX
+from deepbench.images.psf.psf_transforms import BETA
+from deepbench.images.psf.transform_tables import FIRST_OCTAVE, LAST_OCTAVE
 
-FILE = Path(__file__).parents[1] / "deepbench" / "images" / "transforms.npz"
+FILE = Path(__file__).parents[1] / "deepbench" / "images" / "psf" / "transforms.npz"
 STEP = 0.02  # of the trapezoid rule: errors below 1e-12
 
 

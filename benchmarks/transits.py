@@ -18,9 +18,9 @@ from pathlib import Path
 import batman
 import numpy as np
 
-from deepbench.light_curves.eclipses import ECLIPSE, multiply_eclipses
-from deepbench.light_curves.occultation import hidden
-from deepbench.light_curves.transits import TRANSIT, count_transits, multiply_transits
+from deepbench.light_curves.families.eclipses import ECLIPSE, multiply_eclipses
+from deepbench.light_curves.families.occultation import hidden
+from deepbench.light_curves.families.transits import TRANSIT, count_transits, multiply_transits
 
 REFERENCE = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "reference" / "occultation.py")

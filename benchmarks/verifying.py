@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deepbench import format as fmt
 from deepbench.catalog import Release, find
-from deepbench.recipe.model import load_recipe, parse_recipe
+from deepbench.recipe import load_recipe, parse_recipe
 from deepbench.samples import draw_labels
 from pipeline import block as work
 from pipeline import publish, store

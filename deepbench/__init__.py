@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepbench.catalog import find, open, releases  # noqa: A004
     from deepbench.errors import DeepBenchError
-    from deepbench.recipe.model import Recipe, load_recipe, parse_recipe
+    from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
 
 __all__ = [
@@ -30,13 +30,13 @@ __all__ = [
 
 _HOMES = {
     "DeepBenchError": "deepbench.errors",
-    "Recipe": "deepbench.recipe.model",
+    "Recipe": "deepbench.recipe",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",
-    "load_recipe": "deepbench.recipe.model",
+    "load_recipe": "deepbench.recipe",
     "objects": "deepbench.samples",
     "open": "deepbench.catalog",
-    "parse_recipe": "deepbench.recipe.model",
+    "parse_recipe": "deepbench.recipe",
     "releases": "deepbench.catalog",
     "render": "deepbench.samples",
 }

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
-from deepbench.places import Folder, Place, place_of
-from deepbench.recipe.load import nearest, parse_document, read_document, write_document
-from deepbench.recipe.model import RELEASE_NAME, VERSION, Recipe
+from deepbench.language.load import nearest, parse_document, read_document, write_document
+from deepbench.recipe import RELEASE_NAME, VERSION, Recipe
+from deepbench.storage.locations import Folder, Place, place_of
 
 if TYPE_CHECKING:
     import pandas as pd

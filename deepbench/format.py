@@ -18,15 +18,15 @@ import xxhash
 from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.recipe.model import RELEASE_NAME, VERSION
-from deepbench.recipe.table import flags
+from deepbench.recipe import RELEASE_NAME, VERSION
+from deepbench.tables import flags
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column
-    from deepbench.recipe.model import Recipe, Storage
-    from deepbench.recipe.table import Coordinate, DataVariable
+    from deepbench.recipe import Recipe, Storage
+    from deepbench.tables import Coordinate, DataVariable
 
 FORMAT_VERSION = 1
 """Version of the folder's layout and of the manifest."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 KINDS = {
     "image": "deepbench.images.render",

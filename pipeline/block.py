@@ -13,19 +13,19 @@ from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
 from deepbench.samples import all_labels, draw_labels, render_arrays
 from pipeline import store
+from pipeline.execution.window import FULL
 from pipeline.plan import Block
 from pipeline.software import versions
 from pipeline.staging import Receipt, Staging
-from pipeline.window import FULL
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column, Labels
-    from deepbench.places import Place
-    from deepbench.recipe.model import Recipe
-    from deepbench.recipe.table import DataVariable
+    from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Place
+    from deepbench.tables import DataVariable
 
 DIGEST = "digest."
 """Prefix of a part's columns with the digests of each data variable."""

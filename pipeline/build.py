@@ -17,16 +17,16 @@ from deepbench import format as fmt
 from deepbench.errors import BuildError, ReleaseError
 from pipeline import block as work
 from pipeline import claims, publish, store
-from pipeline.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
+from pipeline.execution.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
+from pipeline.execution.window import FULL, FULL_DISK, Failure, Window
 from pipeline.growth import Reused, Shards, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
 from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
 from pipeline.target import Hold, Target, target_of
-from pipeline.window import FULL, FULL_DISK, Failure, Window
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
-    from deepbench.recipe.table import Coordinate, DataVariable
+    from deepbench.recipe import Recipe
+    from deepbench.tables import Coordinate, DataVariable
 
 
 def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:

@@ -18,8 +18,8 @@ from pipeline.diff import Side, compare, foresee, same_origin
 from pipeline.diff.difference import LEVELS, SHOWN, Difference
 
 if TYPE_CHECKING:
-    from deepbench.places import Place
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Place
 
 log = logging.getLogger(__name__)
 

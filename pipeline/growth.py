@@ -17,8 +17,8 @@ from pipeline.plan import Block, Plan, TablePlan
 from pipeline.verify.data import check_file
 
 if TYPE_CHECKING:
-    from deepbench.places import Place
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Place
     from pipeline.target import Target
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from pipeline.block import DIGEST, OBJECTS
 from pipeline.tables import digest_bytes, field_of, notes_of, numbers, plain_type
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
     from pipeline.plan import Plan
     from pipeline.staging import Receipt, Staging
     from pipeline.target import Target

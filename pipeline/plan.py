@@ -11,7 +11,7 @@ from deepbench.errors import PlanError
 from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 WORKER_BASE = 450 * 2**20
 """Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (230 to 350 MiB)."""

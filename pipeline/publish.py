@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.errors import LabelError, ReleaseError
-from deepbench.recipe.canonical import is_file
-from deepbench.recipe.load import write_document
+from deepbench.language.canonical import is_file
+from deepbench.language.load import write_document
 from pipeline import claims, metadata, store
 from pipeline.card import data_card
 from pipeline.diff import Side
@@ -24,7 +24,7 @@ from pipeline.software import transforms, versions
 from pipeline.staging import RELEASE, Staging, turn_name
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
     from pipeline.plan import Plan
     from pipeline.target import Hold, Target
 

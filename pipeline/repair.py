@@ -18,7 +18,7 @@ from pipeline import block as work
 from pipeline import metadata, publish
 from pipeline.build import prepare
 from pipeline.card import data_card
-from pipeline.crew import crew
+from pipeline.execution.crew import crew
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.software import versions
 from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
@@ -28,9 +28,9 @@ from pipeline.verify.findings import Subject
 from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
-    from pipeline.cluster import ClusterOptions
-    from pipeline.crew import Crew, Here
+    from deepbench.recipe import Recipe
+    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution.crew import Crew, Here
 
 log = logging.getLogger(__name__)
 

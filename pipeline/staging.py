@@ -23,8 +23,8 @@ from pydantic import TypeAdapter
 from deepbench import format as fmt
 from deepbench.catalog import read_recipe
 from deepbench.errors import CatalogError, ClusterError
-from deepbench.recipe.canonical import canonical_hash
-from deepbench.recipe.model import Recipe
+from deepbench.language.canonical import canonical_hash
+from deepbench.recipe import Recipe
 from pipeline.plan import Block
 from pipeline.software import differences, versions
 from pipeline.target import Target

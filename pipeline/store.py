@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from zarr.abc.store import Store
 
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 _ENCODING = threading.RLock()
 _FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"

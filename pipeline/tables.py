@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.plan import LabelPlan
-    from deepbench.places import Place
+    from deepbench.storage.locations import Place
 
 
 def read_rows(place: Place, table: str, columns: list[str], start: int, stop: int) -> pa.Table:

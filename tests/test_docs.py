@@ -8,21 +8,21 @@ import deepbench
 from deepbench import format as fmt
 from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, DynamicsClass, DynamicsTable
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
-from deepbench.dynamics.systems import Body, SystemEntry
-from deepbench.images.instruments import Band, Instrument, PsfEntry, presets
-from deepbench.images.model import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
-from deepbench.images.objects import ObjectEntry
-from deepbench.images.wcs import Wcs
+from deepbench.dynamics.systems.systems import Body, SystemEntry
+from deepbench.images.model.instruments import Band, Instrument, PsfEntry, presets
+from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
+from deepbench.images.model.wcs import Wcs
+from deepbench.language.functions import FUNCTIONS
+from deepbench.language.values import DISTRIBUTIONS, JOINTS
 from deepbench.light_curves import model as curves
-from deepbench.light_curves import surveys
-from deepbench.light_curves.cadences import Cadence
-from deepbench.light_curves.objects import ObjectEntry as LightObject
-from deepbench.recipe.functions import FUNCTIONS
-from deepbench.recipe.model import Recipe, Storage
-from deepbench.recipe.values import DISTRIBUTIONS, JOINTS
+from deepbench.light_curves.families.objects import ObjectEntry as LightObject
+from deepbench.light_curves.survey import surveys
+from deepbench.light_curves.survey.cadences import Cadence
+from deepbench.recipe import Recipe, Storage
 from deepbench.sphere import model as sphere
-from deepbench.sphere.fields import FieldEntry, Spectrum
-from deepbench.sphere.objects import ObjectEntry as SphereObject
+from deepbench.sphere.fields.fields import FieldEntry, Spectrum
+from deepbench.sphere.objects.objects import ObjectEntry as SphereObject
 from pipeline.cli.main import app
 
 ROOT = Path(__file__).parents[1]

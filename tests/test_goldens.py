@@ -17,10 +17,17 @@ ROOT = Path(__file__).parents[1]
 FILE = ROOT / "tests" / "goldens" / "goldens.json"
 RECIPES = {
     path.stem: path
-    for path in sorted([*(ROOT / "workflows").glob("*.yaml"), ROOT / "tests/goldens/every_kind.yaml"])
+    for path in sorted(
+        [*(ROOT / "workflows").glob("*.yaml"), ROOT / "tests/goldens/every_kind.yaml"]
+    )
 }
 SAMPLES = {"every_kind": 80, "survey_field": 1}
-HEAVY = {("cosmology_maps", "maps"), ("cosmology_maps", "small"), ("sky_catalogue", "maps"), ("cmb_like", "maps")}
+HEAVY = {
+    ("cosmology_maps", "maps"),
+    ("cosmology_maps", "small"),
+    ("sky_catalogue", "maps"),
+    ("cmb_like", "maps"),
+}
 """Maps whose pixels tests of their own render; here, their labels alone are looked at."""
 
 

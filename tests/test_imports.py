@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 
 LAYERS = [
-    r"errors|stream_names|kernels|mathfast(\..*)?",
-    r"streams|poisson|kepler",
-    r"recipe(\.(?!model|canonical|table)\w+)?",
-    r"labelling(\..*)?|recipe\.table",
+    r"errors",
+    r"numerics(\..*)?",
+    r"storage(\..*)?|language(\..*)?",
+    r"labelling(\..*)?|tables",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
-    r"recipe\.(model|canonical)",
-    r"places|store|format",
+    r"recipe",
+    r"format",
     r"samples",
     r"catalog",
 ]
@@ -123,7 +123,8 @@ if TYPE_CHECKING:
     import pandas
 else:
     import json
-from deepbench import streams, load_recipe
+from deepbench.numerics import streams
+from deepbench import load_recipe
 from deepbench.errors import LabelError
 def f():
     import zarr
@@ -136,14 +137,22 @@ class A:
 """
     at_import, at_run = imports(text)
     assert at_import == {
-        *("os.path", "typing", "json", "deepbench.streams", "deepbench", "deepbench.errors", "abc")
+        *(
+            "os.path",
+            "typing",
+            "json",
+            "deepbench.numerics.streams",
+            "deepbench",
+            "deepbench.errors",
+            "abc",
+        )
     }
     assert at_run == {"zarr", "pipeline.build", "deepbench.samples", "dask"}
 
 
 def test_there_is_something_to_look_at():
-    assert {"deepbench", "deepbench.recipe.model", "pipeline.build"} <= set(MODULES)
-    assert "deepbench.images.model" in IMPORTED["deepbench.recipe.model"][0]
+    assert {"deepbench", "deepbench.recipe", "pipeline.build"} <= set(MODULES)
+    assert "deepbench.images.model.table" in IMPORTED["deepbench.recipe"][0]
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "deepbench"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.kernels import kernel
+from deepbench.numerics.kernels import kernel
 
 INFINITE = np.uint64(0x7FF << 52)
 WITHOUT_SIGN = np.uint64((1 << 63) - 1)

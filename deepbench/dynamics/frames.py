@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench import streams
 from deepbench.dynamics.model import FRAME_STREAM
 from deepbench.dynamics.noise import add_pixels
 from deepbench.errors import LabelError
-from deepbench.images.draw import draw_shapes
 from deepbench.images.render import first_bad
-from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES
-from deepbench.kernels import kernel
-from deepbench.mathfast import atan2_64
-from deepbench.stream_names import stream_number
+from deepbench.images.shapes.draw import draw_shapes
+from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
+from deepbench.numerics import streams
+from deepbench.numerics.kernels import kernel
+from deepbench.numerics.mathfast import atan2_64
+from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.dynamics.model import DynamicsTable

@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.dynamics.recording import MAXIMUM_MARGIN, Frames, MeasurementNoise, Times
-from deepbench.dynamics.systems import FewBody, SystemEntry, body_names
+from deepbench.dynamics.systems.systems import FewBody, SystemEntry, body_names
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
-from deepbench.recipe.specification import (
+from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
     problem,
 )
-from deepbench.recipe.table import (
+from deepbench.tables import (
     ClassSpecification,
     Coordinate,
     DataVariable,

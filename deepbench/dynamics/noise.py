@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepbench.kernels import kernel
-from deepbench.streams import fill_normals
+from deepbench.numerics.kernels import kernel
+from deepbench.numerics.streams import fill_normals
 
 
 @kernel

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
-from deepbench.images.model import MAXIMUM_SIZE
-from deepbench.recipe.plain import show
-from deepbench.recipe.specification import Number, Specification, parameter, problem
-from deepbench.recipe.values import Value
+from deepbench.images.model.table import MAXIMUM_SIZE
+from deepbench.language.plain import show
+from deepbench.language.specification import Number, Specification, parameter, problem
+from deepbench.language.values import Value
 
 MAXIMUM_TIMES = 1_000_000
 

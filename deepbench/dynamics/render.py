@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench import streams
 from deepbench.dynamics.finite import first_infinite
 from deepbench.dynamics.frames import draw_frames
 from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, TRUE, noise_stream
-from deepbench.dynamics.motions import move
-from deepbench.dynamics.moved import Moved
 from deepbench.dynamics.noise import add_normals
+from deepbench.dynamics.systems.motions import move
+from deepbench.dynamics.systems.moved import Moved
 from deepbench.errors import LabelError
 from deepbench.labelling.scopes import Labels
-from deepbench.stream_names import stream_number
+from deepbench.numerics import streams
+from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.dynamics.model import DynamicsTable

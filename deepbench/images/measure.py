@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepbench.kernels import inline, kernel
+from deepbench.numerics.kernels import inline, kernel
 
 FOOTPRINT = 0.1
 """An object's footprint are the pixels where it has this part of the light of its brightest pixel, or more."""

@@ -13,21 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.defects import Defects
-from deepbench.images.detector import Detector
-from deepbench.images.draw import draw_shapes
-from deepbench.images.instruments import (
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-)
-from deepbench.images.measure import COLUMNS, look
-from deepbench.images.noise import Steps
-from deepbench.images.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.images.psf_rows import Psfs, psf_rows, sigmas_of
-from deepbench.images.rows import ShapeRows, shape_rows
-from deepbench.images.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
-from deepbench.images.stamps import (
+from deepbench.images.detector.defects import Defects
+from deepbench.images.detector.detector import Detector
+from deepbench.images.detector.noise import Steps
+from deepbench.images.galaxies.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
+from deepbench.images.galaxies.stamps import (
     MAXIMUM_STAMP,
     Boxes,
     Cutouts,
@@ -39,12 +29,22 @@ from deepbench.images.stamps import (
     render_behind_any,
     stamps_of,
 )
-from deepbench.kernels import kernel
+from deepbench.images.measure import COLUMNS, look
+from deepbench.images.model.instruments import (
+    NARROWEST,
+    NARROWEST_AIRY_OF_GALAXIES,
+    NARROWEST_OF_GALAXIES,
+)
+from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
+from deepbench.images.rows import ShapeRows, shape_rows
+from deepbench.images.shapes.draw import draw_shapes
+from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
+from deepbench.labelling.objects import Source, sources
 from deepbench.labelling.scopes import Labels
-from deepbench.labelling.sources import Source, sources
+from deepbench.numerics.kernels import kernel
 
 if TYPE_CHECKING:
-    from deepbench.images.model import ImageTable
+    from deepbench.images.model.table import ImageTable
 
 WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.shapes import LIMIT, ROW_SIZE, SHAPES
-from deepbench.labelling.sources import Source, sources
+from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
+from deepbench.labelling.objects import Source, sources
 
 if TYPE_CHECKING:
-    from deepbench.images.model import ImageTable
+    from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
 
 SHARED = ("amplitude", "thickness", "x", "y")

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepbench import streams
 from deepbench.errors import LabelError
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import (
@@ -20,10 +19,11 @@ from deepbench.labelling.scopes import (
     Quantity,
     Scope,
 )
-from deepbench.recipe.expressions import Expression
-from deepbench.recipe.specification import Parameter, out_of_range
-from deepbench.recipe.values import Constant, Distribution, Joint
-from deepbench.stream_names import stream_number
+from deepbench.language.expressions import Expression
+from deepbench.language.specification import Parameter, out_of_range
+from deepbench.language.values import Constant, Distribution, Joint
+from deepbench.numerics import streams
+from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

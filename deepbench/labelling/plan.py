@@ -22,9 +22,9 @@ from deepbench.labelling.scopes import (
     Scope,
     parameter_columns,
 )
-from deepbench.recipe.expressions import Expression
-from deepbench.recipe.load import nearest
-from deepbench.recipe.values import Joint, is_tolerance
+from deepbench.language.expressions import Expression
+from deepbench.language.load import nearest
+from deepbench.language.values import Joint, is_tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepbench.recipe.specification import Parameter, Specification, parameters_of
-from deepbench.recipe.table import OneOf
-from deepbench.recipe.values import Constant, Distribution, Expression, Joint
+from deepbench.language.specification import Parameter, Specification, parameters_of
+from deepbench.language.values import Constant, Distribution, Expression, Joint
+from deepbench.tables import OneOf
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.kernels import kernel
-from deepbench.labelling.sources import Source
-from deepbench.light_curves.exposures import (
+from deepbench.labelling.objects import Source
+from deepbench.light_curves.families.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
+from deepbench.light_curves.survey.exposures import (
     MOST_NODES,
     SMOOTH_PANELS,
     Observations,
@@ -24,7 +24,7 @@ from deepbench.light_curves.exposures import (
     row_of,
     rules,
 )
-from deepbench.light_curves.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
+from deepbench.numerics.kernels import kernel
 
 
 class Light(NamedTuple):

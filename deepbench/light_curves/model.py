@@ -10,16 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.light_curves.cadences import NIGHTS, VISITS
-from deepbench.light_curves.objects import (
-    Contaminant,
-    ObjectEntry,
-    RandomWalk,
-    Source,
-    Transient,
-)
-from deepbench.light_curves.surveys import DEPTHS, PHOTONS, Survey
-from deepbench.recipe.specification import (
+from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
@@ -27,7 +18,17 @@ from deepbench.recipe.specification import (
     parameter,
     problem,
 )
-from deepbench.recipe.table import (
+from deepbench.language.values import Value
+from deepbench.light_curves.families.objects import (
+    Contaminant,
+    ObjectEntry,
+    RandomWalk,
+    Source,
+    Transient,
+)
+from deepbench.light_curves.survey.cadences import NIGHTS, VISITS
+from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS, Survey
+from deepbench.tables import (
     ClassSpecification,
     Coordinate,
     DataVariable,
@@ -36,7 +37,6 @@ from deepbench.recipe.table import (
     names_of,
     readable,
 )
-from deepbench.recipe.values import Value
 
 RED = f"{EVERY_CLASS}/red_noise/observations"
 """Stream of the red noise, without the table's name."""

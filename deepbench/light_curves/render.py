@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench import streams
 from deepbench.errors import LabelError
+from deepbench.labelling.objects import Source, sources
 from deepbench.labelling.scopes import Labels
-from deepbench.labelling.sources import Source, sources
-from deepbench.light_curves import noise
-from deepbench.light_curves.exposures import Observations
-from deepbench.light_curves.families import FAMILIES
+from deepbench.light_curves.families.families import FAMILIES
+from deepbench.light_curves.families.objects import RandomWalk, Transient
 from deepbench.light_curves.light import (
     Change,
     Light,
@@ -24,11 +22,13 @@ from deepbench.light_curves.light import (
     rates_of,
 )
 from deepbench.light_curves.model import OBSERVED, RED, walk_stream
-from deepbench.light_curves.objects import RandomWalk, Transient
-from deepbench.light_curves.observing import Schedule
 from deepbench.light_curves.rows import check_rows, noise_of, object_rows, source_rows
-from deepbench.light_curves.surveys import DEPTHS, PHOTONS
-from deepbench.stream_names import stream_number
+from deepbench.light_curves.survey import noise
+from deepbench.light_curves.survey.exposures import Observations
+from deepbench.light_curves.survey.observing import Schedule
+from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS
+from deepbench.numerics import streams
+from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.light_curves.model import LightCurveTable

@@ -8,22 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench import mathfast
 from deepbench.errors import LabelError
-from deepbench.light_curves import eclipses, transits
-from deepbench.light_curves.cadences import DAY
-from deepbench.light_curves.eclipses import ECLIPSE
-from deepbench.light_curves.surveys import MAGNITUDE
-from deepbench.light_curves.transients import TRANSIENTS
-from deepbench.light_curves.transits import TRANSIT
+from deepbench.light_curves.families import eclipses, transits
+from deepbench.light_curves.families.eclipses import ECLIPSE
+from deepbench.light_curves.families.transients import TRANSIENTS
+from deepbench.light_curves.families.transits import TRANSIT
+from deepbench.light_curves.survey.cadences import DAY
+from deepbench.light_curves.survey.surveys import MAGNITUDE
+from deepbench.numerics import mathfast
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from deepbench.labelling.objects import Source
     from deepbench.labelling.scopes import Labels
-    from deepbench.labelling.sources import Source
     from deepbench.light_curves.model import LightCurveTable
-    from deepbench.light_curves.surveys import Law
+    from deepbench.light_curves.survey.surveys import Law
 
 PLURALS = {
     "third_light": "third_lights",

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.recipe.specification import (
+from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
@@ -16,7 +16,11 @@ from deepbench.recipe.specification import (
     parameter,
     problem,
 )
-from deepbench.recipe.table import (
+from deepbench.language.values import Value
+from deepbench.sphere.fields.fields import FieldEntry
+from deepbench.sphere.fields.ranges import CMB_MAX_ELL, MAXIMUM_NSIDE
+from deepbench.sphere.objects.objects import ObjectEntry
+from deepbench.tables import (
     ClassSpecification,
     Coordinate,
     DataVariable,
@@ -24,10 +28,6 @@ from deepbench.recipe.table import (
     names_of,
     readable,
 )
-from deepbench.recipe.values import Value
-from deepbench.sphere.fields import FieldEntry
-from deepbench.sphere.objects import ObjectEntry
-from deepbench.sphere.ranges import CMB_MAX_ELL, MAXIMUM_NSIDE
 
 FIELD = f"{EVERY_CLASS}/field/coefficients"
 """Stream of the harmonic coefficients, without the table's name."""

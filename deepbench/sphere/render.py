@@ -14,24 +14,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
+from deepbench.labelling.objects import sources
 from deepbench.labelling.scopes import Labels
-from deepbench.labelling.sources import sources
-from deepbench.sphere import harmonics, maps
-from deepbench.sphere.cosmology import (
+from deepbench.numerics.stream_names import stream_number
+from deepbench.sphere.fields import harmonics
+from deepbench.sphere.fields.cosmology import (
     Cosmology,
     convergence_spectrum,
     empty_beam_shift,
     hilbert_shift,
 )
-from deepbench.sphere.lognormal import gaussian_spectrum, variance_of
+from deepbench.sphere.fields.lognormal import gaussian_spectrum, variance_of
+from deepbench.sphere.fields.ranges import MAXIMUM_CLIPPED
+from deepbench.sphere.fields.spectra import (
+    cmb_spectra,
+    gaussian_beam,
+    pixel_window,
+    power_law,
+    tabulated,
+)
 from deepbench.sphere.model import FIELD, noise_stream
-from deepbench.sphere.projection import KINDS, ROW_SIZE, add_objects
-from deepbench.sphere.ranges import MAXIMUM_CLIPPED
-from deepbench.sphere.spectra import cmb_spectra, gaussian_beam, pixel_window, power_law, tabulated
-from deepbench.stream_names import stream_number
+from deepbench.sphere.objects.projection import KINDS, ROW_SIZE, add_objects
+from deepbench.sphere.pixels import maps
 
 if TYPE_CHECKING:
-    from deepbench.sphere.fields import Spectrum
+    from deepbench.sphere.fields.fields import Spectrum
     from deepbench.sphere.model import SphereTable
 
 ARCMIN = math.pi / 10800.0

@@ -10,7 +10,7 @@ from deepbench.errors import CatalogError, RecipeError
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 ReleaseName = Annotated[
@@ -35,14 +35,14 @@ Output = Annotated[str | None, typer.Option("--output", "-o", help="File of the 
 
 def read_recipe(path: str, changes: list[str] | None) -> Recipe:
     """Return the recipe in a file, with the changes of ``--set``."""
-    from deepbench.recipe.model import load_recipe
+    from deepbench.recipe import load_recipe
 
     recipe = load_recipe(path)
     return recipe.replace(dict(_change(text) for text in changes)) if changes else recipe
 
 
 def _change(text: str) -> tuple[str, Any]:
-    from deepbench.recipe.load import parse_document
+    from deepbench.language.load import parse_document
 
     path, equals, value = text.partition("=")
     if not equals or not path:

@@ -58,7 +58,7 @@ def schema() -> None:
 
     Editors use it to check and complete them.
     """
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
     say_json(Recipe.json_schema())
 
@@ -176,7 +176,7 @@ def build(
     Ctrl-C stops it, and the same command goes on from there.
     """
     from pipeline.build import build as make
-    from pipeline.cluster import ClusterOptions
+    from pipeline.execution.cluster import ClusterOptions
     from pipeline.staging import log_name
     from pipeline.target import target_of
 

@@ -13,7 +13,7 @@ from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
-    from pipeline.cluster import ClusterOptions
+    from pipeline.execution.cluster import ClusterOptions
 
 DAMAGED = 3
 """Exit code where something is wrong with a release."""
@@ -97,7 +97,7 @@ def repair(
 
     Exit code 3 when some could not be.
     """
-    from deepbench.recipe.model import load_recipe
+    from deepbench.recipe import load_recipe
     from pipeline.repair import repair as mend
 
     found = find_exactly(release, catalog)
@@ -123,7 +123,7 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
     """Return a release; also one whose folder is there although its manifest is not, which is damage."""
     from deepbench.catalog import Release
     from deepbench.format import Version, check_name
-    from deepbench.places import place_of
+    from deepbench.storage.locations import place_of
 
     try:
         return find_release(name, catalog)
@@ -137,7 +137,7 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
 
 def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
     """Return the cluster that was asked for; None when none was."""
-    from pipeline.cluster import ClusterOptions
+    from pipeline.execution.cluster import ClusterOptions
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")

@@ -21,7 +21,7 @@ from pipeline.diff.tally import Tally, Words, pairs
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
 
 WORDS = ("title", "description", "license", "authors", "references")
 """What a recipe says that shapes no data."""

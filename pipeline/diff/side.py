@@ -20,8 +20,8 @@ from deepbench.errors import ReleaseError
 if TYPE_CHECKING:
     from deepbench.catalog import Release
     from deepbench.labelling.scopes import Column
-    from deepbench.places import Place
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Place
 
 BATCH_VALUES = 2**21
 """About how many values of a Parquet file are held at a time."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepbench.places import check_catalog
+from deepbench.storage.locations import check_catalog
 from pipeline.target.base import TEMPORARY, Hold, Target
 from pipeline.target.bucket import BucketTarget
 from pipeline.target.folder import FolderTarget

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
 from deepbench.errors import CatalogError
-from deepbench.places import Place
+from deepbench.storage.locations import Place
 
 TEMPORARY = ".partial"
 """Ending of files that are being written."""

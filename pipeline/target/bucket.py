@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
 from deepbench.errors import ReleaseError
-from deepbench.places import Bucket, Place
+from deepbench.storage.locations import Bucket, Place
 from pipeline.target.base import Hold, Target, nothing
 
 LEASE = 30.0

@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 from uuid import uuid4
 
 from deepbench.errors import ReleaseError
-from deepbench.places import Folder, Place
+from deepbench.storage.locations import Folder, Place
 from pipeline.target.base import TEMPORARY, Hold, Target, nothing
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepbench.places import Place
-    from deepbench.recipe.table import DataVariable
+    from deepbench.storage.locations import Place
+    from deepbench.tables import DataVariable
     from pipeline.plan import Block
 
 TOLERANCE = 1e-6

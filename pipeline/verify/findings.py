@@ -15,8 +15,8 @@ from pipeline import store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from deepbench.places import Place
-    from deepbench.recipe.model import Recipe
+    from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Place
 
 NAMED = 10
 """How many samples a finding names at most."""

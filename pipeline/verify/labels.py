@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from deepbench.labelling.plan import LabelPlan
     from deepbench.labelling.scopes import Column
-    from deepbench.places import Place
+    from deepbench.storage.locations import Place
     from pipeline.plan import Block
 
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError
-from deepbench.places import Folder
-from pipeline.crew import crew
+from deepbench.storage.locations import Folder
+from pipeline.execution.crew import crew
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.publish import metadata_files, release_files
 from pipeline.software import versions
@@ -32,9 +32,9 @@ from pipeline.verify.labels import (
 from pipeline.verify.whole import check_table
 
 if TYPE_CHECKING:
-    from deepbench.recipe.model import Recipe
-    from pipeline.cluster import ClusterOptions
-    from pipeline.crew import Crew, Here
+    from deepbench.recipe import Recipe
+    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution.crew import Crew, Here
 
 Progress = Callable[[str, int, int], None]
 

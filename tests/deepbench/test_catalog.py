@@ -13,11 +13,11 @@ import deepbench
 from deepbench import format as fmt
 from deepbench.catalog import Release, find, releases
 from deepbench.errors import CatalogError, MissingDataError, ReleaseError
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from deepbench.samples import labels, objects, render
-from deepbench.store import FolderStore
+from deepbench.storage.zarr_stores import FolderStore
 from pipeline.build import build
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 
 TEXT = """\
 name: things

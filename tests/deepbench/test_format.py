@@ -28,8 +28,8 @@ from deepbench.format import (
     shard_length,
 )
 from deepbench.labelling.scopes import Column
-from deepbench.recipe.model import Storage
-from deepbench.recipe.table import DataVariable
+from deepbench.recipe import Storage
+from deepbench.tables import DataVariable
 
 STORAGE = Storage()
 

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from deepbench import streams
 from deepbench.errors import LabelError, RecipeError
-from deepbench.images.instruments import PsfEntry
-from deepbench.images.model import NoiseEntry
-from deepbench.images.objects import ObjectEntry
+from deepbench.images.model.instruments import PsfEntry
+from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.table import NoiseEntry
 from deepbench.labelling.draw import check
 from deepbench.labelling.draw import draw as draw_range
 from deepbench.labelling.plan import LabelPlan, thresholds
 from deepbench.labelling.scopes import Column, Labels, Scope
-from deepbench.recipe.expressions import parse
-from deepbench.recipe.model import load_recipe, parse_recipe
-from deepbench.recipe.specification import Parameter, parameters_of
-from deepbench.recipe.values import Constant
+from deepbench.language.expressions import parse
+from deepbench.language.specification import Parameter, parameters_of
+from deepbench.language.values import Constant
+from deepbench.numerics import streams
+from deepbench.numerics.stream_names import stream_number
+from deepbench.recipe import load_recipe, parse_recipe
 from deepbench.samples import labels
-from deepbench.stream_names import stream_number
 
 FIVE_SIGMA = 2.9e-7  # one-sided probability beyond 5 standard deviations
 

@@ -12,7 +12,7 @@ import pytest
 
 import deepbench
 from deepbench.errors import CatalogError, LabelError
-from deepbench.recipe.model import TABLES, Recipe, load_recipe, parse_recipe
+from deepbench.recipe import TABLES, Recipe, load_recipe, parse_recipe
 from deepbench.samples import (
     KINDS,
     draw_labels,

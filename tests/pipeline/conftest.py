@@ -21,10 +21,10 @@ import pytest
 
 from deepbench import format as fmt
 from deepbench.catalog import Release, find
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from pipeline.build import build
 from pipeline.cli import main
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.staging import Staging
 from pipeline.target import target_of
 

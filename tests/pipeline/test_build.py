@@ -10,7 +10,7 @@ from deepbench import labels
 from deepbench.errors import CatalogError, PlanError, ReleaseError
 from pipeline import build as building
 from pipeline.build import build
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.target import FolderTarget, target_of
 
 

@@ -16,13 +16,13 @@ from deepbench import labels
 from deepbench.catalog import find
 from deepbench.errors import ReleaseError
 from deepbench.format import Version
-from deepbench.places import place_of
+from deepbench.storage.locations import place_of
 from pipeline.build import build
 from pipeline.claims import check, claimed, early, neighbours
-from pipeline.cluster import ClusterOptions
 from pipeline.diff import Side, compare
 from pipeline.diff import comparison as diff
 from pipeline.diff.difference import LEVELS
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.target import target_of
 
 SAMPLES = 64

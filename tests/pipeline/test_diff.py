@@ -18,13 +18,13 @@ from deepbench import format as fmt
 from deepbench import labels
 from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
-from deepbench.places import place_of
+from deepbench.storage.locations import place_of
 from pipeline.build import build
 from pipeline.cli.releases import diff
-from pipeline.cluster import ClusterOptions
 from pipeline.diff import Side, compare
 from pipeline.diff import side as sides
 from pipeline.diff.difference import LEVELS, Changed
+from pipeline.execution.cluster import ClusterOptions
 
 SAMPLES = 64
 SMALL = {"tables__images__samples": SAMPLES, "tables__squares__samples": 8}

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 
 from deepbench.catalog import find
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from deepbench.samples import render
 from pipeline.verify import verify
 

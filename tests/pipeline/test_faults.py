@@ -18,7 +18,7 @@ from deepbench import format as fmt
 from deepbench import labels
 from deepbench.catalog import find
 from deepbench.errors import BuildError, ClusterError, LabelError, ReleaseError
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from pipeline import block as work
 from pipeline import build as building
 from pipeline import publish, store
@@ -485,7 +485,7 @@ def test_a_part_lost_while_publishing(recipe, tmp_path, unfinished):
 
 def test_an_interrupted_local_build_ends_its_workers(recipe, tmp_path):
     """A local cluster ends with the build, however that ends."""
-    from pipeline.cluster import ClusterOptions
+    from pipeline.execution.cluster import ClusterOptions
 
     before = set(psutil.Process().children(recursive=True))
 

@@ -21,7 +21,7 @@ LARGER = {"version": "1.1.0", "tables__images__samples": 410}
 @pytest.fixture(scope="module")
 def apart(tmp_path_factory, cluster, make_recipe):
     """The larger version, made without the smaller one."""
-    from pipeline.cluster import ClusterOptions
+    from pipeline.execution.cluster import ClusterOptions
 
     catalog = tmp_path_factory.mktemp("apart")
     options = ClusterOptions(scheduler=cluster.scheduler_address)

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from deepbench.catalog import releases
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from pipeline.target import target_of
 
 MANY = {"storage__shard_bytes": 4096, "storage__chunk_bytes": 4096}

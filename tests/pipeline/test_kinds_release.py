@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 from deepbench.catalog import find
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, render
 from pipeline.software import transforms
 from pipeline.verify import verify

@@ -12,7 +12,7 @@ from deepbench import format as fmt
 from deepbench import render
 from deepbench.catalog import find, releases
 from deepbench.errors import MissingDataError, ReleaseError
-from deepbench.places import place_of
+from deepbench.storage.locations import place_of
 from pipeline.target import target_of
 
 

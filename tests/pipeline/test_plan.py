@@ -11,7 +11,7 @@ from itertools import islice
 import pytest
 
 from deepbench.errors import PlanError
-from pipeline.cluster import ENVIRONMENT
+from pipeline.execution.cluster import ENVIRONMENT
 from pipeline.plan import WORKER_BASE, Block, Plan, TablePlan, make_plan
 from pipeline.units import bytes_text
 
@@ -168,7 +168,7 @@ def test_a_table_whose_last_block_is_shorter():
 MEASURE = """
 import json, re, resource, sys
 import psutil
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from pipeline.block import make_block
 from pipeline.build import prepare
 from pipeline.plan import Block, make_plan

@@ -19,7 +19,7 @@ from deepbench import format as fmt
 from deepbench import labels, render
 from deepbench.catalog import releases
 from deepbench.errors import ReleaseError
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from pipeline import publish
 from pipeline.software import versions
 from pipeline.target import BucketTarget, FolderTarget, Hold, target_of
@@ -282,7 +282,7 @@ def with_catalogue(make_recipe, tmp_path):
     data["tables"]["squares"]["classes"]["square"]["objects"] = [
         {"circle": {"x": 4, "y": 4, "radius": "= row.radius", "amplitude": "= row.flux"}}
     ]
-    from deepbench.recipe.load import write_document
+    from deepbench.language.load import write_document
 
     (folder / "recipe.yaml").write_text(write_document(data))
     return folder / "recipe.yaml"

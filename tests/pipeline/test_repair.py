@@ -18,12 +18,12 @@ from deepbench import format as fmt
 from deepbench import load_recipe
 from deepbench.catalog import find
 from deepbench.errors import ReleaseError
-from deepbench.places import place_of
-from deepbench.recipe.model import Recipe
+from deepbench.recipe import Recipe
+from deepbench.storage.locations import place_of
 from pipeline import block as work
 from pipeline import repair as repairing
 from pipeline import store
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.staging import lock_name
 from pipeline.target import target_of

@@ -25,9 +25,9 @@ import deepbench
 from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from pipeline.build import build
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.verify import Finding, verify, whole
 from pipeline.verify.findings import Subject

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deepbench import format as fmt
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from deepbench.samples import render
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from deepbench.samples import labels, render
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"

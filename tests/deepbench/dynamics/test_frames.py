@@ -9,9 +9,9 @@ from scipy.ndimage import gaussian_filter
 
 from deepbench.dynamics.recording import Disk, Frames, Rod
 from deepbench.errors import LabelError
-from deepbench.images.shapes import cover
-from deepbench.recipe.model import parse_recipe
-from deepbench.recipe.specification import parameters_of
+from deepbench.images.shapes.outlines import cover
+from deepbench.language.specification import parameters_of
+from deepbench.recipe import parse_recipe
 from deepbench.samples import render
 
 HEAD = {"name": "a", "version": "1.0.0", "title": "A", "seed": 5}

@@ -8,10 +8,10 @@ import pytest
 
 from deepbench.dynamics.model import DynamicsClass, DynamicsTable
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
-from deepbench.dynamics.systems import Body, SystemEntry, body_names
+from deepbench.dynamics.systems.systems import Body, SystemEntry, body_names
 from deepbench.errors import RecipeError
-from deepbench.recipe.model import Recipe, parse_recipe
-from deepbench.recipe.specification import parameters_of
+from deepbench.language.specification import parameters_of
+from deepbench.recipe import Recipe, parse_recipe
 from deepbench.samples import labels
 
 HEAD = {"name": "a", "version": "1.0.0", "title": "A", "seed": 5}

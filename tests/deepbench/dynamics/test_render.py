@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from deepbench.dynamics import model
-from deepbench.dynamics.systems import Body, SystemEntry
+from deepbench.dynamics.systems.systems import Body, SystemEntry
 from deepbench.errors import LabelError, RecipeError
-from deepbench.recipe.model import parse_recipe
-from deepbench.recipe.specification import parameters_of
+from deepbench.language.specification import parameters_of
+from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, render
 
 HEAD = {"name": "a", "version": "1.0.0", "title": "A", "seed": 5}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepbench.errors import LabelError, RecipeError
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
 
 MOFFAT = {"moffat": {"fwhm": 3.0, "beta": 3.0}}

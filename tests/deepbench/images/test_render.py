@@ -7,13 +7,13 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from deepbench.errors import LabelError
-from deepbench.images.instruments import PsfEntry
-from deepbench.images.model import NoiseEntry
-from deepbench.images.objects import ObjectEntry
-from deepbench.images.psf import margin
-from deepbench.images.shapes import cover
-from deepbench.recipe.model import parse_recipe
-from deepbench.recipe.specification import parameters_of
+from deepbench.images.model.instruments import PsfEntry
+from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.table import NoiseEntry
+from deepbench.images.shapes.gaussian_blur import margin
+from deepbench.images.shapes.outlines import cover
+from deepbench.language.specification import parameters_of
+from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, render
 
 FLOAT32 = 3e-7  # a few roundings to float32, of the largest pixel

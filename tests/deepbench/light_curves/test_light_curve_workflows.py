@@ -8,7 +8,7 @@ import pytest
 from astropy.timeseries import LombScargle
 
 from deepbench import format as fmt
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from deepbench.samples import labels, objects, render
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"

@@ -6,9 +6,9 @@ import yaml
 
 from deepbench import parse_recipe
 from deepbench.errors import LabelError, RecipeError
-from deepbench.light_curves.families import FAMILIES
-from deepbench.light_curves.objects import ObjectEntry
-from deepbench.recipe.specification import parameters_of
+from deepbench.language.specification import parameters_of
+from deepbench.light_curves.families.families import FAMILIES
+from deepbench.light_curves.families.objects import ObjectEntry
 from deepbench.samples import labels, objects, render
 
 SURVEY = {

@@ -5,9 +5,9 @@ import pytest
 
 from deepbench import parse_recipe
 from deepbench.samples import render
-from deepbench.sphere.graph import edge_weights, laplacian, rescaled_laplacian
-from deepbench.sphere.patches import patch_cells
-from deepbench.sphere.statistics import training_statistics
+from deepbench.sphere.pixels.graph import edge_weights, laplacian, rescaled_laplacian
+from deepbench.sphere.pixels.patches import patch_cells
+from deepbench.sphere.pixels.statistics import training_statistics
 
 RECIPE = """
 name: sky

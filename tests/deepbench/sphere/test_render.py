@@ -8,10 +8,10 @@ import yaml
 from deepbench import load_recipe, parse_recipe
 from deepbench.errors import LabelError, RecipeError
 from deepbench.samples import draw_labels, labels, render
-from deepbench.sphere.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
-from deepbench.sphere.harmonics import euler_matrix
-from deepbench.sphere.patches import split_map
-from deepbench.sphere.spectra import gaussian_beam, power_law
+from deepbench.sphere.fields.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
+from deepbench.sphere.fields.harmonics import euler_matrix
+from deepbench.sphere.fields.spectra import gaussian_beam, power_law
+from deepbench.sphere.pixels.patches import split_map
 
 LENSING = {"convergence": {"omega_m": 0.3, "sigma_8": 0.8, "source_redshift": 1}}
 POWER = {"power_law": {"amplitude": 1e-4, "slope": 1.5}}

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from deepbench.samples import labels, objects, render
-from deepbench.sphere.cosmology import Cosmology, convergence_spectrum
-from deepbench.sphere.lognormal import variance_of
-from deepbench.sphere.spectra import gaussian_beam
+from deepbench.sphere.fields.cosmology import Cosmology, convergence_spectrum
+from deepbench.sphere.fields.lognormal import variance_of
+from deepbench.sphere.fields.spectra import gaussian_beam
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"
 CASES = [

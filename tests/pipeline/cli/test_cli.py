@@ -12,7 +12,7 @@ import xarray
 
 import deepbench
 from deepbench.errors import BuildError, CatalogError, LabelError
-from deepbench.recipe.model import load_recipe
+from deepbench.recipe import load_recipe
 from pipeline import cluster as clusters
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table

@@ -15,9 +15,9 @@ import zarr
 from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, ExportError, ReleaseError
-from deepbench.recipe.model import parse_recipe
+from deepbench.recipe import parse_recipe
 from pipeline.build import build
-from pipeline.cluster import ClusterOptions
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.export import export_light_curves, outputs
 from pipeline.export.light_curves import _LightCurves, time_units
 from pipeline.target import FolderTarget

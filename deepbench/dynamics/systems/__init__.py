@@ -1,0 +1,1 @@
+"""Systems that move: what a recipe may say of them, and their motion."""

@@ -1,0 +1,1 @@
+"""Noise, detectors and their defects."""

@@ -1,0 +1,1 @@
+"""Galaxies behind point spread functions, on frames and in stamps."""

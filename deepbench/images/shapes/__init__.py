@@ -1,0 +1,1 @@
+"""Shapes, drawn by the area that they cover."""

@@ -1,0 +1,1 @@
+"""Point sources, integrated over the pixels."""

@@ -1,0 +1,1 @@
+"""The language of recipes: YAML with marks, values, distributions, expressions, joint draws, specifications."""

@@ -1,0 +1,201 @@
+"""Distributions of real numbers."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from deepbench.language.distribution import (
+    Distribution,
+    Weights,
+    check_interval,
+    check_weights,
+    pick,
+)
+from deepbench.language.functions import Array, mathfast
+from deepbench.language.specification import Number, parameter, problem
+
+_exp, _log = mathfast("exp"), mathfast("log")
+_normal_cdf, _normal_quantile = mathfast("normal_cdf"), mathfast("normal_quantile")
+_MAX_SIGMAS = 30.0
+_SMALL = 1e-3
+
+
+class Uniform(Distribution):
+    """All values between low and high with equal probability."""
+
+    low: Number = parameter("lower end", unit="")
+    high: Number = parameter("upper end", unit="")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_interval(self.low, self.high)
+        return self
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return self.low, self.high
+
+    def inverse(self, u: Array) -> Array:
+        """Return low + u (high - low)."""
+        return self.low + u * (self.high - self.low)
+
+
+class LogUniform(Distribution):
+    """The logarithm is uniform: each factor of two between low and high has equal probability."""
+
+    low: Number = parameter("lower end", unit="", above=0)
+    high: Number = parameter("upper end", unit="", above=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_interval(self.low, self.high)
+        return self
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return self.low, self.high
+
+    def inverse(self, u: Array) -> Array:
+        """Return low^(1 - u) high^u, through logarithms."""
+        start, stop = _log(self.low), _log(self.high)
+        return _exp(start + u * (stop - start))
+
+
+class PowerLaw(Distribution):
+    """Density x^(−slope) between low and high, as of the fluxes of sources or the masses of stars."""
+
+    slope: Number = parameter(
+        "falls where it is above 0; 1 is log_uniform", unit="", minimum=-50, maximum=50
+    )
+    low: Number = parameter("lower end", unit="", above=0)
+    high: Number = parameter("upper end", unit="", above=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_interval(self.low, self.high)
+        return self
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return self.low, self.high
+
+    def inverse(self, u: Array) -> Array:
+        """Return low (high / low)^y, y = log(1 + u (exp(t) − 1)) / t, t = (1 − slope) log(high / low)."""
+        ratio = float(_log(self.high) - _log(self.low))
+        t = min(max((1.0 - self.slope) * ratio, -700.0), 700.0)
+        if abs(t) < _SMALL:  # its series
+            pair = u * (1.0 - u)
+            y = u + pair * t * (0.5 + t * ((1.0 - 2.0 * u) / 6.0 + t * (1.0 - 6.0 * pair) / 24.0))
+        elif t > 0.0:
+            y = 1.0 + _log(u + (1.0 - u) * _exp(-t)) / t
+        else:
+            y = _log(1.0 - u + u * _exp(t)) / t
+        return np.clip(self.low * _exp(ratio * y), self.low, self.high)
+
+
+class Normal(Distribution):
+    """Gaussian distribution."""
+
+    remedy: ClassVar[str] = "use truncated_normal, which has ends"
+
+    mean: Number = parameter("mean", unit="")
+    sigma: Number = parameter("standard deviation", unit="", above=0)
+
+    def support(self) -> tuple[float, float]:
+        """Return minus and plus infinity."""
+        return -math.inf, math.inf
+
+    def inverse(self, u: Array) -> Array:
+        """Return mean + sigma times the unit normal quantile."""
+        return self.mean + self.sigma * _normal_quantile(u)
+
+
+class TruncatedNormal(Distribution):
+    """The part of a Gaussian between low and high; mean and sigma are those of the whole."""
+
+    mean: Number = parameter("mean of the whole Gaussian", unit="")
+    sigma: Number = parameter("standard deviation of the whole Gaussian", unit="", above=0)
+    low: Number | None = parameter("lower end; none when absent", unit="", default=None)
+    high: Number | None = parameter("upper end; none when absent", unit="", default=None)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low is None and self.high is None:
+            raise problem("needs low, high or both; without an end, use normal")
+        if self.low is not None and self.high is not None:
+            check_interval(self.low, self.high)
+        start, stop = self._sigmas()
+        if start > _MAX_SIGMAS or stop < -_MAX_SIGMAS:
+            raise problem(
+                f"what is left lies more than {_MAX_SIGMAS:g} sigma from the mean: use uniform"
+            )
+        return self
+
+    def _sigmas(self) -> tuple[float, float]:
+        low, high = self.support()
+        return (low - self.mean) / self.sigma, (high - self.mean) / self.sigma
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return (-math.inf if self.low is None else self.low), (
+            math.inf if self.high is None else self.high
+        )
+
+    def inverse(self, u: Array) -> Array:
+        """Return the quantile of the kept part, through the smaller tail, which is more exact."""
+        start, stop = self._sigmas()
+        below, above = _normal_cdf(start), _normal_cdf(-stop)
+        kept = _normal_cdf(-start) - above if start > 0 else _normal_cdf(stop) - below
+        lower, upper = below + u * kept, above + (1 - u) * kept
+        sigmas = _normal_quantile(np.minimum(np.minimum(lower, upper), 0.5))
+        return self.mean + self.sigma * np.where(lower <= upper, sigmas, -sigmas)
+
+
+class LogNormal(Distribution):
+    """The logarithm is Gaussian."""
+
+    remedy: ClassVar[str] = "use log_uniform or truncated_normal, which have ends"
+
+    median: Number = parameter("median", unit="", above=0)
+    sigma: Number = parameter("standard deviation of the natural logarithm", above=0)
+
+    def support(self) -> tuple[float, float]:
+        """Return zero and infinity."""
+        return 0.0, math.inf
+
+    def inverse(self, u: Array) -> Array:
+        """Return median exp(sigma z), z being the unit normal quantile."""
+        return self.median * _exp(self.sigma * _normal_quantile(u))
+
+
+class Histogram(Distribution):
+    """A density that is constant within bins."""
+
+    edges: Annotated[tuple[Number, ...], Field(min_length=2)] = parameter(
+        "ends of the bins, increasing", unit=""
+    )
+    weights: Weights = parameter("probability of each bin, in any unit")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for low, high in zip(self.edges, self.edges[1:], strict=False):
+            if not low < high:
+                raise problem(f"edges must increase, not go from {low:g} to {high:g}")
+            check_interval(low, high)
+        check_weights(self.weights, len(self.edges) - 1, "bins between the edges")
+        return self
+
+    def support(self) -> tuple[float, float]:
+        """Return the outer edges of the bins that have a weight."""
+        kept = np.flatnonzero(self.weights)
+        return self.edges[kept[0]], self.edges[kept[-1] + 1]
+
+    def inverse(self, u: Array) -> Array:
+        """Return the inverse of the piecewise linear cumulative distribution."""
+        entry, inside = pick(u, self.weights)
+        edges = np.asarray(self.edges)
+        return edges[entry] + inside * (edges[entry + 1] - edges[entry])

@@ -1,0 +1,153 @@
+"""Distributions of whole numbers and of numbers from a list."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+import numpy as np
+from pydantic import Field, ValidationError, model_validator
+
+from deepbench.language.distribution import (
+    Distribution,
+    Weights,
+    check_interval,
+    check_weights,
+    pick,
+)
+from deepbench.language.functions import Array, mathfast
+from deepbench.language.specification import Number, Whole, moved, parameter, problem
+
+_exp, _log = mathfast("exp"), mathfast("log")
+_MAX_WHOLE = 2**53
+
+
+class Discrete(Distribution):
+    """Base of the distributions whose values may be the ends of their support."""
+
+    @property
+    def continuous(self) -> bool:
+        """False."""
+        return False
+
+
+class Integers(Discrete):
+    """All whole numbers from low to high, both included, with equal probability."""
+
+    low: Whole = parameter("least number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
+    high: Whole = parameter("greatest number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.low > self.high:
+            raise problem(f"low must not be above high: {self.low} and {self.high}")
+        return self
+
+    @property
+    def integer(self) -> bool:
+        """True."""
+        return True
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return float(self.low), float(self.high)
+
+    def inverse(self, u: Array) -> Array:
+        """Return low + floor(u (high - low + 1))."""
+        return self.low + np.floor(u * float(self.high - self.low + 1))
+
+
+class Choice(Discrete):
+    """One of several values."""
+
+    remedy: ClassVar[str] = "choose other values"
+
+    values: Annotated[tuple[Number, ...], Field(min_length=1)] = parameter("the values", unit="")
+    weights: Weights = parameter(
+        "probability of each value, in any unit; equal when absent", default=()
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any) -> Any:
+        """Read a list as the values, and give them equal weights."""
+        if (
+            isinstance(data, dict)
+            and data.get("weights") is None
+            and isinstance(data.get("values"), list | tuple)
+        ):
+            return data | {"weights": (1.0,) * len(data["values"])}
+        return data
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_list(cls, data: Any, handler: Callable[[Any], Any]) -> Any:
+        if not isinstance(data, list | tuple):
+            return handler(data)
+        try:
+            return handler({"values": data})
+        except ValidationError as error:
+            raise moved(error, lambda place: place[1:]) from None
+
+    @classmethod
+    def _list_schema(cls, properties: dict[str, Any]) -> dict[str, Any]:
+        return properties["values"]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_weights(self.weights, len(self.values), "values")
+        return self
+
+    @property
+    def integer(self) -> bool:
+        """Whether all values are whole numbers."""
+        return all(value.is_integer() for value in self.values)
+
+    def support(self) -> tuple[float, float]:
+        """Return the least and the greatest value that has a weight."""
+        kept = [value for value, weight in zip(self.values, self.weights, strict=True) if weight]
+        return min(kept), max(kept)
+
+    def inverse(self, u: Array) -> Array:
+        """Return the value whose share of the weights, in written order, holds u."""
+        return np.asarray(self.values)[pick(u, self.weights)[0]]
+
+
+class Grid(Discrete):
+    """One of evenly spaced values from low to high, both included, with equal probability."""
+
+    low: Number = parameter("least value", unit="")
+    high: Number = parameter("greatest value", unit="")
+    count: Whole = parameter("number of values", minimum=2, maximum=_MAX_WHOLE)
+    spacing: Literal["linear", "log"] = parameter(
+        "equal differences, or equal ratios", default="linear"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        check_interval(self.low, self.high, 0.0 if self.spacing == "log" else -math.inf)
+        return self
+
+    @property
+    def integer(self) -> bool:
+        """Whether all values are whole numbers."""
+        step = (self.high - self.low) / (self.count - 1)
+        return self.spacing == "linear" and self.low.is_integer() and step.is_integer()
+
+    def support(self) -> tuple[float, float]:
+        """Return low and high."""
+        return self.low, self.high
+
+    def inverse(self, u: Array) -> Array:
+        """Return the value number floor(u count), counted from 0."""
+        steps = self.count - 1
+        number = np.minimum(np.floor(u * self.count), steps)
+        if self.spacing == "linear":
+            values = self.low + (self.high - self.low) * (number / steps)
+        else:
+            start, stop = _log(self.low), _log(self.high)
+            values = np.where(
+                number == 0, self.low, _exp(start + (stop - start) * (number / steps))
+            )
+        return np.where(number == steps, self.high, values)

@@ -1,0 +1,162 @@
+"""A recipe as plain data that remembers where each part of it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepbench.errors import Problem, RecipeError
+from deepbench.language.plain import nearest, plain, show, unknown
+
+Steps = tuple[str | int, ...]
+
+
+@dataclass(slots=True)
+class Node:
+    """A value of the document with its place, and the nodes inside it by key or index."""
+
+    value: Any
+    line: int
+    column: int
+    children: dict[str | int, Node] = field(default_factory=dict)
+    size: int = 1
+    height: int = 0
+    characters: int = 0
+    complete: bool = True
+
+    def at(self, line: int, column: int) -> Node:
+        """Return the node at another place: a value of a mapping has the place of its key."""
+        return Node(
+            self.value, line, column, self.children, self.size, self.height, self.characters
+        )
+
+    def add(self, step: str | int, child: Node) -> None:
+        """Put a node inside this one."""
+        if isinstance(self.value, list):
+            self.value.append(child.value)
+        else:
+            self.value[step] = child.value
+            self.characters += len(str(step))
+        self.children[step] = child
+        self.size += child.size
+        self.characters += child.characters
+        self.height = max(self.height, child.height + 1)
+
+
+@dataclass(frozen=True, eq=False)
+class Document:
+    """A recipe as plain data that remembers where each part of it was written.
+
+    Attributes
+    ----------
+    data : dict
+        Mappings, lists, strings, numbers, booleans and None only. Not to be changed; see
+        ``replace``.
+    file : str
+        Name of the recipe in messages.
+    folder : Path or None
+        Where files named in the recipe are looked for.
+    root : Node
+        The data with their places.
+    """
+
+    data: dict[str, Any]
+    file: str
+    folder: Path | None
+    root: Node = field(repr=False)
+
+    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
+        """Return line and column, from 1, of the longest part of a path that is in the document."""
+        node = self.root
+        for step in path:
+            child = node.children.get(step)
+            if child is None:
+                break
+            node = child
+        return node.line, node.column
+
+    def problem(self, message: str, path: Iterable[str | int] = ()) -> Problem:
+        """Return a problem at a path of this document, with its line and column."""
+        path = tuple(path)
+        return Problem(message, path, *self.place(path))
+
+    def replace(self, changes: Mapping[str, object]) -> Document:
+        """Return a document with some values set to others.
+
+        Parameters
+        ----------
+        changes : mapping
+            Plain data by dotted path, such as ``{"tables.images.samples": 100}``; steps into lists
+            are numbers. Mappings on the way are made when they are absent and no key is like theirs.
+
+        Raises
+        ------
+        RecipeError
+            If a path leads nowhere, or a value is no plain data.
+        """
+        root, problems = self.root, []
+        for dotted, value in changes.items():
+            steps = _steps(root, dotted)
+            try:
+                root = _replaced(root, steps, plain(value))
+            except _StepError as error:
+                problems.append(self.problem(str(error), steps))
+            except RecipeError as error:
+                problems += [self.problem(p.message, (*steps, *p.path)) for p in error.problems]
+        if problems:
+            raise RecipeError.from_problems(self.file, problems)
+        return Document(root.value, self.file, self.folder, root)
+
+
+class _StepError(Exception):
+    """A path leads to nothing."""
+
+
+def _steps(node: Node, dotted: str) -> Steps:
+    """Return a dotted path as keys and, where the document has lists, indices."""
+    steps: list[str | int] = []
+    for word in dotted.split("."):
+        step: str | int = word
+        if isinstance(node.value, list) and word.isascii() and word.isdigit() and len(word) < 10:
+            step = int(word)
+        steps.append(step)
+        node = node.children.get(step, Node(None, 0, 0))
+    return tuple(steps)
+
+
+def _replaced(node: Node, steps: Steps, value: Any) -> Node:
+    """Return a copy of a node in which the value at a path is another."""
+    step, *rest = steps
+    child = node.children.get(step)
+    if not isinstance(node.value, dict | list):
+        raise _StepError(f"there is nothing to set inside {show(node.value)}")
+    if child is None and isinstance(node.value, list):
+        count = len(node.value)
+        raise _StepError(f"{step!r} is no index of a list of {count}: allowed are 0 to {count - 1}")
+    if child is None and rest:
+        if nearest(str(step), map(str, node.children)):
+            raise _StepError(unknown("key", step, node.children))
+        child = Node({}, node.line, node.column)
+    copy = Node(node.value.copy(), node.line, node.column, node.children.copy())
+    if rest and child is not None:
+        copy.children[step] = _replaced(child, tuple(rest), value)
+        copy.value[step] = copy.children[step].value
+    else:
+        line, column = (child.line, child.column) if child else (node.line, node.column)
+        copy.children[step] = _marked(value, line, column)
+        copy.value[step] = value
+    return copy
+
+
+def _marked(value: Any, line: int, column: int) -> Node:
+    """Return the node of plain data that are not in the file: all have the same place."""
+    node = Node(value, line, column)
+    items: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list):
+        items = enumerate(value)
+    node.children = {step: _marked(item, line, column) for step, item in items}
+    return node

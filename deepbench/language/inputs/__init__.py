@@ -1,0 +1,1 @@
+"""Files that recipes name: found, identified by their SHA-256, read and checked."""

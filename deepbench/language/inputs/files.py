@@ -1,0 +1,114 @@
+"""Files that a recipe names: where they lie, and what is in them. They are known by their SHA-256."""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from abc import abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+
+from deepbench.errors import LabelError
+from deepbench.language.plain import show
+from deepbench.language.specification import Specification, problem
+
+
+def folder_of(info: ValidationInfo) -> Path:
+    """Return the folder of the recipe, which the validation context names."""
+    return Path((info.context or {}).get("folder") or "")
+
+
+def content_of(path: Path, what: str, most: int) -> bytes:
+    """Return the content of a file.
+
+    Parameters
+    ----------
+    path : Path
+    what : str
+        What messages call it, such as ``catalog``.
+    most : int
+        The largest size in bytes.
+
+    Raises
+    ------
+    LabelError
+        It cannot be read, or it is too large.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a device or a pipe may have no end
+            raise LabelError(f"the {what} {path} cannot be read: it is not a regular file")
+        if status.st_size > most:
+            raise LabelError(f"{path} has {status.st_size:,} bytes, a {what} at most {most:,}")
+        return path.read_bytes()
+    except OSError as error:
+        raise LabelError(f"the {what} {path} cannot be read: {error.strerror or error}") from error
+
+
+def sha256_of(path: Path, content: bytes, given: Any) -> str:
+    """Return the SHA-256 of a file, and refuse it where another one was meant."""
+    found = hashlib.sha256(content).hexdigest()
+    if given not in (None, "", found):
+        raise problem(
+            f"{path} is another file than meant: its sha256 is {found}, not {show(given)}"
+        )
+    return found
+
+
+def check_unchanged(path: Path, content: bytes, sha256: str) -> None:
+    """Raise LabelError where a file is no longer what it was when the recipe was read."""
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise LabelError(f"{path} has changed: its sha256 is no longer {sha256}")
+
+
+class NamedFile(Specification):
+    """Base of what is read from a file that the recipe names.
+
+    Attributes
+    ----------
+    what : str
+        What messages call the file.
+    most : int
+        Its largest size in bytes.
+    """
+
+    what: ClassVar[str]
+    most: ClassVar[int]
+
+    file: Annotated[str, Field(min_length=1)] = Field(
+        description="name of the file, from the folder of the recipe"
+    )
+    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
+        "", description="SHA-256 of the file; filled in when absent"
+    )
+
+    _path: Path = PrivateAttr(default=Path())
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: Path, sha256: str) -> Any:
+        """Return what is in a file of this SHA-256; raises LabelError where it has changed or cannot be used."""
+
+    @classmethod
+    def content(cls, path: Path) -> bytes:
+        """Return the content of a file; raises LabelError where it cannot be read, or is too large."""
+        return content_of(path, cls.what, cls.most)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
+        """Fill in the SHA-256, and check what is in the file."""
+        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
+            return data
+        path = folder_of(info) / data["file"]
+        found = sha256_of(path, cls.content(path), data.get("sha256"))
+        cls.read(path, found)
+        return {**data, "sha256": found}
+
+    @model_validator(mode="after")
+    def _set_path(self, info: ValidationInfo) -> Self:
+        self._path = folder_of(info) / self.file
+        return self

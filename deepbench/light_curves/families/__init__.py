@@ -1,0 +1,1 @@
+"""How sources vary: one module for each family of light curves."""

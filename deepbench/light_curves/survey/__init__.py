@@ -1,0 +1,1 @@
+"""How a survey sees: cadences, exposures, bands and noise."""

@@ -1,0 +1,294 @@
+"""When a survey looks: at regular times, in nights of seasons, or at the times in a file.
+
+Times are days since the survey's epoch, and belong to the middles of exposures.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, field_validator, model_validator
+
+from deepbench.errors import LabelError
+from deepbench.labelling.scopes import EVERY_CLASS
+from deepbench.language.inputs.files import NamedFile, check_unchanged
+from deepbench.language.plain import show, unknown
+from deepbench.language.specification import Name, Number, Specification, parameter, problem
+from deepbench.language.values import Expression, Value
+from deepbench.tables import OneOf
+
+DAY = 86400.0
+"""Seconds."""
+
+YEAR = 365.25
+"""Days, after which the seasons come again."""
+
+FARTHEST = 10_000_000
+"""Days from the epoch, at most."""
+
+MAXIMUM_TIMES = 2**22
+
+NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
+VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
+"""Streams of the nights: whether there is a visit, and the visits; without the table's name."""
+
+
+class SharedTimes(NamedTuple):
+    """The times at which all samples are observed.
+
+    Attributes
+    ----------
+    days : float64[m]
+        Ascending.
+    bands : int8[m]
+        Number of the band of each.
+    missing : bool[m]
+        Which of them are lost.
+    """
+
+    days: NDArray[np.float64]
+    bands: NDArray[np.int8]
+    missing: NDArray[np.bool_]
+
+
+class Regular(Specification):
+    """Exposures one after another, the same for all samples, with gaps."""
+
+    interval: Annotated[Number, Field(gt=0)] = Field(
+        description="from one exposure to the next, seconds"
+    )
+    duration: Annotated[Number, Field(gt=0)] = Field(description="of all together, days")
+    start: Annotated[Number, Field(ge=-FARTHEST, le=FARTHEST)] = Field(
+        0.0, description="middle of the first exposure, days"
+    )
+    gaps: tuple[tuple[Number, Number], ...] = Field(
+        (), description="pairs of start and end of what is lost, days since the start"
+    )
+    missing: Literal["absent", "nan"] = Field(
+        "absent", description="whether the times in gaps are left out, or kept without a flux"
+    )
+
+    @field_validator("gaps")
+    @classmethod
+    def _ascending(cls, gaps: tuple[tuple[float, float], ...]) -> tuple[tuple[float, float], ...]:
+        ends = [end for gap in gaps for end in gap]
+        empty = any(end <= begin for begin, end in gaps)
+        if empty or any(after < before for before, after in pairwise(ends)):
+            raise problem(f"must be pairs of start and end in ascending order, not {show(gaps)}")
+        return gaps
+
+    @model_validator(mode="after")
+    def _has_times(self) -> Self:
+        if not 1 <= self.count <= MAXIMUM_TIMES:
+            raise problem(
+                f"has {self.count:,} exposures; allowed are 1 to {MAXIMUM_TIMES:,}: change interval or duration"
+            )
+        if not len(self.times().days) or self.times().missing.all():
+            raise problem("has no exposure outside of its gaps")
+        return self
+
+    @property
+    def count(self) -> int:
+        """Number of exposures, those in gaps too."""
+        return math.floor(self.duration * DAY / self.interval * (1 + 1e-12))
+
+    def times(self) -> SharedTimes:
+        """Return the times at which all samples are observed."""
+        since = np.arange(self.count, dtype=np.float64) * self.interval / DAY
+        lost = np.zeros(self.count, bool)
+        for begin, end in self.gaps:
+            lost |= (since >= begin * (1 - 1e-12)) & (since < end * (1 - 1e-12))
+        kept = ~lost if self.missing == "absent" else np.ones(self.count, bool)
+        return SharedTimes(self.start + since[kept], np.zeros(kept.sum(), np.int8), lost[kept])
+
+
+class Nights(Specification):
+    """A toy of a survey from the ground: seasons, clear nights, one or two visits in each, bands by chance.
+
+    It has the season, the sidereal day and the gaps of real cadences, not their strategy. The season of a target is
+    that part of the year, ``season`` days long, in whose middle it is highest at midnight; ``opposition`` is that day.
+    In a night with a visit it is seen at a random time when the Sun is down and it stands within ``hour_angle`` of its
+    highest; with ``pair_probability``, once more after ``pair_interval``.
+    """
+
+    duration: Annotated[Number, Field(ge=1, le=36525)] = Field(description="of the survey, days")
+    start: Annotated[int, Field(strict=True, ge=-FARTHEST, le=FARTHEST)] = Field(
+        0, description="first night, days"
+    )
+    season: Annotated[Number, Field(gt=0, le=YEAR)] = Field(
+        description="length of the season, days"
+    )
+    opposition: Value = parameter(
+        "the middle of a season, when the target is highest at midnight", unit="d"
+    )
+    visit_probability: Value = parameter(
+        "probability that the target is seen in a night of its season", above=0, maximum=1
+    )
+    pair_probability: Value = parameter(
+        "probability of a second visit in the night", minimum=0, maximum=1, default=0.0
+    )
+    pair_interval: tuple[Annotated[Number, Field(gt=0)], Annotated[Number, Field(gt=0, le=240)]] = (
+        Field((15.0, 45.0), description="least and greatest time between two visits, minutes")
+    )
+    night: Annotated[Number, Field(gt=0, le=24)] = Field(10.0, description="hours without Sun")
+    hour_angle: Annotated[Number, Field(gt=0, le=12)] = Field(
+        4.0, description="hours before and after its highest in which the target is seen"
+    )
+    fractions: Annotated[
+        dict[Name, Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=100)
+    ] = Field(description="share of each band in the visits")
+    cap: Annotated[int, Field(ge=1, le=MAXIMUM_TIMES, strict=True)] = Field(
+        description="observations that there is room for in each sample"
+    )
+
+    @model_validator(mode="after")
+    def _enough_room(self) -> Self:
+        low, high = self.pair_interval
+        if low > high:
+            raise problem(
+                f"pair_interval must be [least, greatest], not {show([*self.pair_interval])}"
+            )
+        needed = self.most()
+        if self.cap < needed:
+            raise problem(
+                f"the cadence needs a cap of {needed} or more, that is 8 standard deviations above the mean number of "
+                f"visits; it is {self.cap}"
+            )
+        return self
+
+    def most(self) -> int:
+        """Return the number of visits that no sample exceeds, but for one chance in 10¹⁵."""
+        highest = [
+            1.0 if isinstance(value, Expression) else value.support()[1]
+            for value in (self.visit_probability, self.pair_probability)
+        ]
+        years, rest = divmod(self.duration, YEAR)
+        nights = years * self.season + min(rest, self.season) + 2
+        mean = nights * highest[0] * (1 + highest[1])
+        variance = nights * highest[0] * (1 + 3 * highest[1])
+        return min(math.ceil(mean + 8 * math.sqrt(variance)), 2 * math.ceil(nights))
+
+    def rows(self, columns: Mapping[str, NDArray]) -> NDArray[np.float64]:
+        """Return what ``lay_nights`` needs of each sample, float64[n, 3]."""
+        names = ("opposition", "visit_probability", "pair_probability")
+        return np.column_stack([columns[f"cadence.{name}"] for name in names])
+
+    def limits(self, bands: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return the upper limits of the bands' intervals in [0, 1]; a band without visits has the one before."""
+        shares = np.cumsum([self.fractions.get(band, 0.0) for band in bands])
+        return shares / shares[-1]
+
+    def numbers(self) -> NDArray[np.float64]:
+        """Return what ``lay_nights`` needs for all samples."""
+        low, high = (minutes / 1440.0 for minutes in self.pair_interval)
+        rest = self.season, low, high, self.night / 24.0, self.hour_angle / 24.0
+        return np.array([self.start, math.ceil(self.duration), *rest], np.float64)
+
+
+class TimesFile(NamedFile):
+    """Times in a CSV file, the same for all samples: columns time (days, ascending), and band if there are several."""
+
+    what: ClassVar[str] = "file of times"
+    most: ClassVar[int] = 2**28
+
+    @classmethod
+    def read(cls, path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+        """Return times and bands in a file of this SHA-256; raises LabelError where it holds no ascending times."""
+        return _columns(path, sha256)
+
+    def times(self, bands: tuple[str, ...]) -> SharedTimes:
+        """Return the times at which all samples are observed.
+
+        Raises
+        ------
+        LabelError
+            The file has changed, or names a band that the survey does not have, or none although there are several.
+        """
+        days, names = self.read(self._path, self.sha256)
+        if names is None:
+            if len(bands) > 1:
+                raise LabelError(
+                    f"{self._path} must have a column 'band': the survey has {', '.join(bands)}"
+                )
+            return SharedTimes(days, np.zeros(len(days), np.int8), np.zeros(len(days), bool))
+        for name in dict.fromkeys(names):
+            if name not in bands:
+                raise LabelError(f"{self._path}: {unknown('band', name, bands)}")
+        codes = np.array([bands.index(name) for name in names], np.int8)
+        return SharedTimes(days, codes, np.zeros(len(days), bool))
+
+
+@lru_cache(maxsize=4)
+def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    """Return times and bands in a file whose content has a given SHA-256.
+
+    Raises
+    ------
+    LabelError
+        The file has changed, or holds no ascending times.
+    """
+    import io
+
+    import pandas as pd
+
+    content = TimesFile.content(path)
+    check_unchanged(path, content, sha256)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "error", pd.errors.ParserWarning
+            )  # rows of more columns than names
+            frame = pd.read_csv(io.BytesIO(content), dtype=str, comment="#", index_col=False)
+    except (ValueError, UnicodeDecodeError, pd.errors.ParserWarning) as error:
+        raise LabelError(f"{path} is no CSV file: {error}") from error
+    if "time" not in frame:
+        raise LabelError(
+            f"{path} must have a column 'time'; it has {', '.join(map(str, frame.columns))}"
+        )
+    days = np.array([_number(text) for text in frame["time"]], np.float64)
+    bad = np.flatnonzero(~np.isfinite(days))
+    if not 1 <= len(days) <= MAXIMUM_TIMES:
+        raise LabelError(f"{path} has {len(days):,} times; allowed are 1 to {MAXIMUM_TIMES:,}")
+    if bad.size:
+        raise LabelError(
+            f"{path}: the time in row {bad[0] + 1} must be a finite number, not {show(frame['time'][bad[0]])}"
+        )
+    fall = np.flatnonzero(np.diff(days) <= 0)
+    if fall.size:
+        before, after = days[fall[0]], days[fall[0] + 1]
+        raise LabelError(
+            f"{path}: times must increase, but {after:.10g} in row {fall[0] + 2} follows {before:.10g}"
+        )
+    days.flags.writeable = False
+    names = tuple(map(str, frame["band"])) if "band" in frame else None
+    return days, names
+
+
+def _number(text: Any) -> float:
+    """Return the number that a text says, NaN where it says none."""
+    try:
+        return math.nan if "_" in text else float(text)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+class Cadence(OneOf):
+    """When a survey looks."""
+
+    regular: Regular | None = None
+    nights: Nights | None = None
+    file: TimesFile | None = None
+
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:
+        """Return the times at which all samples are observed; None where each has its own."""
+        if self.regular is not None:
+            return self.regular.times()
+        return None if self.file is None else self.file.times(bands)

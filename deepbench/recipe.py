@@ -1,0 +1,306 @@
+"""The whole recipe: what a benchmark release is made of, checked, with every default filled in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PrivateAttr,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_core import InitErrorDetails
+
+from deepbench.dynamics.model import DynamicsTable
+from deepbench.errors import CatalogError, Problem, RecipeError
+from deepbench.images.model.table import ImageTable
+from deepbench.labelling.plan import LabelPlan
+from deepbench.language.canonical import canonical_hash, pairs
+from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
+from deepbench.language.plain import show, unknown
+from deepbench.language.specification import NAME_PATTERN, Name, Number, Specification, problem
+from deepbench.light_curves.model import LightCurveTable
+from deepbench.numerics.stream_names import stream_number
+from deepbench.sphere.model import SphereTable
+
+RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
+VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
+
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
+
+
+TABLES = {
+    "image": ImageTable,
+    "light_curve": LightCurveTable,
+    "dynamics": DynamicsTable,
+    "sphere": SphereTable,
+}
+"""The tables by their kind."""
+
+
+def _of_known_kind(data: Any) -> Any:
+    """Refuse a table that is of no kind, before it is looked at."""
+    if isinstance(data, tuple(TABLES.values())):
+        return data
+    allowed = ", ".join(TABLES)
+    if not isinstance(data, Mapping):
+        raise problem(f"must be a mapping with a `kind`, one of {allowed}; not {show(data)}")
+    if "kind" not in data:
+        raise problem(f"'kind' is missing: one of {allowed}", "missing_key")
+    kind = data["kind"]
+    if not isinstance(kind, str) or kind not in TABLES:
+        message = unknown("kind of table", kind, TABLES)
+        wrong = InitErrorDetails(type=problem(message, "unknown_name"), loc=("kind",), input=kind)
+        raise ValidationError.from_exception_data("table", [wrong])
+    return data
+
+
+Table = Annotated[
+    ImageTable | LightCurveTable | DynamicsTable | SphereTable,
+    Field(discriminator="kind"),
+    BeforeValidator(_of_known_kind),
+]
+
+
+class Storage(Specification):
+    """How arrays are cut on disk. It changes no value."""
+
+    chunk_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = Field(
+        2**18, description="size of the pieces that are compressed and read alone, about"
+    )
+    shard_bytes: Annotated[int, Field(ge=4096, le=2**31, strict=True)] = Field(
+        2**26,
+        description="largest size of a file of data before compression, except for a few samples that are larger",
+    )
+
+
+class Recipe(Specification):
+    """A benchmark dataset: a pure function of this and a sample number.
+
+    Read one with ``load_recipe``; it is frozen, and ``replace`` gives a changed copy that is checked again.
+    """
+
+    name: Annotated[str, StringConstraints(pattern=RELEASE_NAME)] = Field(
+        description="name of the release"
+    )
+    version: Annotated[str, StringConstraints(pattern=VERSION)] = Field(
+        description="semantic version of the data: MAJOR.MINOR.PATCH"
+    )
+    title: Annotated[Words, StringConstraints(min_length=1)] = Field(
+        description="one line that says what it is"
+    )
+    description: Words = Field("", description="what a user of the release should know")
+    license: Words = Field(
+        "", description="licence of the release, an SPDX identifier such as CC-BY-4.0"
+    )
+    authors: tuple[Words, ...] = Field((), description="who made it, for citations")
+    references: tuple[Words, ...] = Field((), description="papers and links it rests on")
+    seed: Annotated[int, Field(ge=0, lt=2**64, strict=True)] = Field(
+        description="seed of all random draws"
+    )
+    splits: Annotated[
+        dict[Name, Annotated[Number, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
+    ] = Field(
+        default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
+        description="fraction of each split, in the order of the thresholds; the sum is 1",
+    )
+    tables: Annotated[dict[Name, Table], Field(min_length=1, max_length=100)] = Field(
+        description="the tables of samples"
+    )
+    storage: Storage = Field(Storage(), description="how arrays are cut on disk")
+
+    _document: Document = PrivateAttr()
+    _plans: dict[str, LabelPlan] = PrivateAttr(default_factory=dict)
+
+    @field_validator("splits")
+    @classmethod
+    def _whole(cls, splits: dict[str, float]) -> dict[str, float]:
+        total = sum(splits.values())
+        if abs(total - 1) > 1e-9:
+            raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
+        return splits
+
+    @classmethod
+    def from_document(cls, document: Document) -> Recipe:
+        """Check a document and return the recipe in it.
+
+        Raises
+        ------
+        RecipeError
+            With every problem found.
+        """
+        try:
+            recipe = cls.model_validate(document.data, context={"folder": document.folder})
+        except ValidationError as error:
+            problems = [_problem(document, details) for details in error.errors(include_url=False)]
+            raise RecipeError.from_problems(document.file, list(dict.fromkeys(problems))) from None
+        recipe._document = document
+        problems = recipe._problems() or recipe._too_large()
+        if problems:
+            raise RecipeError.from_problems(document.file, problems)
+        return recipe
+
+    def _problems(self) -> list[Problem]:
+        """Return what is wrong between the parts: references, shared columns, colliding streams."""
+        found = []
+        names: dict[int, str] = {}
+        for name, table in self.tables.items():
+            plan = self.label_plan(name)
+            found += [(("tables", name, *path), message) for path, message in plan.problems()]
+            pixels = [f"{name}/{stream}" for stream in table.pixel_streams()]
+            for stream in (*plan.streams(), *pixels):
+                other = names.setdefault(stream_number(stream), stream)
+                if other != stream:
+                    message = (
+                        f"the streams '{stream}' and '{other}' have one number; rename one of them"
+                    )
+                    found.append((("tables", name), message))
+        return [self._document.problem(message, path) for path, message in found]
+
+    def _too_large(self) -> list[Problem]:
+        """Return why the recipe with its defaults filled in, as a release keeps it, could not be read again."""
+        try:
+            parse_document(self.to_yaml())
+        except RecipeError as error:
+            what = "with all defaults and aliases written out, it"
+            return [self._document.problem(f"{what} {each.message}") for each in error.problems]
+        return []
+
+    def label_plan(self, table: str) -> LabelPlan:
+        """Return how the labels of a table are drawn.
+
+        Raises
+        ------
+        CatalogError
+            The recipe has no such table.
+        """
+        if table not in self.tables:
+            near = nearest(table, self.tables)
+            hint = f"did you mean '{near}'? " if near else ""
+            raise CatalogError(
+                f"no table '{table}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
+            )
+        if table not in self._plans:
+            described = self.tables[table]
+            weights = {name: each.weight for name, each in described.classes.items()}
+            sizes = described.group_size, described.together
+            self._plans[table] = LabelPlan(table, described.scopes(), weights, self.splits, *sizes)
+        return self._plans[table]
+
+    def replace(self, changes: Mapping[str, Any]) -> Recipe:
+        """Return the recipe with some values changed, checked again.
+
+        Parameters
+        ----------
+        changes : mapping of str to plain data
+            Dotted paths, such as ``{"tables.images.samples": 100}``; items of lists by their number.
+
+        Raises
+        ------
+        RecipeError
+            A path does not exist, or the changed recipe is not valid.
+        """
+        return Recipe.from_document(self._document.replace(changes))
+
+    @property
+    def folder(self) -> Path | None:
+        """Folder in which the files that the recipe names are looked for; None for a recipe without a file."""
+        return self._document.folder
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the other recipe says the same, in words and order too, wherever it was written."""
+        return isinstance(other, Recipe) and self.to_yaml() == other.to_yaml()
+
+    def __hash__(self) -> int:
+        return hash(self.hash)
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the recipe as plain data with every default filled in."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    def to_yaml(self) -> str:
+        """Return the resolved recipe as YAML. It reads back as an equal recipe."""
+        return write_document(self.resolved())
+
+    @classmethod
+    def json_schema(cls) -> dict[str, Any]:
+        """Return the JSON Schema of recipes."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            **cls.model_json_schema(mode="validation"),
+            "title": "DeepBench recipe",
+        }
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of everything that shapes the data, in hexadecimal: not name, version, words and storage."""
+        tables = {name: self._canonical(name) for name in self.tables}
+        return canonical_hash({"seed": self.seed, "splits": pairs(self.splits), "tables": tables})
+
+    def table_hash(self, table: str) -> str:
+        """Return the SHA-256 of what shapes one table, without its number of samples.
+
+        Tables with equal hashes agree in each sample that both have.
+        """
+        described = self._canonical(table)
+        del described["samples"]
+        return canonical_hash(
+            {"seed": self.seed, "splits": pairs(self.splits), "name": table, "table": described}
+        )
+
+    def _canonical(self, table: str) -> dict[str, Any]:
+        described = self.tables[table].model_dump(mode="json", exclude_none=True)
+        return described | {"classes": pairs(described["classes"])}
+
+
+def load_recipe(path: str | Path) -> Recipe:
+    """Read a recipe from a YAML file.
+
+    Raises
+    ------
+    RecipeError
+        With every problem of the file, each with line, column, path, and what would be right.
+
+    Examples
+    --------
+    >>> recipe = load_recipe("workflows/shapes.yaml")       # doctest: +SKIP
+    >>> recipe.tables["images"].samples                     # doctest: +SKIP
+    6000
+    """
+    return Recipe.from_document(read_document(path))
+
+
+def parse_recipe(text: str, name: str = "<recipe>") -> Recipe:
+    """Return the recipe in a YAML text; ``name`` stands for the file in messages."""
+    return Recipe.from_document(parse_document(text, name))
+
+
+def _problem(document: Document, details: Any) -> Problem:
+    """Return one of pydantic's errors with its place in the document."""
+    path: list[str | int] = []
+    data = document.data
+    for step in details["loc"]:
+        inside = isinstance(data, dict) and step in data
+        inside = inside or (isinstance(data, list) and step in range(len(data)))
+        if inside:  # the location also names validators and members of unions
+            data = data[step]
+            path.append(step)
+    message = details["msg"]
+    if path == ["version"] and not isinstance(details["input"], str):  # 1.0 is a number in YAML
+        message = f"{_PATTERNS[VERSION]}, not {show(details['input'])}"
+    for pattern, words in _PATTERNS.items():
+        message = message.replace(f"must match pattern '{pattern}'", words)
+    return document.problem(message, path)
+
+
+_PATTERNS = {
+    RELEASE_NAME: "must be 1 to 63 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
+    VERSION: "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0",
+    NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
+}

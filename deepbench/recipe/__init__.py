@@ -1,1 +1,0 @@
-"""The language of recipes: YAML with marks, values, expressions, the schema and the canonical form."""

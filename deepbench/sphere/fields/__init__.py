@@ -1,0 +1,1 @@
+"""Random fields on the sphere: spectra and coefficients."""

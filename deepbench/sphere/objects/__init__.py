@@ -1,0 +1,1 @@
+"""Objects on the sphere, at their true angular sizes."""

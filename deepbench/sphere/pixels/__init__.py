@@ -1,0 +1,1 @@
+"""HEALPix pixels: maps, patches, graphs."""

@@ -1,0 +1,367 @@
+"""Where releases lie: a local folder, or a prefix in an object store; here they are only read.
+
+Names of files are relative to the place, with ``/``. They cannot leave it: not by ``..``, not by an absolute path, and
+not by a link inside a folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
+
+from deepbench.errors import CatalogError
+
+if TYPE_CHECKING:
+    from zarr.abc.store import Store
+
+URL = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.\.?(/|$))[A-Za-z0-9!_.*'()=-]+)*", re.ASCII
+)
+"""What an address of an object store looks like: bucket and prefix, no user, no password, no query."""
+
+METADATA_SERVICE = "169.254.169.254"
+"""Address at which a machine of Amazon's tells its credentials."""
+
+BUFFER = 2**20
+"""Bytes that are asked of an object store at a time where a file is read piecewise."""
+
+
+@dataclass(frozen=True)
+class Place(ABC):
+    """A folder or a prefix, and everything below it by relative name.
+
+    Attributes
+    ----------
+    root : str
+        An absolute path, or an address.
+    """
+
+    root: str
+
+    def locate(self, name: str) -> str:
+        """Return path or address of a file, for messages and other software. Names cannot leave the place.
+
+        Raises
+        ------
+        CatalogError
+            The name is absolute or goes upwards.
+        """
+        parts = name.split("/")
+        if not name or "\0" in name or any(part in ("", ".", "..") for part in parts):
+            raise CatalogError(f"{name!r} is not a path inside {self.root}")
+        return f"{self.root}/{name}"
+
+    def below(self, name: str) -> Self:
+        """Return the place of a folder below this one."""
+        return type(self)(self.locate(name))
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file or folder is there."""
+        return self.size(name) is not None or next(self.files(name), None) is not None
+
+    def sha256(self, name: str) -> str:
+        """Return the SHA-256 of a file in hexadecimal, reading it in pieces."""
+        with self.open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+    @abstractmethod
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes; None when it is absent."""
+
+    @abstractmethod
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes.
+
+        Raises
+        ------
+        FileNotFoundError
+            It is absent.
+        """
+
+    @abstractmethod
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading piecewise."""
+
+    @abstractmethod
+    def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Yield name and bytes of every file below a folder, always in one order; nothing when there is no folder."""
+
+    def files(self, folder: str = "") -> Iterator[str]:
+        """Yield the name of every file below a folder, always in one order; nothing when there is no folder."""
+        return (name for name, _ in self.sizes(folder))
+
+    @abstractmethod
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders directly below a folder, sorted."""
+
+    @abstractmethod
+    def zarr_store(self, name: str, listed: frozenset[str]) -> Store:
+        """Return a Zarr store of a folder, in which a listed key that is absent is an error."""
+
+
+class Folder(Place):
+    """A local folder. Links inside it are refused: what they point to is not in it."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder as a path."""
+        return Path(self.root)
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file.
+
+        Raises
+        ------
+        CatalogError
+            The name leaves the folder, or a link on the way may.
+        """
+        path = Path(self.locate(name))
+        for part in (path, *path.parents[: name.count("/")]):
+            if part.is_symlink():
+                raise CatalogError(
+                    f"{part} is a link; a catalog holds no links: put the files themselves there"
+                )
+        return path
+
+    def exists(self, name: str) -> bool:
+        """Return whether a file or folder is there."""
+        return self.path(name).exists()
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes; None when it is absent."""
+        try:
+            return self.path(name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        return self.path(name).read_bytes()
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading piecewise."""
+        return self.path(name).open("rb")
+
+    def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Yield name and bytes of every file below a folder; a link is a file, whatever it points to."""
+        top = self.path(folder) if folder else self.folder
+        for place, folders, names in os.walk(top):
+            folders.sort()
+            links = [each for each in folders if Path(place, each).is_symlink()]
+            for name in sorted([*names, *links]):
+                path = Path(place, name)
+                try:
+                    size = path.lstat().st_size
+                except FileNotFoundError:  # it has been renamed or removed meanwhile
+                    continue
+                yield path.relative_to(self.folder).as_posix(), size
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders directly below a folder, sorted; links are none."""
+        try:
+            entries = list(os.scandir(self.path(folder) if folder else self.folder))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+    def zarr_store(self, name: str, listed: frozenset[str]) -> Store:
+        """Return a Zarr store of a folder, in which a listed key that is absent is an error."""
+        from deepbench.storage.zarr_stores import FolderStore
+
+        return FolderStore(self.path(name), listed)
+
+
+class Bucket(Place):
+    """A prefix in an S3 object store. Credentials and the like come from the environment, as ``AWS_…`` variables."""
+
+    def key(self, name: str) -> str:
+        """Return the key of an object below the prefix."""
+        self.locate(name)
+        return name
+
+    @property
+    def store(self) -> Any:
+        """The store, an object of obstore."""
+        return _store(self.root)
+
+    def size(self, name: str) -> int | None:
+        """Return an object's size in bytes; None when it is absent."""
+        import obstore
+
+        try:
+            with self.asking(name):
+                return obstore.head(self.store, self.key(name))["size"]
+        except FileNotFoundError:
+            return None
+
+    def read(self, name: str) -> bytes:
+        """Return an object's bytes."""
+        import obstore
+
+        with self.asking(name):
+            return bytes(obstore.get(self.store, self.key(name)).bytes())
+
+    def open(self, name: str) -> BinaryIO:
+        """Open an object for reading piecewise."""
+        size = self.size(name)
+        if size is None:
+            raise FileNotFoundError(f"{self.locate(name)} is not there")
+        return io.BufferedReader(_Ranges(self, name, size), BUFFER)
+
+    def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Yield key and bytes of every object below a prefix, in order."""
+        return ((each["path"], each["size"]) for each in self.listing(folder))
+
+    def listing(self, folder: str = "") -> Iterator[Any]:
+        """Yield what the store says of every object below a prefix, in order."""
+        import obstore
+
+        found: list[Any] = []
+        with self.asking(folder):
+            for some in obstore.list(self.store, self.key(folder) if folder else None):
+                found += some
+        return iter(sorted(found, key=lambda each: each["path"]))
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the next part of all keys that go on below a prefix, sorted."""
+        import obstore
+
+        with self.asking(folder):
+            found = obstore.list_with_delimiter(self.store, self.key(folder) if folder else None)
+        return sorted(each.rpartition("/")[2] for each in found["common_prefixes"])
+
+    def zarr_store(self, name: str, listed: frozenset[str]) -> Store:
+        """Return a Zarr store of a prefix, in which a listed key that is absent is an error."""
+        from deepbench.storage.zarr_stores import BucketStore
+
+        return BucketStore(self.below(name), listed)
+
+    @contextmanager
+    def asking(self, name: str) -> Iterator[None]:
+        """Turn what the store answers into short errors of Python's own kinds.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such object, or no such bucket.
+        PermissionError
+            The store does not allow it.
+        OSError
+            Anything else that went wrong.
+        """
+        from obstore import exceptions
+
+        place = self.locate(name) if name else self.root
+        try:
+            yield
+        except FileNotFoundError as error:
+            what = "its bucket does not exist" if "NoSuchBucket" in str(error) else "is not there"
+            raise FileNotFoundError(f"{place}: {what}") from None
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+            raise PermissionError(
+                f"{place}: the object store refuses; check the AWS_… variables of the environment"
+            ) from None
+        except exceptions.AlreadyExistsError:
+            raise FileExistsError(f"{place} is there already") from None
+        except exceptions.BaseError as error:
+            reason = str(error).partition("\n")[0].partition("?")[0]
+            if METADATA_SERVICE in reason:  # where credentials are looked for last
+                raise PermissionError(
+                    f"{place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                    "AWS_SKIP_SIGNATURE=true for a public bucket"
+                ) from None
+            raise OSError(f"{place}: {type(error).__name__}: {reason}") from None
+
+
+class _Ranges(io.RawIOBase):
+    """An object as a file that is read by ranges."""
+
+    def __init__(self, bucket: Bucket, name: str, size: int) -> None:
+        self._bucket, self._name, self._size, self._at = bucket, name, size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        self._at = offset + {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, buffer: Any) -> int:
+        import obstore
+
+        length = max(0, min(len(buffer), self._size - self._at))
+        if length:
+            with self._bucket.asking(self._name):
+                key = self._bucket.key(self._name)
+                found = obstore.get_range(self._bucket.store, key, start=self._at, length=length)
+            buffer[:length] = memoryview(found)
+            self._at += length
+        return length
+
+
+@lru_cache(maxsize=64)
+def _store(url: str) -> Any:
+    """Return obstore's store of an address. Connections are kept, and broken ones tried again for a minute."""
+    from datetime import timedelta
+
+    from obstore.store import from_url
+
+    return from_url(url, retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=1)})
+
+
+def check_catalog(catalog: str | Path) -> str:
+    """Return the absolute path or the address of a catalog: the working directory of a worker may differ.
+
+    Raises
+    ------
+    CatalogError
+        It is an address that is not one of S3 or that holds more than bucket and prefix; or obstore is not installed.
+    """
+    text = str(catalog)
+    if "://" not in text:
+        return os.path.abspath(text)  # noqa: PTH100  Path.absolute leaves '..' inside
+    scheme = text.partition("://")[0]
+    if scheme != "s3":
+        raise CatalogError(
+            f"a catalog is a folder or an address s3://bucket/prefix, not one of '{scheme}'"
+        )
+    if not URL.fullmatch(text.rstrip("/")):
+        raise CatalogError(
+            "the catalog's address must be s3://bucket/prefix, of letters, digits and -_.; credentials, the region and "
+            "the endpoint come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, "
+            "AWS_ENDPOINT_URL"
+        )
+    try:
+        import obstore  # noqa: F401
+    except ImportError:
+        raise CatalogError(
+            "catalogs in object stores need one more package: pip install 'deepbench[s3]'"
+        ) from None
+    return text.rstrip("/")
+
+
+def place_of(catalog: str | Path) -> Folder | Bucket:
+    """Return the place of a catalog.
+
+    Raises
+    ------
+    CatalogError
+        As ``check_catalog``.
+    """
+    root = check_catalog(catalog)
+    return Bucket(root) if "://" in root else Folder(root)

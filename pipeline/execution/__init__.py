@@ -1,0 +1,1 @@
+"""How work runs: on a Dask cluster, or in this process where there is little."""

@@ -1,0 +1,253 @@
+"""The Dask cluster of a build: a local one by default, one that runs already, or any that Dask can start."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import resource_tracker
+from typing import TYPE_CHECKING, Any
+
+from deepbench.errors import ClusterError, RecipeError
+from deepbench.language.load import read_document
+from pipeline import block
+from pipeline.software import differences, versions
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from deepbench.storage.locations import Place
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 15
+"""How long to wait for a scheduler to answer."""
+
+WORKER_SECONDS = 60
+"""How long to wait for the first worker of a cluster of ours or of a running one."""
+
+QUEUE_SECONDS = 24 * 3600
+"""How long to wait for the first worker of a described cluster: it may stand in a queue."""
+
+ENVIRONMENT = {
+    "MALLOC_TRIM_THRESHOLD_": "268435456",
+    "MALLOC_MMAP_THRESHOLD_": "33554432",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""Of the workers' processes. Dask's default trims memory so eagerly that it halves the speed of writing Zarr."""
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Which cluster a build uses; never part of a recipe, because no result depends on it.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Processes of a local cluster, one per core when absent; workers to ask a described cluster for.
+    scheduler : str, optional
+        Address of a running scheduler, such as ``tcp://host:8786``.
+    description : str, optional
+        YAML file that names any Dask cluster class with its arguments. It can import any class, so it comes from the
+        command line and never from a recipe.
+    """
+
+    workers: int | None = None
+    scheduler: str | None = None
+    description: str | None = None
+
+    @property
+    def local(self) -> bool:
+        """Whether the cluster is one of our own on this machine."""
+        return self.scheduler is None and self.description is None
+
+    def worker_count(self) -> int:
+        """Return the number of processes of a local cluster."""
+        from dask.system import CPU_COUNT
+
+        count = int(CPU_COUNT) if self.workers is None else self.workers
+        if count < 1:
+            raise ClusterError(f"--workers must be at least 1, not {count}")
+        return count
+
+    def worker_memory(self) -> int | None:
+        """Return the bytes of memory of one worker of a local cluster; None when the cluster runs elsewhere."""
+        from distributed.system import MEMORY_LIMIT
+
+        return int(MEMORY_LIMIT) // self.worker_count() if self.local else None
+
+
+@contextlib.contextmanager
+def connect(options: ClusterOptions) -> Iterator[Client]:
+    """Yield a client of the cluster; a cluster that is started here ends here, one that ran before goes on.
+
+    Raises
+    ------
+    ClusterError
+        The scheduler cannot be reached, or the described cluster cannot be made.
+    """
+    import dask
+    from distributed import Client
+    from distributed.utils import silence_logging_cmgr
+
+    settings: dict[str, Any] = {
+        "distributed.nanny.pre-spawn-environ": ENVIRONMENT,
+        "distributed.scheduler.allowed-failures": 3,
+        "distributed.comm.timeouts.connect": f"{CONNECT_SECONDS}s",
+        "distributed.deploy.lost-worker-timeout": "1000 days",  # else a worker that dies twice may be given up
+        "distributed.worker.memory.target": False,  # results are receipts: there is nothing to spill
+        "distributed.worker.memory.spill": False,
+        "distributed.worker.memory.pause": False,
+    }
+    with contextlib.ExitStack() as stack:
+        stack.callback(_restore, {name: os.environ.get(name) for name in ENVIRONMENT})
+        stack.enter_context(dask.config.set(settings))
+        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors of ours say it
+        if options.scheduler is not None:
+            try:
+                client = Client(options.scheduler, timeout=CONNECT_SECONDS)
+            except (OSError, ValueError, TypeError, RuntimeError) as error:
+                secure = str(options.scheduler).startswith("tls:")
+                remedy = "and Dask's settings distributed.comm.tls, " if secure else ""
+                raise ClusterError(
+                    f"no Dask scheduler answers at '{options.scheduler}': {error or type(error).__name__}; "
+                    f"check the address, {remedy}or leave out --scheduler to build on this machine"
+                ) from error
+        else:
+            make = local_cluster if options.description is None else described_cluster
+            client = Client(stack.enter_context(make(options)))
+        yield stack.enter_context(client)
+
+
+def _restore(environment: dict[str, str | None]) -> None:
+    """Set variables of the environment back: Dask's nannies set those of their workers in this process, too."""
+    for name, value in environment.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
+def local_cluster(options: ClusterOptions) -> Any:
+    """Return a cluster of processes on this machine that listens on the loopback interface only, with TLS.
+
+    Ctrl-C reaches all processes of a terminal. The thread that starts the workers is made while the signal is blocked,
+    so they, and those that replace them, never see it: the coordinator ends them.
+    """
+    from distributed import LocalCluster
+
+    _quiet_tracker()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return LocalCluster(
+            n_workers=options.worker_count(),
+            threads_per_worker=1,
+            host="tls://127.0.0.1",
+            dashboard_address="127.0.0.1:0",
+            security=True,
+            silence_logs=logging.CRITICAL,
+        )
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _quiet_tracker() -> None:
+    """Start Python's tracker of semaphores so that it removes those of killed workers without a warning."""
+    before = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = "ignore::UserWarning:multiprocessing.resource_tracker"
+    try:
+        resource_tracker.ensure_running()
+    finally:
+        _restore({"PYTHONWARNINGS": before})
+
+
+def described_cluster(options: ClusterOptions) -> Any:
+    """Return the cluster that a YAML file describes: ``class``, ``arguments``, and ``workers`` to scale to.
+
+    Raises
+    ------
+    ClusterError
+        The file cannot be read, or its class cannot be imported or made.
+    """
+    file = str(options.description)
+    try:
+        description = read_document(file).data
+    except RecipeError as error:
+        raise ClusterError(str(error)) from error
+    unknown = set(description) - {"class", "arguments", "workers"}
+    if unknown or "class" not in description:
+        raise ClusterError(
+            f"{file} must have `class`, and may have `arguments` and `workers`; it has {', '.join(description)}"
+        )
+    module, _, name = str(description["class"]).rpartition(".")
+    try:
+        cluster = getattr(import_module(module), name)(**description.get("arguments", {}))
+    except Exception as error:  # anything: the class is foreign
+        raise ClusterError(
+            f"{file}: {description['class']} cannot be made: {type(error).__name__}: {error}"
+        ) from error
+    workers = options.workers or description.get("workers")
+    try:
+        if workers is not None:
+            cluster.scale(int(workers))
+    except Exception as error:
+        raise ClusterError(f"{file}: cannot ask for {workers!r} workers: {error}") from error
+    return cluster
+
+
+def probe(client: Client, place: Place, needed_bytes: int, patience: float = WORKER_SECONDS) -> int:
+    """Ask every worker whether it can do the work; return the number of threads.
+
+    Raises
+    ------
+    ClusterError
+        There is no worker, or one lacks DeepBench, has another version of it, does not see the files, or has
+        too little memory for a block.
+    """
+    try:
+        client.wait_for_workers(1, timeout=patience)
+    except TimeoutError:
+        raise ClusterError(
+            "the Dask scheduler has no workers; start some, then run the same command again"
+        ) from None
+    answers = client.run(block.probe, place, on_error="return")
+    own = versions()
+    problems = []
+    for address, answer in sorted(answers.items()):
+        if isinstance(answer, BaseException) and "ModuleNotFoundError" in repr(answer):
+            problems.append(
+                f"worker {address} lacks a module: {answer}; install deepbench {own['deepbench']} there"
+            )
+        elif isinstance(answer, BaseException):
+            problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")
+        else:
+            problems += _differences(address, place, answer, own)
+    if problems:
+        raise ClusterError("\n".join(problems))
+    workers = client.scheduler_info(n_workers=-1)["workers"]
+    for address, worker in workers.items():
+        limit = worker["memory_limit"] / worker["nthreads"] if worker["memory_limit"] else None
+        if limit is not None and needed_bytes > limit:
+            raise ClusterError(
+                f"a block needs {needed_bytes / 2**20:.0f} MiB, but worker {address} has {limit / 2**20:.0f} MiB per "
+                "thread; use workers with more memory or fewer threads, or a smaller storage.shard_bytes"
+            )
+    return sum(worker["nthreads"] for worker in workers.values())
+
+
+def _differences(
+    address: str, place: Place, answer: dict[str, Any], own: dict[str, str]
+) -> list[str]:
+    problems = [f"worker {address} {each}" for each in differences(own, answer["versions"])]
+    if not answer["sees_files"]:
+        problems.append(
+            f"worker {address} does not see what is in {place.root}; "
+            "use a folder that all machines share, or an object store"
+        )
+    return problems

@@ -1,0 +1,56 @@
+"""The cache of compiled kernels follows the sources of all kernels."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from deepbench.numerics import kernels
+
+PROGRAM = """
+import numpy as np
+from deepbench.images.shapes.outlines import cover
+print(cover("circle", (9, 9), x=4.0, y=4.0, radius=2.0).sum())
+"""
+
+
+def run(folder):
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    environment.pop("NUMBA_CACHE_DIR", None)
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(done.stdout)
+
+
+def test_a_change_in_another_file_is_compiled_again(tmp_path):
+    package = tmp_path / "deepbench"
+    source = Path(kernels.__file__).parents[1]
+    shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
+    first = run(tmp_path)
+    coverage = package / "images" / "shapes" / "coverage.py"
+    text = coverage.read_text()
+    assert "SNAP = 1e-9" in text
+    coverage.write_text(
+        text.replace("SNAP = 1e-9", "SNAP = 0.45")
+    )  # half-covered pixels count as empty or full
+    assert run(tmp_path) != first
+    coverage.write_text(text)
+    assert run(tmp_path) == first
+
+
+def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
+    import numba.core.caching as caching
+
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
+
+    def twice(x):
+        return 2 * x
+
+    assert kernels.kernel(twice)(4) == 8
