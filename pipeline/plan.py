@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepbench.errors import PlanError
 from deepbench.tables import power_of_two
@@ -12,6 +12,7 @@ from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
+    from deepbench.tables import Table
 
 WORKER_BASE = 450 * 2**20
 """Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (230 to 350 MiB)."""
@@ -169,18 +170,18 @@ class Plan:
 
 def make_plan(recipe: Recipe) -> Plan:
     """Return the plan of a recipe. It depends on the recipe alone, never on the cluster."""
-    tables = []
-    for table in map(recipe.table, recipe.tables):
-        tables.append(
-            TablePlan(
-                table.name,
-                table.samples,
-                table.shard_length,
-                sum(variable.sample_bytes for variable in table.variables),
-                table.plan.label_bytes + 16 * len(table.variables),
-                table.plan.most_copies * table.plan.copy_bytes,
-                len(table.plan.columns) + len(table.plan.object_columns),
-                table.specification.working_bytes(),
-            )
-        )
-    return Plan(tuple(tables))
+    return Plan(tuple(map(_table_plan, map(recipe.table, recipe.tables))))
+
+
+def _table_plan(table: Table[Any]) -> TablePlan:
+    """Return how one table is cut into blocks."""
+    return TablePlan(
+        table.name,
+        table.samples,
+        table.shard_length,
+        sum(variable.sample_bytes for variable in table.variables),
+        table.plan.label_bytes + 16 * len(table.variables),
+        table.plan.most_copies * table.plan.copy_bytes,
+        len(table.plan.columns) + len(table.plan.object_columns),
+        table.specification.working_bytes(),
+    )
