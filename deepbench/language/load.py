@@ -84,7 +84,7 @@ def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
     Examples
     --------
     >>> document = parse_document("seed: 1\ntables:\n  images: {samples: 1e3}")
-    >>> document.data["tables"], document.place(("tables", "images", "samples"))
+    >>> document.data["tables"], document.position(("tables", "images", "samples"))
     ({'images': {'samples': 1000.0}}, (3, 12))
     """
     builder = _Builder()
@@ -114,15 +114,17 @@ def _decode(text: str | bytes) -> str:
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
-            place = _line_column(error.object[: error.start].decode("utf-8"))
+            position = _line_column(error.object[: error.start].decode("utf-8"))
             message = f"is not UTF-8: byte 0x{error.object[error.start]:02x}"
-            raise _DocumentError(message, *place) from None
+            raise _DocumentError(message, *position) from None
     text = text.removeprefix("\ufeff")
     found = UNPRINTABLE.search(text)
     if found:
-        place = _line_column(text[: found.start()])
+        position = _line_column(text[: found.start()])
         code = f"{ord(found[0]):04X}"
-        raise _DocumentError(f'character U+{code} is not allowed; in quotes: "\\u{code}"', *place)
+        raise _DocumentError(
+            f'character U+{code} is not allowed; in quotes: "\\u{code}"', *position
+        )
     return text
 
 

@@ -117,14 +117,14 @@ tables:
 def test_places_are_those_of_keys_and_items():
     document = parse_document(TEXT)
     assert document.data["tables"]["others"]["size"] == [64, 64]
-    assert document.place(()) == (1, 1)
-    assert document.place(("tables",)) == (2, 1)
-    assert document.place(("tables", "images", "size")) == (4, 5)
-    assert document.place(("tables", "images", "size", 1)) == (4, 16)
-    assert document.place(("tables", "images", "noise", 0, "gaussian", "sigma")) == (7, 11)
-    assert document.place(("tables", "images", "noise", 1)) == (8, 9)
-    assert document.place(("tables", "others")) == (9, 3)
-    assert document.place(("tables", "others", "size", 1)) == (4, 16)
+    assert document.position(()) == (1, 1)
+    assert document.position(("tables",)) == (2, 1)
+    assert document.position(("tables", "images", "size")) == (4, 5)
+    assert document.position(("tables", "images", "size", 1)) == (4, 16)
+    assert document.position(("tables", "images", "noise", 0, "gaussian", "sigma")) == (7, 11)
+    assert document.position(("tables", "images", "noise", 1)) == (8, 9)
+    assert document.position(("tables", "others")) == (9, 3)
+    assert document.position(("tables", "others", "size", 1)) == (4, 16)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_places_are_those_of_keys_and_items():
     ],
 )
 def test_the_place_of_what_is_not_there_is_that_of_its_parent(path, place):
-    assert parse_document(TEXT).place(path) == place
+    assert parse_document(TEXT).position(path) == place
 
 
 def test_a_problem_carries_its_place():
@@ -153,7 +153,7 @@ def test_reading_a_file(tmp_path):
     assert document.data == {"name": "é", "seed": 1}
     assert document.folder == tmp_path
     assert document.file == str(path)
-    assert document.place(("seed",)) == (2, 1)
+    assert document.position(("seed",)) == (2, 1)
     assert parse_document("a: 1").folder is None
 
 
@@ -328,9 +328,9 @@ def test_replace_changes_a_copy():
 
 def test_places_of_replaced_values():
     changed = parse_document(TEXT).replace({"tables.images.size": {"x": [1]}, "seed": 7})
-    assert changed.place(("tables", "images", "size", "x", 0)) == (4, 5)
-    assert changed.place(("seed",)) == (1, 1)
-    assert changed.place(("tables", "images", "noise", 1)) == (8, 9)
+    assert changed.position(("tables", "images", "size", "x", 0)) == (4, 5)
+    assert changed.position(("seed",)) == (1, 1)
+    assert changed.position(("tables", "images", "noise", 1)) == (8, 9)
     again = changed.replace({"tables.images.size.x.0": 2})
     assert again.data["tables"]["images"]["size"] == {"x": [2]}
 
