@@ -131,7 +131,7 @@ def _decode(
 
 def check_block(staging: Staging, block: Block, part: str) -> bool:
     """Return whether a block made by an earlier run is whole: its part, and the SHA-256 of every shard."""
-    found = staging.valid_part(block, staging.recipe().table_hash(block.table), part)
+    found = staging.valid_part(block, staging.recipe().table(block.table).hash, part)
     return found is not None and all(
         staging.release.sha256(each.path) == each.sha256 for each in found[0].objects
     )

@@ -178,7 +178,7 @@ def _compare_first(
                 tally.copies(copied, long, drawn, 0, count)
     if tally.changed is not None:
         return count
-    size = sum(map(fmt.sample_bytes, described.data_variables()))
+    size = sum(variable.sample_bytes for variable in described.data_variables())
     _, first_of_class = np.unique(labels.columns["class"], return_index=True)
     order = list(dict.fromkeys([*first_of_class.tolist(), *range(count)]))
     few = np.sort(np.array(order[: min(FIRST_PIXELS, FIRST_BYTES // size)], dtype=np.intp))
