@@ -4,8 +4,8 @@
     python benchmarks/compare.py v0.1.0 HEAD --only shapes stars
 
 Both render the workflows of the first revision, by what users import. An alternation starts a process of each revision,
-which take turns, batch by batch; its ratio is the median over the batches of the first revision's time over the second's.
-Above 1 the second is faster. Printed are the median of the alternations and their quartiles.
+which take turns, batch by batch; its ratio is the median over the batches of the first revision's time over the
+second's. Above 1 the second is faster. Printed are the median of the alternations and their quartiles.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def make_benchmarks(folder: Path) -> dict[str, Callable[[int], Any]]:
         return [deepbench.load_recipe(path).hash for path in sorted(workflows.glob("*.yaml"))]
 
     def draw_labels(batch: int) -> Any:
-        workflow, table, size = LABELS
+        _, table, size = LABELS
         return deepbench.labels(recipe, table, batch * size, (batch + 1) * size)
 
     def read_release(batch: int) -> list[Any]:
@@ -93,7 +93,7 @@ def digest(made: Any) -> str:
 
 
 def serve(folder: Path) -> None:
-    """Answer lines of JSON, a benchmark's name and a batch, with CPU seconds and, for batch 0, the hash of the values."""
+    """Answer each line of JSON (a benchmark's name and a batch) with CPU seconds and, for batch 0, the values' hash."""
     benchmarks = make_benchmarks(folder)
     for line in sys.stdin:
         name, batch = json.loads(line)
