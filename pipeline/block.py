@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from deepbench.labelling.scopes import Column, Labels
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from deepbench.tables import DataVariable
 
 DIGEST = "digest."
@@ -71,7 +71,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
 def reuse_block(
     staging: Staging,
     block: Block,
-    source: Place,
+    source: Location,
     objects: tuple[fmt.StoredObject, ...],
     decode: bool = False,
 ) -> bool:
@@ -81,7 +81,7 @@ def reuse_block(
     ----------
     staging : Staging
     block : Block
-    source : Place
+    source : Location
         The release.
     objects : tuple of StoredObject
         The shards by its manifest; their SHA-256 is checked.
@@ -137,9 +137,9 @@ def check_block(staging: Staging, block: Block, part: str) -> bool:
     )
 
 
-def probe(place: Place) -> dict[str, object]:
+def probe(location: Location) -> dict[str, object]:
     """Return what a coordinator asks of a worker: the versions of its software, and whether it sees the files."""
-    return {"versions": versions(), "sees_files": next(place.files(), None) is not None}
+    return {"versions": versions(), "sees_files": next(location.files(), None) is not None}
 
 
 def _write_part(

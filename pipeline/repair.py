@@ -93,7 +93,9 @@ def repair(
     report = progress or (lambda *_: None)
     manifest = release.manifest
     done = Repair(f"{release.name}@{release.version}")
-    with crew(cluster, Subject(release.place, ""), release.place, manifest.size, 0) as workers:
+    with crew(
+        cluster, Subject(release.location, ""), release.location, manifest.size, 0
+    ) as workers:
         damaged = _damaged(manifest, workers, report)
     target = target_of(catalog)
     if not damaged:
@@ -113,10 +115,12 @@ def repair(
         target.remove(staging.name)
         prepare(staging, recipe)
         _make(staging, recipe, release, damaged, cluster, report)
-        place = target.sheltered(f"{release.name}/{release.version}", f"{staging.name}/{SCRATCH}")
+        location = target.sheltered(
+            f"{release.name}/{release.version}", f"{staging.name}/{SCRATCH}"
+        )
         for path in sorted(damaged):
             held.check()
-            _replace(staging, place, damaged[path], manifest, done)
+            _replace(staging, location, damaged[path], manifest, done)
         tidy(target, recipe)
     return done
 
@@ -141,7 +145,7 @@ def _tidy(target: Target, release: Release) -> None:
     leftover = f"{release.name}-{release.version}-"
     if not any(each.startswith(leftover) for each in target.folders(fmt.BUILDING)):
         return
-    recipe = read_recipe(release.place)
+    recipe = read_recipe(release.location)
     with target.lock(lock_name(recipe)) as held:
         if held:
             tidy(target, recipe)
@@ -157,10 +161,10 @@ def _recipe(release: Release, given: Recipe | None, damaged: dict[str, fmt.Store
     spoiled = [path for path in damaged if path == fmt.RECIPE or path.startswith(fmt.INPUTS)]
     if spoiled and given is None:
         raise ReleaseError(
-            f"{release.place.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe that "
-            "the release was built from with --recipe"
+            f"{release.location.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe "
+            "that the release was built from with --recipe"
         )
-    recipe = given if spoiled and given is not None else read_recipe(release.place)
+    recipe = given if spoiled and given is not None else read_recipe(release.location)
     for problem in compare(recipe, manifest):
         remedy = "name the recipe that it was built from" if spoiled else "restore it from a copy"
         raise ReleaseError(
@@ -182,7 +186,7 @@ def _make(
     lost = set(_blocks(plan, manifest, damaged))
     rebuilt = [name for name in recipe.tables if _spoiled(recipe, name, damaged)]
     whole = [
-        (block, release.place, manifest.shards(name)[number], True)
+        (block, release.location, manifest.shards(name)[number], True)
         for name in rebuilt
         for number, block in enumerate(plan.table(name))
         if block not in lost
@@ -223,7 +227,7 @@ def _spoiled(recipe: Recipe, name: str, damaged: dict[str, fmt.StoredObject]) ->
 
 def _replace(
     staging: Staging,
-    place: Target,
+    location: Target,
     wanted: fmt.StoredObject,
     manifest: fmt.Manifest,
     done: Repair,
@@ -237,16 +241,16 @@ def _replace(
     try:
         staging.release.settle(wanted.path)
         try:
-            place.copy(staging.release, wanted.path)
+            location.copy(staging.release, wanted.path)
         except (CatalogError, IsADirectoryError):  # there is a link or a folder instead
-            place.remove(wanted.path)
-            place.copy(staging.release, wanted.path)
-        place.settle(wanted.path)
+            location.remove(wanted.path)
+            location.copy(staging.release, wanted.path)
+        location.settle(wanted.path)
     except (CatalogError, OSError) as error:
         done.refused[wanted.path] = f"cannot be replaced: {error}"
         return
     done.repaired.append(wanted.path)
-    log.info("repaired %s", place.locate(wanted.path))
+    log.info("repaired %s", location.locate(wanted.path))
 
 
 def _reason(manifest: fmt.Manifest) -> str:

@@ -123,15 +123,15 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
     """Return a release; also one whose folder is there although its manifest is not, which is damage."""
     from deepbench.catalog import Release
     from deepbench.format import Version, check_name
-    from deepbench.storage.locations import place_of
+    from deepbench.storage.locations import location_of
 
     try:
         return find_release(name, catalog)
     except CatalogError:
         name, _, version = name.partition("@")
-        place = place_of(catalog)
-        if version and place.folders(f"{check_name(name)}/{Version.parse(version)}"):
-            return Release(name, Version.parse(version), place)
+        location = location_of(catalog)
+        if version and location.folders(f"{check_name(name)}/{Version.parse(version)}"):
+            return Release(name, Version.parse(version), location)
         raise
 
 

@@ -20,7 +20,7 @@ from pipeline.software import differences, versions
 if TYPE_CHECKING:
     from distributed import Client
 
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +201,9 @@ def described_cluster(options: ClusterOptions) -> Any:
     return cluster
 
 
-def probe(client: Client, place: Place, needed_bytes: int, patience: float = WORKER_SECONDS) -> int:
+def probe(
+    client: Client, location: Location, needed_bytes: int, patience: float = WORKER_SECONDS
+) -> int:
     """Ask every worker whether it can do the work; return the number of threads.
 
     Raises
@@ -216,7 +218,7 @@ def probe(client: Client, place: Place, needed_bytes: int, patience: float = WOR
         raise ClusterError(
             "the Dask scheduler has no workers; start some, then run the same command again"
         ) from None
-    answers = client.run(block.probe, place, on_error="return")
+    answers = client.run(block.probe, location, on_error="return")
     own = versions()
     problems = []
     for address, answer in sorted(answers.items()):
@@ -227,7 +229,7 @@ def probe(client: Client, place: Place, needed_bytes: int, patience: float = WOR
         elif isinstance(answer, BaseException):
             problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")
         else:
-            problems += _differences(address, place, answer, own)
+            problems += _differences(address, location, answer, own)
     if problems:
         raise ClusterError("\n".join(problems))
     workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -242,12 +244,12 @@ def probe(client: Client, place: Place, needed_bytes: int, patience: float = WOR
 
 
 def _differences(
-    address: str, place: Place, answer: dict[str, Any], own: dict[str, str]
+    address: str, location: Location, answer: dict[str, Any], own: dict[str, str]
 ) -> list[str]:
     problems = [f"worker {address} {each}" for each in differences(own, answer["versions"])]
     if not answer["sees_files"]:
         problems.append(
-            f"worker {address} does not see what is in {place.root}; "
+            f"worker {address} does not see what is in {location.root}; "
             "use a folder that all machines share, or an object store"
         )
     return problems

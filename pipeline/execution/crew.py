@@ -11,7 +11,7 @@ from pipeline.execution.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOpt
 from pipeline.execution.window import Window
 
 if TYPE_CHECKING:
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from pipeline.plan import Block
 
 SMALL = 2**28
@@ -51,7 +51,7 @@ class Crew:
 
 @contextlib.contextmanager
 def crew(
-    options: ClusterOptions | None, subject: Any, place: Place, work: int, worker_bytes: int
+    options: ClusterOptions | None, subject: Any, location: Location, work: int, worker_bytes: int
 ) -> Iterator[Here | Crew]:
     """Yield who runs calls: this process when no cluster is asked for and there is little to do, else a cluster.
 
@@ -60,7 +60,7 @@ def crew(
     options : ClusterOptions, optional
     subject : object
         First argument of each call.
-    place : Place
+    location : Location
         What every worker must see.
     work : int
         Bytes to be read.
@@ -78,5 +78,5 @@ def crew(
     options = options or ClusterOptions()
     with connect(options) as client:
         patience = WORKER_SECONDS if options.description is None else QUEUE_SECONDS
-        threads = probe(client, place, worker_bytes, patience)
+        threads = probe(client, location, worker_bytes, patience)
         yield Crew(Window(client, subject, threads, patience))

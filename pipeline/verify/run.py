@@ -137,7 +137,7 @@ def verify(
         )
         again = None
     needed = 0 if plan is None else plan.worker_bytes
-    with crew(cluster, subject, release.place, manifest.size, needed) as workers:
+    with crew(cluster, subject, release.location, manifest.size, needed) as workers:
         verification = _Verification(subject, report, workers, progress or (lambda *_: None))
         if plan is None:
             verification.check_files(manifest.objects)
@@ -153,7 +153,7 @@ def verify(
 
 def _check_manifest(release: Release, manifest: fmt.Manifest) -> Iterator[Finding]:
     """Check what the manifest says against where it lies."""
-    if release.place.read(fmt.MANIFEST) != manifest.to_json().encode():
+    if release.location.read(fmt.MANIFEST) != manifest.to_json().encode():
         yield Finding("manifest", "is not written as manifests are", fmt.MANIFEST)
     if (manifest.name, manifest.version) != (release.name, str(release.version)):
         message = f"is of {manifest.name}@{manifest.version}"
@@ -166,15 +166,15 @@ def _check_listing(release: Release, manifest: fmt.Manifest) -> Iterator[Finding
     for path, times in listed.items():
         if times > 1:
             yield Finding("manifest", f"lists {path} {times} times", fmt.MANIFEST)
-    for name in release.place.files():
+    for name in release.location.files():
         if name not in listed and name != fmt.MANIFEST:
             yield Finding("files", "is not of the release: the manifest does not list it", name)
-    if isinstance(release.place, Folder):
-        top = release.place.folder
-        for place, folders, names in os.walk(top):
+    if isinstance(release.location, Folder):
+        top = release.location.folder
+        for folder, folders, names in os.walk(top):
             if folders or names:
                 continue
-            name = Path(place).relative_to(top).as_posix()
+            name = Path(folder).relative_to(top).as_posix()
             if not any(each.startswith(f"{name}/") for each in listed):
                 yield Finding("files", "is not of the release: a folder with nothing in it", name)
 
@@ -185,7 +185,7 @@ def _check_recipe(
     """Read the recipe, and compare the manifest with it; return its plan, or None where it cannot be used."""
     stored = {each.path: each for each in manifest.objects}.get(fmt.RECIPE)
     sha256 = "" if stored is None else stored.sha256
-    subject = Subject(release.place, sha256, manifest.render_version)
+    subject = Subject(release.location, sha256, manifest.render_version)
     note = "without its recipe, labels, data and schema of the release cannot be checked"
     if stored is None:
         report.findings.append(Finding("manifest", f"does not list {fmt.RECIPE}", fmt.MANIFEST))
@@ -198,7 +198,7 @@ def _check_recipe(
         report.notes.append(note)
         return subject, None
     try:
-        recipe = read_recipe(release.place)
+        recipe = read_recipe(release.location)
     except (DeepBenchError, *DAMAGE) as error:
         report.findings.append(Finding("recipe", str(error), fmt.RECIPE))
         report.notes.append(note)

@@ -12,8 +12,9 @@ import psutil
 import pytest
 
 from deepbench.errors import ClusterError
-from pipeline import block, cluster
+from pipeline import block
 from pipeline.build import prepare
+from pipeline.execution import cluster
 from pipeline.execution.cluster import ENVIRONMENT, ClusterOptions, connect, probe
 from pipeline.software import MUST_AGREE, versions
 
