@@ -18,9 +18,9 @@ from pipeline import block as work
 from pipeline import metadata, publish
 from pipeline.build import prepare
 from pipeline.card import data_card
-from pipeline.execution.crew import crew
+from pipeline.execution import executor
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.software import versions
+from pipeline.software import probe_of, versions
 from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
 from pipeline.target import Target, target_of
 from pipeline.verify.data import check_file, check_files
@@ -29,8 +29,7 @@ from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from pipeline.execution.cluster import ClusterOptions
-    from pipeline.execution.crew import Crew, Here
+    from pipeline.execution import ClusterOptions, Executor
 
 log = logging.getLogger(__name__)
 
@@ -93,10 +92,9 @@ def repair(
     report = progress or (lambda *_: None)
     manifest = release.manifest
     done = Repair(f"{release.name}@{release.version}")
-    with crew(
-        cluster, Subject(release.location, ""), release.location, manifest.size, 0
-    ) as workers:
-        damaged = _damaged(manifest, workers, report)
+    subject, probe = Subject(release.location, ""), probe_of(release.location)
+    with executor(cluster, subject, probe=probe, work=manifest.size, task_bytes=0) as run:
+        damaged = _damaged(manifest, run, report)
     target = target_of(catalog)
     if not damaged:
         _tidy(target, release)
@@ -126,14 +124,14 @@ def repair(
 
 
 def _damaged(
-    manifest: fmt.Manifest, workers: Here | Crew, report: Callable[[str, int, int], None]
+    manifest: fmt.Manifest, run: Executor, report: Callable[[str, int, int], None]
 ) -> dict[str, fmt.StoredObject]:
     """Return the files that are not what the manifest lists, by their path."""
     by_path = {each.path: each for each in manifest.objects}
     calls = ((Block("files", i, i + 1), (each,)) for i, each in enumerate(manifest.objects))
     read = 0
     damaged: dict[str, fmt.StoredObject] = {}
-    for block, findings in workers.run(check_files, calls):
+    for block, findings in run(check_files, calls):
         damaged |= {each.file: by_path[each.file] for each in findings}
         read += manifest.objects[block.start].size
         report("checking files", read, manifest.size)
@@ -195,10 +193,11 @@ def _make(
     size += RENDERING * sum(
         (block.stop - block.start) * plan.table(block.table).sample_bytes for block in lost
     )
-    with crew(cluster, staging, staging.release, size, plan.worker_bytes) as workers:
-        for number, _ in enumerate(workers.run(work.make_block, ((block,) for block in lost)), 1):
+    probe = probe_of(staging.release)
+    with executor(cluster, staging, probe=probe, work=size, task_bytes=plan.worker_bytes) as run:
+        for number, _ in enumerate(run(work.make_block, ((block,) for block in lost)), 1):
             report("rendering", number, len(lost))
-        for number, _ in enumerate(workers.run(work.reuse_block, iter(whole)), 1):
+        for number, _ in enumerate(run(work.reuse_block, iter(whole)), 1):
             report("reading data", number, len(whole))
     for name in rebuilt:
         metadata.assemble(staging, recipe, plan, name)

@@ -13,7 +13,7 @@ from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
-    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution import ClusterOptions
 
 DAMAGED = 3
 """Exit code where something is wrong with a release."""
@@ -137,7 +137,7 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
 
 def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
     """Return the cluster that was asked for; None when none was."""
-    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution import ClusterOptions
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")

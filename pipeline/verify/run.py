@@ -16,10 +16,10 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError
 from deepbench.storage.locations import Folder
-from pipeline.execution.crew import crew
+from pipeline.execution import executor
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.publish import metadata_files, release_files
-from pipeline.software import versions
+from pipeline.software import probe_of, versions
 from pipeline.verify.data import Rerender, check_data, check_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import (
@@ -33,8 +33,7 @@ from pipeline.verify.whole import check_table
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from pipeline.execution.cluster import ClusterOptions
-    from pipeline.execution.crew import Crew, Here
+    from pipeline.execution import ClusterOptions, Executor
 
 Progress = Callable[[str, int, int], None]
 
@@ -103,7 +102,7 @@ def verify(
     seed : int
         Of the choice.
     cluster : ClusterOptions, optional
-        Without it a release below ``crew.SMALL`` bytes is checked in this process, and others on a local cluster.
+        Without it a small release is checked in this process, and others on a local cluster.
     progress : callable, optional
         Called as ``progress(step, done, total)``, in bytes.
 
@@ -137,8 +136,9 @@ def verify(
         )
         again = None
     needed = 0 if plan is None else plan.worker_bytes
-    with crew(cluster, subject, release.location, manifest.size, needed) as workers:
-        verification = _Verification(subject, report, workers, progress or (lambda *_: None))
+    probe = probe_of(release.location)
+    with executor(cluster, subject, probe=probe, work=manifest.size, task_bytes=needed) as run:
+        verification = _Verification(subject, report, run, progress or (lambda *_: None))
         if plan is None:
             verification.check_files(manifest.objects)
         else:
@@ -257,12 +257,10 @@ def _compare_files(recipe: Recipe, manifest: fmt.Manifest) -> Iterator[Finding]:
 class _Verification:
     """The checks of files, data and labels, in this process or on a cluster."""
 
-    def __init__(
-        self, subject: Subject, report: Report, workers: Here | Crew, progress: Progress
-    ) -> None:
+    def __init__(self, subject: Subject, report: Report, run: Executor, progress: Progress) -> None:
         self._subject = subject
         self._report = report
-        self._workers = workers
+        self._run = run
         self._progress = progress
         self._read = 0
 
@@ -279,7 +277,7 @@ class _Verification:
             for table in plan.tables
             for number, block in enumerate(table)
         )
-        for block, found in self._workers.run(check_data, calls):
+        for block, found in self._run(check_data, calls):
             report.findings += found.findings
             report.rerendered += found.rerendered
             report.by_tolerance += found.by_tolerance
@@ -308,14 +306,14 @@ class _Verification:
                 sizes[block] = sum(each.size for each in some)
                 yield block, some
 
-        for block, findings in self._workers.run(check_files, calls()):
+        for block, findings in self._run(check_files, calls()):
             self._report.findings += findings
             self._advance("checking files", sizes.pop(block))
 
     def _collect(
         self, check: Callable[..., list[Finding]], calls: Iterator[tuple[Any, ...]]
     ) -> None:
-        for _, findings in self._workers.run(check, calls):
+        for _, findings in self._run(check, calls):
             self._report.findings += [each for each in findings if not each.note]
             self._report.notes += [str(each) for each in findings if each.note]
 
