@@ -491,7 +491,7 @@ def values_of(catalog: str) -> Values:
         ]
         labels = hash_pandas_object(release.labels(name), index=False).tolist()
         found[name] = list(zip(*columns, labels, strict=True))
-        if recipe.label_plan(name).object_columns:
+        if recipe.table(name).plan.object_columns:
             copies = hash_pandas_object(release.objects(name), index=False).tolist()
             found[f"{name}.objects"] = [(each,) for each in copies]
     return found

@@ -58,7 +58,9 @@ def of_class(case, wanted):
     table |= {"samples": CURVES, "classes": {wanted: table["classes"][wanted]}}
     data["tables"]["curves"] = table | ({} if survey is None else {"survey": survey})
     alone = deepbench.parse_recipe(yaml.safe_dump(data, sort_keys=False))
-    return lambda: render_arrays(alone, "curves", draw_labels(alone, "curves", 0, CURVES))
+    return lambda: render_arrays(
+        alone.table("curves"), draw_labels(alone.table("curves"), 0, CURVES)
+    )
 
 
 def main():

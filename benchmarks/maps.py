@@ -47,7 +47,7 @@ class Task:
         self.rng = np.random.default_rng(1)
         recipe = self.recipe(rounds)
         table = recipe.tables["maps"]
-        labels = draw_labels(recipe, "maps", 0, table.samples)
+        labels = draw_labels(recipe.table("maps"), 0, table.samples)
         self.maps = Maps(recipe.seed, "maps", table, labels)
         self.maps.render(0)  # the spectra and the order of pixels are made once in a process
 
@@ -123,7 +123,7 @@ class Task:
         recipe = self.recipe(1)
         table = recipe.tables["maps"]
         table = table.model_copy(update={"noise": None} | ({} if beam else {"beam": None}))
-        return recipe.seed, "maps", table, draw_labels(recipe, "maps", 0, 48)
+        return recipe.seed, "maps", table, draw_labels(recipe.table("maps"), 0, 48)
 
 
 def cpu_time(function, *arguments):

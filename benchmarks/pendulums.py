@@ -48,9 +48,9 @@ def ours(recipe: deepbench.Recipe, count: int) -> float:
     """Return series per CPU-second of rendering: the median of five blocks."""
     rates = []
     for block in range(5):
-        labels = draw_labels(recipe, "series", block * count, (block + 1) * count)
+        labels = draw_labels(recipe.table("series"), block * count, (block + 1) * count)
         begun = time.process_time()
-        render_arrays(recipe, "series", labels)
+        render_arrays(recipe.table("series"), labels)
         rates.append(count / (time.process_time() - begun))
     return statistics.median(rates)
 

@@ -26,9 +26,9 @@ def ours(recipe: deepbench.Recipe) -> tuple[float, float]:
     rates = []
     for batch in range(BATCHES):
         begun = time.process_time()
-        labels = draw_labels(recipe, "images", batch * BATCH, (batch + 1) * BATCH)
+        labels = draw_labels(recipe.table("images"), batch * BATCH, (batch + 1) * BATCH)
         drawn = time.process_time()
-        render_arrays(recipe, "images", labels)
+        render_arrays(recipe.table("images"), labels)
         done = time.process_time()
         rates.append((BATCH / (done - drawn), BATCH / (done - begun)))
     return statistics.median(each[0] for each in rates), statistics.median(

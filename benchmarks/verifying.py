@@ -94,7 +94,7 @@ def publish_objects(count: int) -> None:
             name = f"{fmt.DATA}/images/image/c/{block.start}/0/0"
             staging.release.write(name, b"nothing", sync=False)
             shard = fmt.StoredObject(name, 7, "0" * 64)
-            labels = draw_labels(recipe, "images", block.start, block.stop)
+            labels = draw_labels(recipe.table("images"), block.start, block.stop)
             work._write_part(staging, recipe, block, labels, {"digest.image": digests}, (shard,))
         before = resource.getrusage(resource.RUSAGE_SELF)
         begun = time.perf_counter()

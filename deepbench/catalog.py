@@ -194,7 +194,7 @@ class Release:
         import pandas as pd
 
         self.check_table(table)
-        if not self.recipe.label_plan(table).object_columns:
+        if not self.recipe.table(table).plan.object_columns:
             raise CatalogError(f"table '{table}' of {self} repeats no objects")
         chosen = None if sample is None else [("sample", "=", sample)]
         with self._parquet(f"{table}.objects") as file:

@@ -76,6 +76,12 @@ class StreamError(DeepBenchError, ValueError):
 class LabelError(DeepBenchError, ValueError):
     """A label lies outside the range of its parameter, or a table of labels does not fit the recipe."""
 
+    @classmethod
+    def of_sample(cls, table: str, sample: int, message: str, **values: Any) -> LabelError:
+        """Return the error about one sample of a table; ``table``, ``sample`` and further values are its attributes."""
+        text = f"table '{table}', sample {sample}: {message}"
+        return cls(text, table=table, sample=int(sample), **values)
+
 
 class PlanError(DeepBenchError, ValueError):
     """A build cannot fit into the memory or on the disk it was given."""

@@ -19,14 +19,13 @@ from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.recipe import RELEASE_NAME, VERSION
-from deepbench.tables import flags
+from deepbench.tables import flags, power_of_two
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column
-    from deepbench.recipe import Recipe, Storage
-    from deepbench.tables import Coordinate, DataVariable
+    from deepbench.tables import Coordinate, DataVariable, Storage, Table
 
 FORMAT_VERSION = 1
 """Version of the folder's layout and of the manifest."""
@@ -109,42 +108,12 @@ class Layout:
     shards: tuple[int, ...]
 
 
-def power_of_two(limit: float) -> int:
-    """Return the largest power of two that is not above ``limit``, at least 1."""
-    return 1 << max(0, int(limit).bit_length() - 1)
-
-
-def sample_bytes(variable: DataVariable) -> int:
-    """Return the bytes of one sample of a variable, uncompressed."""
-    return int(np.prod(variable.shape, dtype=np.int64)) * np.dtype(variable.dtype).itemsize
-
-
-def shard_length(
-    variables: tuple[DataVariable, ...], storage: Storage, label_bytes: int = 0, together: int = 1
-) -> int:
-    """Return the samples per shard of a table: the largest power of two whose widest variable, and labels, fit.
-
-    Samples that belong together are counted as one. It never depends on the number of samples, so growing a table keeps
-    its finished shards.
-    """
-    widest = max(sample_bytes(variable) for variable in variables)
-    return together * power_of_two(storage.shard_bytes / (together * max(widest, label_bytes)))
-
-
-def table_shard_length(recipe: Recipe, table: str) -> int:
-    """Return the samples per shard of a table of a recipe."""
-    described, plan = recipe.tables[table], recipe.label_plan(table)
-    labels = plan.label_bytes + described.object_rows() * plan.copy_bytes
-    variables = described.data_variables()
-    return shard_length(variables, recipe.storage, labels, described.together)
-
-
 def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
     """Return chunks and shards of a variable in a table with ``length`` samples per shard.
 
     A sample larger than a chunk, or a shard, is cut along its own axes, the first axis first.
     """
-    size = sample_bytes(variable)
+    size = variable.sample_bytes
     samples = math.gcd(length, power_of_two(storage.chunk_bytes / size))
     chunk = _cut(variable, storage.chunk_bytes)
     largest = _cut(variable, storage.shard_bytes)
@@ -268,24 +237,23 @@ class TableSummary:
     tolerance: bool = False
 
 
-def described(recipe: Recipe, name: str) -> dict[str, Any]:
+def described(table: Table[Any]) -> dict[str, Any]:
     """Return what a manifest says of a table that its recipe alone decides, by the fields of ``TableSummary``."""
-    table, plan = recipe.tables[name], recipe.label_plan(name)
     return {
         "kind": table.kind,
         "samples": table.samples,
-        "table_hash": recipe.table_hash(name),
-        "shard_length": table_shard_length(recipe, name),
+        "table_hash": table.hash,
+        "shard_length": table.shard_length,
         "variables": {
             each.name: {
                 "dtype": each.dtype,
                 "dims": ["sample", *each.dimensions],
                 "shape": [table.samples, *each.shape],
             }
-            for each in table.data_variables()
+            for each in table.variables
         },
-        "columns": tuple(column.name for column in plan.columns),
-        "tolerance": plan.tolerance or table.tolerance,
+        "columns": tuple(column.name for column in table.plan.columns),
+        "tolerance": table.tolerance,
     }
 
 

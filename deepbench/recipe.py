@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import (
     BeforeValidator,
@@ -17,17 +17,15 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from deepbench.dynamics.model import DynamicsTable
 from deepbench.errors import CatalogError, Problem, RecipeError
-from deepbench.images.model.table import ImageTable
+from deepbench.kinds import KINDS
 from deepbench.labelling.plan import LabelPlan
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import NAME_PATTERN, Name, Number, Specification, problem
-from deepbench.light_curves.model import LightCurveTable
 from deepbench.numerics.stream_names import stream_number
-from deepbench.sphere.model import SphereTable
+from deepbench.tables import Storage, Table, TableSpecification
 
 RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
@@ -35,49 +33,31 @@ VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
 
-TABLES = {
-    "image": ImageTable,
-    "light_curve": LightCurveTable,
-    "dynamics": DynamicsTable,
-    "sphere": SphereTable,
-}
-"""The tables by their kind."""
-
-
 def _of_known_kind(data: Any) -> Any:
     """Refuse a table that is of no kind, before it is looked at."""
-    if isinstance(data, tuple(TABLES.values())):
+    if isinstance(data, TableSpecification):
         return data
-    allowed = ", ".join(TABLES)
+    allowed = ", ".join(KINDS)
     if not isinstance(data, Mapping):
         raise problem(f"must be a mapping with a `kind`, one of {allowed}; not {show(data)}")
     if "kind" not in data:
         raise problem(f"'kind' is missing: one of {allowed}", "missing_key")
     kind = data["kind"]
-    if not isinstance(kind, str) or kind not in TABLES:
-        message = unknown("kind of table", kind, TABLES)
+    if not isinstance(kind, str) or kind not in KINDS:
+        message = unknown("kind of table", kind, KINDS)
         wrong = InitErrorDetails(type=problem(message, "unknown_name"), loc=("kind",), input=kind)
         raise ValidationError.from_exception_data("table", [wrong])
     return data
 
 
-Table = Annotated[
-    ImageTable | LightCurveTable | DynamicsTable | SphereTable,
-    Field(discriminator="kind"),
-    BeforeValidator(_of_known_kind),
-]
-
-
-class Storage(Specification):
-    """How arrays are cut on disk. It changes no value."""
-
-    chunk_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = Field(
-        2**18, description="size of the pieces that are compressed and read alone, about"
-    )
-    shard_bytes: Annotated[int, Field(ge=4096, le=2**31, strict=True)] = Field(
-        2**26,
-        description="largest size of a file of data before compression, except for a few samples that are larger",
-    )
+if TYPE_CHECKING:
+    AnyTable = TableSpecification
+else:
+    AnyTable = Annotated[
+        Union[tuple(kind.specification for kind in KINDS.values())],  # noqa: UP007
+        Field(discriminator="kind"),
+        BeforeValidator(_of_known_kind),
+    ]
 
 
 class Recipe(Specification):
@@ -110,13 +90,14 @@ class Recipe(Specification):
         default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
         description="fraction of each split, in the order of the thresholds; the sum is 1",
     )
-    tables: Annotated[dict[Name, Table], Field(min_length=1, max_length=100)] = Field(
+    tables: Annotated[dict[Name, AnyTable], Field(min_length=1, max_length=100)] = Field(
         description="the tables of samples"
     )
     storage: Storage = Field(Storage(), description="how arrays are cut on disk")
 
     _document: Document = PrivateAttr()
     _plans: dict[str, LabelPlan] = PrivateAttr(default_factory=dict)
+    _views: dict[str, Table[Any]] = PrivateAttr(default_factory=dict)
 
     @field_validator("splits")
     @classmethod
@@ -151,7 +132,7 @@ class Recipe(Specification):
         found = []
         names: dict[int, str] = {}
         for name, table in self.tables.items():
-            plan = self.label_plan(name)
+            plan = self._plan(name)
             found += [(("tables", name, *path), message) for path, message in plan.problems()]
             pixels = [f"{name}/{stream}" for stream in table.pixel_streams()]
             for stream in (*plan.streams(), *pixels):
@@ -172,26 +153,41 @@ class Recipe(Specification):
             return [self._document.problem(f"{what} {each.message}") for each in error.problems]
         return []
 
-    def label_plan(self, table: str) -> LabelPlan:
-        """Return how the labels of a table are drawn.
+    def table(self, name: str) -> Table[Any]:
+        """Return one table with all that follows from it: hash, labels, variables, shards.
 
         Raises
         ------
         CatalogError
             The recipe has no such table.
         """
-        if table not in self.tables:
-            near = nearest(table, self.tables)
+        if name not in self.tables:
+            near = nearest(name, self.tables)
             hint = f"did you mean '{near}'? " if near else ""
             raise CatalogError(
-                f"no table '{table}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
+                f"no table '{name}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
             )
-        if table not in self._plans:
-            described = self.tables[table]
-            weights = {name: each.weight for name, each in described.classes.items()}
+        if name not in self._views:
+            self._views[name] = Table(
+                name=name,
+                specification=self.tables[name],
+                plan=self._plan(name),
+                seed=self.seed,
+                storage=self.storage,
+                hash=self._table_hash(name),
+                recipe=self.name,
+                recipe_hash=self.hash,
+            )
+        return self._views[name]
+
+    def _plan(self, name: str) -> LabelPlan:
+        """Return how the labels of a table are drawn."""
+        if name not in self._plans:
+            described = self.tables[name]
+            weights = {each: value.weight for each, value in described.classes.items()}
             sizes = described.group_size, described.together
-            self._plans[table] = LabelPlan(table, described.scopes(), weights, self.splits, *sizes)
-        return self._plans[table]
+            self._plans[name] = LabelPlan(name, described.scopes(), weights, self.splits, *sizes)
+        return self._plans[name]
 
     def replace(self, changes: Mapping[str, Any]) -> Recipe:
         """Return the recipe with some values changed, checked again.
@@ -243,15 +239,12 @@ class Recipe(Specification):
         tables = {name: self._canonical(name) for name in self.tables}
         return canonical_hash({"seed": self.seed, "splits": pairs(self.splits), "tables": tables})
 
-    def table_hash(self, table: str) -> str:
-        """Return the SHA-256 of what shapes one table, without its number of samples.
-
-        Tables with equal hashes agree in each sample that both have.
-        """
-        described = self._canonical(table)
+    def _table_hash(self, name: str) -> str:
+        """Return the SHA-256 of what shapes one table, without its number of samples."""
+        described = self._canonical(name)
         del described["samples"]
         return canonical_hash(
-            {"seed": self.seed, "splits": pairs(self.splits), "name": table, "table": described}
+            {"seed": self.seed, "splits": pairs(self.splits), "name": name, "table": described}
         )
 
     def _canonical(self, table: str) -> dict[str, Any]:

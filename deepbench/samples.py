@@ -1,15 +1,15 @@
-"""Labels and samples of any recipe: the one place that knows which kind of table is rendered by which module."""
+"""Labels and samples of any recipe: drawn, rendered, and read back from data frames."""
 
 from __future__ import annotations
 
 import operator
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepbench.errors import LabelError
 from deepbench.format import axis_attributes, label_attributes, variable_attributes
+from deepbench.kinds import KINDS
 from deepbench.labelling.draw import check, draw
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import Column, Labels
@@ -20,37 +20,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.recipe import Recipe
-
-KINDS = {
-    "image": "deepbench.images.render",
-    "light_curve": "deepbench.light_curves.render",
-    "dynamics": "deepbench.dynamics.render",
-    "sphere": "deepbench.sphere.render",
-}
-"""The module that renders each kind of table: ``render(seed, name, table, labels)`` returns its arrays, and the labels
-with what was measured. Where that needs no rendering, ``measure`` with the same arguments returns the labels."""
+    from deepbench.tables import Table
 
 
-def draw_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
+def draw_labels(table: Table[Any], start: int, stop: int) -> Labels:
     """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays; those that are measured are NaN.
 
     Raises
     ------
-    CatalogError
-        The recipe has no such table.
     LabelError
         The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
     """
-    plan = recipe.label_plan(table)
     start, stop = operator.index(start), operator.index(stop)
     if not 0 <= start < stop <= 2**32:
         raise LabelError(
             f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop"
         )
-    return draw(plan, recipe.seed, start, stop)
+    return draw(table.plan, table.seed, start, stop)
 
 
-def render_arrays(recipe: Recipe, table: str, labels: Labels) -> tuple[dict[str, NDArray], Labels]:
+def render_arrays(table: Table[Any], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
     """Render the samples that labels describe.
 
     Returns
@@ -58,26 +47,18 @@ def render_arrays(recipe: Recipe, table: str, labels: Labels) -> tuple[dict[str,
     arrays : dict of str to ndarray
         One per data variable, ``sample`` first.
     labels : Labels
-        The same, with what was measured.
+        The given labels, with what was measured.
     """
-    described = recipe.tables[table]
-    module = import_module(KINDS[described.kind])
-    return module.render(recipe.seed, table, described, labels)
+    return KINDS[table.kind].render(table, labels)
 
 
-def all_labels(recipe: Recipe, table: str, start: int, stop: int) -> Labels:
+def all_labels(table: Table[Any], start: int, stop: int) -> Labels:
     """Return the labels of the samples ``start`` … ``stop - 1``; where some are measured, the samples are rendered.
 
     Raises what ``draw_labels`` does.
     """
-    drawn = draw_labels(recipe, table, start, stop)
-    if not recipe.label_plan(table).is_measured:
-        return drawn
-    described = recipe.tables[table]
-    measure = getattr(import_module(KINDS[described.kind]), "measure", None)
-    if measure is not None:
-        return measure(recipe.seed, table, described, drawn)
-    return render_arrays(recipe, table, drawn)[1]
+    drawn = draw_labels(table, start, stop)
+    return KINDS[table.kind].measure(table, drawn) if table.plan.is_measured else drawn
 
 
 def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -99,16 +80,18 @@ def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) 
 
     Raises
     ------
-    CatalogError, LabelError
-        As ``draw_labels``.
+    CatalogError
+        The recipe has no such table.
+    LabelError
+        The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
 
     Examples
     --------
     >>> labels(recipe, "images", 0, 100)["circle.radius"]      # doctest: +SKIP
     """
-    plan = recipe.label_plan(table)
-    found = all_labels(recipe, table, start, _end(recipe, table, stop))
-    return to_frame(plan.columns, found.columns)
+    view = recipe.table(table)
+    found = all_labels(view, start, view.samples if stop is None else stop)
+    return to_frame(view.plan.columns, found.columns)
 
 
 def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -116,9 +99,9 @@ def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None)
 
     Takes and raises what ``labels`` does.
     """
-    plan = recipe.label_plan(table)
-    found = all_labels(recipe, table, start, _end(recipe, table, stop))
-    return to_frame(plan.object_columns, found.objects)
+    view = recipe.table(table)
+    found = all_labels(view, start, view.samples if stop is None else stop)
+    return to_frame(view.plan.object_columns, found.objects)
 
 
 def render(
@@ -164,41 +147,35 @@ def render(
     >>> row["circle.radius"] = 20.0                                   # doctest: +SKIP
     >>> render(recipe, "images", labels=row).image.plot()             # doctest: +SKIP
     """
-    plan = recipe.label_plan(table)
+    view = recipe.table(table)
     if labels is None and objects is not None:
         raise LabelError("give `objects` together with the `labels` of their samples")
     if labels is None:
         first = 0 if start is None else start
-        described = draw_labels(recipe, table, first, _end(recipe, table, stop))
+        described = draw_labels(view, first, view.samples if stop is None else stop)
     elif start is not None or stop is not None:
         raise LabelError("give either a range of samples or labels, not both")
     else:
-        described = from_frames(plan, labels, objects)
-    arrays, found = render_arrays(recipe, table, described)
-    return to_dataset(recipe, table, found, arrays)
+        described = from_frames(view.plan, labels, objects)
+    arrays, found = render_arrays(view, described)
+    return to_dataset(view, found, arrays)
 
 
-def _end(recipe: Recipe, table: str, stop: int | None) -> int:
-    return recipe.tables[table].samples if stop is None else stop
-
-
-def to_dataset(
-    recipe: Recipe, table: str, labels: Labels, arrays: dict[str, NDArray]
-) -> xr.Dataset:
+def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
     """Return arrays and labels as a labelled dataset."""
     import xarray as xr
 
-    described = recipe.tables[table]
-    dataset = xr.Dataset(attrs={"recipe": recipe.name, "recipe_hash": recipe.hash, "table": table})
-    for variable in described.data_variables():
+    known = {"recipe": table.recipe, "recipe_hash": table.recipe_hash, "table": table.name}
+    dataset = xr.Dataset(attrs=known)
+    for variable in table.variables:
         dataset[variable.name] = (
             ("sample", *variable.dimensions),
             arrays[variable.name],
             variable_attributes(variable),
         )
-    for column in recipe.label_plan(table).columns:
+    for column in table.plan.columns:
         dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
-    for axis in described.coordinates():
+    for axis in table.coordinates:
         values = (axis.dimensions, axis.values, axis_attributes(axis))
         dataset = dataset.assign_coords({axis.name: values})
     return dataset

@@ -1,25 +1,33 @@
-"""What the tables of all kinds share in a recipe: names, one of several kinds, variables, what is stored."""
+"""Tables of all kinds: what a recipe says of them, what they store, and the view of one that the rest works with.
+
+A kind of table subclasses ``TableSpecification``. ``Table`` bundles one table of a recipe with all that follows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field
 
 from deepbench.language.functions import CONSTANTS, FUNCTIONS
-from deepbench.language.specification import Name, Number, Specification, parameter, problem
-from deepbench.language.values import Expression, Value, Variable
+from deepbench.language.specification import Name, Number, Specification, problem
+from deepbench.language.values import Variable
+from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MAXIMUM_SAMPLES = 2**32
-"""Sample numbers are one 32-bit word of the random counter."""
+    from deepbench.labelling.plan import LabelPlan
+    from deepbench.labelling.scopes import Scope
 
-MAXIMUM_COPIES = 100_000
+MAXIMUM_SAMPLES = 2**32
+"""Number of samples that the counter of random numbers can tell apart: one word of 32 bits."""
 
 
 def _free_names(variables: dict[str, Any]) -> dict[str, Any]:
@@ -36,99 +44,6 @@ Variables = Annotated[
     AfterValidator(_free_names),
     Field(default_factory=dict, description="values and joint draws that expressions use by name"),
 ]
-
-
-class OneOf(Specification):
-    """A specification that holds exactly one of several kinds, under the kind's own key.
-
-    A subclass has one optional field per kind, which holds the kind's own specification.
-    """
-
-    kinds: ClassVar[tuple[str, ...]] = ()
-
-    @classmethod
-    def __pydantic_init_subclass__(cls, **options: Any) -> None:
-        """Find the fields that hold specifications."""
-        super().__pydantic_init_subclass__(**options)
-        cls.kinds = tuple(
-            name
-            for name, field in cls.model_fields.items()
-            if any(
-                isinstance(kind, type) and issubclass(kind, Specification)
-                for kind in get_args(field.annotation)
-            )
-        )
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> Self:
-        given = [kind for kind in self.kinds if getattr(self, kind) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none"
-            raise problem(f"must have exactly one of {', '.join(self.kinds)}; it has {found}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """Name of the kind it holds."""
-        return next(kind for kind in self.kinds if getattr(self, kind) is not None)
-
-    @property
-    def chosen(self) -> Any:
-        """The specification of the kind it holds."""
-        return getattr(self, self.kind)
-
-
-class NamedOneOf(OneOf):
-    """One of several kinds with a name of its own in labels and streams."""
-
-    name: Name | None = Field(None, description="name in labels and streams; the kind when absent")
-
-
-def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
-    """Return the name of each entry: as given, else its kind, then ``kind.2``, ``kind.3``, … in written order.
-
-    Raises
-    ------
-    PydanticCustomError
-        Two entries have the same name.
-    """
-    names: dict[str, None] = {}
-    count: dict[str, int] = {}
-    for entry in entries:
-        name = entry.name
-        if name is None:
-            count[entry.kind] = count.get(entry.kind, 0) + 1
-            name = entry.kind if count[entry.kind] == 1 else f"{entry.kind}.{count[entry.kind]}"
-        if name in names:
-            raise problem(f"two entries are called '{name}'; give one of them another `name`")
-        names[name] = None
-    return list(names)
-
-
-class RepeatedOneOf(NamedOneOf):
-    """One of several kinds with a name, of which there may be several copies."""
-
-    repeat: Value | None = parameter(
-        "number of copies, each with its own values",
-        minimum=0,
-        maximum=MAXIMUM_COPIES,
-        integer=True,
-        default=None,
-    )
-
-    @field_validator("repeat")
-    @classmethod
-    def _bounded(cls, repeat: Any) -> Any:
-        if isinstance(repeat, Expression):
-            raise problem("must have a finite upper bound: a number, integers, or choice")
-        return repeat
-
-    @property
-    def most_copies(self) -> int:
-        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
-        if self.repeat is None or isinstance(self.repeat, Expression):
-            return 0
-        return int(self.repeat.support()[1])
 
 
 class ClassSpecification(Specification):
@@ -148,14 +63,20 @@ def readable(classes: dict[str, Any]) -> dict[str, Any]:
     return classes
 
 
-class TableSpecification(Specification):
-    """What every table has, whatever its kind.
+class TableSpecification(Specification, ABC):
+    """What every table has, whatever its kind, and what each kind says of its tables.
+
+    A subclass has the fields ``kind``, a literal, and ``classes``.
 
     Attributes
     ----------
     tolerance : bool
         Whether values may differ by rounding between computers.
     """
+
+    if TYPE_CHECKING:
+        kind: str
+        classes: Mapping[str, Any]
 
     tolerance: ClassVar[bool] = False
 
@@ -171,6 +92,26 @@ class TableSpecification(Specification):
     def together(self) -> int:
         """Number of consecutive samples that share class and values, and are rendered together; groups count these."""
         return 1
+
+    @abstractmethod
+    def scopes(self) -> list[Scope]:
+        """Return every set of parameters that is drawn together, in the order of the recipe."""
+
+    @abstractmethod
+    def pixel_streams(self) -> list[str]:
+        """Return the streams that rendering draws from, without the table's name."""
+
+    @abstractmethod
+    def data_variables(self) -> tuple[DataVariable, ...]:
+        """Return what is stored of each sample."""
+
+    @abstractmethod
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Return the coordinates of the dimensions after ``sample``."""
+
+    @abstractmethod
+    def working_bytes(self) -> int:
+        """Return the bytes that rendering takes beside its result."""
 
 
 def flags(meanings: tuple[str, ...], *, masks: bool = False) -> dict[str, Any]:
@@ -207,6 +148,11 @@ class DataVariable:
     dtype: str
     attributes: Mapping[str, Any] = field(default_factory=dict)
     missing: bool = False
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of one sample, uncompressed."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,3 +192,105 @@ class Coordinate:
     def values(self) -> NDArray[np.float64] | NDArray[np.int32]:
         """Its values, one for each cell of the dimension."""
         return np.arange(self.size, dtype=np.int32) if self.numbers is None else self.numbers
+
+
+# one table of a recipe
+
+
+class Storage(Specification):
+    """How arrays are cut on disk. It changes no value."""
+
+    chunk_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = Field(
+        2**18, description="size of the pieces that are compressed and read alone, about"
+    )
+    shard_bytes: Annotated[int, Field(ge=4096, le=2**31, strict=True)] = Field(
+        2**26,
+        description="largest size of a file of data before compression, except for a few samples that are larger",
+    )
+
+
+def power_of_two(limit: float) -> int:
+    """Return the largest power of two that is not above ``limit``, at least 1."""
+    return 1 << max(0, int(limit).bit_length() - 1)
+
+
+def shard_length(
+    variables: tuple[DataVariable, ...], storage: Storage, label_bytes: int = 0, together: int = 1
+) -> int:
+    """Return the samples in each shard of a table: the largest power of two whose widest variable, and labels, fit.
+
+    Samples that belong together are counted as one. The length never depends on the number of samples, so a table that
+    grows keeps its finished shards.
+    """
+    widest = max(variable.sample_bytes for variable in variables)
+    return together * power_of_two(storage.shard_bytes / (together * max(widest, label_bytes)))
+
+
+S = TypeVar("S", bound=TableSpecification)
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Generic[S]):
+    """One table of a recipe, with all that follows from it; ``Recipe.table`` returns it.
+
+    Attributes
+    ----------
+    name : str
+    specification : TableSpecification
+        What the recipe says of it.
+    plan : LabelPlan
+        How its labels are drawn.
+    seed : int
+        Seed of the recipe.
+    storage : Storage
+        How the recipe's arrays are cut.
+    hash : str
+        SHA-256 of what shapes the table, in hexadecimal, without its number of samples: tables with equal hashes agree
+        in each sample that both have.
+    recipe, recipe_hash : str
+        Name and hash of the recipe.
+    """
+
+    name: str
+    specification: S
+    plan: LabelPlan
+    seed: int
+    storage: Storage
+    hash: str
+    recipe: str
+    recipe_hash: str
+
+    @property
+    def kind(self) -> str:
+        """Name of its kind, as in ``kinds.KINDS``."""
+        return self.specification.kind
+
+    @property
+    def samples(self) -> int:
+        """Number of its samples."""
+        return self.specification.samples
+
+    @cached_property
+    def variables(self) -> tuple[DataVariable, ...]:
+        """Arrays that are stored of each sample."""
+        return self.specification.data_variables()
+
+    @cached_property
+    def coordinates(self) -> tuple[Coordinate, ...]:
+        """Coordinates of the dimensions after ``sample``."""
+        return self.specification.coordinates()
+
+    @property
+    def tolerance(self) -> bool:
+        """Whether labels or values may differ by rounding between computers."""
+        return self.plan.tolerance or self.specification.tolerance
+
+    @cached_property
+    def shard_length(self) -> int:
+        """Number of samples in each shard."""
+        labels = self.plan.label_bytes + self.plan.most_copies * self.plan.copy_bytes
+        return shard_length(self.variables, self.storage, labels, self.specification.together)
+
+    def stream(self, name: str) -> int:
+        """Return the number of one of its streams, which rendering draws from."""
+        return stream_number(f"{self.name}/{name}")

@@ -40,9 +40,9 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
     staging.check_software()
     recipe = staging.recipe()
     clock = _Clock()
-    labels = draw_labels(recipe, block.table, block.start, block.stop)
+    labels = draw_labels(recipe.table(block.table), block.start, block.stop)
     clock.lap("labels")
-    arrays, labels = render_arrays(recipe, block.table, labels)
+    arrays, labels = render_arrays(recipe.table(block.table), labels)
     clock.lap("render")
     columns: dict[str, pa.Array] = {}
     written = []
@@ -108,7 +108,7 @@ def reuse_block(
         if is_full_disk(error):
             raise
         return False  # what is damaged there is rendered
-    labels = all_labels(recipe, block.table, block.start, block.stop)
+    labels = all_labels(recipe.table(block.table), block.start, block.stop)
     _write_part(staging, recipe, block, labels, columns, objects)
     return True
 
@@ -143,8 +143,8 @@ def _write_part(
     digests: dict[str, pa.Array],
     objects: tuple[fmt.StoredObject, ...],
 ) -> None:
-    plan = recipe.label_plan(block.table)
-    receipt = Receipt(block, recipe.table_hash(block.table), fmt.RENDER_VERSION, objects)
+    plan = recipe.table(block.table).plan
+    receipt = Receipt(block, recipe.table(block.table).hash, fmt.RENDER_VERSION, objects)
     staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, digests))
 
 

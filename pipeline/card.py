@@ -52,7 +52,7 @@ def citation(recipe: Recipe) -> str:
 
 def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
     """Return the part of the card about one table."""
-    plan = recipe.label_plan(name)
+    plan = recipe.table(name).plan
     lines = [f"## Table `{name}`: {summary.samples:,} samples", ""]
     described = {each.name: each for each in recipe.tables[name].data_variables()}
     for variable, shape in summary.variables.items():

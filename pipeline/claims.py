@@ -131,7 +131,7 @@ def early(old: Side, old_version: fmt.Version, recipe: Recipe) -> None:
 
 def _settled(old: Side, recipe: Recipe, table: str) -> bool:
     """Return whether the samples of a table are known to be those of a release without a look."""
-    same = old.tables[table].table_hash == recipe.table_hash(table)
+    same = old.tables[table].table_hash == recipe.table(table).hash
     return same and old.render_version == fmt.RENDER_VERSION
 
 

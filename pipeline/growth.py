@@ -62,7 +62,7 @@ def reusable(catalog: Target, recipe: Recipe, plan: Plan) -> Shards:
 def _of_table(release: Release, recipe: Recipe, table: TablePlan, wanted: set[Block]) -> Shards:
     """Return those of the wanted blocks of a table that a release has, if its metadata can be believed."""
     summary = release.manifest.tables.get(table.name)
-    if summary is None or summary.table_hash != recipe.table_hash(table.name):
+    if summary is None or summary.table_hash != recipe.table(table.name).hash:
         return {}
     digests = f"{fmt.METADATA}/{table.name}.parquet"
     for each in release.manifest.objects:

@@ -51,7 +51,7 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
     BuildError
         A part is damaged; running the build again makes its block again.
     """
-    labels = recipe.label_plan(name)
+    labels = recipe.table(name).plan
     release = staging.release
     variables = [variable.name for variable in recipe.tables[name].data_variables()]
     digest = fmt.DataDigest(variables)
@@ -95,7 +95,7 @@ def parts(
 ) -> Iterator[tuple[Receipt, pa.Table]]:
     """Yield receipt and labels of each block of a table, in order of the samples."""
     names = {(start, stop): part for start, stop, part in staging.part_names(name)}
-    table_hash = recipe.table_hash(name)
+    table_hash = recipe.table(name).hash
     for block in plan:
         if block.table != name:
             continue
@@ -205,7 +205,7 @@ def _named(codes: pa.ChunkedArray, column: Column) -> pa.Array:
 def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> None:
     """Copy the columns of the Parquet table into the label variables of the Zarr group, a chunk at a time."""
     release = staging.release
-    columns = recipe.label_plan(name).columns
+    columns = recipe.table(name).plan.columns
     metadata = store.template(recipe)
     with store.single_threaded(), release.open(f"{fmt.METADATA}/{name}.parquet") as file:
         table = pq.ParquetFile(file, pre_buffer=False)  # else all that is read is kept

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from deepbench import format as fmt
 from deepbench.errors import PlanError
+from deepbench.tables import power_of_two
 from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Plan:
         rows = min(widest.samples, widest.block_length)
         room = max(0, limit - WORKER_BASE - widest.working_bytes)
         part = room / (widest.task_bytes - widest.working_bytes)
-        size = fmt.power_of_two(part * rows * widest.sample_bytes)
+        size = power_of_two(part * rows * widest.sample_bytes)
         remedy = (
             f"set storage.shard_bytes to {size} or less, or use fewer workers"
             if size >= max(4096, widest.sample_bytes)
@@ -170,19 +170,17 @@ class Plan:
 def make_plan(recipe: Recipe) -> Plan:
     """Return the plan of a recipe. It depends on the recipe alone, never on the cluster."""
     tables = []
-    for name, table in recipe.tables.items():
-        variables = table.data_variables()
-        labels = recipe.label_plan(name)
+    for table in map(recipe.table, recipe.tables):
         tables.append(
             TablePlan(
-                name,
+                table.name,
                 table.samples,
-                fmt.table_shard_length(recipe, name),
-                sum(fmt.sample_bytes(variable) for variable in variables),
-                labels.label_bytes + 16 * len(variables),
-                table.object_rows() * labels.copy_bytes,
-                len(labels.columns) + len(labels.object_columns),
-                table.working_bytes(),
+                table.shard_length,
+                sum(variable.sample_bytes for variable in table.variables),
+                table.plan.label_bytes + 16 * len(table.variables),
+                table.plan.most_copies * table.plan.copy_bytes,
+                len(table.plan.columns) + len(table.plan.object_columns),
+                table.specification.working_bytes(),
             )
         )
     return Plan(tuple(tables))

@@ -79,7 +79,7 @@ def metadata_files(recipe: Recipe, name: str) -> list[str]:
     endings = ["parquet"]
     if recipe.tables[name].samples <= fmt.CSV_ROWS:
         endings.append("csv")
-    if recipe.label_plan(name).object_columns:
+    if recipe.table(name).plan.object_columns:
         endings.append("objects.parquet")
     return [f"{fmt.METADATA}/{name}.{ending}" for ending in endings]
 
@@ -109,7 +109,7 @@ def publish(
         report("publishing", done, steps)
         found = metadata.assemble(staging, recipe, plan, name)
         tables[name] = fmt.TableSummary(
-            **fmt.described(recipe, name),
+            **fmt.described(recipe.table(name)),
             data_digest=found.data_digest,
             classes=dict(found.classes),
             splits=dict(found.splits),

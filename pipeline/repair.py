@@ -218,7 +218,7 @@ def _blocks(
 
 def _spoiled(recipe: Recipe, name: str, damaged: dict[str, fmt.StoredObject]) -> bool:
     """Return whether metadata or label variables of a table are damaged."""
-    columns = [column.name for column in recipe.label_plan(name).columns]
+    columns = [column.name for column in recipe.table(name).plan.columns]
     prefixes = tuple(f"{fmt.DATA}/{name}/{column}/c/" for column in columns)
     files = publish.metadata_files(recipe, name)
     return any(path in files or path.startswith(prefixes) for path in damaged)

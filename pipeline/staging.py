@@ -103,7 +103,7 @@ class Staging:
         There is one per content, but for the numbers of samples, and per layout, format and rendering: asking for more
         samples goes on from what there is.
         """
-        tables = {name: recipe.table_hash(name) for name in recipe.tables}
+        tables = {name: recipe.table(name).hash for name in recipe.tables}
         key = [tables, recipe.storage.model_dump(), fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
         digest = canonical_hash(key)[:12]
         name = f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"

@@ -81,9 +81,9 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
     )
     for name, table in recipe.tables.items():
         group = root.create_group(
-            name, attributes={"kind": table.kind, "table_hash": recipe.table_hash(name)}
+            name, attributes={"kind": table.kind, "table_hash": recipe.table(name).hash}
         )
-        length = fmt.table_shard_length(recipe, name)
+        length = recipe.table(name).shard_length
         for variable in table.data_variables():
             cut = fmt.layout(variable, length, recipe.storage)
             create_array(
@@ -96,7 +96,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
                 dimensions=("sample", *variable.dimensions),
                 attributes=fmt.variable_attributes(variable),
             )
-        for column in recipe.label_plan(name).columns:
+        for column in recipe.table(name).plan.columns:
             create_array(
                 group,
                 column.name,

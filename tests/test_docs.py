@@ -64,7 +64,7 @@ def test_the_recipe_page_names_all_of_the_language():
     entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, surveys.Law, Cadence)
     entries += (SphereObject, FieldEntry, Spectrum)
     for entry in entries:
-        for kind in entry.kinds:
+        for kind in entry.registry:
             annotation = entry.model_fields[kind].annotation
             expected |= set(annotation.__args__[0].model_fields) - HARMONICS
     for registry in (DISTRIBUTIONS, JOINTS):

@@ -40,7 +40,7 @@ def hashes(recipe):
     return {
         "recipe": recipe.hash,
         "resolved": sha256(recipe.to_yaml().encode()),
-        "tables": {name: recipe.table_hash(name) for name in recipe.tables},
+        "tables": {name: recipe.table(name).hash for name in recipe.tables},
     }
 
 
@@ -53,7 +53,7 @@ def bytes_of(recipe, name, table):
     count = min(SAMPLES.get(name, 6), described.samples)
     found = {}
     for what, frame in (("labels", labels), ("objects", objects)):
-        if not (described.tolerance and what == "labels" and recipe.label_plan(table).is_measured):
+        if not (described.tolerance and what == "labels" and recipe.table(table).plan.is_measured):
             found[what] = sha256(frame(recipe, table, 0, count).to_csv(index=False).encode())
     if not described.tolerance and (name, table) not in HEAVY:
         data = render(recipe, table, 0, count)

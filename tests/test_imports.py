@@ -19,6 +19,7 @@ LAYERS = [
     r"labelling(\..*)?|tables",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
+    r"kinds",
     r"recipe",
     r"format",
     r"samples",
@@ -152,7 +153,7 @@ class A:
 
 def test_there_is_something_to_look_at():
     assert {"deepbench", "deepbench.recipe", "pipeline.build"} <= set(MODULES)
-    assert "deepbench.images.model.table" in IMPORTED["deepbench.recipe"][0]
+    assert "deepbench.images.model.table" in IMPORTED["deepbench.kinds"][0]
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "deepbench"])

@@ -9,7 +9,7 @@ import xarray as xr
 from deepbench import format as fmt
 from deepbench import render
 from deepbench.catalog import releases
-from deepbench.samples import KINDS
+from deepbench.kinds import KINDS
 from pipeline.verify import verify
 
 KEPT = releases(Path(__file__).parent / "releases")

@@ -301,10 +301,6 @@ class DynamicsTable(TableSpecification):
             total += 150 * shapes + margins + 4 * len(self.frame_times) * ny * nx
         return total
 
-    def object_rows(self) -> int:
-        """Return the largest number of copies of repeated objects that one sample can have: none repeat."""
-        return 0
-
 
 FRAME_STREAM = f"{EVERY_CLASS}/frames.noise/pixels"
 

@@ -20,6 +20,7 @@ from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.dynamics.model import DynamicsTable
+    from deepbench.tables import Table
 
 
 NOT_FINITE = (
@@ -32,18 +33,12 @@ NOISE_NOT_FINITE = (
 )
 
 
-def render(
-    seed: int, name: str, table: DynamicsTable, labels: Labels
-) -> tuple[dict[str, NDArray], Labels]:
+def render(table: Table[DynamicsTable], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
     """Render the motions that labels describe.
 
     Parameters
     ----------
-    seed : int
-        Seed of the recipe.
-    name : str
-        Name of the table; part of the names of its streams.
-    table : DynamicsTable
+    table : Table
     labels : Labels
         Of n samples.
 
@@ -52,27 +47,27 @@ def render(
     arrays : dict of str to ndarray
         The variables of the table, ``sample`` first; NaN for bodies and degrees that a class does not have.
     labels : Labels
-        The same, with what was measured.
+        The given labels, with what was measured.
 
     Raises
     ------
     LabelError
         A sample has values of which no motion can be computed; the message names it.
     """
+    seed, name, specification = table.seed, table.name, table.specification
     arrays: dict[str, NDArray] = {
-        each.name: np.empty((len(labels), *each.shape), each.dtype)
-        for each in table.data_variables()
+        each.name: np.empty((len(labels), *each.shape), each.dtype) for each in table.variables
     }
     columns: dict[str, NDArray] = {}
-    for start in range(0, len(labels), table.batch_length):
-        rows = slice(start, start + table.batch_length)
+    for start in range(0, len(labels), specification.batch_length):
+        rows = slice(start, start + specification.batch_length)
         some = Labels({column: values[rows] for column, values in labels.columns.items()})
-        measured = _render_batch(seed, name, table, some, {k: v[rows] for k, v in arrays.items()})
+        measured = _render_batch(
+            seed, name, specification, some, {k: v[rows] for k, v in arrays.items()}
+        )
         for column, values in measured.items():
             columns.setdefault(column, labels.columns[column].copy())[rows] = values
-    if not columns:
-        return arrays, labels
-    return arrays, Labels(labels.columns | columns, labels.objects, labels.object_names)
+    return arrays, labels.with_measured(columns)
 
 
 def _render_batch(

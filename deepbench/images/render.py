@@ -39,12 +39,13 @@ from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
 from deepbench.images.rows import ShapeRows, shape_rows
 from deepbench.images.shapes.draw import draw_shapes
 from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.labelling.objects import Source, sources
+from deepbench.labelling.objects import ObjectColumns, object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.numerics.kernels import kernel
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
+    from deepbench.tables import Table
 
 WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
@@ -59,14 +60,14 @@ class Scene(NamedTuple):
     Attributes
     ----------
     shapes : ShapeRows
-    sources : list of Source
+    sources : list of ObjectColumns
         Objects of the sky.
     sky : SkyRows
         The same, in the order in which they are drawn.
     """
 
     shapes: ShapeRows
-    sources: list[Source]
+    sources: list[ObjectColumns]
     sky: SkyRows
 
 
@@ -94,18 +95,12 @@ class Light(NamedTuple):
     where: Stamps
 
 
-def render(
-    seed: int, name: str, table: ImageTable, labels: Labels
-) -> tuple[dict[str, NDArray], Labels]:
+def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
     """Render the images that labels describe.
 
     Parameters
     ----------
-    seed : int
-        Seed of the recipe.
-    name : str
-        Name of the table; part of the names of its streams.
-    table : ImageTable
+    table : Table
     labels : Labels
         Of n samples.
 
@@ -114,23 +109,25 @@ def render(
     arrays : dict of str to ndarray
         ``image``, float32, and the planes of the table, of shape (n, y, x) or (n, band, y, x).
     labels : Labels
-        The same, with what the table measures.
+        The given labels, with what the table measures.
     """
-    found = sources(table, labels, lambda entry: entry.is_sky)
-    scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
+    seed, name, specification = table.seed, table.name, table.specification
+    found = object_columns(specification, labels, lambda entry: entry.is_sky)
+    scene = Scene(shape_rows(specification, labels), found, sky_rows(specification, labels, found))
     arrays = {}
-    for each in table.data_variables():
+    for each in table.variables:
         make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
         arrays[each.name] = make((len(labels), *each.shape), each.dtype)
     measured = {}
-    for number, band in enumerate(table.bands or ("",)):
+    for number, band in enumerate(specification.bands or ("",)):
         planes = {
-            each: values[:, number] if table.bands else values for each, values in arrays.items()
+            each: values[:, number] if specification.bands else values
+            for each, values in arrays.items()
         }
-        result = _render_band(seed, name, table, labels, scene, band, planes)
+        result = _render_band(seed, name, specification, labels, scene, band, planes)
         for column, values in zip(COLUMNS, result.T, strict=True):
             measured[f"{column}.{band}" if band else column] = values
-    if not table.measure:
+    if not specification.measure:
         return arrays, labels
     counts = np.diff(scene.sky.order.offsets)
     starts = np.repeat(scene.sky.order.offsets[:-1], counts)
@@ -142,20 +139,17 @@ def _with_measured(
     labels: Labels, scene: Scene, measured: dict[str, NDArray[np.float64]]
 ) -> Labels:
     """Return labels with what was measured of each object in its place."""
-    columns, objects = dict(labels.columns), dict(labels.objects)
     rank = np.empty(len(scene.sky), np.int64)
     rank[scene.sky.order.places] = np.arange(len(rank))
-    first = 0
-    for source in scene.sources:
-        rows = rank[first : first + len(source.rows)]
-        first += len(rows)
-        repeated = source.entry.repeat is not None
-        held, prefix = (objects, "") if repeated else (columns, f"{source.name}.")
-        for name, values in measured.items():
-            column = held[prefix + name].copy()
-            column[source.rows] = values[rows]
-            held[prefix + name] = column
-    return Labels(columns, objects, labels.object_names)
+    ends = np.cumsum([len(each.rows) for each in scene.sources])[:-1]
+    of_sources = zip(scene.sources, np.split(rank, ends), strict=True)
+    return labels.with_measured(
+        {},
+        (
+            (source, {name: values[rows] for name, values in measured.items()})
+            for source, rows in of_sources
+        ),
+    )
 
 
 def _render_band(

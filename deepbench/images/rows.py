@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
-from deepbench.labelling.objects import Source, sources
+from deepbench.labelling.objects import ObjectColumns, object_columns
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
@@ -34,7 +34,7 @@ class Order(NamedTuple):
     places: NDArray[np.int64]
 
 
-def in_order(found: list[Source], samples: int) -> Order:
+def in_order(found: list[ObjectColumns], samples: int) -> Order:
     """Return the objects of sources in the order in which they are drawn."""
     if not found:
         return Order(np.zeros(samples + 1, np.int64), np.zeros(0, np.int64))
@@ -46,7 +46,7 @@ def in_order(found: list[Source], samples: int) -> Order:
 
 
 def table_of(
-    found: list[Source], order: Order, fields: tuple[str, ...], absent: float = np.nan
+    found: list[ObjectColumns], order: Order, fields: tuple[str, ...], absent: float = np.nan
 ) -> NDArray[np.float64]:
     """Return fields of objects as float64[m, fields], in the order in which they are drawn."""
     parts = []
@@ -104,7 +104,7 @@ def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
     LabelError
         A length, a place or an angle is beyond the drawing's limit.
     """
-    found = sources(table, labels, lambda entry: entry.is_shape)
+    found = object_columns(table, labels, lambda entry: entry.is_shape)
     order = in_order(found, len(labels))
     codes, covers, parts = [], [], [np.zeros((0, ROW_SIZE))]
     for each in found:
@@ -131,7 +131,7 @@ def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
 
 def track_rows(table: ImageTable, labels: Labels, band: int) -> ShapeRows:
     """Return the tracks of cosmic rays as lines, their charge spread over them; raises what ``shape_rows`` does."""
-    found = sources(table, labels, lambda entry: entry.kind == "cosmic_ray")
+    found = object_columns(table, labels, lambda entry: entry.kind == "cosmic_ray")
     order = in_order(found, len(labels))
     fields = ("charge", "thickness", "x", "y", "length", "angle")
     charge, thickness, x, y, length, angle = table_of(found, order, fields).T
@@ -151,7 +151,7 @@ def bad_rows(
 
     Raises what ``shape_rows`` does.
     """
-    found = sources(table, labels, lambda entry: entry.kind == "bad_pixels")
+    found = object_columns(table, labels, lambda entry: entry.kind == "bad_pixels")
     order = in_order(found, len(labels))
     values = table_of(found, order, ("x", "y", "width", "height", "level"))
     check_reach(labels, order.offsets, values[:, :4])
@@ -160,7 +160,7 @@ def bad_rows(
 
 
 def _elsewhere(
-    table: ImageTable, found: list[Source], order: Order, band: int
+    table: ImageTable, found: list[ObjectColumns], order: Order, band: int
 ) -> NDArray[np.bool_]:
     """Return which defects are in another band."""
     (bands,) = table_of(found, order, ("band",)).T

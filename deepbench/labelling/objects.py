@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.labelling.scopes import scope_of
-from deepbench.tables import names_of
+from deepbench.language.one_of import names_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
 
 
-class Source(NamedTuple):
+class ObjectColumns(NamedTuple):
     """Where the values of the objects of one entry of a class are.
 
     Attributes
@@ -45,8 +45,15 @@ class Source(NamedTuple):
     rows: NDArray[np.int64]
     columns: dict[str, NDArray]
 
+    @property
+    def repeated(self) -> bool:
+        """Whether each copy has a row in the table of objects."""
+        return self.entry.repeat is not None
 
-def sources(table: Any, labels: Labels, chosen: Callable[[Any], bool]) -> list[Source]:
+
+def object_columns(
+    table: Any, labels: Labels, chosen: Callable[[Any], bool]
+) -> list[ObjectColumns]:
     """Return where the values of objects are, for each entry of a table's classes that is chosen, in written order.
 
     Parameters
@@ -71,5 +78,5 @@ def sources(table: Any, labels: Labels, chosen: Callable[[Any], bool]) -> list[S
                 held, prefix, copies = labels.objects, "", labels.objects["copy"][rows]
             values = scope_of(entry.chosen, name, ()).values
             columns = {field: held[prefix + field][rows] for field in values}
-            found.append(Source(name, class_name, entry, samples, copies, rows, columns))
+            found.append(ObjectColumns(name, class_name, entry, samples, copies, rows, columns))
     return found

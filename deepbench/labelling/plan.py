@@ -24,7 +24,7 @@ from deepbench.labelling.scopes import (
 )
 from deepbench.language.expressions import Expression
 from deepbench.language.load import nearest
-from deepbench.language.values import Joint, is_tolerance
+from deepbench.language.values import Constant, Distribution, Joint, is_tolerance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -135,6 +135,15 @@ class LabelPlan:
     def copy_bytes(self) -> int:
         """Bytes of the labels of one copy of a repeated object."""
         return sum(column.dtype.itemsize for column in self.object_columns)
+
+    @cached_property
+    def most_copies(self) -> int:
+        """Largest number of copies of repeated objects that one sample can have."""
+        most = dict.fromkeys((None, *self.classes), 0)
+        for scope in self.scopes:
+            if isinstance(scope.repeat, Constant | Distribution):
+                most[scope.class_name] += int(scope.repeat.support()[1])
+        return most.pop(None) + max(most.values())
 
     @property
     def tolerance(self) -> bool:

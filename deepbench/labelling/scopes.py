@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepbench.language.one_of import OneOf
 from deepbench.language.specification import Parameter, Specification, parameters_of
 from deepbench.language.values import Constant, Distribution, Expression, Joint
-from deepbench.tables import OneOf
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from deepbench.labelling.objects import ObjectColumns
 
 VARIABLES = "variables"
 EVERY_CLASS = "*"
@@ -187,6 +189,29 @@ class Labels:
 
     def __len__(self) -> int:
         return len(self.columns["id"])
+
+    def with_measured(
+        self,
+        columns: Mapping[str, NDArray],
+        of_objects: Iterable[tuple[ObjectColumns, Mapping[str, NDArray]]] = (),
+    ) -> Labels:
+        """Return the labels with what was measured in its place.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray, shape (n,)
+            Columns of the samples.
+        of_objects : iterable of (ObjectColumns, mapping of str to ndarray, shape (k,))
+            What was measured of objects, by its name inside the object.
+        """
+        wide, long = self.columns | columns, dict(self.objects)
+        for source, measured in of_objects:
+            held, prefix = (long, "") if source.repeated else (wide, f"{source.name}.")
+            for name, values in measured.items():
+                column = held[prefix + name].copy()
+                column[source.rows] = values
+                held[prefix + name] = column
+        return Labels(wide, long, self.object_names)
 
     def take(self, rows: NDArray[np.intp]) -> Labels:
         """Return the labels of some of the samples, by their rows."""

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.labelling.objects import Source
+from deepbench.labelling.objects import ObjectColumns
 from deepbench.light_curves.families.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
 from deepbench.light_curves.survey.exposures import (
     MOST_NODES,
@@ -32,7 +32,7 @@ class Light(NamedTuple):
 
     Attributes
     ----------
-    source : Source
+    source : ObjectColumns
     rows : float64[k, b, p]
         As the columns of the family say.
     samples : int64[k]
@@ -47,7 +47,7 @@ class Light(NamedTuple):
         Where these objects stand among all of the entry.
     """
 
-    source: Source
+    source: ObjectColumns
     rows: NDArray[np.float64]
     samples: NDArray[np.int64]
     owners: NDArray[np.int64]

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
+from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
     Name,
     Number,
@@ -34,7 +35,6 @@ from deepbench.tables import (
     DataVariable,
     TableSpecification,
     flags,
-    names_of,
     readable,
 )
 
@@ -278,12 +278,6 @@ class LightCurveTable(TableSpecification):
             sum(entry.most_copies or 1 for entry in each.objects) for each in self.classes.values()
         )
         return 2**27 + 4 * self.width * objects * 40
-
-    def object_rows(self) -> int:
-        """Return the largest number of copies of repeated objects that one sample can have."""
-        return max(
-            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
-        )
 
 
 def walk_stream(class_name: str, name: str) -> str:

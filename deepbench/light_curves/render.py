@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.labelling.objects import Source, sources
+from deepbench.labelling.objects import ObjectColumns, object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.light_curves.families.families import FAMILIES
 from deepbench.light_curves.families.objects import RandomWalk, Transient
@@ -32,6 +32,7 @@ from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.light_curves.model import LightCurveTable
+    from deepbench.tables import Table
 
 BATCH = 2**17
 """Times of the samples that are worked on together: their numbers stay in the processor's cache."""
@@ -43,18 +44,12 @@ NOTHING = {"float32": np.nan, "float64": np.nan, "uint8": noise.MISSING, "int8":
 """What stands where there is no observation, by the type of the variable."""
 
 
-def render(
-    seed: int, name: str, table: LightCurveTable, labels: Labels
-) -> tuple[dict[str, NDArray], Labels]:
+def render(table: Table[LightCurveTable], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
     """Render the light curves that labels describe.
 
     Parameters
     ----------
-    seed : int
-        Seed of the recipe.
-    name : str
-        Name of the table; part of the names of its streams.
-    table : LightCurveTable
+    table : Table
     labels : Labels
         Of n samples.
 
@@ -63,19 +58,19 @@ def render(
     arrays : dict of str to ndarray
         The table's variables, of shape (n, time) or (n, observation).
     labels : Labels
-        The same, with what is measured.
+        The given labels, with what is measured.
 
     Raises
     ------
     LabelError
         What labels say cannot be, changes too fast for the exposures, or has no finite flux.
     """
-    curves = LightCurves(seed, name, table, labels)
+    seed, name, specification = table.seed, table.name, table.specification
+    curves = LightCurves(seed, name, specification, labels)
     arrays = {
-        each.name: np.empty((len(labels), *each.shape), each.dtype)
-        for each in table.data_variables()
+        each.name: np.empty((len(labels), *each.shape), each.dtype) for each in table.variables
     }
-    length = max(1, BATCH // table.width)
+    length = max(1, BATCH // specification.width)
     for start in range(0, len(labels), length):
         curves.render(slice(start, min(start + length, len(labels))), arrays)
     return arrays, curves.measured()
@@ -87,8 +82,8 @@ class LightCurves:
     def __init__(self, seed: int, name: str, table: LightCurveTable, labels: Labels) -> None:
         self._name, self._table, self._labels = name, table, labels
         self._key = np.array(streams.key_words(seed), np.uint32)
-        found = sources(table, labels, lambda entry: True)
-        of_kind: dict[str, list[Source]] = {"source": [], "gap": [], "outlier": []}
+        found = object_columns(table, labels, lambda entry: True)
+        of_kind: dict[str, list[ObjectColumns]] = {"source": [], "gap": [], "outlier": []}
         for each in found:
             of_kind.setdefault(each.entry.kind, []).append(each)
         magnitudes, self._of_source = source_rows(table, labels, of_kind["source"])
@@ -109,7 +104,7 @@ class LightCurves:
         self._scratch = Scratch()
         self._observed = np.zeros((len(labels), len(OBSERVED)))
 
-    def _light(self, source: Source) -> Light:
+    def _light(self, source: ObjectColumns) -> Light:
         """Return the objects of an entry."""
         family = FAMILIES.get(source.entry.kind)
         columns = () if family is None else family.columns
@@ -259,13 +254,11 @@ class LightCurves:
 
     def measured(self) -> Labels:
         """Return the labels with what was measured."""
-        columns, objects = dict(self._labels.columns), dict(self._labels.objects)
-        for name, values in zip(OBSERVED, self._observed.T, strict=True):
-            columns[f"observed.{name}"] = np.ascontiguousarray(values)
-        for light in (*self._constant, *self._lights):
-            repeated = light.source.entry.repeat is not None
-            held, prefix = (objects, "") if repeated else (columns, f"{light.source.name}.")
-            for name, values in light.measured.items():
-                held[prefix + name] = held[prefix + name].copy()
-                held[prefix + name][light.source.rows] = values
-        return Labels(columns, objects, self._labels.object_names)
+        columns = {
+            f"observed.{name}": np.ascontiguousarray(values)
+            for name, values in zip(OBSERVED, self._observed.T, strict=True)
+        }
+        lights = (*self._constant, *self._lights)
+        return self._labels.with_measured(
+            columns, ((each.source, each.measured) for each in lights)
+        )

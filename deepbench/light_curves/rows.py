@@ -20,7 +20,7 @@ from deepbench.numerics import mathfast
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from deepbench.labelling.objects import Source
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
     from deepbench.light_curves.model import LightCurveTable
     from deepbench.light_curves.survey.surveys import Law
@@ -40,7 +40,7 @@ MINUTES = DAY / 60.0
 
 
 def object_rows(
-    source: Source, columns: tuple[str, ...], bands: tuple[str, ...], labels: Labels
+    source: ObjectColumns, columns: tuple[str, ...], bands: tuple[str, ...], labels: Labels
 ) -> NDArray[np.float64]:
     """Return the rows of the objects of an entry, float64[k, b, p]: its columns in each band."""
     found = np.empty((len(source.samples), len(bands), len(columns)))
@@ -89,7 +89,9 @@ def _coefficients(columns: dict[str, NDArray], prefix: str) -> dict[str, NDArray
     return {}
 
 
-def check_rows(source: Source, rows: NDArray[np.float64], labels: Labels, table: str) -> None:
+def check_rows(
+    source: ObjectColumns, rows: NDArray[np.float64], labels: Labels, table: str
+) -> None:
     """Refuse what cannot be, or never happens.
 
     Raises
@@ -234,7 +236,7 @@ def noise_rows(
 
 
 def source_rows(
-    table: LightCurveTable, labels: Labels, found: list[Source]
+    table: LightCurveTable, labels: Labels, found: list[ObjectColumns]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return magnitude and flux of the sources in each band, float64[n, b]; NaN and 0 where a sample has none."""
     bands = table.survey.names

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
+from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
     Name,
     Number,
@@ -25,7 +26,6 @@ from deepbench.tables import (
     Coordinate,
     DataVariable,
     TableSpecification,
-    names_of,
     readable,
 )
 
@@ -324,12 +324,6 @@ class SphereTable(TableSpecification):
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: coefficients, maps in two orders, permutation."""
         return 4 * 12 * self.nside**2 * (2 + 6 * max(1, len(self.channel_names)))
-
-    def object_rows(self) -> int:
-        """Return the largest number of copies of repeated objects that one sample can have."""
-        return max(
-            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
-        )
 
 
 def noise_stream(channel: str) -> str:

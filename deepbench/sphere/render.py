@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.labelling.objects import sources
+from deepbench.labelling.objects import object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.numerics.stream_names import stream_number
 from deepbench.sphere.fields import harmonics
@@ -40,6 +40,7 @@ from deepbench.sphere.pixels import maps
 if TYPE_CHECKING:
     from deepbench.sphere.fields.fields import Spectrum
     from deepbench.sphere.model import SphereTable
+    from deepbench.tables import Table
 
 ARCMIN = math.pi / 10800.0
 """Radian."""
@@ -76,18 +77,12 @@ class FieldSpectra(NamedTuple):
     clipped: float
 
 
-def render(
-    seed: int, name: str, table: SphereTable, labels: Labels
-) -> tuple[dict[str, NDArray], Labels]:
+def render(table: Table[SphereTable], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
     """Render the maps that labels describe, or patches of them.
 
     Parameters
     ----------
-    seed : int
-        Seed of the recipe.
-    name : str
-        Name of the table; part of the names of its streams.
-    table : SphereTable
+    table : Table
     labels : Labels
         Of n samples.
 
@@ -96,43 +91,46 @@ def render(
     arrays : dict of str to ndarray
         ``map``, and ``map_true`` where the table asks for it: float32, of shape (n, cells) or (n, channel, cells).
     labels : Labels
-        The same, with what follows from them.
+        The given labels, with what follows from them.
 
     Raises
     ------
     LabelError
         A lognormal field cannot have its spectrum, or only by clipping more than 1 % of its variance.
     """
+    seed, name, specification = table.seed, table.name, table.specification
     arrays = {
-        each.name: np.empty((len(labels), *each.shape), np.float32)
-        for each in table.data_variables()
+        each.name: np.empty((len(labels), *each.shape), np.float32) for each in table.variables
     }
-    drawn = Maps(seed, name, table, labels)
-    for rows in runs(table, labels):
+    drawn = Maps(seed, name, specification, labels)
+    for rows in runs(specification, labels):
         whole = drawn.render(rows[0])
-        patches = labels.samples[rows] % table.patch_count
+        patches = labels.samples[rows] % specification.patch_count
         for plane, values in zip(arrays, whole, strict=False):
-            split = values.reshape(len(values), table.patch_count, -1)
+            split = values.reshape(len(values), specification.patch_count, -1)
             arrays[plane][rows] = np.moveaxis(split[:, patches], 0, 1).reshape(
                 arrays[plane][rows].shape
             )
-    return arrays, measure(seed, name, table, labels)
+    return arrays, measure(table, labels)
 
 
-def measure(seed: int, name: str, table: SphereTable, labels: Labels) -> Labels:
+def measure(table: Table[SphereTable], labels: Labels) -> Labels:
     """Return labels with those that follow from them; takes and raises what ``render`` does."""
-    drawn = Maps(seed, name, table, labels)
+    specification = table.specification
+    drawn = Maps(table.seed, table.name, specification, labels)
     found = {each: np.full(len(labels), np.nan) for each in ("sigma", "shift", "clipped")}
-    for rows in runs(table, labels):
+    for rows in runs(specification, labels):
         spectra = drawn.spectra(rows[0])
         if spectra is not None:
             found["sigma"][rows] = spectra.sigma
             found["shift"][rows], found["clipped"][rows] = spectra.shifts[0], spectra.clipped
-    patch = labels.samples % table.patch_count
-    found["index"] = (labels.samples // table.patch_count).astype(np.float64)
-    found["patch"], found["first_cell"] = patch.astype(np.float64), patch * float(table.pixels)
-    columns = labels.columns | {f"map.{each}": values for each, values in found.items()}
-    return Labels(columns, labels.objects, labels.object_names)
+    patch = labels.samples % specification.patch_count
+    found["index"] = (labels.samples // specification.patch_count).astype(np.float64)
+    found["patch"], found["first_cell"] = (
+        patch.astype(np.float64),
+        patch * float(specification.pixels),
+    )
+    return labels.with_measured({f"map.{each}": values for each, values in found.items()})
 
 
 def runs(table: SphereTable, labels: Labels) -> list[NDArray[np.int64]]:
@@ -151,7 +149,7 @@ class Maps:
 
     def __init__(self, seed: int, name: str, table: SphereTable, labels: Labels) -> None:
         self._seed, self._name, self._table, self._labels = seed, name, table, labels
-        self._sources = sources(table, labels, lambda entry: True)
+        self._sources = object_columns(table, labels, lambda entry: True)
         self._known: dict[tuple[object, ...], FieldSpectra] = {}
 
     def _label(self, row: int, name: str) -> float:

@@ -36,7 +36,7 @@ def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False)
 
     found = read_recipe(recipe, changes)
     for name, table in found.tables.items():
-        draw_labels(found, name, 0, min(table.samples, CHECKED))
+        draw_labels(found.table(name), 0, min(table.samples, CHECKED))
     samples = {name: table.samples for name, table in found.tables.items()}
     if as_json:
         say_json(
@@ -72,13 +72,12 @@ def preview(
     output: Output = None,
 ) -> None:
     """Make a picture of a few samples, without a build."""
-    from deepbench.format import sample_bytes
     from deepbench.samples import labels, render
     from pipeline.report.pictures import montage
 
     found = read_recipe(recipe, changes)
     name = choose_table(table, found.tables)
-    needed = count * sum(sample_bytes(each) for each in found.tables[name].data_variables())
+    needed = count * sum(each.sample_bytes for each in found.tables[name].data_variables())
     if needed > PREVIEW_BYTES:
         raise typer.BadParameter(
             f"{count} samples of '{name}' are {bytes_text(needed)}, a preview holds {bytes_text(PREVIEW_BYTES)}: "

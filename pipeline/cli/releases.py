@@ -156,7 +156,7 @@ def sample(
         raise CatalogError(f"'{name}' of {found} has the samples 0 … {count - 1}, not {index}")
     drawn = found.sample(name, index)
     labels = found.label(name, index)
-    units = {column.name: column.unit for column in found.recipe.label_plan(name).columns}
+    units = {column.name: column.unit for column in found.recipe.table(name).plan.columns}
     path = output or f"{found.name}-{found.version}-{name}-{index}.png"
     portrait(
         drawn,
@@ -166,7 +166,7 @@ def sample(
         units=units,
         heading=f"{found}, {name}, sample {index}",
     )
-    repeats = bool(found.recipe.label_plan(name).object_columns)
+    repeats = bool(found.recipe.table(name).plan.object_columns)
     objects = found.objects(name, index).dropna(axis="columns", how="all") if repeats else None
     if as_json:
         rows = [] if objects is None else [_plain(row) for row in objects.to_dict("records")]

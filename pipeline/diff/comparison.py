@@ -139,7 +139,9 @@ def foresee(
     tally = Tally()
     count = 0
     if values:
-        labels = draw_labels(recipe, table, 0, min(stored.samples, planned.samples, FIRST_LABELS))
+        labels = draw_labels(
+            recipe.table(table), 0, min(stored.samples, planned.samples, FIRST_LABELS)
+        )
         count = _compare_first(tally, side, recipe, table, (stored, planned), labels)
     return _difference(*((stored, planned) if later else (planned, stored)), tally, count, False)
 
@@ -157,7 +159,7 @@ def _compare_first(
     Returns the number of samples among which the changed ones were found.
     """
     stored, planned = schemas
-    plan, described = recipe.label_plan(table), recipe.tables[table]
+    plan, described = recipe.table(table).plan, recipe.tables[table]
     measured = {each.name for each in (*plan.columns, *plan.object_columns) if each.measured}
     columns = _comparable(stored.columns, planned.columns, measured)
     copied = _comparable(stored.object_columns, planned.object_columns, measured)
@@ -181,7 +183,7 @@ def _compare_first(
     order = list(dict.fromkeys([*first_of_class.tolist(), *range(count)]))
     few = np.sort(np.array(order[: min(FIRST_PIXELS, FIRST_BYTES // size)], dtype=np.intp))
     if len(few):
-        arrays, _ = render_arrays(recipe, table, labels.take(few))
+        arrays, _ = render_arrays(recipe.table(table), labels.take(few))
         made = {
             DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
             for name, each in variables.items()

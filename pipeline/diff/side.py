@@ -95,7 +95,7 @@ class Side:
         ReleaseError
             A file is missing or damaged.
         """
-        plan, summary = self.recipe.label_plan(table), self.tables[table]
+        plan, summary = self.recipe.table(table).plan, self.tables[table]
         root = f"{fmt.DATA}/zarr.json"
         with reading(self.location, root):
             nodes = json.loads(self.location.read(root))["consolidated_metadata"]["metadata"]
@@ -154,7 +154,7 @@ class Side:
 
 def planned_schema(recipe: Recipe, table: str) -> TableSchema:
     """Return what a table of a recipe will have."""
-    plan, described = recipe.label_plan(table), recipe.tables[table]
+    plan, described = recipe.table(table).plan, recipe.tables[table]
     variables = {
         each.name: {
             "dtype": each.dtype,

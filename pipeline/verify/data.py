@@ -266,7 +266,7 @@ def _rerender(
     Values must have the same bits, unless the table is stamped ``tolerance`` or was made on another kind of machine.
     """
     recipe = subject.recipe()
-    plan = recipe.label_plan(block.table)
+    plan = recipe.table(block.table).plan
     tolerant = plan.tolerance or recipe.tables[block.table].tolerance or rerender.elsewhere
     try:
         stored = read_labels(subject.location, plan, block.table, block.start, block.stop)
@@ -274,11 +274,11 @@ def _rerender(
         return  # found by the check of labels
     chosen = rerender.choose(block)
     try:
-        drawn = draw_labels(recipe, block.table, block.start, block.stop)
+        drawn = draw_labels(recipe.table(block.table), block.start, block.stop)
         arrays: dict[str, NDArray] = {}
         measured = drawn.take(chosen)
         if len(chosen):
-            arrays, measured = render_arrays(recipe, block.table, measured)
+            arrays, measured = render_arrays(recipe.table(block.table), measured)
     except DeepBenchError as error:
         report.findings.append(Finding("rerender", str(error), fmt.RECIPE, block.table))
         return

@@ -36,7 +36,7 @@ CSV_BLOCK = 2**24
 def check_labels(subject: Subject, block: Block) -> list[Finding]:
     """Check rows of metadata: sample numbers, words and ranges of parameters, and the rows of repeated objects."""
     recipe = subject.recipe()
-    plan = recipe.label_plan(block.table)
+    plan = recipe.table(block.table).plan
     file = f"{fmt.METADATA}/{block.table}.parquet"
     findings = []
     try:
@@ -138,7 +138,7 @@ def _check_counts(
 def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str]) -> list[Finding]:
     """Compare one chunk of each label variable in the Zarr store with the metadata, but for damaged files."""
     findings = []
-    for column in subject.recipe().label_plan(block.table).columns:
+    for column in subject.recipe().table(block.table).plan.columns:
         array = f"{block.table}/{column.name}"
         key = next(store.keys(subject.template(), array, block.start, block.stop))
         file = f"{fmt.DATA}/{key}"
@@ -173,7 +173,7 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
 def check_csv(subject: Subject, block: Block) -> list[Finding]:
     """Compare the CSV of a table with its Parquet file."""
     table = block.table
-    plan = subject.recipe().label_plan(table)
+    plan = subject.recipe().table(table).plan
     file = f"{fmt.METADATA}/{table}.csv"
     names = [column.name for column in plan.columns]
     reading = pcsv.ReadOptions(block_size=CSV_BLOCK)
@@ -275,7 +275,7 @@ def _same(one: NDArray, other: NDArray, tolerance: float) -> NDArray[np.bool_]:
 def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
     """Compare the metadata files of a table with what the format says of the recipe."""
     recipe = subject.recipe()
-    plan, table = recipe.label_plan(name), recipe.tables[name]
+    plan, table = recipe.table(name).plan, recipe.tables[name]
     digests = [DIGEST + variable.name for variable in table.data_variables()]
     found = [_check_columns(subject.location, f"{name}", plan.columns, digests, table.samples)]
     if plan.object_columns:

@@ -231,7 +231,7 @@ def _compare_tables(recipe: Recipe, manifest: fmt.Manifest) -> Iterator[Finding]
         yield Finding("manifest", message, fmt.MANIFEST)
         return
     for name, summary in manifest.tables.items():
-        for key, value in fmt.described(recipe, name).items():
+        for key, value in fmt.described(recipe.table(name)).items():
             if getattr(summary, key) != value:
                 message = f"its {key} is {getattr(summary, key)!r}, by the recipe it is {value!r}"
                 yield Finding("manifest", message, fmt.MANIFEST, name)

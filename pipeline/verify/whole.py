@@ -48,7 +48,7 @@ def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> I
     """Compare counts of classes, splits and copies, and the data digest, with the manifest."""
     variables = list(summary.variables)
     digest = fmt.DataDigest(variables)
-    plan = subject.recipe().label_plan(table)
+    plan = subject.recipe().table(table).plan
     columns = {column.name: column for column in plan.columns}
     counts: dict[str, Counter[str]] = {"class": Counter(), "split": Counter()}
     repeats = [f"{each}.repeat" for each in plan.repeated_names]
@@ -83,7 +83,7 @@ def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> I
 
 def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Finding]:
     """Look for groups in two splits."""
-    columns = {column.name: column for column in subject.recipe().label_plan(table).columns}
+    columns = {column.name: column for column in subject.recipe().table(table).plan.columns}
     passes = -(-samples // HELD)
 
     def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
@@ -143,7 +143,7 @@ def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -
 
 def _same_labels(subject: Subject, table: str, one: int, other: int) -> bool:
     """Return whether two samples have the same class and parameters."""
-    plan = subject.recipe().label_plan(table)
+    plan = subject.recipe().table(table).plan
     first, second = (
         read_labels(subject.location, plan, table, sample, sample + 1) for sample in (one, other)
     )

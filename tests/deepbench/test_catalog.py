@@ -314,7 +314,7 @@ def test_the_recipe_of_a_release_is_the_one_it_was_made_from(built, recipe):
     release = find("things", catalog=built)
     assert release.recipe.hash == recipe.hash == release.manifest.recipe_hash
     for name in recipe.tables:
-        assert release.recipe.table_hash(name) == release.manifest.tables[name].table_hash
+        assert release.recipe.table(name).hash == release.manifest.tables[name].table_hash
     # it finds the files that it draws from in the release
     pd.testing.assert_frame_equal(labels(release.recipe, "images"), labels(recipe, "images"))
 

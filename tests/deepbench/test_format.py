@@ -22,14 +22,10 @@ from deepbench.format import (
     fill_value,
     label_attributes,
     layout,
-    power_of_two,
-    sample_bytes,
     sample_digests,
-    shard_length,
 )
 from deepbench.labelling.scopes import Column
-from deepbench.recipe import Storage
-from deepbench.tables import DataVariable
+from deepbench.tables import DataVariable, Storage, power_of_two, shard_length
 
 STORAGE = Storage()
 
@@ -119,7 +115,7 @@ def test_the_widest_variable_decides():
     assert length == shard_length((large,), STORAGE) == 2048
     assert layout(small, length, STORAGE).shards == (2048, 4)
     assert layout(small, length, STORAGE).chunks == (2048, 4)  # no chunk is larger than a shard
-    assert sample_bytes(large) == 2**15
+    assert large.sample_bytes == 2**15
 
 
 @settings(max_examples=300)
@@ -136,7 +132,7 @@ def test_laws_of_the_layout(shape, dtype, chunk, shard):
     length = shard_length((image,), storage)
     assert length & (length - 1) == 0
     if length > 1:
-        assert length * sample_bytes(image) <= shard < 2 * length * sample_bytes(image) * 1.0001
+        assert length * image.sample_bytes <= shard < 2 * length * image.sample_bytes * 1.0001
     cut = layout(image, length, storage)
     assert cut == layout(image, length, storage)
     assert cut.shards[0] == length

@@ -39,7 +39,7 @@ def test_released_bytes_are_what_they_were(name):
     objects = deepbench.objects(recipe, "images", 0, SAMPLES)
     found = {
         "recipe_hash": recipe.hash,
-        "table_hash": recipe.table_hash("images"),
+        "table_hash": recipe.table("images").hash,
         "images": hashlib.sha256(b"".join(fmt.sample_digests(variable, images))).hexdigest(),
         "labels": hashlib.sha256(labels.to_csv(index=False).encode()).hexdigest(),
         "objects": hashlib.sha256(objects.to_csv(index=False).encode()).hexdigest(),

@@ -70,7 +70,7 @@ OBJECTS = "tables.images.classes.dot.objects"
 
 
 def draw(recipe=RECIPE, start=0, stop=400, table="images"):
-    return draw_range(recipe.label_plan(table), recipe.seed, start, stop)
+    return draw_range(recipe.table(table).plan, recipe.seed, start, stop)
 
 
 def uniforms(name, samples, elements=0, seed=7):
@@ -88,7 +88,7 @@ def same(first, second, names=None):
 
 
 def test_streams_are_named_by_meaning():
-    assert list(RECIPE.label_plan("images").streams()) == [
+    assert list(RECIPE.table("images").plan.streams()) == [
         "images/*/sample/class",
         "images/*/sample/split",
         *(f"images/*/variables/{name}" for name in ("brightness", "pair", "half")),
@@ -585,14 +585,14 @@ def one_class(objects, **table):
     return parse_recipe(json.dumps({**head, "tables": {"images": described | table}}))
 
 
-@pytest.mark.parametrize("kind", ObjectEntry.kinds)
+@pytest.mark.parametrize("kind", ObjectEntry.registry)
 def test_nothing_about_an_object_is_hidden(kind):
     cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
     assert set(parameters_of(cls)) == set(cls.model_fields) - {"psf"}
     fields = [field for field in parameters_of(cls) if field not in OTHERS]
     entries = [entry_text(ObjectEntry, kind), entry_text(ObjectEntry, kind, name="other")]
     recipe = one_class(entries, **SEEN_THROUGH)
-    plan = recipe.label_plan("images")
+    plan = recipe.table("images").plan
     labels = draw_range(plan, 1, 0, 50)
     expected = [f"{name}.{field}" for name in (kind, "other") for field in fields]
     names = [column.name for column in plan.columns]
@@ -609,12 +609,12 @@ def test_nothing_about_an_object_is_hidden(kind):
         assert (column.unit, column.description) == (parameter.unit, parameter.description)
 
 
-@pytest.mark.parametrize("kind", ObjectEntry.kinds)
+@pytest.mark.parametrize("kind", ObjectEntry.registry)
 def test_nothing_about_a_copy_is_hidden(kind):
     every = parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
     fields = [field for field in every if field not in OTHERS]
     recipe = one_class([entry_text(ObjectEntry, kind, repeat=3)], **SEEN_THROUGH)
-    plan = recipe.label_plan("images")
+    plan = recipe.table("images").plan
     labels = draw_range(plan, 1, 0, 50)
     assert [column.name for column in plan.columns][4:] == [f"{kind}.repeat", "psf.sigma"]
     assert [column.name for column in plan.object_columns] == [
@@ -634,7 +634,7 @@ def test_nothing_about_a_copy_is_hidden(kind):
 
 @pytest.mark.parametrize(
     ("entry", "kind"),
-    [(each, kind) for each in (PsfEntry, NoiseEntry) for kind in each.kinds if kind != "image"],
+    [(each, kind) for each in (PsfEntry, NoiseEntry) for kind in each.registry if kind != "image"],
 )
 def test_nothing_about_psf_and_noise_is_hidden(entry, kind):
     described = entry_text(entry, kind)
@@ -645,7 +645,7 @@ def test_nothing_about_psf_and_noise_is_hidden(entry, kind):
     fields = list(described[kind])
     more = {"psf": described} if entry is PsfEntry else {"noise": [described]}
     body = {"x": 1, "y": 1, "flux": 1}
-    plan = one_class([{"star": body}], **SEEN_THROUGH | more).label_plan("images")
+    plan = one_class([{"star": body}], **SEEN_THROUGH | more).table("images").plan
     prefix = "psf" if entry is PsfEntry else f"noise.{kind}"
     names = [f"{prefix}.{field}" for field in fields]
     found = [column.name for column in plan.columns][8:]
@@ -665,7 +665,7 @@ def test_values_of_other_classes_are_absent():
 
 
 def test_types_of_columns():
-    columns = {column.name: column for column in RECIPE.label_plan("images").columns}
+    columns = {column.name: column for column in RECIPE.table("images").plan.columns}
     types = {name: column.dtype.name for name, column in columns.items()}
     assert (types["id"], types["group"], types["circle.repeat"]) == ("int64",) * 3
     assert (types["class"], types["split"], types["circle.x"]) == ("int8", "int8", "float64")
@@ -673,14 +673,14 @@ def test_types_of_columns():
     assert Column("c", "", meanings=("a",) * 128).dtype == "int16"
     labels = draw()
     assert {name: values.dtype.name for name, values in labels.columns.items()} == types
-    objects = {column.name: column.dtype for column in RECIPE.label_plan("images").object_columns}
+    objects = {column.name: column.dtype for column in RECIPE.table("images").plan.object_columns}
     assert {name: values.dtype for name, values in labels.objects.items()} == objects
 
 
 def test_there_is_no_long_table_where_nothing_repeats():
     recipe = one_class([{"circle": {"x": 1, "y": 1, "radius": 1}}])
-    assert recipe.label_plan("images").object_columns == ()
-    assert draw_range(recipe.label_plan("images"), 1, 0, 5).objects == {}
+    assert recipe.table("images").plan.object_columns == ()
+    assert draw_range(recipe.table("images").plan, 1, 0, 5).objects == {}
 
 
 def test_more_classes_than_a_byte_counts():
@@ -766,7 +766,7 @@ def test_copies_may_draw_jointly():
 
 
 def test_drawn_labels_pass_the_check():
-    check(RECIPE.label_plan("images"), draw())
+    check(RECIPE.table("images").plan, draw())
 
 
 @pytest.mark.parametrize(
@@ -790,7 +790,7 @@ def test_labels_out_of_range_are_refused(column, value, message):
     columns[column][row] = value
     number = value if column == "id" else row
     with pytest.raises(LabelError, match=f"^table 'images', sample {number}: {message}") as caught:
-        check(RECIPE.label_plan("images"), Labels(columns, labels.objects, labels.object_names))
+        check(RECIPE.table("images").plan, Labels(columns, labels.objects, labels.object_names))
     assert (caught.value.sample, caught.value.column) == (number, column)
 
 
@@ -800,14 +800,14 @@ def test_copies_out_of_range_are_refused():
     row = labels.copies("circle", 1)[0][4]
     objects["radius"][row] = 0
     with pytest.raises(LabelError, match=f"sample {objects['sample'][row]}: circle.radius = 0.0"):
-        check(RECIPE.label_plan("images"), Labels(labels.columns, objects, labels.object_names))
+        check(RECIPE.table("images").plan, Labels(labels.columns, objects, labels.object_names))
 
 
 def test_values_of_other_classes_are_not_checked():
     labels = draw()
     columns = {name: values.copy() for name, values in labels.columns.items()}
     columns["box.width"][columns["class"] == 1] = -3.0
-    check(RECIPE.label_plan("images"), Labels(columns, labels.objects, labels.object_names))
+    check(RECIPE.table("images").plan, Labels(columns, labels.objects, labels.object_names))
 
 
 # --- names with two meanings ----------------------------------------------------------------------

@@ -11,10 +11,10 @@ from deepbench.errors import CatalogError, RecipeError
 from deepbench.images.model.instruments import ImagePsf, PsfEntry
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.table import NoiseEntry
+from deepbench.language.one_of import MAXIMUM_COPIES
 from deepbench.language.specification import Specification, parameters_of
 from deepbench.numerics.stream_names import stream_number
 from deepbench.recipe import Recipe, Storage, load_recipe, parse_recipe
-from deepbench.tables import MAXIMUM_COPIES
 
 WORKFLOWS = sorted(Path(__file__).parents[2].glob("workflows/*.yaml"))
 
@@ -278,7 +278,7 @@ def test_no_stream_of_a_recipe_has_two_uses():
         recipe = load_recipe(path)
         names = []
         for name, table in recipe.tables.items():
-            names += recipe.label_plan(name).streams()
+            names += recipe.table(name).plan.streams()
             names += [f"{name}/{stream}" for stream in table.pixel_streams()]
         assert len(set(names)) == len(names)
 
@@ -383,9 +383,9 @@ def test_an_unknown_table_is_refused_with_the_nearest():
     with pytest.raises(
         CatalogError, match=r"no table 'image' in 'things'; did you mean 'images'\?"
     ):
-        parse_recipe(TEXT).label_plan("image")
+        parse_recipe(TEXT).table("image")
     with pytest.raises(CatalogError, match="no table 'zzz' in 'things'; tables: images"):
-        parse_recipe(TEXT).label_plan("zzz")
+        parse_recipe(TEXT).table("zzz")
 
 
 def test_the_json_schema_knows_every_key():
@@ -396,14 +396,14 @@ def test_the_json_schema_knows_every_key():
     assert schema["additionalProperties"] is False
     text = json.dumps(schema)
     for entry in (ObjectEntry, NoiseEntry, PsfEntry):
-        for kind in entry.kinds:
+        for kind in entry.registry:
             assert f'"{kind}"' in text
     assert set(schema["$defs"]["Storage"]["properties"]) == set(Storage.model_fields)
 
 
 @pytest.mark.parametrize("entry", [ObjectEntry, NoiseEntry, PsfEntry])
 def test_every_parameter_says_what_it_is(entry):
-    for kind in entry.kinds:
+    for kind in entry.registry:
         cls = next(
             each
             for each in entry.model_fields[kind].annotation.__args__

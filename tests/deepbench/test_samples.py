@@ -12,9 +12,9 @@ import pytest
 
 import deepbench
 from deepbench.errors import CatalogError, LabelError
-from deepbench.recipe import TABLES, Recipe, load_recipe, parse_recipe
+from deepbench.kinds import KINDS
+from deepbench.recipe import Recipe, load_recipe, parse_recipe
 from deepbench.samples import (
-    KINDS,
     draw_labels,
     from_frames,
     labels,
@@ -258,7 +258,7 @@ def test_rows_in_any_order_render_their_samples(whole, frame, copies):
 
 
 def test_objects_follow_the_order_of_the_samples(frame, copies):
-    plan = RECIPE.label_plan("images")
+    plan = RECIPE.table("images").plan
     order = np.random.default_rng(3).permutation(60)[:35]
     shuffled = copies.sample(frac=1, random_state=np.random.RandomState(4))
     given = from_frames(plan, frame.iloc[order], shuffled)
@@ -420,12 +420,12 @@ def test_nothing_repeats_in_shapes():
 
 
 def test_every_kind_of_table_has_its_module():
-    kinds = [cls.model_fields["kind"].annotation.__args__ for cls in TABLES.values()]
-    assert [(kind,) for kind in KINDS] == [(kind,) for kind in TABLES] == kinds
-    for module in KINDS.values():
+    fields = [each.specification.model_fields["kind"] for each in KINDS.values()]
+    assert [(kind,) for kind in KINDS] == [each.annotation.__args__ for each in fields]
+    for module in (each.module for each in KINDS.values()):
         assert callable(import_module(module).render)
-    drawn = draw_labels(RECIPE, "images", 0, 2)
-    arrays, same = render_arrays(RECIPE, "images", drawn)
+    drawn = draw_labels(RECIPE.table("images"), 0, 2)
+    arrays, same = render_arrays(RECIPE.table("images"), drawn)
     assert same is drawn  # nothing is measured
     described = RECIPE.tables["images"].data_variables()
     assert list(arrays) == [variable.name for variable in described]

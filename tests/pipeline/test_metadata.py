@@ -35,7 +35,7 @@ def table(request):
 
 @pytest.fixture
 def columns(built):
-    return lambda table: built.recipe.label_plan(table).columns
+    return lambda table: built.recipe.table(table).plan.columns
 
 
 def test_the_recipe_has_what_is_hard(built):

@@ -30,7 +30,7 @@ def test_numbers(plan, recipe):
     assert (squares.name, squares.samples, squares.block_length) == ("squares", 40, 32)
     assert (images.blocks, squares.blocks) == (19, 2)
     assert (plan.blocks, plan.samples) == (21, 340)
-    labels = recipe.label_plan("images")
+    labels = recipe.table("images").plan
     wide = sum(column.dtype.itemsize for column in labels.columns)
     long = sum(column.dtype.itemsize for column in labels.object_columns)
     assert images.label_bytes == wide + 16  # one digest

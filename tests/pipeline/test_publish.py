@@ -48,7 +48,7 @@ def test_the_manifest(built):
     images = manifest.tables["images"]
     assert images.kind == "image"
     assert images.shard_length == 16
-    assert images.table_hash == built.recipe.table_hash("images")
+    assert images.table_hash == built.recipe.table("images").hash
     assert images.variables == {
         "image": {"dtype": "float32", "dims": ["sample", "y", "x"], "shape": [300, 16, 16]}
     }
@@ -76,7 +76,7 @@ def test_the_data_card_describes_every_column(built):
     card = (built.path / "README.md").read_text()
     lines = card.splitlines()
     for table in built.recipe.tables:
-        plan = built.recipe.label_plan(table)
+        plan = built.recipe.table(table).plan
         for column in (*plan.columns, *plan.object_columns):
             unit = "" if column.meanings else column.unit
             assert f"| `{column.name}` | {unit} | {column.description} |" in lines
@@ -139,7 +139,7 @@ def test_plain_xarray_shows_described_variables(built):
     assert shown["image"][:2] == [["sample", "y", "x"], "float32"]
     assert shown["image"][2] == {"long_name": "image", "units": "1"}
     assert shown["x"][2] == {"long_name": "pixel centre, to the right", "units": "pixel"}
-    for column in built.recipe.label_plan("images").columns:
+    for column in built.recipe.table("images").plan.columns:
         dims, dtype, attributes = shown[column.name]
         assert (dims, dtype) == (["sample"], str(column.dtype))
         assert attributes["long_name"] == column.description

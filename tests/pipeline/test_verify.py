@@ -978,9 +978,9 @@ def test_a_recipe_that_is_changed_everywhere_is_found_by_rendering_again(copy):
     old = copy.release.recipe
     edit_text(copy.path, fmt.RECIPE, "seed: 11", "seed: 12")
     new = deepbench.catalog.read_recipe(copy.release.location)
-    table = new.table_hash("images")
+    table = new.table("images").hash
     for path in (copy.path / fmt.DATA).rglob("zarr.json"):
-        text = path.read_text().replace(old.hash, new.hash).replace(old.table_hash("images"), table)
+        text = path.read_text().replace(old.hash, new.hash).replace(old.table("images").hash, table)
         overwrite(path, text.encode())
         sign(copy.path, path.relative_to(copy.path).as_posix())
     edit_manifest(copy.path, lambda data: data.update(seed=12, recipe_hash=new.hash))

@@ -11,9 +11,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.language.one_of import NamedOneOf, one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
-from deepbench.tables import NamedOneOf
 
 ERROR = "_error"
 """End of the names of what is added to a value before the motion begins."""
@@ -220,15 +220,19 @@ def body_names(bodies: tuple[Body, ...]) -> list[str]:
     return names
 
 
-class SystemEntry(NamedOneOf):
-    """The system of a class."""
+SYSTEMS: dict[str, type[Specification]] = {
+    "pendulum": Pendulum,
+    "hamiltonian_pendulum": HamiltonianPendulum,
+    "driven_pendulum": DrivenPendulum,
+    "double_pendulum": DoublePendulum,
+    "two_body": TwoBody,
+    "few_body": FewBody,
+}
+"""Systems by the name that a recipe has for them."""
 
-    pendulum: Pendulum | None = None
-    hamiltonian_pendulum: HamiltonianPendulum | None = None
-    driven_pendulum: DrivenPendulum | None = None
-    double_pendulum: DoublePendulum | None = None
-    two_body: TwoBody | None = None
-    few_body: FewBody | None = None
+
+class SystemEntry(one_of(SYSTEMS, NamedOneOf)):
+    """The system of a class."""
 
     @property
     def hangs(self) -> bool:

@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.images.shapes.gaussian_blur import gaussian_blur, margin
+from deepbench.language.one_of import names_of
 from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.poisson import POISSON_TILE, fill_poissons
 from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import fill_normals
-from deepbench.tables import names_of
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from deepbench.images.model.objects import ObjectEntry
     from deepbench.images.model.table import ImageTable
-    from deepbench.labelling.objects import Source
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
 
 PLACES = ("x", "y", "dx", "dy")
@@ -141,7 +141,7 @@ def _between(
     return rows[begin:end], owners[begin:end] - first
 
 
-def sky_rows(table: ImageTable, labels: Labels, found: list[Source]) -> SkyRows:
+def sky_rows(table: ImageTable, labels: Labels, found: list[ObjectColumns]) -> SkyRows:
     """Return the objects of the sky of the samples.
 
     Raises
@@ -237,7 +237,7 @@ def _check_galaxies(rows: NDArray[np.float64], samples: NDArray[np.int64]) -> No
 
 
 def _flags(
-    found: list[Source], order: Order, test: Callable[[ObjectEntry], bool]
+    found: list[ObjectColumns], order: Order, test: Callable[[ObjectEntry], bool]
 ) -> NDArray[np.bool_]:
     """Return for each object whether its entry passes a test."""
     flags = [np.full(len(each.samples), test(each.entry)) for each in found]
@@ -245,13 +245,13 @@ def _flags(
 
 
 def fluxes(
-    found: list[Source], order: Order, band: str, zero_points: NDArray[np.float64] | None
+    found: list[ObjectColumns], order: Order, band: str, zero_points: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Return the light of objects in a band.
 
     Parameters
     ----------
-    found : list of Source
+    found : list of ObjectColumns
     order : Order
     band : str
         Empty where there are none.
@@ -270,7 +270,9 @@ def fluxes(
     return np.ascontiguousarray(light)
 
 
-def sky_psfs(found: list[Source], order: Order, of_samples: Psfs, scale: float | None) -> Psfs:
+def sky_psfs(
+    found: list[ObjectColumns], order: Order, of_samples: Psfs, scale: float | None
+) -> Psfs:
     """Return what each object of the sky is seen through: its own PSF, or its sample's."""
     count = len(order.places)
     sample = np.repeat(np.arange(len(order.offsets) - 1), np.diff(order.offsets))

@@ -19,10 +19,10 @@ from deepbench.images.psf.psf_files import (
 )
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.files import folder_of, sha256_of
+from deepbench.language.one_of import one_of
 from deepbench.language.plain import unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
-from deepbench.tables import OneOf
 
 MAXIMUM_SIGMA = 1000.0
 """Of a Gaussian PSF, in pixels."""
@@ -149,14 +149,18 @@ class ImagePsf(Specification):
         return max(samples_of(self._path, self.sha256).shape) / self.oversampling
 
 
-class PsfEntry(OneOf):
-    """A point spread function."""
+PSFS: dict[str, type[Specification]] = {
+    "gaussian": GaussianPsf,
+    "moffat": MoffatPsf,
+    "airy": AiryPsf,
+    "kolmogorov": KolmogorovPsf,
+    "image": ImagePsf,
+}
+"""Point spread functions by the name that a recipe has for them."""
 
-    gaussian: GaussianPsf | None = None
-    moffat: MoffatPsf | None = None
-    airy: AiryPsf | None = None
-    kolmogorov: KolmogorovPsf | None = None
-    image: ImagePsf | None = None
+
+class PsfEntry(one_of(PSFS)):
+    """A point spread function."""
 
     @property
     def is_round_gaussian(self) -> bool:

@@ -11,9 +11,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.images.model.instruments import PsfEntry
+from deepbench.language.one_of import RepeatedOneOf, one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Constant, Value
-from deepbench.tables import RepeatedOneOf
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the instrument."""
@@ -341,24 +341,29 @@ class BadPixels(Defect):
     level: Value = parameter("what is read, in units of the image")
 
 
-class ObjectEntry(RepeatedOneOf):
+OBJECTS: dict[str, type[Specification]] = {
+    "circle": Circle,
+    "ellipse": Ellipse,
+    "rectangle": Rectangle,
+    "regular_polygon": RegularPolygon,
+    "triangle": Triangle,
+    "annulus": Annulus,
+    "arc": Arc,
+    "line": Line,
+    "star": Star,
+    "sersic": Sersic,
+    "bulge_disk": BulgeDisk,
+    "spiral": Spiral,
+    "ringermacher_mead": RingermacherMead,
+    "cosmic_ray": CosmicRay,
+    "bad_pixels": BadPixels,
+}
+"""Objects of images by the name that a recipe has for them."""
+
+
+class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
     """One object of a class."""
 
-    circle: Circle | None = None
-    ellipse: Ellipse | None = None
-    rectangle: Rectangle | None = None
-    regular_polygon: RegularPolygon | None = None
-    triangle: Triangle | None = None
-    annulus: Annulus | None = None
-    arc: Arc | None = None
-    line: Line | None = None
-    star: Star | None = None
-    sersic: Sersic | None = None
-    bulge_disk: BulgeDisk | None = None
-    spiral: Spiral | None = None
-    ringermacher_mead: RingermacherMead | None = None
-    cosmic_ray: CosmicRay | None = None
-    bad_pixels: BadPixels | None = None
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")
 
     @model_validator(mode="after")

@@ -25,6 +25,7 @@ from deepbench.images.model.instruments import (
 from deepbench.images.model.objects import Defect, Galaxy, ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
+from deepbench.language.one_of import NamedOneOf, names_of, one_of
 from deepbench.language.plain import show
 from deepbench.language.specification import (
     Name,
@@ -39,9 +40,7 @@ from deepbench.tables import (
     ClassSpecification,
     Coordinate,
     DataVariable,
-    NamedOneOf,
     TableSpecification,
-    names_of,
     readable,
 )
 
@@ -134,13 +133,17 @@ class Background(Specification):
     level: Value = parameter("level")
 
 
-class NoiseEntry(NamedOneOf):
-    """One step of the noise."""
+NOISE_STEPS: dict[str, type[Specification]] = {
+    "background": Background,
+    "poisson": PoissonNoise,
+    "gaussian": GaussianNoise,
+    "correlated": CorrelatedNoise,
+}
+"""Steps of the noise by the name that a recipe has for them."""
 
-    background: Background | None = None
-    poisson: PoissonNoise | None = None
-    gaussian: GaussianNoise | None = None
-    correlated: CorrelatedNoise | None = None
+
+class NoiseEntry(one_of(NOISE_STEPS, NamedOneOf)):
+    """One step of the noise."""
 
 
 class ImageTable(TableSpecification):
@@ -495,12 +498,6 @@ class ImageTable(TableSpecification):
                 if entry.is_sky
             )
             for each in self.classes.values()
-        )
-
-    def object_rows(self) -> int:
-        """Return the largest number of copies of repeated objects that one sample can have."""
-        return max(
-            sum(entry.most_copies for entry in each.objects) for each in self.classes.values()
         )
 
 

@@ -57,7 +57,7 @@ _FEW_NODES, _FEW_WEIGHTS = NODES_3.astype(np.float32), WEIGHTS_3.astype(np.float
 _ZERO = np.float32(0.0)
 
 
-class Source(NamedTuple):
+class ObjectColumns(NamedTuple):
     """A profile at a place: t = (ux dx + uy dy)² + (vx dx + vy dy)² = xx dx² + 2 xy dx dy + yy dy².
 
     ``small`` is the length of t = 1 along the minor axis in pixels. From ``sparse`` on pixels follow from values at
@@ -83,7 +83,7 @@ class Source(NamedTuple):
 
 @inline
 def make_source(x, y, family, fwhm, shape, truncation, axis_ratio, position_angle):
-    """Return the ``Source`` of a family; see ``add_point``."""
+    """Return the ``ObjectColumns`` of a family; see ``add_point``."""
     profile = make_profile(family, fwhm, shape, truncation)
     sine, cosine = sincos64(position_angle) if axis_ratio != 1.0 else (0.0, 1.0)
     root = np.sqrt(axis_ratio)
@@ -92,7 +92,7 @@ def make_source(x, y, family, fwhm, shape, truncation, axis_ratio, position_angl
     vx, vy = -sine / small, cosine / small
     xx, xy, yy = ux * ux + vx * vx, ux * uy + vx * vy, uy * uy + vy * vy
     sparse, a, b = differences(profile, axis_ratio)
-    return Source(
+    return ObjectColumns(
         profile,
         min(max(x, -LIMIT), LIMIT),
         min(max(y, -LIMIT), LIMIT),

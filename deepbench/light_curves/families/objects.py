@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, create_model, model_validator
 
+from deepbench.language.one_of import RepeatedOneOf, one_of
 from deepbench.language.specification import (
     Name,
     Specification,
@@ -19,7 +20,6 @@ from deepbench.language.specification import (
 )
 from deepbench.language.values import Value
 from deepbench.light_curves.families.pulsation_relations import RELATIONS
-from deepbench.tables import RepeatedOneOf
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the survey."""
@@ -73,7 +73,7 @@ class Contaminant(LightObject):
     measured: ClassVar[tuple[str, ...]] = ()
 
 
-def one_of(specification: Specification, *names: str) -> None:
+def require_one(specification: Specification, *names: str) -> None:
     """Refuse a specification that does not have exactly one of some fields."""
     given = [name for name in names if getattr(specification, name) is not None]
     if len(given) != 1:
@@ -179,7 +179,7 @@ class EclipsingBinary(Orbiting):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        one_of(self, "surface_brightness_ratio", "surface_brightness_ratios")
+        require_one(self, "surface_brightness_ratio", "surface_brightness_ratios")
         names = ("secondary_u1", "secondary_u2", "secondary_q1", "secondary_q2")
         given = [name for name in names if getattr(self, name) is not None]
         if given not in ([], [*names[:2]], [*names[2:]]):
@@ -409,26 +409,30 @@ class Outlier(Contaminant):
     deviation: Value = parameter("what is added, in standard deviations of the noise")
 
 
-class ObjectEntry(RepeatedOneOf):
-    """One object of a class."""
+OBJECTS: dict[str, type[Specification]] = {
+    "source": Source,
+    "transit": Transit,
+    "eclipsing_binary": EclipsingBinary,
+    "rr_lyrae_ab": RrLyraeAb,
+    "rr_lyrae_c": RrLyraeC,
+    "cepheid": Cepheid,
+    "pulsator": Pulsator,
+    "pulsation_mode": PulsationMode,
+    "spot": Spot,
+    "flare": Flare,
+    "microlensing": Microlensing,
+    "random_walk": RandomWalk,
+    "bazin": Bazin,
+    "villar": Villar,
+    "tidal_disruption": TidalDisruption,
+    "gap": Gap,
+    "outlier": Outlier,
+}
+"""Objects of light curves by the name that a recipe has for them."""
 
-    source: Source | None = None
-    transit: Transit | None = None
-    eclipsing_binary: EclipsingBinary | None = None
-    rr_lyrae_ab: RrLyraeAb | None = None  # type: ignore[valid-type]
-    rr_lyrae_c: RrLyraeC | None = None  # type: ignore[valid-type]
-    cepheid: Cepheid | None = None  # type: ignore[valid-type]
-    pulsator: Pulsator | None = None
-    pulsation_mode: PulsationMode | None = None
-    spot: Spot | None = None
-    flare: Flare | None = None
-    microlensing: Microlensing | None = None
-    random_walk: RandomWalk | None = None
-    bazin: Bazin | None = None
-    villar: Villar | None = None
-    tidal_disruption: TidalDisruption | None = None
-    gap: Gap | None = None
-    outlier: Outlier | None = None
+
+class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
+    """One object of a class."""
 
     @model_validator(mode="after")
     def _alone(self) -> Self:

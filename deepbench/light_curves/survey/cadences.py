@@ -20,10 +20,10 @@ from pydantic import Field, field_validator, model_validator
 from deepbench.errors import LabelError
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.files import NamedFile, check_unchanged
+from deepbench.language.one_of import one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
-from deepbench.tables import OneOf
 
 DAY = 86400.0
 """Seconds."""
@@ -280,12 +280,16 @@ def _number(text: Any) -> float:
         return math.nan
 
 
-class Cadence(OneOf):
-    """When a survey looks."""
+CADENCES: dict[str, type[Specification]] = {
+    "regular": Regular,
+    "nights": Nights,
+    "file": TimesFile,
+}
+"""Cadences by the name that a recipe has for them."""
 
-    regular: Regular | None = None
-    nights: Nights | None = None
-    file: TimesFile | None = None
+
+class Cadence(one_of(CADENCES)):
+    """When a survey looks."""
 
     def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:
         """Return the times at which all samples are observed; None where each has its own."""

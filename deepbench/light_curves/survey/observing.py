@@ -16,7 +16,7 @@ from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import philox4x32, uniform53
 
 if TYPE_CHECKING:
-    from deepbench.labelling.objects import Source
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
     from deepbench.light_curves.model import LightCurveTable
 
@@ -31,12 +31,17 @@ class Schedule:
         Of the table.
     table : LightCurveTable
     labels : Labels
-    gaps : list of Source
+    gaps : list of ObjectColumns
         What is lost.
     """
 
     def __init__(
-        self, seed: int, name: str, table: LightCurveTable, labels: Labels, gaps: list[Source]
+        self,
+        seed: int,
+        name: str,
+        table: LightCurveTable,
+        labels: Labels,
+        gaps: list[ObjectColumns],
     ) -> None:
         self._name, self._table, self._labels = name, table, labels
         self._shared = table.survey.cadence.shared(table.survey.names)

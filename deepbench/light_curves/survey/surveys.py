@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS
+from deepbench.language.one_of import one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Value
 from deepbench.light_curves.survey.cadences import DAY, Cadence
-from deepbench.tables import OneOf
 
 MAGNITUDE = -0.4 * math.log(10.0)
 """A source of magnitude m has the flux exp(MAGNITUDE × (m − zero point))."""
@@ -91,13 +91,17 @@ class ConstantNoise(Specification):
     sigma: Value = parameter("standard deviation", unit="", above=0)
 
 
-class Law(OneOf):
-    """The noise of an observation."""
+LAWS: dict[str, type[Specification]] = {
+    "depth": DepthNoise,
+    "aperture": ApertureNoise,
+    "kepler": KeplerNoise,
+    "constant": ConstantNoise,
+}
+"""Laws of the noise of a survey by the name that a recipe has for them."""
 
-    depth: DepthNoise | None = None
-    aperture: ApertureNoise | None = None
-    kepler: KeplerNoise | None = None
-    constant: ConstantNoise | None = None
+
+class Law(one_of(LAWS)):
+    """The noise of an observation."""
 
     @property
     def needs_magnitude(self) -> bool:
@@ -218,7 +222,7 @@ def _merged(preset: Any, given: Any) -> Any:
     """Return a preset with what is given in its place; what is one of several kinds, and shares, as a whole."""
     if not isinstance(preset, Mapping) or not isinstance(given, Mapping):
         return given
-    kinds = set(Cadence.kinds) | set(Law.kinds)
+    kinds = set(Cadence.registry) | set(Law.registry)
     if set(preset) <= kinds and set(given) <= kinds and set(given) != set(preset):
         return given
     filled = {

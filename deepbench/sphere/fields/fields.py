@@ -13,10 +13,10 @@ from pydantic import Field, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.inputs.files import NamedFile, check_unchanged
+from deepbench.language.one_of import one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
 from deepbench.sphere.fields.ranges import COSMOLOGIES
-from deepbench.tables import OneOf
 
 
 class PowerLaw(Specification):
@@ -122,13 +122,17 @@ class Cmb(Specification):
     factor: Value = parameter("the spectra are multiplied with it", minimum=0, default=1.0)
 
 
-class Spectrum(OneOf):
-    """An angular power spectrum C_ℓ; 0 for ℓ < 2."""
+SPECTRA: dict[str, type[Specification]] = {
+    "power_law": PowerLaw,
+    "table": TableSpectrum,
+    "convergence": Convergence,
+    "cmb": Cmb,
+}
+"""Angular power spectra by the name that a recipe has for them."""
 
-    power_law: PowerLaw | None = None
-    table: TableSpectrum | None = None
-    convergence: Convergence | None = None
-    cmb: Cmb | None = None
+
+class Spectrum(one_of(SPECTRA)):
+    """An angular power spectrum C_ℓ; 0 for ℓ < 2."""
 
 
 class Gaussian(Specification):
@@ -164,8 +168,12 @@ class Lognormal(Specification):
         return self
 
 
-class FieldEntry(OneOf):
-    """A random field."""
+FIELDS: dict[str, type[Specification]] = {
+    "gaussian": Gaussian,
+    "lognormal": Lognormal,
+}
+"""Random fields by the name that a recipe has for them."""
 
-    gaussian: Gaussian | None = None
-    lognormal: Lognormal | None = None
+
+class FieldEntry(one_of(FIELDS)):
+    """A random field."""

@@ -6,9 +6,9 @@ fluxes are true. Position angles are measured from north through east.
 
 from __future__ import annotations
 
+from deepbench.language.one_of import RepeatedOneOf, one_of
 from deepbench.language.specification import Specification, parameter
 from deepbench.language.values import Value
-from deepbench.tables import RepeatedOneOf
 
 
 class SphereObject(Specification):
@@ -91,12 +91,16 @@ class Rectangle(Shape):
     )
 
 
-class ObjectEntry(RepeatedOneOf):
-    """One object of a class."""
+OBJECTS: dict[str, type[Specification]] = {
+    "star": Star,
+    "sersic": Sersic,
+    "disk": Disk,
+    "annulus": Annulus,
+    "ellipse": Ellipse,
+    "rectangle": Rectangle,
+}
+"""Objects on the sphere by the name that a recipe has for them."""
 
-    star: Star | None = None
-    sersic: Sersic | None = None
-    disk: Disk | None = None
-    annulus: Annulus | None = None
-    ellipse: Ellipse | None = None
-    rectangle: Rectangle | None = None
+
+class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
+    """One object of a class."""

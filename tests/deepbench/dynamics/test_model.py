@@ -148,7 +148,7 @@ def test_bodies_have_names_of_their_own():
     recipe = read(table({"few_body": {"bodies": bodies}}))
     system = recipe.tables["t"].classes["c0"].system.few_body
     assert body_names(system.bodies) == ["body", "sun", "body.2", "body.3"]
-    columns = [column.name for column in recipe.label_plan("t").columns]
+    columns = [column.name for column in recipe.table("t").plan.columns]
     assert {"body.x", "sun.x", "body.3.vz", "few_body.softening"} <= set(columns)
     bodies[2] |= {"name": "sun"}
     assert "two bodies are called 'sun'" in refusal(table({"few_body": {"bodies": bodies}}))
@@ -200,7 +200,7 @@ def test_units_are_those_of_the_system(system, units):
     recipe = read(table(system, frames=FRAMES, noise={"position": 0.1}))
     time = recipe.tables["t"].coordinates()[0].units
     variables = [each.units for each in recipe.tables["t"].data_variables()[:2]]
-    columns = {column.name: column for column in recipe.label_plan("t").columns}
+    columns = {column.name: column for column in recipe.table("t").plan.columns}
     others = [columns[name].unit for name in ("frames.scale", "noise.position")]
     assert (time, *variables, *others) == units
     if units[0] == "1":
@@ -211,13 +211,13 @@ def test_units_are_those_of_the_system(system, units):
 
 
 def test_chaotic_systems_have_measured_labels():
-    plan = read(table(SWING, DOUBLE)).label_plan("t")
+    plan = read(table(SWING, DOUBLE)).table("t").plan
     measured = [column.name for column in plan.columns if column.measured]
     assert measured == [
         "double_pendulum.lyapunov_exponent",
         "double_pendulum.lyapunov_times",
     ]
-    assert not read(table(SWING)).label_plan("t").is_measured
+    assert not read(table(SWING)).table("t").plan.is_measured
 
 
 def test_the_schema_knows_every_key_and_both_kinds():
@@ -226,13 +226,15 @@ def test_the_schema_knows_every_key_and_both_kinds():
     for model in models:
         for name in model.model_fields:
             assert f'"{name}"' in text
-    for kind in SystemEntry.kinds:
+    for kind in SystemEntry.registry:
         assert f'"{kind}"' in text
     assert '"image"' in text
 
 
 def test_every_parameter_says_what_it_is():
-    classes = [SystemEntry.model_fields[kind].annotation.__args__[0] for kind in SystemEntry.kinds]
+    classes = [
+        SystemEntry.model_fields[kind].annotation.__args__[0] for kind in SystemEntry.registry
+    ]
     for cls in (*classes, Body, Frames, Rod, Disk, MeasurementNoise):
         for name, field in cls.model_fields.items():
             assert field.description, name

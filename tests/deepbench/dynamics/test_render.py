@@ -101,7 +101,7 @@ def same(first, second):
 
 FIELDS = [
     (kind, field)
-    for kind in SystemEntry.kinds
+    for kind in SystemEntry.registry
     for field in parameters_of(SystemEntry.model_fields[kind].annotation.__args__[0])
 ]
 

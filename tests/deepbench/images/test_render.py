@@ -116,7 +116,7 @@ def fields(entry):
     """Return every field of every kind of an entry, as the specifications declare them."""
     return [
         (kind, field)
-        for kind in entry.kinds
+        for kind in entry.registry
         for field in parameters_of(entry.model_fields[kind].annotation.__args__[0])
     ]
 
@@ -195,12 +195,12 @@ def test_every_field_of_an_entry_matters():
     circle = {"circle": SHAPES["circle"]}
     box = {"rectangle": SHAPES["rectangle"] | {"amplitude": {"uniform": [1, 2]}}}
     before = images([circle, box])
-    assert set(ObjectEntry.model_fields) == {"name", "blend", "repeat", *ObjectEntry.kinds}
+    assert set(ObjectEntry.model_fields) == {"name", "blend", "repeat", *ObjectEntry.registry}
     assert (images([circle, box | {"blend": "over"}]) != before).any()
     assert (images([circle, box | {"repeat": 2}]) != before).any()
     assert (images([circle, box | {"name": "other"}]) != before).any()  # another stream
     noise = {"gaussian": {"sigma": 1}}
-    assert set(NoiseEntry.model_fields) == {"name", *NoiseEntry.kinds}
+    assert set(NoiseEntry.model_fields) == {"name", *NoiseEntry.registry}
     assert (
         images([circle], noise=[noise]) != images([circle], noise=[noise | {"name": "other"}])
     ).any()

@@ -96,8 +96,8 @@ def curve(made, sample=0, name="flux_true"):
 
 
 def test_every_kind_of_object_is_tried_here():
-    assert set(OBJECTS) == set(ObjectEntry.kinds)
-    assert set(FAMILIES) == set(ObjectEntry.kinds) - {"source", "gap", "outlier"}
+    assert set(OBJECTS) == set(ObjectEntry.registry)
+    assert set(FAMILIES) == set(ObjectEntry.registry) - {"source", "gap", "outlier"}
 
 
 # --- what is put together -----------------------------------------------------------------------
@@ -318,7 +318,7 @@ def test_the_bands_of_a_transient_are_one_black_body():
 
 FIELDS = [
     (kind, field)
-    for kind in ObjectEntry.kinds
+    for kind in ObjectEntry.registry
     for field in parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
     if not field.endswith("s") or field.startswith(("argument", "secondary"))
 ]

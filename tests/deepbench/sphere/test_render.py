@@ -460,6 +460,6 @@ def test_a_lognormal_field_whose_spectrum_cannot_be():
 
 def test_labels_follow_without_rendering():
     made = recipe(lognormal(), samples=4)
-    drawn = draw_labels(made, "t", 0, 4)
+    drawn = draw_labels(made.table("t"), 0, 4)
     assert np.isnan(drawn.columns["map.sigma"]).all()
     assert labels(made, "t")["map.sigma"].notna().all()

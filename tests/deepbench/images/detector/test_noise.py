@@ -74,7 +74,7 @@ def photons(gain=1.0, background=0.0):
 
 
 def test_the_kernel_knows_every_step():
-    assert set(STEPS) == set(NoiseEntry.kinds)
+    assert set(STEPS) == set(NoiseEntry.registry)
     for kind, (_, fields) in STEPS.items():
         cls = NoiseEntry.model_fields[kind].annotation.__args__[0]
         assert fields == tuple(parameters_of(cls))

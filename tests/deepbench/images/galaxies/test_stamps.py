@@ -138,7 +138,7 @@ def test_an_object_may_have_a_psf_of_its_own():
             alone, image([body], psf=narrow), atol=1e-6 * np.abs(alone).max()
         )
         assert np.abs(alone - image([body])).max() > 0.05 * alone.max()
-    plan = recipe([{"star": PLACE | {"flux": 9.0, "psf": narrow}}]).label_plan("images")
+    plan = recipe([{"star": PLACE | {"flux": 9.0, "psf": narrow}}]).table("images").plan
     assert "star.psf.fwhm" in [column.name for column in plan.columns]
 
 

@@ -9,19 +9,23 @@ from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.table import NoiseEntry
 from deepbench.images.shapes.gaussian_blur import margin
 from deepbench.images.shapes.outlines import ROW, SHAPES, work_size
+from deepbench.language.one_of import NamedOneOf, names_of
 from deepbench.language.specification import parameters_of
 from deepbench.recipe import parse_recipe
-from deepbench.tables import NamedOneOf, names_of
 
 CIRCLE = {"x": 1, "y": 1, "radius": 1}
 
 
-def table(objects=({"circle": CIRCLE},), **more):
+def view(objects=({"circle": CIRCLE},), **more):
     described = {"kind": "image", "samples": 5, "size": [10, 20]}
     described |= {"classes": {"a": {"objects": list(objects)}}}
     head = {"name": "a", "version": "1.0.0", "title": "A", "seed": 1}
     recipe = parse_recipe(json.dumps({**head, "tables": {"images": described | more}}))
-    return recipe.tables["images"]
+    return recipe.table("images")
+
+
+def table(*arguments, **more):
+    return view(*arguments, **more).specification
 
 
 def test_names_follow_the_written_order():
@@ -37,7 +41,7 @@ DEFECTS = {"cosmic_ray", "bad_pixels"}
 
 
 def test_the_kernel_knows_every_parameter_of_every_shape():
-    assert set(SHAPES) == set(ObjectEntry.kinds) - SKY - DEFECTS
+    assert set(SHAPES) == set(ObjectEntry.registry) - SKY - DEFECTS
     for kind, shape in SHAPES.items():
         cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
         assert set(parameters_of(cls)) == {*ROW, *shape.parameters}
@@ -149,7 +153,7 @@ def test_ranges_and_units_of_parameters():
     assert ranges(PsfEntry, "gaussian") == width | {
         "sigma": f"{ANY} at least 0 and at most 1000 (pixel)"
     }
-    assert {kind: ranges(NoiseEntry, kind) for kind in NoiseEntry.kinds} == {
+    assert {kind: ranges(NoiseEntry, kind) for kind in NoiseEntry.registry} == {
         "background": {"level": ANY},
         "poisson": {"gain": POSITIVE, "background": f"{ANY} at least 0"},
         "gaussian": {"sigma": f"{ANY} at least 0"},
@@ -165,8 +169,8 @@ def test_an_entry_knows_its_kind():
     assert isinstance(entry, NamedOneOf)
     assert entry.kind == "circle"
     assert entry.chosen is entry.circle
-    assert "name" not in ObjectEntry.kinds
-    assert "repeat" not in ObjectEntry.kinds
+    assert "name" not in ObjectEntry.registry
+    assert "repeat" not in ObjectEntry.registry
 
 
 def test_steps_of_the_noise_have_streams_of_their_own():
@@ -195,15 +199,15 @@ def test_variables_and_coordinates():
 )
 def test_the_largest_number_of_copies(repeat, most):
     entry = {"circle": CIRCLE} | ({} if repeat is None else {"repeat": repeat})
-    described = table([entry, {"circle": CIRCLE, "repeat": 3}])
-    assert described.classes["a"].objects[0].most_copies == most
-    assert described.object_rows() == most + 3
-    assert table([entry]).object_rows() == most
+    described = view([entry, {"circle": CIRCLE, "repeat": 3}])
+    assert described.specification.classes["a"].objects[0].most_copies == most
+    assert described.plan.most_copies == most + 3
+    assert view([entry]).plan.most_copies == most
 
 
 def test_the_class_with_most_copies_counts():
     few, many = ({"objects": [{"circle": CIRCLE, "repeat": n}]} for n in (2, 40))
-    assert table(classes={"few": few, "many": many, "none": few}).object_rows() == 40
+    assert view(classes={"few": few, "many": many, "none": few}).plan.most_copies == 40
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def centroid(sky):
 
 
 def test_every_kind_is_tried_here():
-    assert set(OBJECTS) == set(ObjectEntry.kinds) == set(KINDS)
+    assert set(OBJECTS) == set(ObjectEntry.registry) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", ["star", "sersic"])
@@ -71,7 +71,7 @@ def test_objects_are_where_their_labels_say(kind):
 
 FIELDS = [
     (kind, field)
-    for kind in ObjectEntry.kinds
+    for kind in ObjectEntry.registry
     for field in parameters_of(ObjectEntry.model_fields[kind].annotation.__args__[0])
 ]
 

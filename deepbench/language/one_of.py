@@ -1,0 +1,124 @@
+"""One of several kinds, written under the kind's own key: ``{circle: {...}, name: sun}``.
+
+``one_of`` makes the base of such a specification from the registry of a room; a subclass adds what may stand beside the
+kind. A value that is one member of a registry and nothing else is a ``Named`` of ``specification``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self
+
+from pydantic import Field, create_model, field_validator, model_validator
+
+from deepbench.language.specification import Name, Specification, parameter, problem
+from deepbench.language.values import Expression, Value
+
+MAXIMUM_COPIES = 100_000
+"""Largest number of copies of a repeated object."""
+
+
+class OneOf(Specification):
+    """A specification that holds exactly one of several kinds, under the kind's own key.
+
+    Each kind of the ``registry`` is an optional field that holds its specification; ``one_of`` declares these fields.
+    """
+
+    registry: ClassVar[Mapping[str, type[Specification]]] = {}
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> Self:
+        given = [kind for kind in self.registry if getattr(self, kind) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none"
+            raise problem(f"must have exactly one of {', '.join(self.registry)}; it has {found}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """Name of the kind it holds."""
+        return next(kind for kind in self.registry if getattr(self, kind) is not None)
+
+    @property
+    def chosen(self) -> Any:
+        """The specification of the kind it holds."""
+        return getattr(self, self.kind)
+
+
+class NamedOneOf(OneOf):
+    """One of several kinds with a name of its own in labels and streams."""
+
+    name: Name | None = Field(None, description="name in labels and streams; the kind when absent")
+
+
+def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
+    """Return the name of each entry: as given, else its kind, then ``kind.2``, ``kind.3``, … in written order.
+
+    Raises
+    ------
+    PydanticCustomError
+        Two entries have the same name.
+    """
+    names: dict[str, None] = {}
+    count: dict[str, int] = {}
+    for entry in entries:
+        name = entry.name
+        if name is None:
+            count[entry.kind] = count.get(entry.kind, 0) + 1
+            name = entry.kind if count[entry.kind] == 1 else f"{entry.kind}.{count[entry.kind]}"
+        if name in names:
+            raise problem(f"two entries are called '{name}'; give one of them another `name`")
+        names[name] = None
+    return list(names)
+
+
+class RepeatedOneOf(NamedOneOf):
+    """One of several kinds with a name, of which there may be several copies."""
+
+    repeat: Value | None = parameter(
+        "number of copies, each with its own values",
+        minimum=0,
+        maximum=MAXIMUM_COPIES,
+        integer=True,
+        default=None,
+    )
+
+    @field_validator("repeat")
+    @classmethod
+    def _bounded(cls, repeat: Any) -> Any:
+        if isinstance(repeat, Expression):
+            raise problem("must have a finite upper bound: a number, integers, or choice")
+        return repeat
+
+    @property
+    def most_copies(self) -> int:
+        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
+        if self.repeat is None or isinstance(self.repeat, Expression):
+            return 0
+        return int(self.repeat.support()[1])
+
+
+def one_of(registry: Mapping[str, type[Specification]], base: type[OneOf] = OneOf) -> Any:
+    """Return a specification, to be subclassed, that holds one of the kinds in a registry.
+
+    Parameters
+    ----------
+    registry : mapping of str to type
+        The kinds by the names under which a recipe has them.
+    base : type, optional
+        ``OneOf``, ``NamedOneOf`` or ``RepeatedOneOf``.
+
+    Examples
+    --------
+    >>> class Dot(Specification):
+    ...     radius: Value = parameter("radius", unit="pixel", above=0)
+    >>> class Entry(one_of({"dot": Dot}, NamedOneOf)):
+    ...     pass
+    >>> entry = Entry(dot={"radius": 2}, name="moon")
+    >>> entry.kind, entry.chosen.radius.value
+    ('dot', 2.0)
+    """
+    fields: dict[str, Any] = {kind: (member | None, None) for kind, member in registry.items()}
+    made = create_model(base.__name__, __base__=base, **fields)
+    made.registry = registry
+    return made
