@@ -191,9 +191,9 @@ def edit_manifest(release: Path, change: Callable[[dict], dict | None]) -> None:
 
 def edit_array(release: Path, array: str, change: Callable[[np.ndarray], object]) -> None:
     """Change values of an array of the Zarr store, and write its chunks or shards again."""
-    place = find("tiny", catalog=release.parents[1]).place
+    location = find("tiny", catalog=release.parents[1]).location
     contents = {
-        name.removeprefix(f"{fmt.DATA}/"): place.read(name) for name in place.files(fmt.DATA)
+        name.removeprefix(f"{fmt.DATA}/"): location.read(name) for name in location.files(fmt.DATA)
     }
     length = json.loads(contents[f"{array}/zarr.json"])["shape"][0]
     edge = json.loads(contents[f"{array}/zarr.json"])["chunk_grid"]["configuration"]["chunk_shape"][

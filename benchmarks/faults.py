@@ -33,7 +33,7 @@ from pandas.util import hash_pandas_object
 
 from deepbench import format as fmt
 from deepbench.catalog import find
-from deepbench.storage.locations import place_of
+from deepbench.storage.locations import location_of
 
 RECIPE = """
 name: faults
@@ -68,9 +68,7 @@ PATIENT = 300.0
 """Seconds after which a build that does not go on ends this program."""
 
 MAIN = "from pipeline.cli import main; main()"
-IMPATIENT = (
-    "from pipeline import window; window.PATIENCE, window.TICK, window.SLOWEST = 2.0, 0.2, 1"
-)
+IMPATIENT = "from pipeline.execution import window; window.PATIENCE, window.TICK, window.SLOWEST = 2.0, 0.2, 1"
 UNPLANNED = "from pipeline.plan import Plan; Plan.check_disk = lambda *_: None"
 UNPUBLISHED = "import os; from pipeline import publish; publish.publish = lambda *_: os._exit(9)"
 BACKWARDS = (
@@ -506,7 +504,9 @@ def leftovers(catalog: str) -> list[str]:
     ours = {f"{folder}/{each.path}" for each in manifest.objects} | {f"{folder}/{fmt.MANIFEST}"}
     log = re.compile(rf"{re.escape(fmt.BUILDING)}/[^/]*\.log")
     return [
-        each for each in place_of(catalog).files() if each not in ours and not log.fullmatch(each)
+        each
+        for each in location_of(catalog).files()
+        if each not in ours and not log.fullmatch(each)
     ]
 
 

@@ -20,7 +20,7 @@ from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
 from deepbench.language.load import nearest, parse_document, read_document, write_document
 from deepbench.recipe import RELEASE_NAME, VERSION, Recipe
-from deepbench.storage.locations import Folder, Place, place_of
+from deepbench.storage.locations import Folder, Location, location_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -88,26 +88,26 @@ class Release:
     ----------
     name : str
     version : Version
-    catalog : Place
+    catalog : Location
         The catalog that it is in.
     """
 
     name: str
     version: fmt.Version
-    catalog: Place
+    catalog: Location
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
 
     @property
-    def place(self) -> Place:
+    def location(self) -> Location:
         """Where it lies."""
         return self.catalog.below(f"{self.name}/{self.version}")
 
     @property
     def path(self) -> str:
         """Path of its folder, or address of its prefix."""
-        return self.place.root
+        return self.location.root
 
     @cached_property
     def manifest(self) -> fmt.Manifest:
@@ -118,15 +118,15 @@ class Release:
         ReleaseError
             The manifest cannot be read.
         """
-        with reading(self.place, fmt.MANIFEST):
+        with reading(self.location, fmt.MANIFEST):
             return fmt.Manifest.from_json(
-                self.place.read(fmt.MANIFEST), self.place.locate(fmt.MANIFEST)
+                self.location.read(fmt.MANIFEST), self.location.locate(fmt.MANIFEST)
             )
 
     @cached_property
     def recipe(self) -> Recipe:
         """The recipe it was made from, every default filled in."""
-        return read_recipe(self.place)
+        return read_recipe(self.location)
 
     @cached_property
     def deprecation(self) -> Deprecation | None:
@@ -204,7 +204,7 @@ class Release:
     def _parquet(self, name: str) -> Iterator[BinaryIO]:
         """Open a file of metadata."""
         path = f"{fmt.METADATA}/{name}.parquet"
-        with reading(self.place, path), self.place.open(path) as file:
+        with reading(self.location, path), self.location.open(path) as file:
             yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
@@ -221,7 +221,7 @@ class Release:
         if not 0 <= index < count:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
         variables = list(self.manifest.tables[table].variables)
-        with reading(self.place, f"{fmt.DATA}/{table}"):
+        with reading(self.location, f"{fmt.DATA}/{table}"):
             return self.open()[table].to_dataset()[variables].isel(sample=index).load()
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
@@ -254,16 +254,16 @@ class Release:
             warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
-        with reading(self.place, root):
-            if self.place.sha256(root) != hashes.get(root):
+        with reading(self.location, root):
+            if self.location.sha256(root) != hashes.get(root):
                 raise ReleaseError(
-                    f"{self.place.locate(root)} is not what the manifest lists; restore the release from a copy, or "
+                    f"{self.location.locate(root)} is not what the manifest lists; restore the release from a copy, or "
                     "mend it with `deepbench repair`"
                 )
         listed = frozenset(
             path.removeprefix(f"{fmt.DATA}/") for path in hashes if path.startswith(f"{fmt.DATA}/")
         )
-        store = self.place.zarr_store(fmt.DATA, listed)
+        store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
         if chunks is None:
             return tree
@@ -278,7 +278,7 @@ class Release:
 
 
 @contextlib.contextmanager
-def reading(place: Place, name: str) -> Iterator[None]:
+def reading(location: Location, name: str) -> Iterator[None]:
     """Turn what decoders raise about a damaged file into an error of ours.
 
     Raises
@@ -291,17 +291,17 @@ def reading(place: Place, name: str) -> Iterator[None]:
     except DeepBenchError:
         raise
     except FileNotFoundError as error:
-        raise MissingDataError.of(place.locate(name)) from error
+        raise MissingDataError.of(location.locate(name)) from error
     except PermissionError:
         raise
     except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
         raise ReleaseError(
-            f"{place.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
+            f"{location.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
             "`deepbench repair`"
         ) from error
 
 
-def read_recipe(place: Place) -> Recipe:
+def read_recipe(location: Location) -> Recipe:
     """Return the recipe of a release, which draws from no other files than those of the release.
 
     Raises
@@ -309,14 +309,14 @@ def read_recipe(place: Place) -> Recipe:
     ReleaseError
         It cannot be read, or names a file elsewhere.
     """
-    if place.size(fmt.RECIPE) is None:
-        raise MissingDataError.of(place.locate(fmt.RECIPE))
-    with reading(place, fmt.RECIPE):
-        document = read_document(_local(place) / fmt.RECIPE)
+    if location.size(fmt.RECIPE) is None:
+        raise MissingDataError.of(location.locate(fmt.RECIPE))
+    with reading(location, fmt.RECIPE):
+        document = read_document(_local(location) / fmt.RECIPE)
     for file in _files(document.data):
         if not _INPUT.fullmatch(file):
             raise ReleaseError(
-                f"{place.locate(fmt.RECIPE)} names the file {file!r}, which is not of the release"
+                f"{location.locate(fmt.RECIPE)} names the file {file!r}, which is not of the release"
             )
     return Recipe.from_document(document)
 
@@ -333,22 +333,22 @@ def _files(data: Any) -> Iterator[str]:
             yield from _files(item)
 
 
-def _local(place: Place) -> Path:
+def _local(location: Location) -> Path:
     """Return a folder in which the recipe of a release and its files lie."""
-    if isinstance(place, Folder):
-        return place.folder
-    return Path(_download(place, place.sha256(fmt.RECIPE)).name)
+    if isinstance(location, Folder):
+        return location.folder
+    return Path(_download(location, location.sha256(fmt.RECIPE)).name)
 
 
 @cache
-def _download(place: Place, sha256: str) -> TemporaryDirectory[str]:
+def _download(location: Location, sha256: str) -> TemporaryDirectory[str]:
     """Return a folder with the recipe of that hash and the files it draws from; it ends with the process."""
     folder = TemporaryDirectory(prefix="deepbench-")
-    for name in (fmt.RECIPE, *place.files(fmt.INPUTS)):
-        with reading(place, name):
+    for name in (fmt.RECIPE, *location.files(fmt.INPUTS)):
+        with reading(location, name):
             path = Path(folder.name, name)
             path.parent.mkdir(exist_ok=True)
-            path.write_bytes(place.read(name))
+            path.write_bytes(location.read(name))
     return folder
 
 
@@ -360,29 +360,29 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     CatalogError
         There is no such folder.
     """
-    place = place_of(catalog)
-    if isinstance(place, Folder) and not place.folder.is_dir():
+    location = location_of(catalog)
+    if isinstance(location, Folder) and not location.folder.is_dir():
         raise CatalogError(
             f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"
         )
-    names = (name for name in place.folders() if re.fullmatch(RELEASE_NAME, name))
-    return [release for name in names for release in versions_of(place, name)]
+    names = (name for name in location.folders() if re.fullmatch(RELEASE_NAME, name))
+    return [release for name in names for release in versions_of(location, name)]
 
 
-def versions_of(place: Place, name: str) -> list[Release]:
-    """Return every release of a name in the place of a catalog, oldest version first."""
+def versions_of(location: Location, name: str) -> list[Release]:
+    """Return every release of a name in a catalog, oldest version first."""
     found = [
-        Release(name, fmt.Version.parse(version), place)
-        for version in place.folders(fmt.check_name(name))
-        if re.fullmatch(VERSION, version) and _is_release(place, f"{name}/{version}")
+        Release(name, fmt.Version.parse(version), location)
+        for version in location.folders(fmt.check_name(name))
+        if re.fullmatch(VERSION, version) and _is_release(location, f"{name}/{version}")
     ]
     return sorted(found, key=lambda release: release.version)
 
 
-def _is_release(place: Place, folder: str) -> bool:
+def _is_release(location: Location, folder: str) -> bool:
     """Return whether a folder has a manifest, which is not a link to one elsewhere."""
     try:
-        return place.size(f"{folder}/{fmt.MANIFEST}") is not None
+        return location.size(f"{folder}/{fmt.MANIFEST}") is not None
     except CatalogError:
         return False
 

@@ -7,6 +7,7 @@ attributes, and they survive pickling, because most of them travel from a Dask w
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,3 +117,15 @@ class ClusterError(DeepBenchError, RuntimeError):
 
 class BuildError(DeepBenchError, RuntimeError):
     """Blocks of a build failed; what was finished is kept. ``failures`` names them."""
+
+    @classmethod
+    def of_full_disk(cls) -> BuildError:
+        """Return the error about a full disk."""
+        return cls(
+            "the disk is full; what was finished is kept: make room, then run the same command again"
+        )
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether the system raised an error because the disk is full, or the user's quota of it."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench import format as fmt
-from deepbench.errors import DeepBenchError
+from deepbench.errors import DeepBenchError, is_full_disk
 from deepbench.samples import all_labels, draw_labels, render_arrays
 from pipeline import store
-from pipeline.execution.window import FULL
 from pipeline.plan import Block
-from pipeline.software import versions
 from pipeline.staging import Receipt, Staging
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from deepbench.labelling.scopes import Column, Labels
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from deepbench.tables import DataVariable
 
 DIGEST = "digest."
@@ -71,7 +69,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
 def reuse_block(
     staging: Staging,
     block: Block,
-    source: Place,
+    source: Location,
     objects: tuple[fmt.StoredObject, ...],
     decode: bool = False,
 ) -> bool:
@@ -81,7 +79,7 @@ def reuse_block(
     ----------
     staging : Staging
     block : Block
-    source : Place
+    source : Location
         The release.
     objects : tuple of StoredObject
         The shards by its manifest; their SHA-256 is checked.
@@ -107,7 +105,7 @@ def reuse_block(
                 rows = read_rows(source, block.table, [column], block.start, block.stop)
                 columns[column] = rows.column(0).combine_chunks()
     except (DeepBenchError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
-        if isinstance(error, OSError) and error.errno in FULL:
+        if is_full_disk(error):
             raise
         return False  # what is damaged there is rendered
     labels = all_labels(recipe.table(block.table), block.start, block.stop)
@@ -135,11 +133,6 @@ def check_block(staging: Staging, block: Block, part: str) -> bool:
     return found is not None and all(
         staging.release.sha256(each.path) == each.sha256 for each in found[0].objects
     )
-
-
-def probe(place: Place) -> dict[str, object]:
-    """Return what a coordinator asks of a worker: the versions of its software, and whether it sees the files."""
-    return {"versions": versions(), "sees_files": next(place.files(), None) is not None}
 
 
 def _write_part(

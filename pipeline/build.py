@@ -14,14 +14,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.errors import BuildError, ReleaseError
+from deepbench.errors import BuildError, ReleaseError, is_full_disk
 from pipeline import block as work
 from pipeline import claims, publish, store
-from pipeline.execution.cluster import QUEUE_SECONDS, WORKER_SECONDS, ClusterOptions, connect, probe
-from pipeline.execution.window import FULL, FULL_DISK, Failure, Window
+from pipeline.execution import ClusterOptions, Failure, executor
 from pipeline.growth import Reused, Shards, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.software import versions
+from pipeline.software import probe_of, versions
 from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
 from pipeline.target import Hold, Target, target_of
 
@@ -148,8 +147,8 @@ def build(
             manifest = publish.publish(staging, recipe, plan, held, report)
             tidy(target, recipe)
         except OSError as error:
-            if error.errno in FULL:
-                raise BuildError(FULL_DISK) from error
+            if is_full_disk(error):
+                raise BuildError.of_full_disk() from error
             raise
         seconds["publish"] = time.perf_counter() - started
     log.info("published %s", path)
@@ -214,15 +213,20 @@ def _make_blocks(
     }
     started = time.perf_counter()
     report("starting workers", 0, plan.samples)
-    with connect(options) as client:
-        patience = WORKER_SECONDS if options.description is None else QUEUE_SECONDS
-        threads = probe(client, staging.release, plan.worker_bytes, patience)
+    failures: list[Failure] = []
+    with executor(
+        options,
+        staging,
+        probe=probe_of(staging.release),
+        work=plan.disk_bytes,
+        task_bytes=plan.worker_bytes,
+        failures=failures,
+    ) as run:
         begun = time.perf_counter()
         seconds["start"] = begun - started
-        window = Window(client, staging, threads, patience)
         finished: set[Block] = set()
         earlier = ((block, parts[block]) for block in plan if block in parts)
-        for block, whole in window.run(work.check_block, earlier):
+        for block, whole in run(work.check_block, earlier):
             if whole:
                 finished.add(block)
             else:
@@ -231,7 +235,7 @@ def _make_blocks(
         resumed = len(finished)
         taken: list[Block] = []
         calls = ((block, *shards[block]) for block in plan if block in shards.keys() - finished)
-        for block, whole in window.run(work.reuse_block, calls):
+        for block, whole in run(work.reuse_block, calls):
             hold.check()
             if whole:
                 taken.append(block)
@@ -242,9 +246,8 @@ def _make_blocks(
         report("rendering", count, plan.samples)
         made = 0
         spent: dict[str, list[float]] = {name: [0, 0.0] for name in recipe.tables}
-        for block, cpu in window.run(
-            work.make_block, ((block,) for block in plan if block not in finished)
-        ):
+        missing = ((block,) for block in plan if block not in finished)
+        for block, cpu in run(work.make_block, missing):
             hold.check()
             made += 1
             count += block.stop - block.start
@@ -254,8 +257,8 @@ def _make_blocks(
                 seconds[f"cpu.{step}"] = seconds.get(f"cpu.{step}", 0.0) + each
             report("rendering", count, plan.samples)
         seconds["blocks"] = time.perf_counter() - begun
-    if window.failures:
-        raise _build_error(recipe, window.failures, len(finished) + made, plan.blocks)
+    if failures:
+        raise _build_error(recipe, failures, len(finished) + made, plan.blocks)
     return resumed, made, saved(taken, shards, spent)
 
 

@@ -19,7 +19,7 @@ from pipeline.diff.difference import LEVELS, SHOWN, Difference
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +164,7 @@ def _next(version: fmt.Version, step: str) -> fmt.Version:
     return fmt.Version(version.major + 1, 0, 0)
 
 
-def refuse_early(catalog: Place, recipe: Recipe) -> None:
+def refuse_early(catalog: Location, recipe: Recipe) -> None:
     """Refuse a recipe whose version claims less than it changes from the published versions next to it.
 
     Raises
@@ -177,7 +177,7 @@ def refuse_early(catalog: Place, recipe: Recipe) -> None:
         early(side, release.version, recipe)
 
 
-def refuse(catalog: Place, new: Side, version: fmt.Version) -> None:
+def refuse(catalog: Location, new: Side, version: fmt.Version) -> None:
     """Refuse to publish a version that claims less than it changes from the published versions next to it.
 
     Raises
@@ -196,7 +196,7 @@ def refuse(catalog: Place, new: Side, version: fmt.Version) -> None:
             log.warning("%s is not compared: %s", release, error)
 
 
-def _sides(catalog: Place, name: str, version: fmt.Version) -> Iterator[tuple[Release, Side]]:
+def _sides(catalog: Location, name: str, version: fmt.Version) -> Iterator[tuple[Release, Side]]:
     """Yield the published versions next to one; those of another major version may be damaged."""
     for release in neighbours(catalog, name, version):
         if release is None:
@@ -215,13 +215,13 @@ def _sides(catalog: Place, name: str, version: fmt.Version) -> Iterator[tuple[Re
 
 
 def neighbours(
-    catalog: Place, name: str, version: fmt.Version
+    catalog: Location, name: str, version: fmt.Version
 ) -> tuple[Release | None, Release | None]:
     """Return the nearest published versions of a dataset before and after one; None where there is none.
 
     Parameters
     ----------
-    catalog : Place
+    catalog : Location
     name : str
         Name of the dataset.
     version : Version

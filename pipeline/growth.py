@@ -18,7 +18,7 @@ from pipeline.verify.data import check_file
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from pipeline.target import Target
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class Reused:
     cpu_seconds: float = 0.0
 
 
-Shards = dict[Block, tuple["Place", tuple[fmt.StoredObject, ...]]]
+Shards = dict[Block, tuple["Location", tuple[fmt.StoredObject, ...]]]
 """For blocks: a release that has them, and their shards in it."""
 
 
@@ -66,13 +66,13 @@ def _of_table(release: Release, recipe: Recipe, table: TablePlan, wanted: set[Bl
         return {}
     digests = f"{fmt.METADATA}/{table.name}.parquet"
     for each in release.manifest.objects:
-        problem = check_file(release.place, each) if each.path == digests else None
+        problem = check_file(release.location, each) if each.path == digests else None
         if problem is not None:
             log.warning("'%s' of %s is not reused: %s", table.name, release, problem)
             return {}
     shards = release.manifest.shards(table.name)
     return {
-        block: (release.place, shards[number])
+        block: (release.location, shards[number])
         for number, block in enumerate(table)
         if block in wanted
         and block.stop == min(block.start + table.block_length, summary.samples)

@@ -18,9 +18,9 @@ from pipeline import block as work
 from pipeline import metadata, publish
 from pipeline.build import prepare
 from pipeline.card import data_card
-from pipeline.execution.crew import crew
+from pipeline.execution import executor
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.software import versions
+from pipeline.software import probe_of, versions
 from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
 from pipeline.target import Target, target_of
 from pipeline.verify.data import check_file, check_files
@@ -29,8 +29,7 @@ from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from pipeline.execution.cluster import ClusterOptions
-    from pipeline.execution.crew import Crew, Here
+    from pipeline.execution import ClusterOptions, Executor
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +92,9 @@ def repair(
     report = progress or (lambda *_: None)
     manifest = release.manifest
     done = Repair(f"{release.name}@{release.version}")
-    with crew(cluster, Subject(release.place, ""), release.place, manifest.size, 0) as workers:
-        damaged = _damaged(manifest, workers, report)
+    subject, probe = Subject(release.location, ""), probe_of(release.location)
+    with executor(cluster, subject, probe=probe, work=manifest.size, task_bytes=0) as run:
+        damaged = _damaged(manifest, run, report)
     target = target_of(catalog)
     if not damaged:
         _tidy(target, release)
@@ -113,23 +113,25 @@ def repair(
         target.remove(staging.name)
         prepare(staging, recipe)
         _make(staging, recipe, release, damaged, cluster, report)
-        place = target.sheltered(f"{release.name}/{release.version}", f"{staging.name}/{SCRATCH}")
+        location = target.sheltered(
+            f"{release.name}/{release.version}", f"{staging.name}/{SCRATCH}"
+        )
         for path in sorted(damaged):
             held.check()
-            _replace(staging, place, damaged[path], manifest, done)
+            _replace(staging, location, damaged[path], manifest, done)
         tidy(target, recipe)
     return done
 
 
 def _damaged(
-    manifest: fmt.Manifest, workers: Here | Crew, report: Callable[[str, int, int], None]
+    manifest: fmt.Manifest, run: Executor, report: Callable[[str, int, int], None]
 ) -> dict[str, fmt.StoredObject]:
     """Return the files that are not what the manifest lists, by their path."""
     by_path = {each.path: each for each in manifest.objects}
     calls = ((Block("files", i, i + 1), (each,)) for i, each in enumerate(manifest.objects))
     read = 0
     damaged: dict[str, fmt.StoredObject] = {}
-    for block, findings in workers.run(check_files, calls):
+    for block, findings in run(check_files, calls):
         damaged |= {each.file: by_path[each.file] for each in findings}
         read += manifest.objects[block.start].size
         report("checking files", read, manifest.size)
@@ -141,7 +143,7 @@ def _tidy(target: Target, release: Release) -> None:
     leftover = f"{release.name}-{release.version}-"
     if not any(each.startswith(leftover) for each in target.folders(fmt.BUILDING)):
         return
-    recipe = read_recipe(release.place)
+    recipe = read_recipe(release.location)
     with target.lock(lock_name(recipe)) as held:
         if held:
             tidy(target, recipe)
@@ -157,10 +159,10 @@ def _recipe(release: Release, given: Recipe | None, damaged: dict[str, fmt.Store
     spoiled = [path for path in damaged if path == fmt.RECIPE or path.startswith(fmt.INPUTS)]
     if spoiled and given is None:
         raise ReleaseError(
-            f"{release.place.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe that "
-            "the release was built from with --recipe"
+            f"{release.location.locate(spoiled[0])} is damaged, and nothing can be made without it; name the recipe "
+            "that the release was built from with --recipe"
         )
-    recipe = given if spoiled and given is not None else read_recipe(release.place)
+    recipe = given if spoiled and given is not None else read_recipe(release.location)
     for problem in compare(recipe, manifest):
         remedy = "name the recipe that it was built from" if spoiled else "restore it from a copy"
         raise ReleaseError(
@@ -182,7 +184,7 @@ def _make(
     lost = set(_blocks(plan, manifest, damaged))
     rebuilt = [name for name in recipe.tables if _spoiled(recipe, name, damaged)]
     whole = [
-        (block, release.place, manifest.shards(name)[number], True)
+        (block, release.location, manifest.shards(name)[number], True)
         for name in rebuilt
         for number, block in enumerate(plan.table(name))
         if block not in lost
@@ -191,10 +193,11 @@ def _make(
     size += RENDERING * sum(
         (block.stop - block.start) * plan.table(block.table).sample_bytes for block in lost
     )
-    with crew(cluster, staging, staging.release, size, plan.worker_bytes) as workers:
-        for number, _ in enumerate(workers.run(work.make_block, ((block,) for block in lost)), 1):
+    probe = probe_of(staging.release)
+    with executor(cluster, staging, probe=probe, work=size, task_bytes=plan.worker_bytes) as run:
+        for number, _ in enumerate(run(work.make_block, ((block,) for block in lost)), 1):
             report("rendering", number, len(lost))
-        for number, _ in enumerate(workers.run(work.reuse_block, iter(whole)), 1):
+        for number, _ in enumerate(run(work.reuse_block, iter(whole)), 1):
             report("reading data", number, len(whole))
     for name in rebuilt:
         metadata.assemble(staging, recipe, plan, name)
@@ -223,7 +226,7 @@ def _spoiled(recipe: Recipe, name: str, damaged: dict[str, fmt.StoredObject]) ->
 
 def _replace(
     staging: Staging,
-    place: Target,
+    location: Target,
     wanted: fmt.StoredObject,
     manifest: fmt.Manifest,
     done: Repair,
@@ -237,16 +240,16 @@ def _replace(
     try:
         staging.release.settle(wanted.path)
         try:
-            place.copy(staging.release, wanted.path)
+            location.copy(staging.release, wanted.path)
         except (CatalogError, IsADirectoryError):  # there is a link or a folder instead
-            place.remove(wanted.path)
-            place.copy(staging.release, wanted.path)
-        place.settle(wanted.path)
+            location.remove(wanted.path)
+            location.copy(staging.release, wanted.path)
+        location.settle(wanted.path)
     except (CatalogError, OSError) as error:
         done.refused[wanted.path] = f"cannot be replaced: {error}"
         return
     done.repaired.append(wanted.path)
-    log.info("repaired %s", place.locate(wanted.path))
+    log.info("repaired %s", location.locate(wanted.path))
 
 
 def _reason(manifest: fmt.Manifest) -> str:

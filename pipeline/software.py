@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import platform
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from importlib.metadata import version
+from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
+
+if TYPE_CHECKING:
+    from deepbench.storage.locations import Location
 
 PACKAGES = (
     "deepbench",
@@ -24,7 +29,7 @@ PACKAGES = (
 
 
 MUST_AGREE = ("deepbench", "render", "format")
-"""What must be equal on the coordinator and on each worker; numbers of other packages may differ."""
+"""Versions that must be equal on the coordinator and on each worker; those of other packages may differ."""
 
 
 def differences(own: dict[str, str], other: dict[str, str]) -> list[str]:
@@ -34,6 +39,22 @@ def differences(own: dict[str, str], other: dict[str, str]) -> list[str]:
         for name in MUST_AGREE
         if other.get(name) != own[name]
     ]
+
+
+def probe_of(location: Location) -> Callable[[], list[str]]:
+    """Return the probe that a coordinator runs on every worker: has it our software, and does it see the files?"""
+    return partial(obstacles, location, versions())
+
+
+def obstacles(location: Location, coordinator: dict[str, str]) -> list[str]:
+    """Return why this process cannot work on the files of a location for a coordinator with these versions."""
+    problems = differences(coordinator, versions())
+    if next(location.files(), None) is None:
+        problems.append(
+            f"does not see what is in {location.root}; "
+            "use a folder that all machines share, or an object store"
+        )
+    return problems
 
 
 def transforms() -> dict[str, str]:

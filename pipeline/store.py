@@ -214,8 +214,8 @@ def keys(
     last = samples if stop is None else stop
     rows = range(start // edges[0], -(-last // edges[0]))
     pieces = [range(-(-size // edge)) for size, edge in zip(sizes, edges[1:], strict=True)]
-    for place in product(rows, *pieces):
-        yield "/".join([array, "c", *map(str, place)])
+    for numbers in product(rows, *pieces):
+        yield "/".join([array, "c", *map(str, numbers)])
 
 
 def chunk_length(metadata: dict[str, bytes], array: str) -> int:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.plan import LabelPlan
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
 
 
-def read_rows(place: Place, table: str, columns: list[str], start: int, stop: int) -> pa.Table:
+def read_rows(
+    location: Location, table: str, columns: list[str], start: int, stop: int
+) -> pa.Table:
     """Return columns of the samples ``start`` … ``stop - 1`` of a table of a release.
 
     Raises
@@ -31,32 +33,32 @@ def read_rows(place: Place, table: str, columns: list[str], start: int, stop: in
         The file holds fewer rows.
     """
     path = f"{fmt.METADATA}/{table}.parquet"
-    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+    with location.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
         ends = np.cumsum([0, *counts])
         if stop > ends[-1]:
-            raise ReleaseError(f"{place.locate(path)} ends before sample {stop - 1}")
+            raise ReleaseError(f"{location.locate(path)} ends before sample {stop - 1}")
         first = int(np.searchsorted(ends, start, side="right")) - 1
         last = int(np.searchsorted(ends, stop, side="left"))
         rows = file.read_row_groups(list(range(first, last)), columns=columns)
         return rows.slice(start - int(ends[first]), stop - start)
 
 
-def batches(place: Place, table: str, columns: list[str]) -> Iterator[pa.Table]:
+def batches(location: Location, table: str, columns: list[str]) -> Iterator[pa.Table]:
     """Yield columns of a table of a release, ``ROW_GROUP`` samples at a time."""
     path = f"{fmt.METADATA}/{table}.parquet"
-    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+    with location.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns=columns)
 
 
-def row_count(place: Place, path: str) -> int:
+def row_count(location: Location, path: str) -> int:
     """Return the number of rows of a Parquet file of a release."""
-    with place.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+    with location.open(path) as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
         return file.metadata.num_rows
 
 
-def read_labels(place: Place, plan: LabelPlan, table: str, start: int, stop: int) -> Labels:
+def read_labels(location: Location, plan: LabelPlan, table: str, start: int, stop: int) -> Labels:
     """Return the labels of the samples ``start`` … ``stop - 1`` of a table of a release.
 
     Raises
@@ -64,11 +66,11 @@ def read_labels(place: Place, plan: LabelPlan, table: str, start: int, stop: int
     ReleaseError
         A column holds a word that the recipe does not know, or rows are missing.
     """
-    rows = read_rows(place, table, [column.name for column in plan.columns], start, stop)
+    rows = read_rows(location, table, [column.name for column in plan.columns], start, stop)
     columns = {column.name: numbers(rows.column(column.name), column) for column in plan.columns}
     if not plan.object_columns:
         return Labels(columns)
-    with place.open(f"{fmt.METADATA}/{table}.objects.parquet") as opened:
+    with location.open(f"{fmt.METADATA}/{table}.objects.parquet") as opened:
         inside = [("sample", ">=", start), ("sample", "<", stop)]
         long = pq.read_table(opened, filters=inside)
     objects = {each.name: numbers(long.column(each.name), each) for each in plan.object_columns}

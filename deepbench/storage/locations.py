@@ -1,7 +1,7 @@
 """Where releases lie: a local folder, or a prefix in an object store; here they are only read.
 
-Names of files are relative to the place, with ``/``. They cannot leave it: not by ``..``, not by an absolute path, and
-not by a link inside a folder.
+Names of files are relative to the location, with ``/``. They cannot leave it: not by ``..``, not by an absolute path,
+and not by a link inside a folder.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from deepbench.errors import CatalogError
+from deepbench.storage.object_store import asking, client_of
 
 if TYPE_CHECKING:
     from zarr.abc.store import Store
@@ -28,15 +28,12 @@ URL = re.compile(
 )
 """What an address of an object store looks like: bucket and prefix, no user, no password, no query."""
 
-METADATA_SERVICE = "169.254.169.254"
-"""Address at which a machine of Amazon's tells its credentials."""
-
 BUFFER = 2**20
 """Bytes that are asked of an object store at a time where a file is read piecewise."""
 
 
 @dataclass(frozen=True)
-class Place(ABC):
+class Location(ABC):
     """A folder or a prefix, and everything below it by relative name.
 
     Attributes
@@ -48,7 +45,7 @@ class Place(ABC):
     root: str
 
     def locate(self, name: str) -> str:
-        """Return path or address of a file, for messages and other software. Names cannot leave the place.
+        """Return path or address of a file, for messages and other software. Names cannot leave the location.
 
         Raises
         ------
@@ -61,7 +58,7 @@ class Place(ABC):
         return f"{self.root}/{name}"
 
     def below(self, name: str) -> Self:
-        """Return the place of a folder below this one."""
+        """Return the location of a folder below this one."""
         return type(self)(self.locate(name))
 
     def exists(self, name: str) -> bool:
@@ -108,7 +105,7 @@ class Place(ABC):
         """Return a Zarr store of a folder, in which a listed key that is absent is an error."""
 
 
-class Folder(Place):
+class Folder(Location):
     """A local folder. Links inside it are refused: what they point to is not in it."""
 
     @property
@@ -154,11 +151,11 @@ class Folder(Place):
     def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
         """Yield name and bytes of every file below a folder; a link is a file, whatever it points to."""
         top = self.path(folder) if folder else self.folder
-        for place, folders, names in os.walk(top):
+        for inside, folders, names in os.walk(top):
             folders.sort()
-            links = [each for each in folders if Path(place, each).is_symlink()]
+            links = [each for each in folders if Path(inside, each).is_symlink()]
             for name in sorted([*names, *links]):
-                path = Path(place, name)
+                path = Path(inside, name)
                 try:
                     size = path.lstat().st_size
                 except FileNotFoundError:  # it has been renamed or removed meanwhile
@@ -180,7 +177,7 @@ class Folder(Place):
         return FolderStore(self.path(name), listed)
 
 
-class Bucket(Place):
+class Bucket(Location):
     """A prefix in an S3 object store. Credentials and the like come from the environment, as ``AWS_…`` variables."""
 
     def key(self, name: str) -> str:
@@ -191,7 +188,11 @@ class Bucket(Place):
     @property
     def store(self) -> Any:
         """The store, an object of obstore."""
-        return _store(self.root)
+        return client_of(self.root)
+
+    def asking(self, name: str) -> AbstractContextManager[None]:
+        """Turn what the store answers about a file into short errors of Python's own kinds; see ``asking``."""
+        return asking(self.locate(name) if name else self.root)
 
     def size(self, name: str) -> int | None:
         """Return an object's size in bytes; None when it is absent."""
@@ -243,43 +244,8 @@ class Bucket(Place):
         """Return a Zarr store of a prefix, in which a listed key that is absent is an error."""
         from deepbench.storage.zarr_stores import BucketStore
 
-        return BucketStore(self.below(name), listed)
-
-    @contextmanager
-    def asking(self, name: str) -> Iterator[None]:
-        """Turn what the store answers into short errors of Python's own kinds.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is no such object, or no such bucket.
-        PermissionError
-            The store does not allow it.
-        OSError
-            Anything else that went wrong.
-        """
-        from obstore import exceptions
-
-        place = self.locate(name) if name else self.root
-        try:
-            yield
-        except FileNotFoundError as error:
-            what = "its bucket does not exist" if "NoSuchBucket" in str(error) else "is not there"
-            raise FileNotFoundError(f"{place}: {what}") from None
-        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
-            raise PermissionError(
-                f"{place}: the object store refuses; check the AWS_… variables of the environment"
-            ) from None
-        except exceptions.AlreadyExistsError:
-            raise FileExistsError(f"{place} is there already") from None
-        except exceptions.BaseError as error:
-            reason = str(error).partition("\n")[0].partition("?")[0]
-            if METADATA_SERVICE in reason:  # where credentials are looked for last
-                raise PermissionError(
-                    f"{place}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-                    "AWS_SKIP_SIGNATURE=true for a public bucket"
-                ) from None
-            raise OSError(f"{place}: {type(error).__name__}: {reason}") from None
+        below = self.below(name)
+        return BucketStore(below.root, below.store, listed)
 
 
 class _Ranges(io.RawIOBase):
@@ -314,16 +280,6 @@ class _Ranges(io.RawIOBase):
         return length
 
 
-@lru_cache(maxsize=64)
-def _store(url: str) -> Any:
-    """Return obstore's store of an address. Connections are kept, and broken ones tried again for a minute."""
-    from datetime import timedelta
-
-    from obstore.store import from_url
-
-    return from_url(url, retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=1)})
-
-
 def check_catalog(catalog: str | Path) -> str:
     """Return the absolute path or the address of a catalog: the working directory of a worker may differ.
 
@@ -355,8 +311,8 @@ def check_catalog(catalog: str | Path) -> str:
     return text.rstrip("/")
 
 
-def place_of(catalog: str | Path) -> Folder | Bucket:
-    """Return the place of a catalog.
+def location_of(catalog: str | Path) -> Folder | Bucket:
+    """Return the location of a catalog.
 
     Raises
     ------

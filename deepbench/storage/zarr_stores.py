@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 from zarr.storage import LocalStore, ObjectStore
 
 from deepbench.errors import MissingDataError, ReleaseError
+from deepbench.storage.object_store import asking
 
 if TYPE_CHECKING:
     from zarr.core.buffer import Buffer
-
-    from deepbench.storage.locations import Bucket
 
 
 class FolderStore(LocalStore):
@@ -63,16 +62,24 @@ class BucketStore(ObjectStore):
 
     Parameters
     ----------
-    bucket : Bucket
+    root : str
+        Address of the prefix.
+    client : obstore.store.ObjectStore
+        Client of the object store for that prefix.
     listed : frozenset of str
         Keys that the manifest lists.
     """
 
     def __init__(
-        self, bucket: Bucket, listed: frozenset[str] = frozenset(), *, read_only: bool = True
+        self,
+        root: str,
+        client: Any,
+        listed: frozenset[str] = frozenset(),
+        *,
+        read_only: bool = True,
     ) -> None:
-        super().__init__(bucket.store, read_only=True)
-        self._bucket, self._listed = bucket, listed
+        super().__init__(client, read_only=True)
+        self._root, self._listed = root, listed
 
     def with_read_only(self, read_only: bool = False) -> Self:
         """Return the store itself: releases are never written."""
@@ -80,8 +87,9 @@ class BucketStore(ObjectStore):
 
     async def get(self, key: str, *arguments: Any, **options: Any) -> Buffer | None:
         """Return the bytes of a key; see ``zarr.abc.store.Store.get``."""
-        with self._bucket.asking(key):
+        address = f"{self._root}/{key}"
+        with asking(address):
             buffer = await super().get(key, *arguments, **options)
         if buffer is None and key in self._listed:
-            raise MissingDataError.of(self._bucket.locate(key))
+            raise MissingDataError.of(address)
         return buffer

@@ -175,7 +175,7 @@ def build(
     Ctrl-C stops it, and the same command goes on from there.
     """
     from pipeline.build import build as make
-    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution import ClusterOptions
     from pipeline.staging import log_name
     from pipeline.target import target_of
 

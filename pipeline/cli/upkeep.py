@@ -13,7 +13,7 @@ from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
-    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution import ClusterOptions
 
 DAMAGED = 3
 """Exit code where something is wrong with a release."""
@@ -123,21 +123,21 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
     """Return a release; also one whose folder is there although its manifest is not, which is damage."""
     from deepbench.catalog import Release
     from deepbench.format import Version, check_name
-    from deepbench.storage.locations import place_of
+    from deepbench.storage.locations import location_of
 
     try:
         return find_release(name, catalog)
     except CatalogError:
         name, _, version = name.partition("@")
-        place = place_of(catalog)
-        if version and place.folders(f"{check_name(name)}/{Version.parse(version)}"):
-            return Release(name, Version.parse(version), place)
+        location = location_of(catalog)
+        if version and location.folders(f"{check_name(name)}/{Version.parse(version)}"):
+            return Release(name, Version.parse(version), location)
         raise
 
 
 def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
     """Return the cluster that was asked for; None when none was."""
-    from pipeline.execution.cluster import ClusterOptions
+    from pipeline.execution import ClusterOptions
 
     if workers is not None and scheduler is not None:
         raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from deepbench.catalog import Release
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
 
 BATCH_VALUES = 2**21
 """About how many values of a Parquet file are held at a time."""
@@ -60,7 +60,7 @@ class Side:
     ----------
     name : str
         What it is called in messages, such as ``shapes@1.0.0``.
-    place : Place
+    location : Location
         Where its files are read.
     recipe : Recipe
     tables : dict of str to TableSummary
@@ -69,7 +69,7 @@ class Side:
     """
 
     name: str
-    place: Place
+    location: Location
     recipe: Recipe
     tables: dict[str, fmt.TableSummary]
     render_version: int
@@ -85,7 +85,7 @@ class Side:
         """
         manifest = release.manifest
         name = f"{release.name}@{release.version}"
-        return cls(name, release.place, release.recipe, manifest.tables, manifest.render_version)
+        return cls(name, release.location, release.recipe, manifest.tables, manifest.render_version)
 
     def schema(self, table: str) -> TableSchema:
         """Return what a table has, as it stands in the files.
@@ -97,8 +97,8 @@ class Side:
         """
         plan, summary = self.recipe.table(table).plan, self.tables[table]
         root = f"{fmt.DATA}/zarr.json"
-        with reading(self.place, root):
-            nodes = json.loads(self.place.read(root))["consolidated_metadata"]["metadata"]
+        with reading(self.location, root):
+            nodes = json.loads(self.location.read(root))["consolidated_metadata"]["metadata"]
             variables = {
                 name: {
                     "dtype": each["dtype"],
@@ -117,7 +117,7 @@ class Side:
         if not planned:
             return {}
         found = {}
-        with self.parquet(name) as file, reading(self.place, _path(name)):
+        with self.parquet(name) as file, reading(self.location, _path(name)):
             for each in file.schema_arrow:
                 if pa.types.is_dictionary(each.type):
                     found[each.name] = planned[each.name]
@@ -139,15 +139,15 @@ class Side:
             The file is missing or damaged.
         """
         with contextlib.ExitStack() as stack:
-            with reading(self.place, _path(name)):
-                opened = stack.enter_context(self.place.open(_path(name)))
+            with reading(self.location, _path(name)):
+                opened = stack.enter_context(self.location.open(_path(name)))
                 file = stack.enter_context(pq.ParquetFile(opened, pre_buffer=False))
             yield file
 
     def damaged(self, path: str, reason: str) -> ReleaseError:
         """Return the error about a damaged file."""
         return ReleaseError(
-            f"{self.place.locate(path)} is damaged: {reason}; {self.name} cannot be compared before it is restored "
+            f"{self.location.locate(path)} is damaged: {reason}; {self.name} cannot be compared before it is restored "
             "from a copy"
         )
 
@@ -204,7 +204,7 @@ class Rows:
         self._repeated = name.endswith(".objects")
         self._columns = list(dict.fromkeys(["sample" if self._repeated else "id", *columns]))
         file = stack.enter_context(side.parquet(name))
-        with reading(side.place, self._path):
+        with reading(side.location, self._path):
             schema = pa.schema([file.schema_arrow.field(each) for each in self._columns])
             for each in schema:
                 if pa.types.is_fixed_size_binary(each.type) and each.type != DIGEST_TYPE:
@@ -218,7 +218,7 @@ class Rows:
 
     def more(self) -> None:
         """Hold another batch."""
-        with reading(self._side.place, self._path):
+        with reading(self._side.location, self._path):
             batch = next(self._batches, None)
             if batch is None:
                 self.complete = math.inf

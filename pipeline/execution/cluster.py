@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing import resource_tracker
@@ -14,24 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench.errors import ClusterError, RecipeError
 from deepbench.language.load import read_document
-from pipeline import block
-from pipeline.software import differences, versions
+from pipeline.software import versions
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from deepbench.storage.locations import Place
-
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 15
-"""How long to wait for a scheduler to answer."""
+"""Seconds to wait for a scheduler to answer."""
 
 WORKER_SECONDS = 60
-"""How long to wait for the first worker of a cluster of ours or of a running one."""
+"""Seconds to wait for the first worker of a cluster of ours or of a running one."""
 
 QUEUE_SECONDS = 24 * 3600
-"""How long to wait for the first worker of a described cluster: it may stand in a queue."""
+"""Seconds to wait for the first worker of a described cluster: it may stand in a queue."""
 
 ENVIRONMENT = {
     "MALLOC_TRIM_THRESHOLD_": "268435456",
@@ -40,7 +37,7 @@ ENVIRONMENT = {
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }
-"""Of the workers' processes. Dask's default trims memory so eagerly that it halves the speed of writing Zarr."""
+"""Environment of the workers' processes. Dask's default trims memory so eagerly that it halves the speed of Zarr."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +63,11 @@ class ClusterOptions:
     def local(self) -> bool:
         """Whether the cluster is one of our own on this machine."""
         return self.scheduler is None and self.description is None
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for the first worker, and later while the cluster is without any."""
+        return WORKER_SECONDS if self.description is None else QUEUE_SECONDS
 
     def worker_count(self) -> int:
         """Return the number of processes of a local cluster."""
@@ -201,8 +203,23 @@ def described_cluster(options: ClusterOptions) -> Any:
     return cluster
 
 
-def probe(client: Client, place: Place, needed_bytes: int, patience: float = WORKER_SECONDS) -> int:
+def check_workers(
+    client: Client,
+    probe: Callable[[], list[str]],
+    needed_bytes: int,
+    patience: float = WORKER_SECONDS,
+) -> int:
     """Ask every worker whether it can do the work; return the number of threads.
+
+    Parameters
+    ----------
+    client : distributed.Client
+    probe : callable
+        Runs on every worker; returns what keeps the worker from the work, each as the end of a sentence.
+    needed_bytes : int
+        Memory that one call needs.
+    patience : float
+        Seconds to wait for the first worker.
 
     Raises
     ------
@@ -216,18 +233,18 @@ def probe(client: Client, place: Place, needed_bytes: int, patience: float = WOR
         raise ClusterError(
             "the Dask scheduler has no workers; start some, then run the same command again"
         ) from None
-    answers = client.run(block.probe, place, on_error="return")
-    own = versions()
+    answers = client.run(probe, on_error="return")
     problems = []
     for address, answer in sorted(answers.items()):
         if isinstance(answer, BaseException) and "ModuleNotFoundError" in repr(answer):
+            own = versions()["deepbench"]
             problems.append(
-                f"worker {address} lacks a module: {answer}; install deepbench {own['deepbench']} there"
+                f"worker {address} lacks a module: {answer}; install deepbench {own} there"
             )
         elif isinstance(answer, BaseException):
             problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")
         else:
-            problems += _differences(address, place, answer, own)
+            problems += [f"worker {address} {each}" for each in answer]
     if problems:
         raise ClusterError("\n".join(problems))
     workers = client.scheduler_info(n_workers=-1)["workers"]
@@ -239,15 +256,3 @@ def probe(client: Client, place: Place, needed_bytes: int, patience: float = WOR
                 "thread; use workers with more memory or fewer threads, or a smaller storage.shard_bytes"
             )
     return sum(worker["nthreads"] for worker in workers.values())
-
-
-def _differences(
-    address: str, place: Place, answer: dict[str, Any], own: dict[str, str]
-) -> list[str]:
-    problems = [f"worker {address} {each}" for each in differences(own, answer["versions"])]
-    if not answer["sees_files"]:
-        problems.append(
-            f"worker {address} does not see what is in {place.root}; "
-            "use a folder that all machines share, or an object store"
-        )
-    return problems

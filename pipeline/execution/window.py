@@ -3,11 +3,12 @@
 A few tasks are in flight at a time; each that ends lets the next one in. Errors are tried again, a task that
 kills its worker is tried alone (its neighbours die with the worker and are innocent), and a task that hangs has
 its worker restarted and is tried alone, too.
+
+What a call is about, its block, is opaque here: it stands first among the arguments and names the call.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import statistics
 import time
@@ -17,13 +18,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-from deepbench.errors import BuildError, ClusterError, DeepBenchError
+from deepbench.errors import BuildError, ClusterError, DeepBenchError, is_full_disk
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-    from pipeline.plan import Block
-    from pipeline.staging import Staging
 
 log = logging.getLogger(__name__)
 
@@ -48,17 +46,12 @@ FIRST = 4 * 3600.0
 TICK = 5.0
 """Seconds between looks at the blocks in flight."""
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_DISK = (
-    "the disk is full; what was finished is kept: make room, then run the same command again"
-)
-
 
 @dataclass(frozen=True)
 class Failure:
-    """A block that could not be made, and the last error."""
+    """A block whose call failed, and the last error."""
 
-    block: Block
+    block: Any
     error: BaseException
 
     def __str__(self) -> str:
@@ -71,7 +64,7 @@ class Failure:
 class _Task:
     """One call in flight, or waiting to be tried again."""
 
-    block: Block
+    block: Any
     arguments: tuple[Any, ...]
     errors: int = 0
     lost: int = 0
@@ -86,7 +79,7 @@ class Window:
     Parameters
     ----------
     client : distributed.Client
-    staging : Staging
+    subject : object
         First argument of each call.
     threads : int
         Threads of the cluster when the work begins.
@@ -96,15 +89,15 @@ class Window:
     Attributes
     ----------
     failures : list of Failure
-        Blocks that could not be made.
+        Blocks whose calls failed.
     """
 
     def __init__(
-        self, client: Client, staging: Staging, threads: int, patience: float | None = None
+        self, client: Client, subject: Any, threads: int, patience: float | None = None
     ) -> None:
         self.failures: list[Failure] = []
         self._client = client
-        self._staging = staging
+        self._subject = subject
         self._threads = threads
         self._patience = PATIENCE if patience is None else patience
         self._looked = time.monotonic()
@@ -113,12 +106,12 @@ class Window:
 
     def run(
         self, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]
-    ) -> Iterator[tuple[Block, Any]]:
-        """Call ``function(staging, *arguments)`` for each tuple of arguments, the first of which is a block.
+    ) -> Iterator[tuple[Any, Any]]:
+        """Call ``function(subject, *arguments)`` for each tuple of arguments, the first of which is a block.
 
         Yields
         ------
-        tuple of Block and result
+        tuple of block and result
             In the order in which they end. Blocks that fail are in ``failures`` afterwards.
 
         Raises
@@ -171,8 +164,8 @@ class Window:
     def _submit(self, function: Callable[..., Any], task: _Task) -> Future:
         task.since = time.monotonic()
         task.hung = False
-        key = f"{function.__name__}-{task.block.table}-{task.block.start}-{uuid4().hex[:8]}"
-        return self._client.submit(function, self._staging, *task.arguments, key=key, pure=False)
+        key = f"{function.__name__}-{task.block}-{uuid4().hex[:8]}"
+        return self._client.submit(function, self._subject, *task.arguments, key=key, pure=False)
 
     def _wait(self, running: dict[Future, _Task]) -> list[Future]:
         """Return futures that have ended; none when nothing ended within a tick."""
@@ -223,8 +216,8 @@ class Window:
                 self.failures.append(
                     Failure(task.block, ClusterError("its worker's connection was lost each time"))
                 )
-        elif isinstance(error, OSError) and error.errno in FULL:
-            raise BuildError(FULL_DISK) from error
+        elif is_full_disk(error):
+            raise BuildError.of_full_disk() from error
         elif type(error).__name__ == "KilledWorker":
             log.warning("the worker of %s died", task.block)
             if task.alone:

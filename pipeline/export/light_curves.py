@@ -178,7 +178,7 @@ class _LightCurves:
     def _read(self, name: str, start: int, stop: int) -> NDArray:
         """Return samples of a variable; all of one that is the same for every sample."""
         array: xr.DataArray = self._data[name]
-        with reading(self._release.place, f"{fmt.DATA}/{self._table}/{name}"):
+        with reading(self._release.location, f"{fmt.DATA}/{self._table}/{name}"):
             if "sample" not in array.dims:
                 return array.values
             return array.isel(sample=slice(start, stop)).values

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a place where releases are made.
+"""What the pipeline asks of a location where releases are made.
 
 A file is either absent or whole, and a release gets its name in one step. Nothing else in the pipeline knows whether
 there is a file system or an object store.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, ClassVar, Self
 
 from deepbench.errors import CatalogError
-from deepbench.storage.locations import Place
+from deepbench.storage.locations import Location
 
 TEMPORARY = ".partial"
 """Ending of files that are being written."""
@@ -37,8 +37,8 @@ def nothing() -> None:
     """Check nothing."""
 
 
-class Target(Place):
-    """A place that can be written.
+class Target(Location):
+    """A location that can be written.
 
     Attributes
     ----------
@@ -62,8 +62,8 @@ class Target(Place):
         """Return the target of a folder below this one; what is being written into it lies in another, ``scratch``."""
 
     @abstractmethod
-    def copy(self, source: Place, name: str) -> None:
-        """Make a file the same as one of that name in another place of the same kind, without reading it where
+    def copy(self, source: Location, name: str) -> None:
+        """Make a file the same as one of that name in another location of the same kind, without reading it where
         possible: files of releases never change, so a local copy is a link.
         """
 
@@ -139,7 +139,7 @@ class Target(Place):
         return removed
 
     def check_writable(self, name: str) -> None:
-        """Make the place and write into it; ``name`` is that of a file that may appear for a moment.
+        """Make the location and write into it; ``name`` is that of a file that may appear for a moment.
 
         Raises
         ------

@@ -21,7 +21,7 @@ from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
 from deepbench.errors import ReleaseError
-from deepbench.storage.locations import Bucket, Place
+from deepbench.storage.locations import Bucket, Location
 from pipeline.target.base import Hold, Target, nothing
 
 LEASE = 30.0
@@ -73,7 +73,7 @@ class BucketTarget(Bucket, Target):
             with self.asking(name):
                 obstore.put(self.store, key, path)
 
-    def copy(self, source: Place, name: str) -> None:
+    def copy(self, source: Location, name: str) -> None:
         """Copy an object from another prefix of the same bucket, inside the store."""
         self._copy(source.locate(name), self.locate(name), source.size(name) or 0)
 
@@ -152,31 +152,31 @@ class BucketTarget(Bucket, Target):
         """
         import obstore
 
-        origin, place = self.below(source), self.below(final)
+        origin, there = self.below(source), self.below(final)
         sizes = dict(origin.sizes())
         content = origin.read(last)
         del sizes[last]
-        if place.size(last) is not None:
-            raise ReleaseError(f"{place.root} exists already; releases never change")
+        if there.size(last) is not None:
+            raise ReleaseError(f"{there.root} exists already; releases never change")
         self.check_free(final)
 
         def copy(name: str) -> None:
             check()
-            self._copy(origin.locate(name), place.locate(name), sizes[name])
+            self._copy(origin.locate(name), there.locate(name), sizes[name])
 
         with ThreadPoolExecutor(REQUESTS) as pool:
             for job in [pool.submit(copy, name) for name in sizes]:
                 job.result()
         check()
-        place.sweep("", [*sizes, last])
-        if {name: size for name, size in place.sizes() if name != last} != sizes:
-            raise OSError(f"{place.root}: the copies are not what was copied; run it again")
+        there.sweep("", [*sizes, last])
+        if {name: size for name, size in there.sizes() if name != last} != sizes:
+            raise OSError(f"{there.root}: the copies are not what was copied; run it again")
         check()
         try:
-            with place.asking(last):
-                obstore.put(place.store, last, content, mode="create")
+            with there.asking(last):
+                obstore.put(there.store, last, content, mode="create")
         except FileExistsError as error:
-            raise ReleaseError(f"{place.root} exists already; releases never change") from error
+            raise ReleaseError(f"{there.root} exists already; releases never change") from error
 
     def withdraw(self, final: str, first: str, grave: str) -> None:
         """Remove a prefix, its object ``first`` before all others."""

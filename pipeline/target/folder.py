@@ -15,7 +15,7 @@ from typing import BinaryIO, Self
 from uuid import uuid4
 
 from deepbench.errors import ReleaseError
-from deepbench.storage.locations import Folder, Place
+from deepbench.storage.locations import Folder, Location
 from pipeline.target.base import TEMPORARY, Hold, Target, nothing
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
@@ -39,7 +39,7 @@ class FolderTarget(Folder, Target):
     ----------
     root : str
     scratch : str, optional
-        Folder on the same disk for files that are being written; beside their final place when absent.
+        Folder on the same disk for files that are being written; beside the finished ones when absent.
     """
 
     scratch: str | None = None
@@ -68,7 +68,7 @@ class FolderTarget(Folder, Target):
             partial.unlink(missing_ok=True)
             raise
 
-    def copy(self, source: Place, name: str) -> None:
+    def copy(self, source: Location, name: str) -> None:
         """Link a file to one of that name in another folder, or copy it where that is not possible."""
         path = self.path(name)
         origin = source.path(name) if isinstance(source, Folder) else Path(source.locate(name))
@@ -87,9 +87,9 @@ class FolderTarget(Folder, Target):
     def _partial(self, path: Path) -> Path:
         """Return where a file is written until it is whole; its folder and that of the file exist."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        place = path.parent if self.scratch is None else Path(self.scratch)
-        place.mkdir(parents=True, exist_ok=True)
-        return place / f"{path.name}.{uuid4().hex}{TEMPORARY}"
+        folder = path.parent if self.scratch is None else Path(self.scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / f"{path.name}.{uuid4().hex}{TEMPORARY}"
 
     def remove(self, name: str) -> None:
         """Remove a file, a link or a folder with everything in it; fine when it is absent."""
@@ -112,10 +112,10 @@ class FolderTarget(Folder, Target):
 
     def free_bytes(self) -> int | None:
         """Return the free space of the disk that the folder is on, or will be on; None where it does not say."""
-        place = self.folder
-        while not place.exists():
-            place = place.parent
-        usage = shutil.disk_usage(place)
+        folder = self.folder
+        while not folder.exists():
+            folder = folder.parent
+        usage = shutil.disk_usage(folder)
         return usage.free if usage.total else None
 
     def log_file(self, name: str) -> Path:
@@ -125,18 +125,18 @@ class FolderTarget(Folder, Target):
     def sweep(self, folder: str, keep: Iterable[str]) -> list[str]:
         """Remove every file below a folder that is not to be kept, and folders left empty; return what was removed."""
         removed = super().sweep(folder, keep)
-        for place, _, _ in os.walk(self.path(folder) if folder else self.folder, topdown=False):
+        for each, _, _ in os.walk(self.path(folder) if folder else self.folder, topdown=False):
             with contextlib.suppress(OSError):
-                Path(place).rmdir()
+                Path(each).rmdir()
         return removed
 
     def sync(self, folder: str) -> None:
         """Force all files and folders below a folder to the disk; the files can only be read from here on."""
         with ThreadPoolExecutor(SYNCS) as pool:
             held: list[str] = []
-            for place, _, names in os.walk(self.path(folder)):
-                held += [os.path.join(place, name) for name in names]  # noqa: PTH118  faster than Path
-                held.append(place)
+            for each, _, names in os.walk(self.path(folder)):
+                held += [os.path.join(each, name) for name in names]  # noqa: PTH118  faster than Path
+                held.append(each)
                 if len(held) >= HELD:
                     list(pool.map(_finish, held))
                     held = []

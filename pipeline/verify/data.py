@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from deepbench.tables import DataVariable
     from pipeline.plan import Block
 
@@ -34,16 +34,16 @@ TOLERANCE = 1e-6
 # files
 
 
-def check_file(place: Place, stored: fmt.StoredObject) -> Finding | None:
+def check_file(location: Location, stored: fmt.StoredObject) -> Finding | None:
     """Compare a file with what the manifest says of it."""
     try:
-        return _check_size(place, stored) or _check_sum(stored, place.sha256(stored.path))
+        return _check_size(location, stored) or _check_sum(stored, location.sha256(stored.path))
     except (CatalogError, OSError) as error:
         return _unreadable(stored, error)
 
 
-def _check_size(place: Place, stored: fmt.StoredObject) -> Finding | None:
-    size = place.size(stored.path)
+def _check_size(location: Location, stored: fmt.StoredObject) -> Finding | None:
+    size = location.size(stored.path)
     if size is None:
         return Finding("files", "is missing", stored.path)
     if size != stored.size:
@@ -68,7 +68,7 @@ def check_files(
     subject: Subject, part: Block, objects: tuple[fmt.StoredObject, ...]
 ) -> list[Finding]:
     """Compare some files with what the manifest says of them."""
-    found = (check_file(subject.place, each) for each in objects)
+    found = (check_file(subject.location, each) for each in objects)
     return [each for each in found if each is not None]
 
 
@@ -139,7 +139,7 @@ def check_data(
     rerender : Rerender, optional
     """
     report = BlockReport()
-    contents, damaged = _read(subject.place, objects)
+    contents, damaged = _read(subject.location, objects)
     report.findings += damaged
     recipe = subject.recipe()
     with store.single_threaded():
@@ -151,15 +151,15 @@ def check_data(
 
 
 def _read(
-    place: Place, objects: tuple[fmt.StoredObject, ...]
+    location: Location, objects: tuple[fmt.StoredObject, ...]
 ) -> tuple[dict[str, bytes], list[Finding]]:
     """Read shards, by their keys in the store, and compare them with the manifest; not those of another size."""
     contents, findings = {}, []
     for each in objects:
         try:
-            found = _check_size(place, each)
+            found = _check_size(location, each)
             if found is None:
-                content = place.read(each.path)
+                content = location.read(each.path)
                 contents[each.path.removeprefix(f"{fmt.DATA}/")] = content
                 found = _check_sum(each, hashlib.sha256(content).hexdigest())
         except (CatalogError, OSError) as error:
@@ -188,7 +188,7 @@ def _check_variable(
     if rows:
         column = DIGEST + variable.name
         try:
-            table = read_rows(subject.place, block.table, [column], block.start, block.stop)
+            table = read_rows(subject.location, block.table, [column], block.start, block.stop)
             stored = digest_bytes(table.column(column))
         except (*DAMAGE, DeepBenchError) as error:
             report.findings.append(Finding("labels", str(error), file, block.table))
@@ -269,7 +269,7 @@ def _rerender(
     plan = recipe.table(block.table).plan
     tolerant = plan.tolerance or recipe.tables[block.table].tolerance or rerender.elsewhere
     try:
-        stored = read_labels(subject.place, plan, block.table, block.start, block.stop)
+        stored = read_labels(subject.location, plan, block.table, block.start, block.stop)
     except (*DAMAGE, DeepBenchError):
         return  # found by the check of labels
     chosen = rerender.choose(block)

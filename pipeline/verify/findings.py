@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deepbench.recipe import Recipe
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
 
 NAMED = 10
 """How many samples a finding names at most."""
@@ -95,14 +95,14 @@ class Subject:
 
     Attributes
     ----------
-    place : Place
+    location : Location
     recipe_sha256 : str
         SHA-256 of its recipe: workers keep recipes that they have read.
     render_version : int
         By its manifest.
     """
 
-    place: Place
+    location: Location
     recipe_sha256: str
     render_version: int = fmt.RENDER_VERSION
 
@@ -117,7 +117,7 @@ class Subject:
 
 @lru_cache(maxsize=4)
 def _recipe(subject: Subject) -> Recipe:
-    return read_recipe(subject.place)
+    return read_recipe(subject.location)
 
 
 @lru_cache(maxsize=4)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from deepbench.labelling.plan import LabelPlan
     from deepbench.labelling.scopes import Column
-    from deepbench.storage.locations import Place
+    from deepbench.storage.locations import Location
     from pipeline.plan import Block
 
 
@@ -40,7 +40,7 @@ def check_labels(subject: Subject, block: Block) -> list[Finding]:
     file = f"{fmt.METADATA}/{block.table}.parquet"
     findings = []
     try:
-        labels = read_labels(subject.place, plan, block.table, block.start, block.stop)
+        labels = read_labels(subject.location, plan, block.table, block.start, block.stop)
         wrong = labels.samples != np.arange(block.start, block.stop)
         if wrong.any():
             rows = block.start + np.flatnonzero(wrong)
@@ -146,7 +146,7 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
             continue
         try:
             rows = read_rows(
-                subject.place, block.table, [column.name], block.start, block.stop
+                subject.location, block.table, [column.name], block.start, block.stop
             ).column(0)
             expected = numbers(rows, column)
         except (*DAMAGE, DeepBenchError) as error:
@@ -154,7 +154,7 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
             findings.append(Finding("labels", reason, file, block.table))
             continue
         try:
-            contents = {key: subject.place.read(file)}
+            contents = {key: subject.location.read(file)}
             with store.single_threaded():
                 values = store.decode(subject.template(), array, contents, block.start, block.stop)
         except DAMAGE as error:
@@ -185,7 +185,7 @@ def check_csv(subject: Subject, block: Block) -> list[Finding]:
     try:
         start = 0
         with (
-            subject.place.open(file) as opened,
+            subject.location.open(file) as opened,
             pcsv.open_csv(opened, reading, convert_options=options) as reader,
         ):
             if reader.schema.names != names:
@@ -194,7 +194,7 @@ def check_csv(subject: Subject, block: Block) -> list[Finding]:
             for batch in reader:
                 found = pa.Table.from_batches([batch])
                 stop = start + len(found)
-                rows = read_rows(subject.place, table, names, start, stop)
+                rows = read_rows(subject.location, table, names, start, stop)
                 for column in plan.columns:
                     one = numbers(found.column(column.name), column)
                     wrong = np.flatnonzero(
@@ -277,21 +277,21 @@ def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
     recipe = subject.recipe()
     plan, table = recipe.table(name).plan, recipe.tables[name]
     digests = [DIGEST + variable.name for variable in table.data_variables()]
-    found = [_check_columns(subject.place, f"{name}", plan.columns, digests, table.samples)]
+    found = [_check_columns(subject.location, f"{name}", plan.columns, digests, table.samples)]
     if plan.object_columns:
         found.append(
-            _check_columns(subject.place, f"{name}.objects", plan.object_columns, [], None)
+            _check_columns(subject.location, f"{name}.objects", plan.object_columns, [], None)
         )
     return [each for each in found if each is not None]
 
 
 def _check_columns(
-    place: Place, name: str, columns: tuple[Column, ...], digests: list[str], rows: int | None
+    location: Location, name: str, columns: tuple[Column, ...], digests: list[str], rows: int | None
 ) -> Finding | None:
     """Compare names, types, units and descriptions of the columns of a Parquet file, and its number of rows."""
     path = f"{fmt.METADATA}/{name}.parquet"
     try:
-        with place.open(path) as opened, pq.ParquetFile(opened) as file:
+        with location.open(path) as opened, pq.ParquetFile(opened) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except DAMAGE as error:
         return Finding("schema", f"cannot be read: {error}", path)
@@ -327,7 +327,7 @@ def check_zarr_schema(subject: Subject, damaged: set[str]) -> list[Finding]:
         if path in damaged:
             continue
         try:
-            if not store.as_template(template, key, subject.place.read(path)):
+            if not store.as_template(template, key, subject.location.read(path)):
                 findings.append(
                     Finding("schema", "is not what the format says of this recipe", path)
                 )

@@ -16,10 +16,10 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError
 from deepbench.storage.locations import Folder
-from pipeline.execution.crew import crew
+from pipeline.execution import executor
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.publish import metadata_files, release_files
-from pipeline.software import versions
+from pipeline.software import probe_of, versions
 from pipeline.verify.data import Rerender, check_data, check_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import (
@@ -33,8 +33,7 @@ from pipeline.verify.whole import check_table
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
-    from pipeline.execution.cluster import ClusterOptions
-    from pipeline.execution.crew import Crew, Here
+    from pipeline.execution import ClusterOptions, Executor
 
 Progress = Callable[[str, int, int], None]
 
@@ -103,7 +102,7 @@ def verify(
     seed : int
         Of the choice.
     cluster : ClusterOptions, optional
-        Without it a release below ``crew.SMALL`` bytes is checked in this process, and others on a local cluster.
+        Without it a small release is checked in this process, and others on a local cluster.
     progress : callable, optional
         Called as ``progress(step, done, total)``, in bytes.
 
@@ -137,8 +136,9 @@ def verify(
         )
         again = None
     needed = 0 if plan is None else plan.worker_bytes
-    with crew(cluster, subject, release.place, manifest.size, needed) as workers:
-        verification = _Verification(subject, report, workers, progress or (lambda *_: None))
+    probe = probe_of(release.location)
+    with executor(cluster, subject, probe=probe, work=manifest.size, task_bytes=needed) as run:
+        verification = _Verification(subject, report, run, progress or (lambda *_: None))
         if plan is None:
             verification.check_files(manifest.objects)
         else:
@@ -153,7 +153,7 @@ def verify(
 
 def _check_manifest(release: Release, manifest: fmt.Manifest) -> Iterator[Finding]:
     """Check what the manifest says against where it lies."""
-    if release.place.read(fmt.MANIFEST) != manifest.to_json().encode():
+    if release.location.read(fmt.MANIFEST) != manifest.to_json().encode():
         yield Finding("manifest", "is not written as manifests are", fmt.MANIFEST)
     if (manifest.name, manifest.version) != (release.name, str(release.version)):
         message = f"is of {manifest.name}@{manifest.version}"
@@ -166,15 +166,15 @@ def _check_listing(release: Release, manifest: fmt.Manifest) -> Iterator[Finding
     for path, times in listed.items():
         if times > 1:
             yield Finding("manifest", f"lists {path} {times} times", fmt.MANIFEST)
-    for name in release.place.files():
+    for name in release.location.files():
         if name not in listed and name != fmt.MANIFEST:
             yield Finding("files", "is not of the release: the manifest does not list it", name)
-    if isinstance(release.place, Folder):
-        top = release.place.folder
-        for place, folders, names in os.walk(top):
+    if isinstance(release.location, Folder):
+        top = release.location.folder
+        for folder, folders, names in os.walk(top):
             if folders or names:
                 continue
-            name = Path(place).relative_to(top).as_posix()
+            name = Path(folder).relative_to(top).as_posix()
             if not any(each.startswith(f"{name}/") for each in listed):
                 yield Finding("files", "is not of the release: a folder with nothing in it", name)
 
@@ -185,7 +185,7 @@ def _check_recipe(
     """Read the recipe, and compare the manifest with it; return its plan, or None where it cannot be used."""
     stored = {each.path: each for each in manifest.objects}.get(fmt.RECIPE)
     sha256 = "" if stored is None else stored.sha256
-    subject = Subject(release.place, sha256, manifest.render_version)
+    subject = Subject(release.location, sha256, manifest.render_version)
     note = "without its recipe, labels, data and schema of the release cannot be checked"
     if stored is None:
         report.findings.append(Finding("manifest", f"does not list {fmt.RECIPE}", fmt.MANIFEST))
@@ -198,7 +198,7 @@ def _check_recipe(
         report.notes.append(note)
         return subject, None
     try:
-        recipe = read_recipe(release.place)
+        recipe = read_recipe(release.location)
     except (DeepBenchError, *DAMAGE) as error:
         report.findings.append(Finding("recipe", str(error), fmt.RECIPE))
         report.notes.append(note)
@@ -257,12 +257,10 @@ def _compare_files(recipe: Recipe, manifest: fmt.Manifest) -> Iterator[Finding]:
 class _Verification:
     """The checks of files, data and labels, in this process or on a cluster."""
 
-    def __init__(
-        self, subject: Subject, report: Report, workers: Here | Crew, progress: Progress
-    ) -> None:
+    def __init__(self, subject: Subject, report: Report, run: Executor, progress: Progress) -> None:
         self._subject = subject
         self._report = report
-        self._workers = workers
+        self._run = run
         self._progress = progress
         self._read = 0
 
@@ -279,7 +277,7 @@ class _Verification:
             for table in plan.tables
             for number, block in enumerate(table)
         )
-        for block, found in self._workers.run(check_data, calls):
+        for block, found in self._run(check_data, calls):
             report.findings += found.findings
             report.rerendered += found.rerendered
             report.by_tolerance += found.by_tolerance
@@ -308,14 +306,14 @@ class _Verification:
                 sizes[block] = sum(each.size for each in some)
                 yield block, some
 
-        for block, findings in self._workers.run(check_files, calls()):
+        for block, findings in self._run(check_files, calls()):
             self._report.findings += findings
             self._advance("checking files", sizes.pop(block))
 
     def _collect(
         self, check: Callable[..., list[Finding]], calls: Iterator[tuple[Any, ...]]
     ) -> None:
-        for _, findings in self._workers.run(check, calls):
+        for _, findings in self._run(check, calls):
             self._report.findings += [each for each in findings if not each.note]
             self._report.notes += [str(each) for each in findings if each.note]
 

@@ -54,7 +54,7 @@ def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> I
     repeats = [f"{each}.repeat" for each in plan.repeated_names]
     copies = 0
     names = [*counts, *repeats, *(DIGEST + each for each in variables)]
-    for rows in batches(subject.place, table, names):
+    for rows in batches(subject.location, table, names):
         for name, counter in counts.items():
             codes = numbers(rows.column(name), columns[name])
             count(counter, columns[name].meanings, codes)
@@ -66,7 +66,7 @@ def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> I
         yield Finding("manifest", message, fmt.MANIFEST, table)
     if plan.object_columns:
         file = f"{fmt.METADATA}/{table}.objects.parquet"
-        rows = row_count(subject.place, file)
+        rows = row_count(subject.location, file)
         if rows != copies:
             message = f"has {rows} rows, the labels say {copies} copies"
             yield Finding("labels", message, file, table)
@@ -145,7 +145,7 @@ def _same_labels(subject: Subject, table: str, one: int, other: int) -> bool:
     """Return whether two samples have the same class and parameters."""
     plan = subject.recipe().table(table).plan
     first, second = (
-        read_labels(subject.place, plan, table, sample, sample + 1) for sample in (one, other)
+        read_labels(subject.location, plan, table, sample, sample + 1) for sample in (one, other)
     )
     columns = set(first.columns) - {"id", "group", "split"}
     objects = set(first.objects) - {"sample"}
@@ -173,7 +173,7 @@ def _passes(
     """
     for number in range(passes):
         keys, samples, values, start = [], [], [], 0
-        for rows in batches(subject.place, table, names):
+        for rows in batches(subject.location, table, names):
             among, found, held = read(rows)
             chosen = np.flatnonzero(found % np.uint64(passes) == number)
             keys.append(found[chosen])

@@ -256,7 +256,7 @@ def test_labels_are_those_of_the_recipe(built, recipe):
 
 
 def test_the_csv_file_renders_the_samples_too(built, recipe):
-    table = pd.read_csv(find("things", catalog=built).place.folder / fmt.METADATA / "large.csv")
+    table = pd.read_csv(find("things", catalog=built).location.folder / fmt.METADATA / "large.csv")
     np.testing.assert_array_equal(
         render(recipe, "large", labels=table).image, render(recipe, "large").image
     )
@@ -278,7 +278,7 @@ def test_the_label_of_one_sample(built):
 
 def test_labels_that_end_too_early_are_a_damage(catalog):
     release = find("things", catalog=catalog)
-    path = release.place.folder / fmt.METADATA / "images.parquet"
+    path = release.location.folder / fmt.METADATA / "images.parquet"
     pd.read_parquet(path).iloc[:5].to_parquet(path)
     assert release.label("images", 4)["id"] == 4
     with pytest.raises(
@@ -368,7 +368,7 @@ def test_lost_metadata_of_the_data_are_an_error(catalog):
 
 def test_releases_are_opened_for_reading_only(built):
     release = find("things", catalog=built)
-    store = FolderStore(release.place.folder / fmt.DATA, frozenset())
+    store = FolderStore(release.location.folder / fmt.DATA, frozenset())
     assert store.read_only
     assert store.with_read_only(False) is store
     tree = release.open()
@@ -379,7 +379,7 @@ def test_releases_are_opened_for_reading_only(built):
 
 
 def test_plain_xarray_reads_a_release(built, recipe):
-    path = find("things", catalog=built).place.folder / fmt.DATA
+    path = find("things", catalog=built).location.folder / fmt.DATA
     with xr.open_datatree(path, engine="zarr") as tree:
         np.testing.assert_array_equal(tree["images/image"], render(recipe, "images").image)
         assert tree["images/circle.radius"].attrs["units"] == "pixel"

@@ -174,7 +174,7 @@ def no_cluster(monkeypatch):
     def start(*_):
         raise AssertionError("a cluster was started")
 
-    monkeypatch.setattr(building, "connect", start)
+    monkeypatch.setattr("pipeline.execution.connect", start)
 
 
 def test_a_disk_too_small(recipe, tmp_path, monkeypatch, no_cluster):

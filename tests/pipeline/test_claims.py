@@ -16,7 +16,7 @@ from deepbench import labels
 from deepbench.catalog import find
 from deepbench.errors import ReleaseError
 from deepbench.format import Version
-from deepbench.storage.locations import place_of
+from deepbench.storage.locations import location_of
 from pipeline.build import build
 from pipeline.claims import check, claimed, early, neighbours
 from pipeline.diff import Side, compare
@@ -81,7 +81,7 @@ def altered(side_of, tmp_path):
     def change(column, row, value, version):
         side = side_of("plain", version)
         root = tmp_path / "altered"
-        shutil.copytree(side.place.root, root)
+        shutil.copytree(side.location.root, root)
         path = root / "metadata/images.parquet"
         table = pq.ParquetFile(path).read()
         index = table.schema.get_field_index(column)
@@ -92,7 +92,7 @@ def altered(side_of, tmp_path):
         pq.write_table(table.set_column(index, field, pa.array(values, field.type)), path)
         summary = dataclasses.replace(side.tables["images"], data_digest="0" * 64)
         tables = side.tables | {"images": summary}
-        return dataclasses.replace(side, place=place_of(root), tables=tables)
+        return dataclasses.replace(side, location=location_of(root), tables=tables)
 
     return change
 
@@ -387,7 +387,7 @@ def test_neighbours(tmp_path_factory, published, unfinished, new):
 
 
 def test_neighbours_in_an_empty_place(tmp_path):
-    assert neighbours(place_of(tmp_path / "nothing"), "small", V100) == (None, None)
+    assert neighbours(location_of(tmp_path / "nothing"), "small", V100) == (None, None)
 
 
 def test_neighbours_are_releases(copied):

@@ -18,7 +18,7 @@ from deepbench import format as fmt
 from deepbench import labels
 from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
-from deepbench.storage.locations import place_of
+from deepbench.storage.locations import location_of
 from pipeline.build import build
 from pipeline.cli.releases import diff
 from pipeline.diff import Side, compare
@@ -64,8 +64,8 @@ def base(variant):
 def altered(base, tmp_path):
     """Return a side of which the files may be changed, and a function that changes a Parquet file of it."""
     root = tmp_path / "altered"
-    shutil.copytree(base.place.root, root)
-    side = dataclasses.replace(base, name="altered", place=place_of(root))
+    shutil.copytree(base.location.root, root)
+    side = dataclasses.replace(base, name="altered", location=location_of(root))
     return side, lambda name, change, **options: rewrite(root, name, change, **options)
 
 
@@ -101,7 +101,7 @@ def test_a_release_is_the_same_as_itself(base):
 
 def test_the_same_recipe_gives_the_same_release(base, variant):
     again = variant(version="1.0.1")
-    assert again.place != base.place
+    assert again.location != base.location
     assert compare(base, other_digest(again)).level == "none"  # the digests are looked at
 
 
@@ -334,7 +334,7 @@ def test_units(base, altered):
 
 def test_units_of_data_variables(base, altered):
     side, _ = altered
-    path = Path(side.place.root, "data.zarr/zarr.json")
+    path = Path(side.location.root, "data.zarr/zarr.json")
     data = json.loads(path.read_text())
     attributes = data["consolidated_metadata"]["metadata"]["images/image"]["attributes"]
     attributes["units"] = "count"
@@ -398,18 +398,20 @@ def test_a_digest_that_was_altered(base, altered):
 def test_equal_numbers(base, altered):
     """−0.0 is 0.0 and every NaN is NaN; NaN is no number."""
     side, change = altered
-    values = pq.read_table(Path(side.place.root, "metadata/images.parquet"))["circle.x"].to_numpy()
+    values = pq.read_table(Path(side.location.root, "metadata/images.parquet"))[
+        "circle.x"
+    ].to_numpy()
     number, hole = (int(np.flatnonzero(np.isnan(values) == each)[0]) for each in (False, True))
     ours, theirs = values.copy(), values.copy()
     ours[number], theirs[number] = 0.0, -0.0
     theirs.view(np.uint64)[hole] |= 1  # another NaN
-    zero = dataclasses.replace(side, place=place_of(f"{side.place.root}-zero"))
-    shutil.copytree(side.place.root, zero.place.root)
+    zero = dataclasses.replace(side, location=location_of(f"{side.location.root}-zero"))
+    shutil.copytree(side.location.root, zero.location.root)
     change("images", lambda table: with_column(table, "circle.x", ours))
-    rewrite(zero.place.root, "images", lambda table: with_column(table, "circle.x", theirs))
+    rewrite(zero.location.root, "images", lambda table: with_column(table, "circle.x", theirs))
     assert compare(side, zero).level == "none"
     theirs[hole] = 1
-    rewrite(zero.place.root, "images", lambda table: with_column(table, "circle.x", theirs))
+    rewrite(zero.location.root, "images", lambda table: with_column(table, "circle.x", theirs))
     found = compare(side, zero).tables["images"]
     assert found.parameters == {"circle.x": Changed(1, hole)}
 
@@ -438,14 +440,14 @@ def test_row_groups_do_not_matter(base, altered, rows):
 @pytest.fixture(scope="module")
 def many(tmp_path_factory, base):
     """Two copies of a release, the tables of which are written anew for each example."""
-    places = []
+    sides = []
     for name in ("one", "other"):
         root = tmp_path_factory.mktemp("many") / name
-        shutil.copytree(base.place.root, root)
-        places.append(dataclasses.replace(base, name=name, place=place_of(root)))
-    metadata = Path(base.place.root, "metadata")
+        shutil.copytree(base.location.root, root)
+        sides.append(dataclasses.replace(base, name=name, location=location_of(root)))
+    metadata = Path(base.location.root, "metadata")
     tables = [pq.read_table(metadata / f"{name}.parquet") for name in ("images", "images.objects")]
-    return places, tables
+    return sides, tables
 
 
 CELLS = st.lists(
@@ -488,7 +490,7 @@ def test_every_change_is_found_whatever_is_held(many, cells, widths, removed, gr
     files = [(one, wide, long), (other, changed, copies)]
     for (side, *tables), sizes in zip(files, (groups[:2], groups[2:]), strict=True):
         for name, table, size in zip(("images", "images.objects"), tables, sizes, strict=True):
-            rewrite(side.place.root, name, lambda _, table=table: table, row_group_size=size)
+            rewrite(side.location.root, name, lambda _, table=table: table, row_group_size=size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sides, "BATCH_VALUES", held)
         forth, back = (compare(*pair).tables["images"] for pair in ((one, other), (other, one)))
@@ -551,7 +553,7 @@ def test_reasons_above_a_level(variant, first, second):
 
 def test_a_missing_file(base, altered):
     side, _ = altered
-    Path(side.place.root, "metadata/squares.parquet").unlink()
+    Path(side.location.root, "metadata/squares.parquet").unlink()
     with pytest.raises(MissingDataError, match=r"metadata/squares\.parquet is missing"):
         compare(base, side)
 
@@ -561,7 +563,7 @@ def test_a_missing_file(base, altered):
 )
 def test_a_file_that_is_cut_short(base, altered, name):
     side, _ = altered
-    path = Path(side.place.root, name)
+    path = Path(side.location.root, name)
     content = path.read_bytes()
     path.unlink()
     path.write_bytes(content[: len(content) // 2])
@@ -571,7 +573,7 @@ def test_a_file_that_is_cut_short(base, altered, name):
 
 def test_a_file_that_cannot_be_decoded(base, altered):
     side, _ = altered
-    path = Path(side.place.root, "metadata/images.parquet")
+    path = Path(side.location.root, "metadata/images.parquet")
     content = bytearray(path.read_bytes())
     content[100:3000] = bytes(2900)
     path.unlink()
@@ -637,7 +639,7 @@ def test_in_an_object_store(base, bucket, make, make_recipe):
 @pytest.fixture
 def catalog(base, variant):
     variant(seed=8)
-    return str(Path(base.place.root).parents[1])
+    return str(Path(base.location.root).parents[1])
 
 
 def test_the_command(base, variant, catalog, capsys):
@@ -661,7 +663,7 @@ def test_the_command_in_json(base, variant, catalog, capsys):
 def test_the_command_tells_what_cannot_be(base, altered, tmp_path, capsys):
     _, change = altered
     change("images", lambda table: with_column(table, "psf.sigma", np.ones(SAMPLES)))
-    shutil.copytree(base.place.root, tmp_path / "one" / base.name.replace("@", "/"))
+    shutil.copytree(base.location.root, tmp_path / "one" / base.name.replace("@", "/"))
     name, _, version = base.name.partition("@")
     shutil.move(tmp_path / "altered", tmp_path / "one" / name / "1.0.1")
     diff(f"{name}@{version}", f"{name}@1.0.1", str(tmp_path / "one"))
@@ -700,7 +702,7 @@ def test_memory_does_not_grow_with_the_samples(variant, tmp_path):
     size = 0
     for version in ("1.0.0", "2.0.0"):
         root = tmp_path / "large" / "1" / version
-        shutil.copytree(side.place.root, root)
+        shutil.copytree(side.location.root, root)
         path = root / "metadata/images.parquet"
         schema = pq.read_schema(path)
         first = pq.ParquetFile(path).read_row_group(0)

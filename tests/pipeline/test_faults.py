@@ -293,9 +293,9 @@ def empty(staging):
     parts_of(staging)[0].write_bytes(b"")
 
 
-def flip(path, place=-40):
+def flip(path, position=-40):
     content = bytearray(path.read_bytes())
-    content[place] ^= 4
+    content[position] ^= 4
     path.write_bytes(content)
 
 

@@ -63,7 +63,7 @@ def test_the_same_in_an_object_store(make, make_recipe, recipe, bucket, apart):
     assert shards(result.manifest) == shards(apart)
     release = find("small", "1.1.0", bucket)
     for path, sha256 in shards(apart).items():
-        assert release.place.sha256(path) == sha256
+        assert release.location.sha256(path) == sha256
 
 
 def test_other_tables_and_layouts_are_made(make, make_recipe, copied):
@@ -156,7 +156,7 @@ def test_a_reused_block_has_the_part_that_it_would_have(
     work.make_block(staging, block)
     release = find("small", "1.0.0", copied)
     some = release.manifest.shards("images")[1]
-    assert work.reuse_block(staging, block, release.place, some, True)
+    assert work.reuse_block(staging, block, release.location, some, True)
     assert sorted(staging.target.files("parts")) == before
 
 

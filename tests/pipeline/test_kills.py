@@ -68,7 +68,7 @@ def end(process):
 
 
 IMPATIENT = """
-from pipeline import window
+from pipeline.execution import window
 window.PATIENCE, window.TICK, window.SLOWEST = 10.0, 0.2, 1
 """
 """A block on a new worker, which imports everything first, must not seem to hang: it takes 2 s, or more."""
@@ -279,12 +279,14 @@ def attempt(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_a_publish_that_is_killed_between_any_two_steps(make, tmp_path, request, attempt, place):
+@pytest.mark.parametrize("location", ["folder", "bucket"])
+def test_a_publish_that_is_killed_between_any_two_steps(make, tmp_path, request, attempt, location):
     recipe = parse_recipe(TINY)
     make(recipe, tmp_path / "undisturbed")
     (expected,) = releases(tmp_path / "undisturbed")
-    catalog = request.getfixturevalue("bucket") if place == "bucket" else str(tmp_path / "releases")
+    catalog = (
+        request.getfixturevalue("bucket") if location == "bucket" else str(tmp_path / "releases")
+    )
     target_of(catalog).check_writable("probe")  # makes the folder
     steps = {"before": 0, "after": 0}  # the release is there
     while True:
@@ -295,7 +297,7 @@ def test_a_publish_that_is_killed_between_any_two_steps(make, tmp_path, request,
             assert release.manifest.tables == expected.manifest.tables
             assert release.manifest.objects == expected.manifest.objects
             for each in release.manifest.objects:
-                assert release.place.sha256(each.path) == each.sha256
+                assert release.location.sha256(each.path) == each.sha256
         if code == 0:
             break
         assert code == -signal.SIGKILL

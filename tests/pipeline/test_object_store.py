@@ -12,7 +12,7 @@ from deepbench import format as fmt
 from deepbench import render
 from deepbench.catalog import find, releases
 from deepbench.errors import MissingDataError, ReleaseError
-from deepbench.storage.locations import place_of
+from deepbench.storage.locations import location_of
 from pipeline.target import target_of
 
 
@@ -26,17 +26,17 @@ def test_build_open_read(make, recipe, catalog, built):
     assert result.path == f"{catalog}/small/1.0.0"
     assert (result.built, result.new_blocks) == (True, 21)
     assert not make(recipe, catalog).built
-    assert list(place_of(catalog).files(fmt.BUILDING)) == []
+    assert list(location_of(catalog).files(fmt.BUILDING)) == []
 
     (release,) = releases(catalog)
     assert release.path == f"{catalog}/small/1.0.0"
     assert release.manifest.tables == built.release.manifest.tables
     ours = {each.path: each.sha256 for each in release.manifest.objects}
     assert ours == {each.path: each.sha256 for each in built.release.manifest.objects}
-    assert set(release.place.files()) == {*ours, fmt.MANIFEST}
+    assert set(release.location.files()) == {*ours, fmt.MANIFEST}
     for each in release.manifest.objects:
-        assert release.place.size(each.path) == each.size
-        assert release.place.sha256(each.path) == each.sha256
+        assert release.location.size(each.path) == each.size
+        assert release.location.sha256(each.path) == each.sha256
 
     tree = deepbench.open("small", catalog=catalog)
     images = render(recipe, "images")["image"].values
@@ -50,8 +50,8 @@ def test_build_open_read(make, recipe, catalog, built):
 
 def test_a_missing_object_is_an_error(make, recipe, catalog):
     make(recipe, catalog)
-    place = target_of(catalog)
-    place.remove("small/1.0.0/data.zarr/images/image/c/3/0/0")
+    location = target_of(catalog)
+    location.remove("small/1.0.0/data.zarr/images/image/c/3/0/0")
     tree = find("small", catalog=catalog).open()
     with pytest.raises(MissingDataError, match="images/image/c/3/0/0 is missing from the release"):
         tree["images"]["image"][50].load()
@@ -72,9 +72,9 @@ def test_a_build_that_ends_resumes(make, recipe, catalog, monkeypatch):
         make(recipe, catalog)
     monkeypatch.undo()
     assert releases(catalog) == []
-    place = target_of(catalog)
-    (part, *_) = [name for name in place.files(fmt.BUILDING) if name.endswith(".parquet")]
-    place.remove(part)
+    location = target_of(catalog)
+    (part, *_) = [name for name in location.files(fmt.BUILDING) if name.endswith(".parquet")]
+    location.remove(part)
     result = make(recipe, catalog)
     assert (result.resumed_blocks, result.new_blocks) == (20, 1)
 
@@ -90,9 +90,9 @@ def test_the_command(command, recipe_file, catalog):
 
 def test_credentials_appear_nowhere(make, recipe, catalog, secrets):
     make(recipe, catalog)
-    place = find("small", catalog=catalog).place
-    for name in place.files():
-        content = place.read(name)
+    location = find("small", catalog=catalog).location
+    for name in location.files():
+        content = location.read(name)
         assert not [word for word in secrets if word.encode() in content], name
 
 

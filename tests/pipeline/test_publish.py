@@ -204,12 +204,12 @@ def test_a_lost_lease_stops_a_publish(make, recipe, bucket, monkeypatch):
     assert list(target_of(bucket).files("small")) == []
 
 
-@pytest.mark.parametrize("place", ["tmp_path", "bucket"])
+@pytest.mark.parametrize("location", ["tmp_path", "bucket"])
 def test_versions_that_are_published_at_once_wait_for_one_another(
-    make, make_recipe, request, monkeypatch, place
+    make, make_recipe, request, monkeypatch, location
 ):
     """The later is compared with the earlier, although neither was there when they were begun."""
-    catalog = request.getfixturevalue(place)
+    catalog = request.getfixturevalue(location)
     target = target_of(catalog)
     ready, arrived = [], []
 

@@ -19,7 +19,7 @@ from deepbench import load_recipe
 from deepbench.catalog import find
 from deepbench.errors import ReleaseError
 from deepbench.recipe import Recipe
-from deepbench.storage.locations import place_of
+from deepbench.storage.locations import location_of
 from pipeline import block as work
 from pipeline import repair as repairing
 from pipeline import store
@@ -503,16 +503,16 @@ def test_in_an_object_store(tiny, options, bucket, made):
     catalog = f"{bucket}/releases"
     recipe = tiny[1]
     build(recipe, catalog, cluster=options)
-    place = target_of(catalog).below("tiny/1.0.0")
+    location = target_of(catalog).below("tiny/1.0.0")
     release = find("tiny", catalog=catalog)
     assert verify(release, rerender=0.2).findings == []
-    expected = {name: place.sha256(name) for name in place.files()}
-    content = bytearray(place.read(SHARD))
+    expected = {name: location.sha256(name) for name in location.files()}
+    content = bytearray(location.read(SHARD))
     content[3] ^= 1
-    place.write(SHARD, content)
-    place.remove(KINDS["CSV"])
-    place.write(fmt.CARD, b"")
-    place.write("stray", b"x")
+    location.write(SHARD, content)
+    location.remove(KINDS["CSV"])
+    location.write(fmt.CARD, b"")
+    location.write("stray", b"x")
     assert {(each.check, each.file) for each in verify(release).findings} == {
         ("checksum", SHARD),
         ("zarr", SHARD),
@@ -523,16 +523,16 @@ def test_in_an_object_store(tiny, options, bucket, made):
     done = repair(release, catalog)
     assert sorted(done.repaired) == sorted([SHARD, KINDS["CSV"], fmt.CARD])
     assert made == [("images", 16, 32)]
-    place.remove("stray")
-    assert {name: place.sha256(name) for name in place.files()} == expected
-    assert list(place_of(catalog).files(fmt.BUILDING)) == []
+    location.remove("stray")
+    assert {name: location.sha256(name) for name in location.files()} == expected
+    assert list(location_of(catalog).files(fmt.BUILDING)) == []
     assert verify(release, cluster=options, rerender=0.5).findings == []
 
-    place.write(fmt.RECIPE, b"")
+    location.write(fmt.RECIPE, b"")
     with pytest.raises(ReleaseError, match="--recipe"):
         repair(release, catalog)
     assert repair(release, catalog, recipe=recipe).repaired == [fmt.RECIPE]
-    assert {name: place.sha256(name) for name in place.files()} == expected
+    assert {name: location.sha256(name) for name in location.files()} == expected
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -85,9 +85,9 @@ def test_every_flipped_bit_of_a_part_is_found(staging):
     staging.write_part(RECEIPT, LABELS)
     name = only_part(staging)
     content = staging.target.read(name)
-    for place in range(0, len(content), 97):
+    for position in range(0, len(content), 97):
         damaged = bytearray(content)
-        damaged[place] ^= 1 << place % 8
+        damaged[position] ^= 1 << position % 8
         staging.target.write(name, damaged, sync=False)
         assert staging.read_part(name) is None
 
@@ -172,9 +172,9 @@ def with_receipt(text):
 @given(st.data())
 def test_a_changed_receipt_is_no_error(shared, data):
     receipt = json.loads(RECEIPT.to_json())
-    places = [receipt, receipt["block"], receipt["objects"][0]]
-    place = data.draw(st.sampled_from(places))
-    place[data.draw(st.sampled_from(sorted(place)))] = data.draw(JSON)
+    levels = [receipt, receipt["block"], receipt["objects"][0]]
+    level = data.draw(st.sampled_from(levels))
+    level[data.draw(st.sampled_from(sorted(level)))] = data.draw(JSON)
     refused_or_ours(shared, with_receipt(json.dumps(receipt)))
 
 

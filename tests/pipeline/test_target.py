@@ -31,7 +31,7 @@ def in_store(bucket):
 
 @pytest.fixture(params=["folder", "in_store"])
 def target(request):
-    """A place of each kind."""
+    """A location of each kind."""
     return request.getfixturevalue(request.param)
 
 
@@ -264,9 +264,9 @@ def test_publish_in_a_store_goes_on_after_an_interruption(in_store, monkeypatch)
     in_store.write("name/1.0.0/data.zarr/a", b"half")
     in_store.write("name/1.0.0/data.zarr/other", b"of another attempt")
     in_store.publish("new", "name/1.0.0", "last")
-    place = in_store.below("name/1.0.0")
-    assert list(place.files()) == ["data.zarr/a", "data.zarr/b", "last", "recipe.yaml"]
-    assert place.read("data.zarr/a") == b"data.zarr/a"
+    location = in_store.below("name/1.0.0")
+    assert list(location.files()) == ["data.zarr/a", "data.zarr/b", "last", "recipe.yaml"]
+    assert location.read("data.zarr/a") == b"data.zarr/a"
 
 
 def test_publish_in_a_store_removes_nothing_that_is_not_ours(in_store):
@@ -457,14 +457,14 @@ def test_check_writable_makes_the_folder(folder):
 
 
 @pytest.mark.parametrize(
-    ("place", "reason"), [("file", "Not a directory"), ("file/below", "Not a directory")]
+    ("path", "reason"), [("file", "Not a directory"), ("file/below", "Not a directory")]
 )
-def test_check_writable_tells_why_not(tmp_path, place, reason):
+def test_check_writable_tells_why_not(tmp_path, path, reason):
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        CatalogError, match=f"cannot write to the catalog '.*{place}': {reason}; .* --catalog"
+        CatalogError, match=f"cannot write to the catalog '.*{path}': {reason}; .* --catalog"
     ):
-        target_of(tmp_path / place).check_writable("probe/probe")
+        target_of(tmp_path / path).check_writable("probe/probe")
 
 
 def test_check_writable_tells_that_there_is_no_bucket(object_store):

@@ -22,9 +22,9 @@ def catalog(request, make, recipe):
     """A catalog of each kind with one release."""
     if request.param == "folder":
         return str(request.getfixturevalue("copied"))
-    place = f"{request.getfixturevalue('bucket')}/releases"
-    make(recipe, place)
-    return place
+    catalog = f"{request.getfixturevalue('bucket')}/releases"
+    make(recipe, catalog)
+    return catalog
 
 
 @pytest.fixture

@@ -105,7 +105,7 @@ def test_on_a_cluster(built, options, copy, rerender):
 
 
 def test_every_kind_of_file_is_tried(tiny):
-    there = set(find("tiny", catalog=tiny).place.files())
+    there = set(find("tiny", catalog=tiny).location.files())
     assert set(KINDS.values()) | set(SIBLINGS.values()) <= there
     others = {each for each in there - set(KINDS.values()) if not each.startswith("data.zarr")}
     assert others == set()
@@ -481,7 +481,7 @@ def test_samples_of_several_variables_are_equal_only_if_all_are():
         summary = fmt.TableSummary("image", 4, "", "", 4, {"a": {}, "b": {}}, {}, {}, ())
 
         class Subject:
-            place = None
+            location = None
 
         (finding,) = whole._check_duplicates(Subject, "images", summary)
     assert (finding.samples, finding.count) == ((2,), 1)
@@ -977,7 +977,7 @@ def test_a_recipe_that_is_changed_everywhere_is_found_by_rendering_again(copy):
     """Another seed, wherever the release tells it or a hash of it: only labels and pixels are of the old one."""
     old = copy.release.recipe
     edit_text(copy.path, fmt.RECIPE, "seed: 11", "seed: 12")
-    new = deepbench.catalog.read_recipe(copy.release.place)
+    new = deepbench.catalog.read_recipe(copy.release.location)
     table = new.table("images").hash
     for path in (copy.path / fmt.DATA).rglob("zarr.json"):
         text = path.read_text().replace(old.hash, new.hash).replace(old.table("images").hash, table)
@@ -1123,7 +1123,7 @@ def test_one_group_is_held_as_one_row(built, monkeypatch):
             yield keys, rest
 
     monkeypatch.setattr(whole, "_passes", spy)
-    subject = Subject(built.release.place, "")
+    subject = Subject(built.release.location, "")
     (finding,) = whole._check_groups(subject, "images", 20)
     assert held == [6]
     assert finding.samples == (8, 10, 18)
@@ -1192,16 +1192,16 @@ def test_nothing_that_is_signed_ends_a_verification(copy):
         name = chance.choice(names)
         content = bytearray(originals[name])
         for _ in range(chance.choice([1, 1, 3])):
-            place = chance.randrange(len(content))
+            position = chance.randrange(len(content))
             what = chance.randrange(4)
             if what == 0:
-                content[place] ^= 1 << chance.randrange(8)
+                content[position] ^= 1 << chance.randrange(8)
             elif what == 1:
-                content[place] = chance.randrange(256)
+                content[position] = chance.randrange(256)
             elif what == 2:
-                del content[place : place + chance.randrange(1, 9)]
+                del content[position : position + chance.randrange(1, 9)]
             else:
-                content[place:place] = chance.randbytes(chance.randrange(1, 9))
+                content[position:position] = chance.randbytes(chance.randrange(1, 9))
         overwrite(copy.path / name, bytes(content))
         sign(copy.path, name)
         report = copy.verify(rerender=0.5)

@@ -13,9 +13,9 @@ import xarray
 import deepbench
 from deepbench.errors import BuildError, CatalogError, LabelError
 from deepbench.recipe import load_recipe
-from pipeline import cluster as clusters
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table
+from pipeline.execution import cluster as clusters
 from pipeline.target import FolderTarget
 from pipeline.units import bytes_text
 

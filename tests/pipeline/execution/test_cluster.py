@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import socket
@@ -12,10 +13,10 @@ import psutil
 import pytest
 
 from deepbench.errors import ClusterError
-from pipeline import block, cluster
 from pipeline.build import prepare
-from pipeline.execution.cluster import ENVIRONMENT, ClusterOptions, connect, probe
-from pipeline.software import MUST_AGREE, versions
+from pipeline.execution import cluster
+from pipeline.execution.cluster import ENVIRONMENT, ClusterOptions, check_workers, connect
+from pipeline.software import MUST_AGREE, obstacles, probe_of, versions
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
 
@@ -172,7 +173,7 @@ def test_an_address_that_is_none(monkeypatch, address):
 
 def test_a_scheduler_goes_on_after_us(options, client, staging):
     with connect(options) as ours:
-        assert probe(ours, staging.release, 1) == 2
+        assert check_workers(ours, probe_of(staging.release), 1) == 2
     assert len(client.nthreads()) == 2
 
 
@@ -183,32 +184,32 @@ def test_a_scheduler_without_workers(empty_scheduler, staging):
             ClusterError, match="the Dask scheduler has no workers; start some, then run"
         ),
     ):
-        probe(client, staging.release, 1, 0.2)
+        check_workers(client, probe_of(staging.release), 1, 0.2)
 
 
 # --- what is asked of workers --------------------------------------------------------------------
 
 
 def test_workers_that_can_do_the_work(client, staging):
-    assert probe(client, staging.release, 1) == 2
+    assert check_workers(client, probe_of(staging.release), 1) == 2
 
 
 @pytest.mark.parametrize("name", MUST_AGREE)
-def test_a_worker_with_another_version(client, staging, monkeypatch, name):
+def test_a_worker_with_another_version(client, staging, name):
     own = versions()
-    monkeypatch.setattr(cluster, "versions", lambda: own | {name: "9.9"})
+    probe = functools.partial(obstacles, staging.release, own | {name: "9.9"})
     with pytest.raises(
         ClusterError,
         match=f"worker tcp.* has {name} version {own[name]}, not 9.9; install the same",
     ) as info:
-        probe(client, staging.release, 1)
+        check_workers(client, probe, 1)
     assert len(str(info.value).splitlines()) == 2  # one line per worker
 
 
-def test_a_worker_with_other_versions_of_libraries(client, staging, monkeypatch):
-    own = versions()
-    monkeypatch.setattr(cluster, "versions", lambda: own | {"pandas": "9.9", "python": "9.9"})
-    assert probe(client, staging.release, 1) == 2
+def test_a_worker_with_other_versions_of_libraries(client, staging):
+    coordinator = versions() | {"pandas": "9.9", "python": "9.9"}
+    probe = functools.partial(obstacles, staging.release, coordinator)
+    assert check_workers(client, probe, 1) == 2
 
 
 def test_a_worker_that_does_not_see_the_catalog(client, staging_of, recipe, tmp_path):
@@ -216,7 +217,7 @@ def test_a_worker_that_does_not_see_the_catalog(client, staging_of, recipe, tmp_
     with pytest.raises(
         ClusterError, match=r"worker tcp.* does not see what is in .*\.building/small"
     ):
-        probe(client, staging.release, 1)
+        check_workers(client, probe_of(staging.release), 1)
 
 
 def test_a_worker_with_too_little_memory(client, staging):
@@ -224,19 +225,18 @@ def test_a_worker_with_too_little_memory(client, staging):
         ClusterError,
         match=r"needs 1073741824 MiB, but worker tcp.* has \d+ MiB per thread; use workers",
     ):
-        probe(client, staging.release, 2**50)
+        check_workers(client, probe_of(staging.release), 2**50)
 
 
-def unable(staging):
+def unable():
     raise ZeroDivisionError("no answer")
 
 
-def test_a_worker_that_cannot_answer(client, staging, monkeypatch):
-    monkeypatch.setattr(block, "probe", unable)
+def test_a_worker_that_cannot_answer(client):
     with pytest.raises(
         ClusterError, match="worker tcp.* cannot answer: ZeroDivisionError: no answer"
     ):
-        probe(client, staging.release, 1)
+        check_workers(client, unable, 1)
 
 
 WORKER = """
@@ -276,7 +276,7 @@ def test_a_worker_without_our_software(empty_scheduler, staging, tmp_path):
                 rf"install deepbench {versions()['deepbench']} there",
             ),
         ):
-            probe(client, staging.release, 1)
+            check_workers(client, probe_of(staging.release), 1)
     finally:
         worker.kill()
         worker.wait()
@@ -303,7 +303,7 @@ def test_a_described_cluster(described, staging):
     )
     assert options.worker_memory() is None
     with connect(options) as client:
-        assert probe(client, staging.release, 1) == 2
+        assert check_workers(client, probe_of(staging.release), 1) == 2
     assert client.status == "closed"
 
 

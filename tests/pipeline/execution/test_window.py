@@ -13,7 +13,7 @@ import cloudpickle
 import pytest
 
 from deepbench.errors import BuildError, ClusterError, LabelError
-from pipeline import window as windows
+from pipeline.execution import window as windows
 from pipeline.execution.window import Failure, Window
 from pipeline.plan import Block
 

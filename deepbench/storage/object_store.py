@@ -1,0 +1,57 @@
+"""The client of an object store, and what it answers in errors of Python's own kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
+
+METADATA_SERVICE = "169.254.169.254"
+"""Address at which a machine of Amazon's tells its credentials."""
+
+
+@lru_cache(maxsize=64)
+def client_of(url: str) -> Any:
+    """Return obstore's store of an address. Connections are kept, and broken ones tried again for a minute."""
+    from datetime import timedelta
+
+    from obstore.store import from_url
+
+    return from_url(url, retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=1)})
+
+
+@contextmanager
+def asking(address: str) -> Iterator[None]:
+    """Turn what a store answers about an address into short errors of Python's own kinds.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such object, or no such bucket.
+    PermissionError
+        The store does not allow it.
+    OSError
+        Anything else that went wrong.
+    """
+    from obstore import exceptions
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        what = "its bucket does not exist" if "NoSuchBucket" in str(error) else "is not there"
+        raise FileNotFoundError(f"{address}: {what}") from None
+    except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+        raise PermissionError(
+            f"{address}: the object store refuses; check the AWS_… variables of the environment"
+        ) from None
+    except exceptions.AlreadyExistsError:
+        raise FileExistsError(f"{address} is there already") from None
+    except exceptions.BaseError as error:
+        reason = str(error).partition("\n")[0].partition("?")[0]
+        if METADATA_SERVICE in reason:  # where credentials are looked for last
+            raise PermissionError(
+                f"{address}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+                "AWS_SKIP_SIGNATURE=true for a public bucket"
+            ) from None
+        raise OSError(f"{address}: {type(error).__name__}: {reason}") from None
