@@ -83,6 +83,10 @@ class LabelError(DeepBenchError, ValueError):
         return cls(text, table=table, sample=int(sample), **values)
 
 
+class RangeWarning(UserWarning):
+    """A label that a user gives lies beyond what the recipe can draw."""
+
+
 class PlanError(DeepBenchError, ValueError):
     """A build cannot fit into the memory or on the disk it was given."""
 

@@ -42,6 +42,9 @@ CARD = "README.md"
 BUILDING = ".building"
 """Folder of unfinished builds in a catalog: never listed, never read as data."""
 
+DIGEST = "digest."
+"""Prefix of the columns of metadata that hold the digests of samples, before the name of a variable."""
+
 LABEL_CHUNK = 2**20
 """Rows per chunk of the label variables."""
 

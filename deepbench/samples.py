@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import operator
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from deepbench.errors import LabelError
-from deepbench.format import axis_attributes, label_attributes, variable_attributes
+from deepbench.format import DIGEST, axis_attributes, label_attributes, variable_attributes
 from deepbench.kinds import KINDS
-from deepbench.labelling.draw import check, draw
-from deepbench.labelling.plan import LabelPlan
-from deepbench.labelling.scopes import Column, Labels
+from deepbench.labelling.draw import draw
+from deepbench.labelling.frames import from_frames, to_frame
+from deepbench.labelling.scopes import Labels
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -112,6 +110,7 @@ def render(
     *,
     labels: pd.DataFrame | None = None,
     objects: pd.DataFrame | None = None,
+    extra: Literal["refuse", "ignore"] = "refuse",
 ) -> xr.Dataset:
     """Render samples in memory: a range of them, or those that a table of labels describes.
 
@@ -127,6 +126,9 @@ def render(
         change the sample, which is how a parameter is varied alone.
     objects : DataFrame, optional
         Rows as ``objects`` returns them; needed where a class of ``labels`` repeats objects.
+    extra : {"refuse", "ignore"}
+        Whether columns that the table does not have are an error, which catches a misspelt parameter, or left out. The
+        digests that a release keeps beside its labels are left out in any case.
 
     Returns
     -------
@@ -136,10 +138,15 @@ def render(
     Raises
     ------
     LabelError
-        Both a range and labels are given; a column is missing, or holds a class, a split or a value that the recipe
-        does not allow.
+        Both a range and labels are given; a column is missing or unknown, or holds a class, a split or a value that the
+        recipe does not allow, or a value of an object that the row's class does not have.
     CatalogError
         The recipe has no such table.
+
+    Warns
+    -----
+    RangeWarning
+        A value lies beyond what the recipe can draw. It is rendered all the same.
 
     Examples
     --------
@@ -156,9 +163,15 @@ def render(
     elif start is not None or stop is not None:
         raise LabelError("give either a range of samples or labels, not both")
     else:
-        described = from_frames(view.plan, labels, objects)
+        frames = [None if each is None else _parameters(each) for each in (labels, objects)]
+        described = from_frames(view.plan, *frames, extra=extra)
     arrays, found = render_arrays(view, described)
     return to_dataset(view, found, arrays)
+
+
+def _parameters(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a data frame without the digests that a release keeps beside its labels."""
+    return frame[[name for name in frame.columns if not str(name).startswith(DIGEST)]]
 
 
 def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
@@ -179,112 +192,3 @@ def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) ->
         values = (axis.dimensions, axis.values, axis_attributes(axis))
         dataset = dataset.assign_coords({axis.name: values})
     return dataset
-
-
-# data frames
-
-
-def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.DataFrame:
-    """Return arrays of labels as a data frame: codes as categories, units in ``attrs``."""
-    import pandas as pd
-
-    data: dict[str, Any] = {}
-    for column in columns:
-        values = arrays[column.name]
-        data[column.name] = (
-            pd.Categorical.from_codes(values.astype(np.int16), pd.Index(column.meanings))
-            if column.meanings
-            else values
-        )
-    frame = pd.DataFrame(data)
-    frame.attrs["units"] = {column.name: column.unit for column in columns if not column.meanings}
-    return frame
-
-
-def from_frames(
-    plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None = None
-) -> Labels:
-    """Return the labels that data frames hold, checked against what the recipe allows.
-
-    Raises
-    ------
-    LabelError
-        A column is missing, or holds a class, a split or a value that the recipe does not allow.
-    """
-    labels = _labels(plan, frame, objects)
-    check(plan, labels)
-    return labels
-
-
-def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) -> Labels:
-    """Return the labels that data frames hold, their values unchecked."""
-    columns = {column.name: _column(column, frame) for column in plan.columns}
-    if not plan.object_columns:
-        return Labels(columns)
-    repeats = [name for name in columns if name.endswith(".repeat")]
-    if objects is None:
-        if any(columns[name].any() for name in repeats):
-            raise LabelError(
-                "some of these samples repeat objects: give their rows as `objects`, too"
-            )
-        return Labels(
-            columns,
-            {column.name: np.zeros(0, column.dtype) for column in plan.object_columns},
-            plan.repeated_names,
-        )
-    long = {column.name: _column(column, objects) for column in plan.object_columns}
-    return Labels(columns, _follow(plan, columns, long), plan.repeated_names)
-
-
-def _column(column: Column, frame: pd.DataFrame) -> NDArray:
-    """Return one column of a data frame as an array of the column's type."""
-    if column.name not in frame:
-        raise LabelError(
-            f"the labels have no column '{column.name}'; take the rows that `labels` returns"
-        )
-    series = frame[column.name]
-    if column.meanings:
-        codes = {name: code for code, name in enumerate(column.meanings)}
-        unknown = set(series.unique()) - set(codes)
-        if unknown:
-            word = sorted(map(str, unknown))[0]
-            raise LabelError(
-                f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
-            )
-        return np.array([codes[name] for name in series], dtype=column.dtype)
-    try:
-        values = series.to_numpy(dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise LabelError(f"column '{column.name}' must hold numbers: {error}") from None
-    fractions = ~np.isfinite(values) | (values != np.floor(values)) if column.integer else ()
-    if np.any(fractions):
-        value = values[np.argmax(fractions)]
-        raise LabelError(f"column '{column.name}' holds {value}; it must hold whole numbers")
-    return np.ascontiguousarray(values, dtype=column.dtype)
-
-
-def _follow(
-    plan: LabelPlan, columns: dict[str, NDArray], long: dict[str, NDArray]
-) -> dict[str, NDArray]:
-    """Return the rows of objects in the order of the samples, as many as the counts say."""
-    position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
-    owners = set(long["sample"].tolist())
-    for row, sample in enumerate(columns["id"].tolist()):
-        if position[sample] != row and sample in owners:
-            raise LabelError(
-                f"sample {sample} is there more than once; render such rows one at a time, each with its own objects"
-            )
-    known = np.array([sample in position for sample in long["sample"].tolist()], dtype=bool)
-    long = {name: values[known] for name, values in long.items()}
-    rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
-    for code, name in enumerate(plan.repeated_names):
-        counted = np.bincount(rank[long["object"] == code], minlength=len(columns["id"]))
-        wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
-        if wrong.size:
-            row = wrong[0]
-            raise LabelError(
-                f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
-                f"but {counted[row]} rows of objects"
-            )
-    order = np.lexsort((np.arange(len(rank)), rank))
-    return {name: values[order] for name, values in long.items()}

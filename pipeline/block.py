@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from deepbench.storage.locations import Location
     from deepbench.tables import DataVariable
 
-DIGEST = "digest."
-"""Prefix of a part's columns with the digests of each data variable."""
 
 OBJECTS = "objects"
 """Column of a part with the copies of each sample's repeated objects."""
@@ -50,7 +48,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
         for variable in recipe.tables[block.table].data_variables():
             values = arrays.pop(variable.name)
             digests = fmt.sample_digests(variable, values)
-            columns[DIGEST + variable.name] = _digest_array(digests)
+            columns[fmt.DIGEST + variable.name] = _digest_array(digests)
             clock.lap("digest")
             path = f"{block.table}/{variable.name}"
             for key, content in store.encode(_template(staging), path, block.start, values):
@@ -97,7 +95,7 @@ def reuse_block(
                 return False
         columns = {}
         for variable in recipe.tables[block.table].data_variables():
-            column = DIGEST + variable.name
+            column = fmt.DIGEST + variable.name
             if decode:
                 values = _decode(staging, block, variable, objects)
                 columns[column] = _digest_array(fmt.sample_digests(variable, values))

@@ -18,7 +18,7 @@ from deepbench import format as fmt
 from deepbench.errors import BuildError
 from deepbench.labelling.scopes import Column
 from pipeline import store
-from pipeline.block import DIGEST, OBJECTS
+from pipeline.block import OBJECTS
 from pipeline.tables import digest_bytes, field_of, notes_of, numbers, plain_type
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
     variables = [variable.name for variable in recipe.tables[name].data_variables()]
     digest = fmt.DataDigest(variables)
     found = TableMetadata()
-    digest_columns = [Column(DIGEST + each, f"xxh3-128 of {each}") for each in variables]
+    digest_columns = [Column(fmt.DIGEST + each, f"xxh3-128 of {each}") for each in variables]
     with contextlib.ExitStack() as stack:
         rows = _Writer(
             stack,
@@ -74,7 +74,7 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
         for receipt, part in parts(staging, recipe, plan, name):
             found.shards += receipt.objects
             for variable in variables:
-                digest.update(variable, digest_bytes(part.column(DIGEST + variable)))
+                digest.update(variable, digest_bytes(part.column(fmt.DIGEST + variable)))
             count(found.classes, labels.classes, part.column("class").to_numpy())
             count(found.splits, labels.splits, part.column("split").to_numpy())
             rows.write(part)

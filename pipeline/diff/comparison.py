@@ -14,7 +14,6 @@ import numpy as np
 
 from deepbench import format as fmt
 from deepbench.samples import draw_labels, render_arrays
-from pipeline.block import DIGEST
 from pipeline.diff.difference import Difference, SchemaDifference, TableDifference
 from pipeline.diff.side import Attributes, Rows, Side, TableSchema, planned_schema, together
 from pipeline.diff.tally import Tally, Words, pairs
@@ -93,7 +92,7 @@ def _compare_table(old: Side, new: Side, table: str) -> TableDifference:
     variables = [] if same_pixels else [each for each in one.variables if each in other.variables]
     tally, words = Tally(), Words()
     with contextlib.ExitStack() as stack:
-        read = [*columns, *(DIGEST + each for each in variables)]
+        read = [*columns, *(fmt.DIGEST + each for each in variables)]
         wide = Rows(stack, old, table, read), Rows(stack, new, table, read)
         if copied:
             name = f"{table}.objects"
@@ -168,7 +167,7 @@ def _compare_first(
     }
     count, words = len(labels), Words()
     with contextlib.ExitStack() as stack:
-        read = [*columns, *(DIGEST + each for each in variables)]
+        read = [*columns, *(fmt.DIGEST + each for each in variables)]
         rows = words.numbers(Rows(stack, side, table, read).until(count))
         with tally.samples(labels.samples):
             tally.labels(columns, rows, words.drawn(plan.columns, labels.columns))
@@ -185,7 +184,7 @@ def _compare_first(
     if len(few):
         arrays, _ = render_arrays(recipe.table(table), labels.take(few))
         made = {
-            DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
+            fmt.DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
             for name, each in variables.items()
         }
         with tally.samples(labels.samples[few]):

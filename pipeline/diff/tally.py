@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pipeline.block import DIGEST
 from pipeline.diff.difference import Changed
 from pipeline.tables import digest_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.labelling.scopes import Column
+    from deepbench import format as fmt
+from deepbench.labelling.scopes import Column
 
 
 class Words:
@@ -104,7 +104,7 @@ class Tally:
     ) -> None:
         """Compare data variables by their digests."""
         for name in names:
-            differs = _differ(old[DIGEST + name], new[DIGEST + name])
+            differs = _differ(old[fmt.DIGEST + name], new[fmt.DIGEST + name])
             self._note(self.pixels, name, np.flatnonzero(differs))
 
     def copies(

@@ -13,7 +13,6 @@ from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError
 from deepbench.samples import draw_labels, render_arrays
 from pipeline import store
-from pipeline.block import DIGEST
 from pipeline.tables import digest_bytes, read_labels, read_rows
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import differences, with_measured
@@ -186,7 +185,7 @@ def _check_variable(
     infinite: list[int] = []
     stored = b""
     if rows:
-        column = DIGEST + variable.name
+        column = fmt.DIGEST + variable.name
         try:
             table = read_rows(subject.location, block.table, [column], block.start, block.stop)
             stored = digest_bytes(table.column(column))

@@ -14,7 +14,6 @@ from deepbench.errors import CatalogError, DeepBenchError, LabelError
 from deepbench.labelling.draw import check
 from deepbench.labelling.scopes import IDENTITY, Labels
 from pipeline import store
-from pipeline.block import DIGEST
 from pipeline.tables import field_of, numbers, plain_type, read_labels, read_rows
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 
@@ -276,7 +275,7 @@ def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
     """Compare the metadata files of a table with what the format says of the recipe."""
     recipe = subject.recipe()
     plan, table = recipe.table(name).plan, recipe.tables[name]
-    digests = [DIGEST + variable.name for variable in table.data_variables()]
+    digests = [fmt.DIGEST + variable.name for variable in table.data_variables()]
     found = [_check_columns(subject.location, f"{name}", plan.columns, digests, table.samples)]
     if plan.object_columns:
         found.append(

@@ -13,7 +13,6 @@ import numpy as np
 
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
-from pipeline.block import DIGEST
 from pipeline.metadata import count
 from pipeline.tables import batches, digest_bytes, numbers, read_labels, row_count
 from pipeline.verify.findings import DAMAGE, NAMED, Finding, Subject
@@ -53,14 +52,14 @@ def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> I
     counts: dict[str, Counter[str]] = {"class": Counter(), "split": Counter()}
     repeats = [f"{each}.repeat" for each in plan.repeated_names]
     copies = 0
-    names = [*counts, *repeats, *(DIGEST + each for each in variables)]
+    names = [*counts, *repeats, *(fmt.DIGEST + each for each in variables)]
     for rows in batches(subject.location, table, names):
         for name, counter in counts.items():
             codes = numbers(rows.column(name), columns[name])
             count(counter, columns[name].meanings, codes)
         copies += sum(int(numbers(rows.column(name), columns[name]).sum()) for name in repeats)
         for variable in variables:
-            digest.update(variable, digest_bytes(rows.column(DIGEST + variable)))
+            digest.update(variable, digest_bytes(rows.column(fmt.DIGEST + variable)))
     if copies != summary.objects:
         message = f"its labels have {copies} copies of repeated objects, the manifest says {summary.objects}"
         yield Finding("manifest", message, fmt.MANIFEST, table)
@@ -109,7 +108,7 @@ def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Findin
 
 def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
     """Look for samples with the same values in every data variable."""
-    names = [DIGEST + each for each in summary.variables]
+    names = [fmt.DIGEST + each for each in summary.variables]
     passes = -(-summary.samples * len(names) // HELD)
 
     def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:

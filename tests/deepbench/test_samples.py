@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import deepbench
-from deepbench.errors import CatalogError, LabelError
+from deepbench.errors import CatalogError, LabelError, RangeWarning
 from deepbench.kinds import KINDS
 from deepbench.recipe import Recipe, load_recipe, parse_recipe
 from deepbench.samples import (
@@ -336,7 +336,11 @@ def test_one_sample_may_be_varied_many_times(frame):
     row = frame[frame["class"] == "dot"].iloc[[2]]
     rows = pd.concat([row] * 5, ignore_index=True)
     rows["circle.amplitude"] = np.arange(5.0)
-    again = render(RECIPE.replace({f"{TABLE}.noise": []}), "images", labels=rows)
+    silent = RECIPE.replace({f"{TABLE}.noise": []})
+    with pytest.warns(
+        RangeWarning, match=r"circle.amplitude = 0 and in 4 other rows, beyond .* \(30\)"
+    ):
+        again = render(silent, "images", labels=rows, extra="ignore")
     difference = np.diff(again.image.values, axis=0)
     np.testing.assert_allclose(difference, difference[[0] * 4], atol=1e-5)
     assert difference.max() > 0.1
@@ -544,3 +548,59 @@ def test_a_sample_with_copies_may_not_be_there_twice(frame, copies):
     dots = frame[frame["class"] == "dot"].iloc[[0, 1, 1, 0, 2]]
     again = render(RECIPE, "images", labels=dots, objects=copies)  # without copies it may
     same(again.isel(sample=[0, 1]), again.isel(sample=[3, 2]))
+
+
+@pytest.mark.parametrize(
+    ("column", "near"),
+    [("circle.radus", "circle.radius"), ("psf_sigma", "psf.sigma"), ("my_note", None)],
+)
+def test_a_column_that_the_table_does_not_have_is_refused(whole, frame, copies, column, near):
+    changed = frame.assign(**{column: 3.0})
+    hint = (
+        f"did you mean '{near}'" if near else "which the table does not have; columns of your own"
+    )
+    with pytest.raises(LabelError, match=hint):
+        render(RECIPE, "images", labels=changed, objects=copies)
+    with pytest.raises(LabelError, match="the objects have a column 'radus'"):
+        render(RECIPE, "images", labels=frame, objects=copies.assign(radus=1.0))
+    own = {"labels": changed, "objects": copies.assign(radus=1.0)}
+    same(whole, render(RECIPE, "images", **own, extra="ignore"))
+
+
+def test_a_release_keeps_digests_beside_its_labels(whole, frame, copies):
+    same(
+        whole,
+        render(RECIPE, "images", labels=frame.assign(**{"digest.image": b"x"}), objects=copies),
+    )
+
+
+def test_a_value_that_the_class_does_not_have_is_refused(frame, copies):
+    row = frame.index[frame["class"] == "many"][0]
+    changed = frame.copy()
+    changed.loc[row, "rectangle.width"] = 3.0
+    with pytest.raises(
+        LabelError,
+        match=rf"sample {row}: 'rectangle.width' is 3, but its class 'many' has no such parameter",
+    ):
+        render(RECIPE, "images", labels=changed, objects=copies)
+    row = frame.index[frame["class"] == "dot"][0]
+    changed = frame.copy()
+    changed.loc[row, "line.repeat"] = 1
+    with pytest.raises(LabelError, match=r"copies of 'line' by its label|no such parameter"):
+        render(RECIPE, "images", labels=changed, objects=copies)
+    changed = copies.copy()
+    changed.loc[changed.index[changed["object"] == "line"][0], "radius"] = 2.0
+    with pytest.raises(
+        LabelError, match=r"'radius' is 2, but its class 'many' has no such parameter"
+    ):
+        render(RECIPE, "images", labels=frame, objects=changed)
+
+
+def test_a_value_beyond_the_recipe_is_warned_of(frame, copies):
+    changed = frame.copy()
+    changed["psf.sigma"] = 9.0
+    with pytest.warns(
+        RangeWarning, match=r"sample 0: psf.sigma = 9 and in 59 other rows, .*0 … 2.5"
+    ) as caught:
+        render(RECIPE, "images", labels=changed, objects=copies)
+    assert caught[0].filename == __file__

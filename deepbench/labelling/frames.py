@@ -1,0 +1,241 @@
+"""Labels as data frames, and back: rows that a user may change, checked against the recipe.
+
+A misspelt parameter, or one that a row's class does not have, would change nothing in silence, so both are refused.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from deepbench.errors import LabelError, RangeWarning
+from deepbench.labelling.draw import check
+from deepbench.labelling.plan import LabelPlan
+from deepbench.labelling.scopes import Column, Labels, Scope
+from deepbench.language.plain import digits, nearest
+from deepbench.language.values import Constant, Distribution
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+CALLER = 4
+"""Level of the caller of ``samples.render``, to whom warnings are shown."""
+
+
+def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.DataFrame:
+    """Return arrays of labels as a data frame: codes as categories, units in ``attrs``."""
+    import pandas as pd
+
+    data: dict[str, Any] = {}
+    for column in columns:
+        values = arrays[column.name]
+        data[column.name] = (
+            pd.Categorical.from_codes(values.astype(np.int16), pd.Index(column.meanings))
+            if column.meanings
+            else values
+        )
+    frame = pd.DataFrame(data)
+    frame.attrs["units"] = {column.name: column.unit for column in columns if not column.meanings}
+    return frame
+
+
+def from_frames(
+    plan: LabelPlan,
+    frame: pd.DataFrame,
+    objects: pd.DataFrame | None = None,
+    extra: Literal["refuse", "ignore"] = "refuse",
+) -> Labels:
+    """Return the labels that data frames hold, checked against what the recipe allows.
+
+    Parameters
+    ----------
+    plan : LabelPlan
+    frame, objects : DataFrame
+        Rows of samples, and of repeated objects.
+    extra : {"refuse", "ignore"}
+        Whether columns that the table does not have are an error.
+
+    Raises
+    ------
+    LabelError
+        A column is missing or unknown, or holds a class, a split or a value that the recipe does not allow, or a value
+        of an object that the row's class does not have.
+
+    Warns
+    -----
+    RangeWarning
+        A value lies beyond what the recipe can draw.
+    """
+    if extra == "refuse":
+        _check_known(frame, plan.columns, "labels")
+        if objects is not None:
+            _check_known(objects, plan.object_columns, "objects")
+    labels = _labels(plan, frame, objects)
+    check(plan, labels)
+    _check_presence(plan, labels)
+    _warn_beyond(plan, labels)
+    return labels
+
+
+def _check_known(frame: pd.DataFrame, columns: tuple[Column, ...], what: str) -> None:
+    """Refuse columns that the table does not have."""
+    known = [column.name for column in columns]
+    unknown = [name for name in map(str, frame.columns) if name not in set(known)]
+    if unknown:
+        near = nearest(unknown[0], known)
+        hint = f"did you mean '{near}'? " if near else ""
+        raise LabelError(
+            f"the {what} have a column '{unknown[0]}', which the table does not have; {hint}"
+            'columns of your own are left out with extra="ignore"',
+            column=unknown[0],
+        )
+
+
+def _held(plan: LabelPlan, labels: Labels) -> Iterator[tuple[Scope, NDArray[np.intp], bool]]:
+    """Yield each scope with the rows that hold its values, and whether these are rows of objects."""
+    for scope in plan.scopes:
+        if scope.class_name is None:
+            yield scope, np.arange(len(labels)), False
+            continue
+        code = plan.classes.index(scope.class_name)
+        if scope.repeat is None:
+            yield scope, labels.members(code), False
+        else:
+            yield scope, labels.copies(scope.name, code)[0], True
+
+
+def _check_presence(plan: LabelPlan, labels: Labels) -> None:
+    """Refuse values where a sample's class, or an object, has no such parameter."""
+    wide = {name: np.zeros(len(labels), bool) for name in labels.columns}
+    long = {name: np.zeros(len(values), bool) for name, values in labels.objects.items()}
+    owners: dict[str, list[str]] = {}
+    for scope, rows, repeated in _held(plan, labels):
+        for column in scope.all_columns():
+            name = column.removeprefix(f"{scope.name}.") if repeated else column
+            (long if repeated else wide)[name][rows] = True
+            owners.setdefault(name, []).append(scope.class_name or "every class")
+        if repeated:
+            wide[scope.column("repeat")][labels.members(plan.classes.index(scope.class_name))] = 1
+            owners.setdefault(scope.column("repeat"), []).append(scope.class_name)
+    numbers = labels.samples, labels.objects.get("sample")
+    for allowed, held, samples in (
+        (wide, labels.columns, numbers[0]),
+        (long, labels.objects, numbers[1]),
+    ):
+        for name in owners.keys() & allowed.keys():
+            values = held[name]
+            present = values != 0 if values.dtype.kind == "i" else ~np.isnan(values)
+            wrong = np.flatnonzero(present & ~allowed[name])
+            if wrong.size:
+                sample = int(samples[wrong[0]])
+                row = np.flatnonzero(labels.samples == sample)
+                of_class = plan.classes[int(labels.columns["class"][row[0]])] if row.size else "?"
+                raise LabelError.of_sample(
+                    plan.table,
+                    sample,
+                    f"'{name}' is {digits(float(values[wrong[0]]))}, but its class '{of_class}' has no such parameter, "
+                    f"which belongs to {', '.join(dict.fromkeys(owners[name]))}; leave it empty",
+                    column=name,
+                )
+
+
+def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
+    """Warn of values that the recipe can never draw."""
+    for scope, rows, repeated in _held(plan, labels):
+        held = labels.objects if repeated else labels.columns
+        samples = held["sample" if repeated else "id"][rows]
+        for name, value in scope.values.items():
+            if not isinstance(value, Constant | Distribution):
+                continue
+            column = name if repeated else scope.column(name)
+            low, high = value.support()
+            beyond = np.flatnonzero((held[column][rows] < low) | (held[column][rows] > high))
+            if beyond.size:
+                found = digits(float(held[column][rows[beyond[0]]]))
+                drawn = digits(low) if low == high else f"{digits(low)} … {digits(high)}"
+                others = f" and in {beyond.size - 1} other rows" if beyond.size > 1 else ""
+                warnings.warn(
+                    f"table '{plan.table}', sample {samples[beyond[0]]}: {scope.column(name)} = {found}{others}, "
+                    f"beyond what the recipe draws ({drawn}); it is rendered all the same",
+                    RangeWarning,
+                    stacklevel=CALLER,
+                )
+
+
+def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) -> Labels:
+    """Return the labels that data frames hold, their values unchecked."""
+    columns = {column.name: _column(column, frame) for column in plan.columns}
+    if not plan.object_columns:
+        return Labels(columns)
+    repeats = [name for name in columns if name.endswith(".repeat")]
+    if objects is None:
+        if any(columns[name].any() for name in repeats):
+            raise LabelError(
+                "some of these samples repeat objects: give their rows as `objects`, too"
+            )
+        return Labels(
+            columns,
+            {column.name: np.zeros(0, column.dtype) for column in plan.object_columns},
+            plan.repeated_names,
+        )
+    long = {column.name: _column(column, objects) for column in plan.object_columns}
+    return Labels(columns, _follow(plan, columns, long), plan.repeated_names)
+
+
+def _column(column: Column, frame: pd.DataFrame) -> NDArray:
+    """Return one column of a data frame as an array of the column's type."""
+    if column.name not in frame:
+        raise LabelError(
+            f"the labels have no column '{column.name}'; take the rows that `labels` returns"
+        )
+    series = frame[column.name]
+    if column.meanings:
+        codes = {name: code for code, name in enumerate(column.meanings)}
+        unknown = set(series.unique()) - set(codes)
+        if unknown:
+            word = sorted(map(str, unknown))[0]
+            raise LabelError(
+                f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
+            )
+        return np.array([codes[name] for name in series], dtype=column.dtype)
+    try:
+        values = series.to_numpy(dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise LabelError(f"column '{column.name}' must hold numbers: {error}") from None
+    fractions = ~np.isfinite(values) | (values != np.floor(values)) if column.integer else ()
+    if np.any(fractions):
+        value = values[np.argmax(fractions)]
+        raise LabelError(f"column '{column.name}' holds {value}; it must hold whole numbers")
+    return np.ascontiguousarray(values, dtype=column.dtype)
+
+
+def _follow(
+    plan: LabelPlan, columns: dict[str, NDArray], long: dict[str, NDArray]
+) -> dict[str, NDArray]:
+    """Return the rows of objects in the order of the samples, as many as the counts say."""
+    position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
+    owners = set(long["sample"].tolist())
+    for row, sample in enumerate(columns["id"].tolist()):
+        if position[sample] != row and sample in owners:
+            raise LabelError(
+                f"sample {sample} is there more than once; render such rows one at a time, each with its own objects"
+            )
+    known = np.array([sample in position for sample in long["sample"].tolist()], dtype=bool)
+    long = {name: values[known] for name, values in long.items()}
+    rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
+    for code, name in enumerate(plan.repeated_names):
+        counted = np.bincount(rank[long["object"] == code], minlength=len(columns["id"]))
+        wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
+        if wrong.size:
+            row = wrong[0]
+            raise LabelError(
+                f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
+                f"but {counted[row]} rows of objects"
+            )
+    order = np.lexsort((np.arange(len(rank)), rank))
+    return {name: values[order] for name, values in long.items()}
