@@ -301,6 +301,7 @@ def _events(text: str) -> Iterator[Any]:
     A parser may look ahead, and refuse what lies far inside brackets by a limit of its own before it tells of them.
     """
     done, opened = 0, 0
+    event: Any
     try:
         for event in yaml.parse(text, Loader=_LOADER):
             yield event
