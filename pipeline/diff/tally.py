@@ -1,4 +1,4 @@
-"""Which samples differ: labels and digests of two sides as numbers, and the count of what is not the same."""
+"""The samples that differ: labels and digests of two sides as numbers, and the count of what is not the same."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from pipeline.block import DIGEST
 from pipeline.diff.difference import Changed
-from pipeline.tables import digest_bytes
+from pipeline.parquet import DIGEST, digest_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -21,6 +21,7 @@ from deepbench.catalog import releases
 from deepbench.errors import ReleaseError
 from deepbench.recipe import load_recipe
 from pipeline import publish
+from pipeline.files import recipe_files
 from pipeline.software import versions
 from pipeline.target import BucketTarget, FolderTarget, Hold, target_of
 from pipeline.target import bucket as bucket_module
@@ -345,7 +346,7 @@ def test_a_psf_from_a_file_goes_into_the_release(make, tmp_path, check):
 
 
 def test_recipe_files(recipe, with_catalogue):
-    assert list(publish.recipe_files(recipe)) == ["recipe.yaml"]
-    files = publish.recipe_files(load_recipe(with_catalogue))
+    assert list(recipe_files(recipe)) == ["recipe.yaml"]
+    files = recipe_files(load_recipe(with_catalogue))
     assert len(files) == 2
     assert b"3.25,40" in next(iter(files.values()))

@@ -1,8 +1,8 @@
-"""The metadata tables of a release, read back by ranges of samples."""
+"""The Parquet files of a release: the fields of their columns, and their rows read back by ranges of samples."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepbench.labelling.plan import LabelPlan
     from deepbench.storage.locations import Location
+    from deepbench.tables import Table
+
+DIGEST = "digest."
+"""Prefix of the columns with the digests of each data variable."""
+
+DIGEST_TYPE = pa.binary(16)
+"""Type of the columns of digests."""
 
 
 def read_rows(
@@ -58,7 +64,7 @@ def row_count(location: Location, path: str) -> int:
         return file.metadata.num_rows
 
 
-def read_labels(location: Location, plan: LabelPlan, table: str, start: int, stop: int) -> Labels:
+def read_labels(location: Location, table: Table[Any], start: int, stop: int) -> Labels:
     """Return the labels of the samples ``start`` … ``stop - 1`` of a table of a release.
 
     Raises
@@ -66,11 +72,12 @@ def read_labels(location: Location, plan: LabelPlan, table: str, start: int, sto
     ReleaseError
         A column holds a word that the recipe does not know, or rows are missing.
     """
-    rows = read_rows(location, table, [column.name for column in plan.columns], start, stop)
+    plan = table.plan
+    rows = read_rows(location, table.name, [column.name for column in plan.columns], start, stop)
     columns = {column.name: numbers(rows.column(column.name), column) for column in plan.columns}
     if not plan.object_columns:
         return Labels(columns)
-    with location.open(f"{fmt.METADATA}/{table}.objects.parquet") as opened:
+    with location.open(f"{fmt.METADATA}/{table.name}.objects.parquet") as opened:
         inside = [("sample", ">=", start), ("sample", "<", stop)]
         long = pq.read_table(opened, filters=inside)
     objects = {each.name: numbers(long.column(each.name), each) for each in plan.object_columns}
@@ -91,6 +98,12 @@ def numbers(values: pa.ChunkedArray, column: Column) -> NDArray:
     if array.null_count:
         raise ReleaseError(f"column '{column.name}' holds something that the recipe does not know")
     return array.to_numpy(zero_copy_only=False).astype(column.dtype, copy=False)
+
+
+def digest_array(digests: list[bytes]) -> pa.Array:
+    """Return digests as a column."""
+    buffers = [None, pa.py_buffer(b"".join(digests))]
+    return pa.FixedSizeBinaryArray.from_buffers(DIGEST_TYPE, len(digests), buffers)
 
 
 def digest_bytes(column: pa.ChunkedArray) -> bytes:

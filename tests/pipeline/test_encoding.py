@@ -11,12 +11,12 @@ from zarr.storage import LocalStore, MemoryStore
 
 from deepbench import format as fmt
 from deepbench import render
-from pipeline import store
+from pipeline import encoding
 
 
 @pytest.fixture
 def template(recipe):
-    return store.template(recipe)
+    return encoding.template(recipe)
 
 
 def test_the_template_is_metadata_and_coordinates_only(template, recipe):
@@ -34,7 +34,7 @@ def test_the_template_is_metadata_and_coordinates_only(template, recipe):
 
 
 def test_the_template_is_always_the_same(template, recipe):
-    assert store.template(recipe) == template
+    assert encoding.template(recipe) == template
 
 
 def test_every_array_has_a_checksum_and_a_fill_value(template):
@@ -65,8 +65,8 @@ def test_chunks_and_shards(template):
 def test_shards_decode_to_what_was_encoded(template, recipe, tmp_path):
     values = render(recipe, "images", 288, 300)["image"].values
     values[3] = 0.0  # an empty chunk is written, too
-    with store.single_threaded():
-        shards = dict(store.encode(template, "images/image", 288, values))
+    with encoding.single_threaded():
+        shards = dict(encoding.encode(template, "images/image", 288, values))
     assert list(shards) == ["images/image/c/18/0/0"]
     for key, content in (template | shards).items():
         (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
@@ -77,25 +77,25 @@ def test_shards_decode_to_what_was_encoded(template, recipe, tmp_path):
 
 
 def test_a_block_of_zeros_is_written(template):
-    with store.single_threaded():
-        shards = dict(store.encode(template, "images/image", 0, np.zeros((16, 16, 16), "f4")))
+    with encoding.single_threaded():
+        shards = dict(encoding.encode(template, "images/image", 0, np.zeros((16, 16, 16), "f4")))
     assert list(shards) == ["images/image/c/0/0/0"]
 
 
 def test_a_block_of_the_fill_value_is_written(template):
-    with store.single_threaded():
+    with encoding.single_threaded():
         nothing = np.full((16, 16, 16), np.nan, "f4")
-        shards = dict(store.encode(template, "images/image", 0, nothing))
-        codes = dict(store.encode(template, "images/class", 0, np.full(300, 127, "i1")))
+        shards = dict(encoding.encode(template, "images/image", 0, nothing))
+        codes = dict(encoding.encode(template, "images/class", 0, np.full(300, 127, "i1")))
     assert list(shards) == ["images/image/c/0/0/0"]
     assert list(codes) == ["images/class/c/0"]
 
 
 def test_encoding_is_deterministic(template, recipe):
     values = render(recipe, "images", 0, 16)["image"].values
-    with store.single_threaded():
-        first = {k: bytes(v) for k, v in store.encode(template, "images/image", 0, values)}
-        again = {k: bytes(v) for k, v in store.encode(template, "images/image", 0, values)}
+    with encoding.single_threaded():
+        first = {k: bytes(v) for k, v in encoding.encode(template, "images/image", 0, values)}
+        again = {k: bytes(v) for k, v in encoding.encode(template, "images/image", 0, values)}
     assert first == again
 
 
@@ -103,10 +103,10 @@ def test_samples_larger_than_a_shard_are_cut_along_their_axes(make_recipe):
     recipe = make_recipe(
         tables__squares__size=[100, 70], storage={"chunk_bytes": 1024, "shard_bytes": 4096}
     )
-    template = store.template(recipe)
+    template = encoding.template(recipe)
     values = np.arange(7000, dtype="f4").reshape(1, 100, 70)
-    with store.single_threaded():
-        shards = {k: bytes(v) for k, v in store.encode(template, "squares/image", 2, values)}
+    with encoding.single_threaded():
+        shards = {k: bytes(v) for k, v in encoding.encode(template, "squares/image", 2, values)}
     assert len(shards) > 1
     assert all(key.startswith("squares/image/c/2/") for key in shards)
     buffer = default_buffer_prototype().buffer
@@ -119,7 +119,7 @@ def test_settings_are_as_before_afterwards():
     threads, before = blosc.get_nthreads(), zarr.config.get("async.concurrency")
 
     def fail():
-        with store.single_threaded():
+        with encoding.single_threaded():
             assert blosc.get_nthreads() == 1
             assert zarr.config.get("async.concurrency") == 1
             assert zarr.config.get("array.write_empty_chunks")

@@ -1,4 +1,4 @@
-"""Zarr arrays in memory: the template of a release, and the bytes of its shards.
+"""Encoding with Zarr in memory: the template of a release, and the bytes of its shards, to and fro.
 
 Zarr encodes, the target writes: a shard is made in a store in memory and its bytes are hashed and written once. Nobody
 but the coordinator writes metadata, and it does so once, before the first block.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from zarr.abc.store import Store
 
     from deepbench.recipe import Recipe
+    from deepbench.tables import Table
 
 _ENCODING = threading.RLock()
 _FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
@@ -79,49 +80,56 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
             "render_version": render_version,
         },
     )
-    for name, table in recipe.tables.items():
-        group = root.create_group(
-            name, attributes={"kind": table.kind, "table_hash": recipe.table(name).hash}
-        )
-        length = recipe.table(name).shard_length
-        for variable in table.data_variables():
-            cut = fmt.layout(variable, length, recipe.storage)
-            create_array(
-                group,
-                variable.name,
-                (table.samples, *variable.shape),
-                np.dtype(variable.dtype),
-                chunks=cut.chunks,
-                shards=cut.shards,
-                dimensions=("sample", *variable.dimensions),
-                attributes=fmt.variable_attributes(variable),
-            )
-        for column in recipe.table(name).plan.columns:
-            create_array(
-                group,
-                column.name,
-                (table.samples,),
-                column.dtype,
-                chunks=(min(fmt.LABEL_CHUNK, table.samples),),
-                shards=None,
-                dimensions=("sample",),
-                attributes=fmt.label_attributes(column),
-            )
-        for axis in table.coordinates():
-            values = axis.values
-            array = create_array(
-                group,
-                axis.name,
-                (axis.size,),
-                values.dtype,
-                chunks=(min(fmt.LABEL_CHUNK, axis.size),),
-                shards=None,
-                dimensions=axis.dimensions,
-                attributes=fmt.axis_attributes(axis),
-            )
-            array[:] = values
+    for table in map(recipe.table, recipe.tables):
+        _create_table(root, table)
     consolidate(store)
     return {key: buffer.to_bytes() for key, buffer in contents.items()}
+
+
+def _create_table(root: zarr.Group, table: Table[Any]) -> None:
+    """Add the group of a table: its data variables, its labels, and its coordinates with their values."""
+    attributes = {"kind": table.kind, "table_hash": table.hash}
+    group = root.create_group(table.name, attributes=attributes)
+    for variable in table.variables:
+        cut = fmt.layout(variable, table.shard_length, table.storage)
+        create_array(
+            group,
+            variable.name,
+            (table.samples, *variable.shape),
+            np.dtype(variable.dtype),
+            chunks=cut.chunks,
+            shards=cut.shards,
+            dimensions=("sample", *variable.dimensions),
+            attributes=fmt.variable_attributes(variable),
+        )
+    for column in table.plan.columns:
+        words = fmt.label_attributes(column)
+        _create_vector(group, column.name, table.samples, column.dtype, ("sample",), words)
+    for axis in table.coordinates:
+        values, words = axis.values, fmt.axis_attributes(axis)
+        array = _create_vector(group, axis.name, axis.size, values.dtype, axis.dimensions, words)
+        array[:] = values
+
+
+def _create_vector(
+    group: zarr.Group,
+    name: str,
+    size: int,
+    dtype: np.dtype,
+    dimensions: tuple[str],
+    attributes: dict[str, Any],
+) -> zarr.Array:
+    """Add an array of one dimension, in chunks without shards."""
+    return create_array(
+        group,
+        name,
+        (size,),
+        dtype,
+        chunks=(min(fmt.LABEL_CHUNK, size),),
+        shards=None,
+        dimensions=dimensions,
+        attributes=attributes,
+    )
 
 
 def consolidate(store: Store) -> None:
