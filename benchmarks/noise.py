@@ -11,7 +11,7 @@ import time
 
 import numpy as np
 
-from deepbench.images.detector.noise import GAUSSIAN, POISSON, apply_step
+from deepbench.images.detector.noise_steps import GAUSSIAN, POISSON, apply_step
 from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import key_words, stream_words
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.detector.defects import Defects
+from deepbench.images.detector.defect_planes import Defects
 from deepbench.images.detector.detector import Detector
-from deepbench.images.detector.noise import Steps
+from deepbench.images.detector.noise_steps import Steps
 from deepbench.images.galaxies.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
 from deepbench.images.galaxies.stamps import (
     MAXIMUM_STAMP,

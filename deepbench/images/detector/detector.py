@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.detector.noise import Steps
+from deepbench.images.detector.noise_steps import Steps
 from deepbench.images.model.instruments import MAGNITUDE, band_streams
 from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel

@@ -12,6 +12,8 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
+from deepbench.images.detector.defects import Defect
+from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.instruments import (
     MAXIMUM_SIGMA,
     NARROWEST,
@@ -22,20 +24,18 @@ from deepbench.images.model.instruments import (
     PsfEntry,
     band_streams,
 )
-from deepbench.images.model.objects import Defect, Galaxy, ObjectEntry
+from deepbench.images.model.objects import Galaxy, ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
-from deepbench.language.one_of import NamedOneOf, names_of, one_of
+from deepbench.language.one_of import names_of
 from deepbench.language.plain import show
 from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
-    Specification,
-    parameter,
     problem,
 )
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Expression
 from deepbench.tables import (
     ClassSpecification,
     Coordinate,
@@ -92,59 +92,6 @@ class ImageClass(ClassSpecification):
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
         return objects
-
-
-class GaussianNoise(Specification):
-    """Independent normal noise."""
-
-    sigma: Value = parameter("standard deviation", minimum=0)
-
-
-class PoissonNoise(Specification):
-    """Photon noise of the image and a background: Poisson(gain × (image + background)) / gain − background.
-
-    Where image + background is negative, the mean is zero.
-    """
-
-    gain: Value = parameter("counted electrons per unit of the image", above=0, default=1.0)
-    background: Value = parameter(
-        "level that adds to the noise and is subtracted", minimum=0, default=0.0
-    )
-
-
-class CorrelatedNoise(Specification):
-    """Normal noise that is smooth: white noise behind a Gaussian, as of a patchy sky or of resampled images.
-
-    Behind an instrument, it is added to the light on the detector before its photons are counted.
-    """
-
-    sigma: Value = parameter("standard deviation; electron/s behind an instrument", minimum=0)
-    length: Value = parameter(
-        "standard deviation of the Gaussian; pixels r apart are correlated by exp(−r² / (4 length²))",
-        unit="pixel",
-        minimum=0.5,
-        maximum=100,
-    )
-
-
-class Background(Specification):
-    """A constant level, added."""
-
-    level: Value = parameter("level")
-
-
-NOISE_STEPS: dict[str, type[Specification]] = {
-    "background": Background,
-    "poisson": PoissonNoise,
-    "gaussian": GaussianNoise,
-    "correlated": CorrelatedNoise,
-}
-"""Steps of the noise by the name that a recipe has for them."""
-
-
-@one_of(NOISE_STEPS)
-class NoiseEntry(NamedOneOf):
-    """One step of the noise."""
 
 
 class ImageTable(TableSpecification):

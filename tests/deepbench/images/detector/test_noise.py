@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, poisson
 
-from deepbench.images.detector.noise import (
+from deepbench.images.detector.noise import NoiseEntry
+from deepbench.images.detector.noise_steps import (
     BACKGROUND,
     CORRELATED,
     GAUSSIAN,
@@ -17,7 +18,6 @@ from deepbench.images.detector.noise import (
     STEP_VALUES,
     STEPS,
 )
-from deepbench.images.model.table import NoiseEntry
 from deepbench.language.specification import parameters_of
 from deepbench.numerics.poisson import poissons
 from deepbench.numerics.stream_names import stream_number
