@@ -12,18 +12,18 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.images.model.instruments import (
+from deepbench.images.galaxies.model import Galaxy
+from deepbench.images.model.instruments import Instrument, band_streams
+from deepbench.images.model.objects import Defect, ObjectEntry
+from deepbench.images.model.wcs import Wcs, tan_header
+from deepbench.images.psf.model import (
     MAXIMUM_SIGMA,
     NARROWEST,
     NARROWEST_AIRY_OF_GALAXIES,
     NARROWEST_OF_GALAXIES,
     ImagePsf,
-    Instrument,
     PsfEntry,
-    band_streams,
 )
-from deepbench.images.model.objects import Defect, Galaxy, ObjectEntry
-from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import NamedOneOf, names_of, one_of
 from deepbench.language.plain import show
