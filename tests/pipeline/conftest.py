@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -22,6 +23,7 @@ import pytest
 from deepbench import format as fmt
 from deepbench.catalog import Release, find
 from deepbench.recipe import parse_recipe
+from deepbench.samples import render
 from pipeline.build import build
 from pipeline.cli import main
 from pipeline.execution.cluster import ClusterOptions
@@ -201,7 +203,18 @@ def bucket(object_store):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory, object_store):
+def compiled(tmp_path_factory):
+    """Compile the kernels of the recipe once for all processes of the tests and all workers, which then load them."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "kernels.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        render(parse_recipe(RECIPE), "images", 0, 20)
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, object_store, compiled):
     """One local cluster of two workers for all tests that do not need one of their own."""
     import dask
     from distributed import LocalCluster
