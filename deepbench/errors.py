@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PROBLEMS = 100
-"""How many problems of a recipe a message tells."""
+"""Largest number of problems of a recipe that a message tells."""
 
 
 class DeepBenchError(Exception):
@@ -32,9 +32,9 @@ class Problem:
     message : str
         What is wrong, what is allowed, and the nearest valid spelling where there is one.
     path : tuple of str or int
-        The way from the top of the document to the place, such as ``("tables", "images", "size", 0)``.
+        The steps from the top of the document, such as ``("tables", "images", "size", 0)``.
     line, column : int
-        Place in the file, counted from 1; 0 where it is unknown.
+        Position in the file, counted from 1; 0 where it is unknown.
     """
 
     message: str
@@ -44,9 +44,9 @@ class Problem:
 
     def describe(self, file: str) -> str:
         """Return ``file:line:column: path: message``, without the parts that are unknown."""
-        place = f"{file}:{self.line}:{self.column}" if self.line else file
+        position = f"{file}:{self.line}:{self.column}" if self.line else file
         where = ".".join(str(step) for step in self.path)
-        return f"{place}: {where}: {self.message}" if where else f"{place}: {self.message}"
+        return f"{position}: {where}: {self.message}" if where else f"{position}: {self.message}"
 
 
 class RecipeError(DeepBenchError, ValueError):

@@ -102,7 +102,7 @@ def entry_name(name: str, version: Version) -> str:
 
 @dataclass(frozen=True)
 class Layout:
-    """How one data variable is cut: shapes of chunks and shards, ``sample`` first."""
+    """Shapes of the chunks and shards of one data variable, ``sample`` first."""
 
     chunks: tuple[int, ...]
     shards: tuple[int, ...]
@@ -222,7 +222,7 @@ class StoredObject:
 
 @dataclass(frozen=True)
 class TableSummary:
-    """What the manifest says of one table."""
+    """Summary of one table in the manifest."""
 
     kind: str
     samples: int
@@ -259,7 +259,7 @@ def described(table: Table[Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a release consists of. A version exists when its manifest does."""
+    """Contents of a release. A version exists when its manifest does."""
 
     name: str
     version: str

@@ -47,7 +47,7 @@ Variables = Annotated[
 
 
 class ClassSpecification(Specification):
-    """What every class has, whatever the kind of its table."""
+    """Fields of every class, whatever the kind of its table."""
 
     weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
     variables: Variables
@@ -64,7 +64,7 @@ def readable(classes: dict[str, Any]) -> dict[str, Any]:
 
 
 class TableSpecification(Specification, ABC):
-    """What every table has, whatever its kind, and what each kind says of its tables.
+    """Fields of every table, whatever its kind, and the questions that each kind answers about its tables.
 
     A subclass has the fields ``kind``, a literal, and ``classes``.
 
@@ -198,7 +198,7 @@ class Coordinate:
 
 
 class Storage(Specification):
-    """How arrays are cut on disk. It changes no value."""
+    """Sizes of the pieces into which arrays are cut on disk. They change no value."""
 
     chunk_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = Field(
         2**18, description="size of the pieces that are compressed and read alone, about"

@@ -1,4 +1,4 @@
-"""From labels to objects: where the values of the objects of each class are."""
+"""From labels to objects: the columns of the objects of each class."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class ObjectColumns(NamedTuple):
-    """Where the values of the objects of one entry of a class are.
+    """The objects of one entry of a class, and the columns of their values.
 
     Attributes
     ----------
     name : str
-        Of the object, as the names of its columns begin.
+        Name of the object, with which the names of its columns begin.
     class_name : str
-        Of the class.
+        Name of the class.
     entry : NamedOneOf
         What the recipe says of it.
     samples : int64[k]
@@ -54,7 +54,7 @@ class ObjectColumns(NamedTuple):
 def object_columns(
     table: Any, labels: Labels, chosen: Callable[[Any], bool]
 ) -> list[ObjectColumns]:
-    """Return where the values of objects are, for each entry of a table's classes that is chosen, in written order.
+    """Return the objects and their columns, for each entry of a table's classes that is chosen, in written order.
 
     Parameters
     ----------

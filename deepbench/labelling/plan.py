@@ -1,4 +1,4 @@
-"""How the labels of a table are drawn: its columns, what its expressions refer to, and an order that satisfies them."""
+"""The plan of a table's labels: columns, references of expressions, and an order of drawing that satisfies them."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 
 LISTED = 40
-"""How many names a message lists."""
+"""Largest number of names that a message lists."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What a name in an expression stands for: a column, and whether it has a row per copy."""
+    """A value that a name in an expression refers to, and its column."""
 
     scope: Scope
     value: str
@@ -44,7 +44,7 @@ class Reference:
 
 
 class LabelPlan:
-    """How the labels of one table are drawn: its columns, and its values in an order that satisfies the expressions.
+    """The labels of one table: columns, and values in an order of drawing that satisfies the expressions.
 
     Parameters
     ----------
@@ -235,7 +235,7 @@ class LabelPlan:
                     try:
                         self.reference(scope, name, used)
                     except LabelError as error:
-                        found.append((scope.place(name), str(error)))
+                        found.append((scope.path_of(name), str(error)))
                     if len(found) == PROBLEMS:
                         return found
         if not found:
@@ -261,7 +261,7 @@ class LabelPlan:
                                 f"the name '{short}' has two meanings in class '{class_name}'; "
                                 "rename the variable"
                             )
-                            found.append((scope.place(value), message))
+                            found.append((scope.path_of(value), message))
         return list(dict.fromkeys(found))
 
     def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
@@ -294,7 +294,7 @@ class LabelPlan:
         except CycleError as error:
             cycle = [(self.scopes[index], name) for index, name in error.args[1]]
             names = " → ".join(scope.column(name) for scope, name in reversed(cycle))
-            path = cycle[0][0].place(cycle[0][1])
+            path = cycle[0][0].path_of(cycle[0][1])
             raise LabelError(
                 f"values depend on each other in a circle: {names}", path=path
             ) from None

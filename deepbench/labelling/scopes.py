@@ -1,4 +1,4 @@
-"""What is drawn together, and what comes of it: scopes of parameters, columns, and tables of labels."""
+"""Scopes of parameters that are drawn together, columns of labels, and tables of labels."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Scope:
         The class it belongs to; None when every sample of the table has it.
     repeat : Value, optional
         How many copies; its values then have one row per copy, in the long table of objects.
-    places : mapping of str to tuple, optional
-        Where below ``path`` values stand that do not stand under their own names.
+    inner_paths : mapping of str to tuple, optional
+        Paths below ``path`` of values that do not stand under their own names.
     measured : mapping of str to Parameter, optional
         Labels that are measured when the sample is rendered, not drawn. Their columns follow those of the values.
     each : int, optional
@@ -56,18 +56,18 @@ class Scope:
     parameters: Mapping[str, Parameter]
     class_name: str | None = None
     repeat: Quantity | None = None
-    places: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inner_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     measured: Mapping[str, Parameter] = field(default_factory=dict)
     each: int | None = None
 
     @property
     def kind(self) -> str:
-        """What it holds, such as ``circle``."""
+        """Kind of the object or step that it describes, such as ``circle``."""
         return str(self.path[-1]) if self.path else self.name
 
-    def place(self, name: str) -> tuple[str | int, ...]:
-        """Return where a value stands in its table."""
-        return (*self.path, *self.places.get(name, (name,)))
+    def path_of(self, name: str) -> tuple[str | int, ...]:
+        """Return the path of a value in its table."""
+        return (*self.path, *self.inner_paths.get(name, (name,)))
 
     def column(self, name: str) -> str:
         """Return the name of a value's column."""
@@ -114,14 +114,14 @@ def scope_of(
         {each: parameter for each, _, _, parameter in found},
         class_name,
         repeat,
-        {each: place for each, place, _, _ in found},
+        {each: inner for each, inner, _, _ in found},
     )
 
 
 def _values_of(
     specification: Specification,
 ) -> Iterator[tuple[str, tuple[str, ...], Quantity, Parameter]]:
-    """Yield name, place, value and parameter of everything in a specification that is drawn."""
+    """Yield name, path, value and parameter of everything in a specification that is drawn."""
     parameters = parameters_of(type(specification))
     for field_name in type(specification).model_fields:
         value, parameter = getattr(specification, field_name), parameters.get(field_name)
@@ -129,8 +129,8 @@ def _values_of(
             continue
         if parameter is None:
             if isinstance(value, OneOf):
-                for name, place, inner, meaning in _values_of(value.chosen):
-                    yield f"{field_name}.{name}", (field_name, value.kind, *place), inner, meaning
+                for name, path, inner, meaning in _values_of(value.chosen):
+                    yield f"{field_name}.{name}", (field_name, value.kind, *path), inner, meaning
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 yield f"{field_name}.{key}", (field_name, key), item, parameter

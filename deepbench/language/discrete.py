@@ -88,7 +88,7 @@ class Choice(Discrete):
         try:
             return handler({"values": data})
         except ValidationError as error:
-            raise moved(error, lambda place: place[1:]) from None
+            raise moved(error, lambda path: path[1:]) from None
 
     @classmethod
     def _list_schema(cls, properties: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all distributions share: the base class, and the checks of intervals and weights."""
+"""The base class of distributions, and the checks of intervals and weights that they share."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Distribution(Specification):
         except ValidationError as error:
             index = {name: index for index, name in enumerate(names[: len(data)])}
             raise moved(
-                error, lambda place: (*(index.get(step, step) for step in place[:1]), *place[1:])
+                error, lambda path: (*(index.get(step, step) for step in path[:1]), *path[1:])
             ) from None
 
     @classmethod

@@ -15,7 +15,7 @@ Steps = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class Node:
-    """A value of the document with its place, and the nodes inside it by key or index."""
+    """A value of the document with its line and column, and the nodes inside it by key or index."""
 
     value: Any
     line: int
@@ -27,7 +27,7 @@ class Node:
     complete: bool = True
 
     def at(self, line: int, column: int) -> Node:
-        """Return the node at another place: a value of a mapping has the place of its key."""
+        """Return the node at another line and column: a value of a mapping has those of its key."""
         return Node(
             self.value, line, column, self.children, self.size, self.height, self.characters
         )
@@ -59,7 +59,7 @@ class Document:
     folder : Path or None
         Where files named in the recipe are looked for.
     root : Node
-        The data with their places.
+        The data with their lines and columns.
     """
 
     data: dict[str, Any]
@@ -67,7 +67,7 @@ class Document:
     folder: Path | None
     root: Node = field(repr=False)
 
-    def place(self, path: Iterable[str | int]) -> tuple[int, int]:
+    def position(self, path: Iterable[str | int]) -> tuple[int, int]:
         """Return line and column, from 1, of the longest part of a path that is in the document."""
         node = self.root
         for step in path:
@@ -80,7 +80,7 @@ class Document:
     def problem(self, message: str, path: Iterable[str | int] = ()) -> Problem:
         """Return a problem at a path of this document, with its line and column."""
         path = tuple(path)
-        return Problem(message, path, *self.place(path))
+        return Problem(message, path, *self.position(path))
 
     def replace(self, changes: Mapping[str, object]) -> Document:
         """Return a document with some values set to others.
@@ -151,7 +151,7 @@ def _replaced(node: Node, steps: Steps, value: Any) -> Node:
 
 
 def _marked(value: Any, line: int, column: int) -> Node:
-    """Return the node of plain data that are not in the file: all have the same place."""
+    """Return the node of plain data that are not in the file: all have one line and column."""
     node = Node(value, line, column)
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):

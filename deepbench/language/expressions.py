@@ -222,8 +222,8 @@ class _Parser:
 
     def fail(self, message: str) -> NoReturn:
         """Raise the error about the token that is read now."""
-        place = f"column {self.column} of {show(self.text)}"
-        raise ExpressionError(f"{message} ({place})", text=self.text, column=self.column)
+        where = f"column {self.column} of {show(self.text)}"
+        raise ExpressionError(f"{message} ({where})", text=self.text, column=self.column)
 
     def expect(self, what: str) -> NoReturn:
         """Raise the error that something else was expected here."""

@@ -1,4 +1,4 @@
-"""What expressions are computed with: functions, operators and constants.
+"""Ingredients of expressions: functions, operators and constants.
 
 Only ``+ - * /``, square roots, roundings and ``mathfast`` are used, so that the same columns give
 the same bits on every computer. A function is added by one line of ``FUNCTIONS``.

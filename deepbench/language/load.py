@@ -7,6 +7,7 @@ mean is in ``plain``.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -42,6 +43,11 @@ MAX_ALIASES = 100
 MAX_NODES = 100_000
 MAX_PROBLEMS = 100
 
+LOOK_AHEAD = 8192
+"""How far beyond its last event a parser may have read when it refuses a text (characters)."""
+
+_OPENING = (yaml.FlowSequenceStartToken, yaml.FlowMappingStartToken)
+_CLOSING = (yaml.FlowSequenceEndToken, yaml.FlowMappingEndToken)
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -84,7 +90,7 @@ def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
     Examples
     --------
     >>> document = parse_document("seed: 1\ntables:\n  images: {samples: 1e3}")
-    >>> document.data["tables"], document.place(("tables", "images", "samples"))
+    >>> document.data["tables"], document.position(("tables", "images", "samples"))
     ({'images': {'samples': 1000.0}}, (3, 12))
     """
     builder = _Builder()
@@ -114,15 +120,17 @@ def _decode(text: str | bytes) -> str:
         try:
             text = text.decode("utf-8")
         except UnicodeDecodeError as error:
-            place = _line_column(error.object[: error.start].decode("utf-8"))
+            position = _line_column(error.object[: error.start].decode("utf-8"))
             message = f"is not UTF-8: byte 0x{error.object[error.start]:02x}"
-            raise _DocumentError(message, *place) from None
+            raise _DocumentError(message, *position) from None
     text = text.removeprefix("\ufeff")
     found = UNPRINTABLE.search(text)
     if found:
-        place = _line_column(text[: found.start()])
+        position = _line_column(text[: found.start()])
         code = f"{ord(found[0]):04X}"
-        raise _DocumentError(f'character U+{code} is not allowed; in quotes: "\\u{code}"', *place)
+        raise _DocumentError(
+            f'character U+{code} is not allowed; in quotes: "\\u{code}"', *position
+        )
     return text
 
 
@@ -288,13 +296,38 @@ class _Builder:
 
 
 def _events(text: str) -> Iterator[Any]:
-    """Yield the parser's events, its errors turned into ours."""
+    """Yield the parser's events, its errors turned into ours.
+
+    A parser may look ahead, and refuse what lies far inside brackets by a limit of its own before it tells of them.
+    """
+    done, opened = 0, 0
+    event: Any
     try:
-        yield from yaml.parse(text, Loader=_LOADER)
+        for event in yaml.parse(text, Loader=_LOADER):
+            yield event
+            done = event.end_mark.index
+            opened += isinstance(event, yaml.CollectionStartEvent)
+            opened -= isinstance(event, yaml.CollectionEndEvent)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        deep = _first_too_deep(text[done : mark.index + 1], opened) if mark else None
+        if deep is not None:
+            message = f"nested more than {MAX_DEPTH} deep"
+            raise _DocumentError(message, *_line_column(text[: done + deep])) from None
         context = f" ({error.context})" if error.context else ""
         place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _DocumentError(f"not valid YAML: {error.problem}{context}", *place) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: parser in Python
         raise _DocumentError(f"not valid YAML: {error}") from None
+
+
+def _first_too_deep(text: str, opened: int) -> int | None:
+    """Return where a text, which goes on inside so many open collections, first goes beyond the limit of depth."""
+    opened -= 1  # the bracket put before the text, so that it is read as the inside of a collection
+    with contextlib.suppress(yaml.YAMLError, ValueError, OverflowError):
+        for token in yaml.scan("[" + text[:LOOK_AHEAD], Loader=yaml.SafeLoader):
+            if opened >= MAX_DEPTH and isinstance(token, (*_OPENING, yaml.ScalarToken)):
+                return token.start_mark.index - 1
+            opened += isinstance(token, _OPENING)
+            opened -= isinstance(token, _CLOSING)
+    return None

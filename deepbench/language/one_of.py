@@ -1,13 +1,13 @@
 """One of several kinds, written under the kind's own key: ``{circle: {...}, name: sun}``.
 
-``one_of`` makes the base of such a specification from the registry of a room; a subclass adds what may stand beside the
-kind. A value that is one member of a registry and nothing else is a ``Named`` of ``specification``.
+``one_of`` decorates such a specification with the registry of a room; its fields say what may stand beside the kind. A
+value that is one member of a registry and nothing else is a ``Named`` of ``specification``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, create_model, field_validator, model_validator
 
@@ -98,27 +98,35 @@ class RepeatedOneOf(NamedOneOf):
         return int(self.repeat.support()[1])
 
 
-def one_of(registry: Mapping[str, type[Specification]], base: type[OneOf] = OneOf) -> Any:
-    """Return a specification, to be subclassed, that holds one of the kinds in a registry.
+T = TypeVar("T", bound=OneOf)
+
+
+def one_of(registry: Mapping[str, type[Specification]]) -> Callable[[type[T]], type[T]]:
+    """Return a decorator that lets a specification hold one of the kinds in a registry.
 
     Parameters
     ----------
     registry : mapping of str to type
         The kinds by the names under which a recipe has them.
-    base : type, optional
-        ``OneOf``, ``NamedOneOf`` or ``RepeatedOneOf``.
 
     Examples
     --------
     >>> class Dot(Specification):
     ...     radius: Value = parameter("radius", unit="pixel", above=0)
-    >>> class Entry(one_of({"dot": Dot}, NamedOneOf)):
+    >>> @one_of({"dot": Dot})
+    ... class Entry(NamedOneOf):
     ...     pass
     >>> entry = Entry(dot={"radius": 2}, name="moon")
     >>> entry.kind, entry.chosen.radius.value
     ('dot', 2.0)
     """
-    fields: dict[str, Any] = {kind: (member | None, None) for kind, member in registry.items()}
-    made = create_model(base.__name__, __base__=base, **fields)
-    made.registry = registry
-    return made
+
+    def with_kinds(cls: type[T]) -> type[T]:
+        fields: dict[str, Any] = {kind: (member | None, None) for kind, member in registry.items()}
+        made = create_model(
+            cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
+        )
+        made.registry = registry
+        return made
+
+    return with_kinds

@@ -22,7 +22,7 @@ _ENDLESS += ("studentized_range", "yulesimon", "zipf", "zipfian")
 """Laws of which scipy searches each quantile: for some arguments for hours, or until memory is full."""
 
 _LARGEST_SHAPE = 1e5
-"""Of a shape argument, as 1/this is the least but 0: beyond, scipy needs hours for other laws, too."""
+"""Largest shape argument, whose inverse is the least one but 0: beyond, scipy needs hours for other laws, too."""
 
 _PROBE = np.array([2.0**-54, 1e-9, 0.01, 0.25, 0.5, 0.75, 0.99, 1 - 1e-9, 1 - 2.0**-53])
 

@@ -12,7 +12,6 @@ All errors are complete sentences: what is wrong, with which value, what is allo
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_args
@@ -45,10 +44,61 @@ from deepbench.language.plain import digits, show, unknown
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 _PYDANTIC_ERRORS = frozenset(get_args(core_schema.ErrorType))
 
+_EXPECTED = {
+    "string_type": "a valid string",
+    "string_unicode": "a valid string",
+    "bool_type": "a valid boolean",
+    "bool_parsing": "a valid boolean",
+    "int_type": "a valid integer",
+    "int_parsing": "a valid integer",
+    "int_from_float": "a valid integer",
+    "int_parsing_size": "a valid integer",
+    "float_type": "a valid number",
+    "float_parsing": "a valid number",
+    "finite_number": "a finite number",
+    "list_type": "a valid list",
+    "tuple_type": "a valid tuple",
+    "dict_type": "a valid dictionary",
+    "mapping_type": "a valid mapping",
+    "none_required": "None",
+    "greater_than": "greater than {gt}",
+    "greater_than_equal": "greater than or equal to {ge}",
+    "less_than": "less than {lt}",
+    "less_than_equal": "less than or equal to {le}",
+    "multiple_of": "a multiple of {multiple_of}",
+    "literal_error": "{expected}",
+    "enum": "{expected}",
+}
+"""What a value must be where pydantic refuses it, by the type of its error and with the error's context."""
+
 
 def problem(message: str, kind: str = "wrong_value") -> PydanticCustomError:
     """Return the error to raise inside a validator: pydantic adds the place to the message."""
     return PydanticCustomError(kind, message)
+
+
+def _sentence(kind: str, context: Mapping[str, Any], value: object) -> str:
+    """Return what is allowed and what was found, by the type of pydantic's error and its context."""
+    if kind in ("too_short", "too_long"):
+        return f"{_count(kind, context, 'item')}, not {context['actual_length']}"
+    if kind in ("string_too_short", "string_too_long"):
+        return f"{_count(kind.removeprefix('string_'), context, 'character')}, not {show(value)}"
+    if kind == "string_pattern_mismatch":
+        return f"must match pattern '{context['pattern']}', not {show(value)}"
+    if kind in _EXPECTED:
+        words = {
+            name: digits(each) if isinstance(each, float) else each
+            for name, each in context.items()
+        }
+        return f"must be {_EXPECTED[kind].format_map(words)}, not {show(value)}"
+    return f"is not what can stand here: {show(value)}"
+
+
+def _count(kind: str, context: Mapping[str, Any], what: str) -> str:
+    """Return how many items or characters are allowed."""
+    words, limit = {"too_short": ("least", "min_length"), "too_long": ("most", "max_length")}[kind]
+    number = context[limit]
+    return f"must have at {words} {number} {what}{'' if number == 1 else 's'}"
 
 
 def moved(
@@ -296,9 +346,9 @@ class Specification(BaseModel):
     @classmethod
     def _explained(cls, item: Any) -> tuple[str, str, tuple[Any, ...]]:
         """Return kind, message and place of an error, in our words where pydantic found it."""
-        kind, message, place = item["type"], item["msg"], item["loc"]
+        kind, place = item["type"], item["loc"]
         if kind not in _PYDANTIC_ERRORS:
-            return kind, message, place
+            return kind, item["msg"], place
         if kind == "extra_forbidden" and len(place) == 1:
             return "unknown_key", unknown("key", place[0], cls.model_fields), place
         if kind == "missing":
@@ -308,9 +358,7 @@ class Specification(BaseModel):
         if kind in ("model_type", "dict_type", "model_attributes_type") and not place:
             keys = ", ".join(cls.model_fields)
             return "wrong_value", f"must be {cls._form} of {keys}, not {show(item['input'])}", place
-        words = re.sub("^[A-Z][a-z]+ should", "must", message).replace(" after validation", "")
-        found = "" if kind in ("too_short", "too_long") else f", not {show(item['input'])}"
-        return "wrong_value", words + found, place
+        return "wrong_value", _sentence(kind, item.get("ctx", {}), item["input"]), place
 
 
 # -------------------------------------------------------------------------------------------------

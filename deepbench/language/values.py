@@ -1,4 +1,4 @@
-"""What a recipe may write for a number: a constant, an expression or a distribution."""
+"""Values of a recipe: constants, expressions and distributions."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
 
 @dataclass(frozen=True)
 class Constant:
-    """The same number for every sample; it answers the questions that a distribution answers.
+    """One number for every sample; it answers the questions that a distribution answers.
 
     Examples
     --------
@@ -157,7 +157,7 @@ Value = TypeAliasType(
     "Value",
     Annotated[Constant | Expression | Distribution, AnyValue(DISTRIBUTIONS, "distribution")],
 )
-"""What a recipe may write for one number: a constant, an expression or a distribution."""
+"""A number as a recipe may write it: a constant, an expression or a distribution."""
 
 Variable = TypeAliasType(
     "Variable",
@@ -166,7 +166,7 @@ Variable = TypeAliasType(
         AnyValue(DISTRIBUTIONS | JOINTS, "distribution"),
     ],
 )
-"""What a recipe may write for a variable: a value, or a joint draw of several columns."""
+"""A variable as a recipe may write it: a value, or a joint draw of several columns."""
 
 
 def is_tolerance(value: Constant | Expression | Distribution | Joint) -> bool:

@@ -1,4 +1,4 @@
-"""What every kernel is made with: the decorators, bit casts, and polynomials.
+"""Decorators that make kernels, bit casts, and polynomials.
 
 Kernels are compiled when first used and cached on disk. Numba looks for changes in the file of the kernel alone, and
 would go on using old code after a change in a function that it calls. Here a cached kernel belongs to the sources of

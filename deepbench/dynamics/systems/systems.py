@@ -231,7 +231,8 @@ SYSTEMS: dict[str, type[Specification]] = {
 """Systems by the name that a recipe has for them."""
 
 
-class SystemEntry(one_of(SYSTEMS, NamedOneOf)):
+@one_of(SYSTEMS)
+class SystemEntry(NamedOneOf):
     """The system of a class."""
 
     @property

@@ -14,6 +14,7 @@ spread function were a Gaussian with the same transform at a small wave number.
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -65,7 +66,7 @@ LOW = 4
 
 
 @lru_cache(maxsize=8)
-def _dark_outside(path, sha256) -> NDArray[np.float64]:  # type: ignore[no-untyped-def]
+def _dark_outside(path: Path, sha256: str) -> NDArray[np.float64]:
     """Return the light outside of squares of 0, 1, 2, … half samples around the centre, at most; it never rises."""
     samples = samples_of(path, sha256)
     ny, nx = samples.shape

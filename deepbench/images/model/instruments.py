@@ -19,7 +19,7 @@ from deepbench.images.psf.psf_files import (
 )
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.files import folder_of, sha256_of
-from deepbench.language.one_of import one_of
+from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
@@ -159,7 +159,8 @@ PSFS: dict[str, type[Specification]] = {
 """Point spread functions by the name that a recipe has for them."""
 
 
-class PsfEntry(one_of(PSFS)):
+@one_of(PSFS)
+class PsfEntry(OneOf):
     """A point spread function."""
 
     @property

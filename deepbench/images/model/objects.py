@@ -361,7 +361,12 @@ OBJECTS: dict[str, type[Specification]] = {
 """Objects of images by the name that a recipe has for them."""
 
 
-class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
+@one_of(OBJECTS)
+class AnyObject(RepeatedOneOf):
+    """One object of any kind."""
+
+
+class ObjectEntry(AnyObject):
     """One object of a class."""
 
     blend: Literal["add", "over"] = Field("add", description="add to what lies below, or cover it")

@@ -142,7 +142,8 @@ NOISE_STEPS: dict[str, type[Specification]] = {
 """Steps of the noise by the name that a recipe has for them."""
 
 
-class NoiseEntry(one_of(NOISE_STEPS, NamedOneOf)):
+@one_of(NOISE_STEPS)
+class NoiseEntry(NamedOneOf):
     """One step of the noise."""
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 BLOCK, CARD = 2880, 80
 
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
-"""Of the pixels, by BITPIX."""
+"""Types of the pixels by BITPIX."""
 
 _TEXT = re.compile(r"'((?:[^']|'')*)'")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([EeDd][+-]?\d+)?")

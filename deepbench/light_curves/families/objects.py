@@ -431,7 +431,8 @@ OBJECTS: dict[str, type[Specification]] = {
 """Objects of light curves by the name that a recipe has for them."""
 
 
-class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
+@one_of(OBJECTS)
+class ObjectEntry(RepeatedOneOf):
     """One object of a class."""
 
     @model_validator(mode="after")

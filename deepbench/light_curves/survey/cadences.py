@@ -20,7 +20,7 @@ from pydantic import Field, field_validator, model_validator
 from deepbench.errors import LabelError
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.files import NamedFile, check_unchanged
-from deepbench.language.one_of import one_of
+from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
@@ -288,7 +288,8 @@ CADENCES: dict[str, type[Specification]] = {
 """Cadences by the name that a recipe has for them."""
 
 
-class Cadence(one_of(CADENCES)):
+@one_of(CADENCES)
+class Cadence(OneOf):
     """When a survey looks."""
 
     def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:

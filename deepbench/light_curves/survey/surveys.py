@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS
-from deepbench.language.one_of import one_of
+from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Value
@@ -100,7 +100,8 @@ LAWS: dict[str, type[Specification]] = {
 """Laws of the noise of a survey by the name that a recipe has for them."""
 
 
-class Law(one_of(LAWS)):
+@one_of(LAWS)
+class Law(OneOf):
     """The noise of an observation."""
 
     @property

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.inputs.files import NamedFile, check_unchanged
-from deepbench.language.one_of import one_of
+from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
 from deepbench.sphere.fields.ranges import COSMOLOGIES
@@ -131,7 +131,8 @@ SPECTRA: dict[str, type[Specification]] = {
 """Angular power spectra by the name that a recipe has for them."""
 
 
-class Spectrum(one_of(SPECTRA)):
+@one_of(SPECTRA)
+class Spectrum(OneOf):
     """An angular power spectrum C_ℓ; 0 for ℓ < 2."""
 
 
@@ -175,5 +176,6 @@ FIELDS: dict[str, type[Specification]] = {
 """Random fields by the name that a recipe has for them."""
 
 
-class FieldEntry(one_of(FIELDS)):
+@one_of(FIELDS)
+class FieldEntry(OneOf):
     """A random field."""

@@ -102,5 +102,6 @@ OBJECTS: dict[str, type[Specification]] = {
 """Objects on the sphere by the name that a recipe has for them."""
 
 
-class ObjectEntry(one_of(OBJECTS, RepeatedOneOf)):
+@one_of(OBJECTS)
+class ObjectEntry(RepeatedOneOf):
     """One object of a class."""

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import datetime
 import json
 import pickle
 import subprocess
 import sys
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deepbench.language.load import parse_document, write_document
+from deepbench.language.specification import NAME_PATTERN
 from deepbench.language.values import (
     DISTRIBUTIONS,
     Constant,
@@ -268,6 +270,53 @@ def test_messages_of_specifications():
         ("side",): "must be a number, not True",
         ("copies",): "must be a number, not True",
     }
+
+
+class Sheet(Specification):
+    """A field for each kind of mistake that pydantic finds."""
+
+    count: Annotated[int, Field(strict=True, ge=1, le=9)] = 1
+    share: Annotated[float, Field(gt=0.5, lt=2.0, strict=True)] = 1.0
+    word: Annotated[str, Field(min_length=2, max_length=4)] = "ab"
+    mark: Name = "a"
+    choice: Literal["left", "right", 3] = "left"
+    flag: Annotated[bool, Field(strict=True)] = False
+    pair: Annotated[tuple[str, ...], Field(min_length=1, max_length=2)] = ("a",)
+    rows: list[int] = Field(default_factory=list)
+    table: dict[str, int] = Field(default_factory=dict)
+    nothing: None = None
+    day: datetime.date | None = None
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"count": 0}, "must be greater than or equal to 1, not 0"),
+        ({"count": 10}, "must be less than or equal to 9, not 10"),
+        ({"count": "1"}, "must be a valid integer, not '1'"),
+        ({"count": 1.5}, "must be a valid integer, not 1.5"),
+        ({"share": 0.5}, "must be greater than 0.5, not 0.5"),
+        ({"share": 2}, "must be less than 2, not 2"),
+        ({"share": "x"}, "must be a valid number, not 'x'"),
+        ({"share": float("inf")}, "must be a finite number, not inf"),
+        ({"word": "a"}, "must have at least 2 characters, not 'a'"),
+        ({"word": "abcde"}, "must have at most 4 characters, not 'abcde'"),
+        ({"word": 3}, "must be a valid string, not 3"),
+        ({"mark": "A"}, f"must match pattern '{NAME_PATTERN}', not 'A'"),
+        ({"choice": "up"}, "must be 'left', 'right' or 3, not 'up'"),
+        ({"flag": "on"}, "must be a valid boolean, not 'on'"),
+        ({"pair": []}, "must have at least 1 item, not 0"),
+        ({"pair": ["a", "b", "c"]}, "must have at most 2 items, not 3"),
+        ({"pair": "a"}, "must be a valid tuple, not 'a'"),
+        ({"rows": 3}, "must be a valid list, not 3"),
+        ({"rows": ["x"]}, "must be a valid integer, not 'x'"),
+        ({"table": []}, "must be a valid dictionary, not []"),
+        ({"nothing": 1}, "must be None, not 1"),
+        ({"day": "soon"}, "is not what can stand here: 'soon'"),
+    ],
+)
+def test_what_pydantic_finds_is_said_in_our_words(data, message):
+    assert list(errors(Sheet, data).values()) == [message]
 
 
 def test_long_values_are_cut_in_messages():
