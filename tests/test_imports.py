@@ -243,10 +243,13 @@ def circles(graph):
 
 
 def test_there_are_no_circles():
-    """Imports inside functions count: they hide a circle, they do not open it."""
+    """Imports inside functions hide a circle, they do not open it: they count, and in ``pipeline`` those for types."""
     graph = {
         module: {name for name in set.union(*found) if name in MODULES and name != module}
-        for module, found in IMPORTED.items()
+        for module, found in (
+            (module, (ALL_IMPORTED if package(module) == "pipeline" else IMPORTED)[module])
+            for module in MODULES
+        )
     }
     assert circles(graph) is None
     assert circles({**graph, "deepbench.errors": {"deepbench.catalog"}}) is not None
