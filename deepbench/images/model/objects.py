@@ -12,7 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.images.detector.defects import DEFECTS
 from deepbench.images.model.instruments import PsfEntry
-from deepbench.images.shapes.shapes import SHAPES, Shape
+from deepbench.images.shapes.model import SHAPES, Shape
 from deepbench.language.one_of import RepeatedOneOf, one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Constant, Value
