@@ -10,10 +10,11 @@ from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, DynamicsClass, Dynami
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
 from deepbench.dynamics.systems.systems import Body, SystemEntry
 from deepbench.images.detector.noise import NoiseEntry
-from deepbench.images.model.instruments import Band, Instrument, PsfEntry, presets
+from deepbench.images.model.instruments import Band, Instrument, presets
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable
 from deepbench.images.model.wcs import Wcs
+from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
 from deepbench.language.values import DISTRIBUTIONS, JOINTS
 from deepbench.light_curves import model as curves

@@ -30,7 +30,7 @@ from deepbench.images.galaxies.stamps import (
     stamps_of,
 )
 from deepbench.images.measure import MEASUREMENTS, measure_images
-from deepbench.images.model.instruments import (
+from deepbench.images.psf.model import (
     NARROWEST,
     NARROWEST_AIRY_OF_GALAXIES,
     NARROWEST_OF_GALAXIES,

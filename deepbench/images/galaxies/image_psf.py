@@ -41,7 +41,7 @@ from deepbench.images.galaxies.oversampled import FINER, grid_period
 from deepbench.images.galaxies.sersic import ellipse, quadratic_form, sersic_tables, write_sersic
 from deepbench.images.galaxies.sky_rows import POINT
 from deepbench.images.galaxies.spirals import light_of_arms
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
+from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.psf.psf_files import PsfFile, samples_of
 from deepbench.images.psf.psf_transforms import optics_tables
 from deepbench.images.psf.transform_tables import NODES, PIECES, piece_of

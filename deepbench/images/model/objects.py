@@ -1,4 +1,4 @@
-"""What a recipe may say about an object in an image: shapes, stars, galaxies.
+"""Objects of images: shapes, stars and galaxies, and defects.
 
 Shapes live in pixels; the sky lives in arcseconds, which ``pixel_scale`` turns into pixels. Angles are degrees
 counter-clockwise from +x. A pixel's centre has integer coordinates; that of the lower left pixel is the origin.
@@ -6,223 +6,19 @@ counter-clockwise from +x. A pixel's centre has integer coordinates; that of the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.images.detector.defects import DEFECTS
-from deepbench.images.model.instruments import PsfEntry
+from deepbench.images.galaxies.model import GALAXIES
+from deepbench.images.model.sky import SkyObject
 from deepbench.images.shapes.model import SHAPES, Shape
+from deepbench.images.stars.model import STARS
 from deepbench.language.one_of import RepeatedOneOf, one_of
-from deepbench.language.specification import Name, Specification, parameter, problem
-from deepbench.language.values import Constant, Value
+from deepbench.language.specification import Specification, problem
 
-BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
-"""A value for each band of the instrument."""
-
-
-class SkyObject(Specification):
-    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
-
-    x: Value | None = parameter(
-        "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
-    )
-    y: Value | None = parameter(
-        "place, upwards from the centre of the lower left pixel", unit="pixel", default=None
-    )
-    dx: Value | None = parameter(
-        "place, to the right from the centre of the frame", unit="arcsec", default=None
-    )
-    dy: Value | None = parameter(
-        "place, upwards from the centre of the frame", unit="arcsec", default=None
-    )
-    flux: Value | None = parameter("sum over the infinite plane", minimum=0, default=None)
-    fluxes: BandValues | None = parameter("the same in each band", minimum=0, default=None)
-    magnitude: Value | None = parameter("AB magnitude", unit="mag", default=None)
-    magnitudes: BandValues | None = parameter("AB magnitude in each band", unit="mag", default=None)
-    colors: BandValues | None = parameter(
-        "what is added to `magnitude` in some of the bands", unit="mag", default=None
-    )
-    psf: PsfEntry | None = Field(
-        None, description="what it is seen through, if not the table's PSF"
-    )
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
-        if given not in (["x", "y"], ["dx", "dy"]):
-            found = ", ".join(given) or "none of them"
-            raise problem(
-                f"must have either x and y (pixels) or dx and dy (arcsec); it has {found}"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _one_light(self) -> Self:
-        names = ("flux", "fluxes", "magnitude", "magnitudes")
-        given = [name for name in names if getattr(self, name) is not None]
-        if len(given) != 1:
-            found = " and ".join(given) or "none of them"
-            raise problem(f"must have exactly one of {', '.join(names)}; it has {found}")
-        if self.colors is not None and self.magnitude is None:
-            raise problem("colors are added to `magnitude`, which is missing")
-        return self
-
-
-class Star(SkyObject):
-    """A point source, seen through the PSF."""
-
-    stamp_flux: Value = parameter(
-        "part of the flux that is held by the square in which it is drawn",
-        minimum=0.5,
-        below=1,
-        default=0.9999,
-    )
-
-
-class Galaxy(SkyObject):
-    """What galaxies share."""
-
-    position_angle: Value = parameter(
-        "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
-    )
-    stamp_flux: Value | None = parameter(
-        "part of the flux that is held by the square in which it is drawn; the whole frame when absent",
-        minimum=0.5,
-        maximum=0.99999,
-        default=None,
-    )
-
-
-def _radius(meaning: str, default: Any = ...) -> Any:
-    return parameter(
-        meaning, unit="arcsec", above=0, **({} if default is ... else {"default": default})
-    )
-
-
-class Sersic(Galaxy):
-    """A galaxy, or a part of one, whose light falls as exp(−b r^(1/n)) (Sérsic 1963), seen through the PSF."""
-
-    sersic_index: Value = parameter(
-        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
-    )
-    half_light_radius: Value | None = _radius(
-        "circularised radius √(ab) of the ellipse that holds half of the light", None
-    )
-    semi_major_half_light_radius: Value | None = _radius(
-        "semi-major axis of the ellipse that holds half of the light", None
-    )
-    axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
-    truncation: Value | None = parameter(
-        "circularised radius beyond which there is no light; the half-light radius is that without it",
-        unit="arcsec",
-        above=0,
-        default=None,
-    )
-
-    @model_validator(mode="after")
-    def _one_size(self) -> Self:
-        given = (self.half_light_radius, self.semi_major_half_light_radius)
-        if (given[0] is None) == (given[1] is None):
-            found = "neither" if given[0] is None else "both"
-            raise problem(
-                f"must have exactly one of half_light_radius and semi_major_half_light_radius; it has {found}"
-            )
-        return self
-
-
-class BulgeDisk(Galaxy):
-    """A Sérsic bulge in an exponential disk, with one centre and one position angle."""
-
-    bulge_fraction: Value = parameter("part of the light in the bulge", minimum=0, maximum=1)
-    bulge_half_light_radius: Value = _radius("circularised half-light radius of the bulge")
-    bulge_sersic_index: Value = parameter(
-        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
-    )
-    bulge_axis_ratio: Value = parameter(
-        "minor over major axis of the bulge", minimum=0.05, maximum=1, default=1.0
-    )
-    disk_half_light_radius: Value = _radius("circularised half-light radius of the disk")
-    disk_axis_ratio: Value = parameter(
-        "minor over major axis of the disk", minimum=0.05, maximum=1, default=1.0
-    )
-
-
-class SpiralGalaxy(Galaxy):
-    """A Sérsic bulge in a thin, inclined exponential disk whose light is gathered along arms."""
-
-    bulge_fraction: Value = parameter(
-        "part of the light in the bulge, which is round", minimum=0, maximum=1
-    )
-    bulge_half_light_radius: Value = _radius("half-light radius of the bulge")
-    bulge_sersic_index: Value = parameter(
-        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
-    )
-    disk_half_light_radius: Value = _radius("half-light radius of the disk, seen face on")
-    inclination: Value = parameter(
-        "of the disk; 0 is face on", unit="degree", minimum=0, maximum=84, default=0.0
-    )
-    arms: Value = parameter("number of arms", minimum=1, maximum=8, integer=True, default=2)
-    arm_contrast: Value = parameter(
-        "part of the disk's light, outside of inner_radius, that is gathered in the arms",
-        minimum=0,
-        maximum=1,
-        default=0.8,
-    )
-    arm_width: Value = parameter(
-        "full width at half maximum of an arm over the distance to the next",
-        minimum=0.05,
-        maximum=0.95,
-        default=0.4,
-    )
-    arm_angle: Value = parameter(
-        "where an arm begins, counter-clockwise in the disk from the major axis",
-        unit="degree",
-        default=0.0,
-    )
-    inner_radius: Value = _radius("inside of which the arms fade away")
-    handedness: Value = parameter(
-        "1: the arms turn counter-clockwise outwards, -1: clockwise",
-        minimum=-1,
-        maximum=1,
-        integer=True,
-        default=1,
-    )
-
-    @field_validator("handedness")
-    @classmethod
-    def _has_a_hand(cls, handedness: Any) -> Any:
-        if isinstance(handedness, Constant) and handedness.value == 0:
-            raise problem("must be 1 or -1, not 0")
-        return handedness
-
-
-class Spiral(SpiralGalaxy):
-    """A galaxy with logarithmic arms."""
-
-    pitch_angle: Value = parameter(
-        "between an arm and a circle", unit="degree", minimum=5, maximum=60
-    )
-
-
-class RingermacherMead(SpiralGalaxy):
-    """A galaxy whose arms are r = A / ln(B tan(φ / 2N)) (Ringermacher and Mead 2009), which may have a bar."""
-
-    arm_scale: Value = _radius("A: arms begin as a straight bar of about this radius")
-    arm_opening: Value = parameter("B: the larger, the further the arms turn", above=0)
-    winding: Value = parameter("N: the larger, the tighter the arms", above=0, maximum=50)
-
-
-SKY: dict[str, type[SkyObject]] = {
-    "star": Star,
-    "sersic": Sersic,
-    "bulge_disk": BulgeDisk,
-    "spiral": Spiral,
-    "ringermacher_mead": RingermacherMead,
-}
-"""Stars and galaxies by the name that a recipe has for them."""
-
-OBJECTS: dict[str, type[Specification]] = {**SHAPES, **SKY, **DEFECTS}
+OBJECTS: dict[str, type[Specification]] = {**SHAPES, **STARS, **GALAXIES, **DEFECTS}
 """Objects of images by the name that a recipe has for them."""
 
 

@@ -14,18 +14,18 @@ from pydantic import Field, field_validator, model_validator
 from deepbench.errors import LabelError
 from deepbench.images.detector.defects import Defect
 from deepbench.images.detector.noise import NoiseEntry, noise_streams
-from deepbench.images.model.instruments import (
+from deepbench.images.galaxies.model import Galaxy
+from deepbench.images.model.instruments import Instrument, band_streams
+from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.wcs import Wcs, tan_header
+from deepbench.images.psf.model import (
     MAXIMUM_SIGMA,
     NARROWEST,
     NARROWEST_AIRY_OF_GALAXIES,
     NARROWEST_OF_GALAXIES,
     ImagePsf,
-    Instrument,
     PsfEntry,
-    band_streams,
 )
-from deepbench.images.model.objects import Galaxy, ObjectEntry
-from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import show

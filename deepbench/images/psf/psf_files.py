@@ -30,7 +30,7 @@ FITS_ENDINGS = (".fits", ".fit", ".fts")
 
 
 class PsfFile(NamedTuple):
-    """A file, and how its samples stand to the pixels; see ``instruments.ImagePsf``."""
+    """A file, and how its samples stand to the pixels; see ``model.ImagePsf``."""
 
     path: Path
     sha256: str

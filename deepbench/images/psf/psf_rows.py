@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
+from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.psf.psf_profiles import airy_fwhms
 from deepbench.images.psf.psf_transforms import PSFS
 from deepbench.images.stars.point_sources import FAMILIES
 
 if TYPE_CHECKING:
-    from deepbench.images.model.instruments import PsfEntry
+    from deepbench.images.psf.model import PsfEntry
     from deepbench.images.psf.psf_files import PsfFile
 
 PSF_COLUMNS = ("fwhm", "shape", "truncation", "axis_ratio", "position_angle")

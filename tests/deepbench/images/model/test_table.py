@@ -5,8 +5,8 @@ import json
 import pytest
 
 from deepbench.images.detector.noise import NoiseEntry
-from deepbench.images.model.instruments import MAXIMUM_SIGMA, PsfEntry
 from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.psf.model import MAXIMUM_SIGMA, PsfEntry
 from deepbench.images.shapes.gaussian_blur import margin
 from deepbench.images.shapes.model import SHAPES, Outlined, Shape
 from deepbench.images.shapes.outlines import work_size

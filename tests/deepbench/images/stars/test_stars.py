@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from deepbench.errors import LabelError, RecipeError
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
+from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
 from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
