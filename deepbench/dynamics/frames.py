@@ -11,8 +11,9 @@ from deepbench.dynamics.model import FRAME_STREAM
 from deepbench.dynamics.noise import add_pixels
 from deepbench.errors import LabelError
 from deepbench.images.render import first_bad
+from deepbench.images.shapes.boundaries import LIMIT, SHAPE_ROW
 from deepbench.images.shapes.draw import draw_shapes
-from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
+from deepbench.images.shapes.model import Circle, Line
 from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.mathfast import atan2_64
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
 
 DEGREE = 57.29577951308232
-DISK, LINE = SHAPES["circle"].code, SHAPES["line"].code
+
+BATCH_FRAMES = 1024
+"""Number of frames that are drawn together."""
+
+EXTENTS = ("x", "y", "thickness", "length", "angle", "radius")
+"""Parameters of arms and bodies that the drawing limits, in pixels and degrees."""
+
+PART = np.dtype(
+    [*((name, np.float64) for name in ("amplitude", *EXTENTS)), ("is_arm", np.bool_)], align=True
+)
+"""Row of an arm or a body: its parameters as a line or a circle, in pixels and degrees, zero where it has none."""
 
 
 @kernel
-def shape_rows(places, scales, origins, rods, disks, has_rods, offsets, codes, rows):
-    """Write the rows of the shapes of frames, as ``draw_shapes`` takes them: the arms, then the bodies.
+def write_parts(places, scales, origins, rods, disks, has_rods, offsets, parts):
+    """Write the arms of each frame, then its bodies.
 
     Parameters
     ----------
@@ -44,12 +55,12 @@ def shape_rows(places, scales, origins, rods, disks, has_rods, offsets, codes, r
         Radius and amplitude of the bodies.
     has_rods : bool
     offsets : int64[k f + 1]
-    codes : int64[2 k f b]
-    rows : float64[2 k f b, ROW_SIZE]
-        Written up to the last offset.
+        Written: frame i has the parts ``offsets[i]`` … ``offsets[i + 1] - 1``.
+    parts : PART[2 k f b]
+        Zeros; written up to the last offset.
     """
     count, frames, bodies, _ = places.shape
-    shape = 0
+    number = 0
     offsets[0] = 0
     for i in range(count):
         for frame in range(frames):
@@ -61,25 +72,32 @@ def shape_rows(places, scales, origins, rods, disks, has_rods, offsets, codes, r
                 x = origins[i, 0] + scales[i] * place[body, 0]
                 y = origins[i, 1] + scales[i] * place[body, 1]
                 dx, dy = x - before_x, y - before_y
-                codes[shape] = LINE
-                row = rows[shape]
-                row[0], row[1] = rods[i, 1], rods[i, 0]
-                row[2], row[3] = 0.5 * (x + before_x), 0.5 * (y + before_y)
-                row[4], row[5] = np.sqrt(dx * dx + dy * dy), DEGREE * atan2_64(dy, dx)
-                row[6] = 0.0
+                part = parts[number]
+                part.is_arm = True
+                part.thickness, part.amplitude = rods[i, 0], rods[i, 1]
+                part.x, part.y = 0.5 * (x + before_x), 0.5 * (y + before_y)
+                part.length, part.angle = np.sqrt(dx * dx + dy * dy), DEGREE * atan2_64(dy, dx)
                 before_x, before_y = x, y
-                shape += 1
+                number += 1
             for body in range(bodies):
                 if np.isnan(place[body, 0]):
                     break
-                codes[shape] = DISK
-                row = rows[shape]
-                row[0], row[1] = disks[i, body, 1], 0.0
-                row[2] = origins[i, 0] + scales[i] * place[body, 0]
-                row[3] = origins[i, 1] + scales[i] * place[body, 1]
-                row[4], row[5], row[6] = disks[i, body, 0], 0.0, 0.0
-                shape += 1
-            offsets[i * frames + frame + 1] = shape
+                part = parts[number]
+                part.radius, part.amplitude = disks[i, body, 0], disks[i, body, 1]
+                part.x = origins[i, 0] + scales[i] * place[body, 0]
+                part.y = origins[i, 1] + scales[i] * place[body, 1]
+                number += 1
+            offsets[i * frames + frame + 1] = number
+
+
+def shape_rows(parts: NDArray[np.void]) -> NDArray[np.void]:
+    """Return arms and bodies as ``draw_shapes`` takes them: lines and circles that hide what lies below."""
+    rows = np.empty(len(parts), SHAPE_ROW)
+    for shape, members in ((Line, parts["is_arm"]), (Circle, ~parts["is_arm"])):
+        some = parts[members]
+        values = {name: some[name] for name in shape.model_fields}
+        rows[members] = shape.rows(values, covers=True)
+    return rows
 
 
 def draw_frames(
@@ -140,21 +158,25 @@ def draw_frames(
     if frames.rods is not None:
         rods = np.column_stack([column("frames.rods.thickness"), column("frames.rods.amplitude")])
     total = count * places.shape[1]
-    offsets, codes = np.empty(total + 1, np.int64), np.empty(2 * total * bodies, np.int64)
-    rows = np.empty((2 * total * bodies, ROW_SIZE))
-    shape_rows(
+    offsets, parts = np.empty(total + 1, np.int64), np.zeros(2 * total * bodies, PART)
+    write_parts(
         places, column("frames.scale"), origins, rods, disks, frames.rods is not None,
-        offsets, codes, rows,
+        offsets, parts,
     )  # fmt: skip
     samples = labels.samples
-    far = np.flatnonzero(~(np.abs(rows[: offsets[-1], 1:]) <= LIMIT).all(axis=1))
+    parts = parts[: offsets[-1]]
+    near = np.logical_and.reduce([np.abs(parts[name]) <= LIMIT for name in EXTENTS])
+    far = np.flatnonzero(~near)
     if far.size:
         frame = np.searchsorted(offsets, far[0], side="right") - 1
         _refuse(name, samples[frame // places.shape[1]], f"a body is beyond {LIMIT:g} pixels")
-    covers = np.ones(offsets[-1], np.bool_)
     flat = images.reshape(total, *frames.size)
     blurs = np.repeat(column("frames.blur"), places.shape[1])
-    draw_shapes(offsets, codes, covers, rows, blurs, flat)
+    for start in range(0, total, BATCH_FRAMES):
+        some = slice(start, start + BATCH_FRAMES)
+        edges = offsets[start : start + BATCH_FRAMES + 1]
+        rows = shape_rows(parts[edges[0] : edges[-1]])
+        draw_shapes(edges - edges[0], rows, blurs[some], flat[some])
     key = streams.key_words(seed)
     words = streams.stream_words(stream_number(f"{name}/{FRAME_STREAM}"))
     add_pixels(samples, column("frames.noise"), *key, *words, images.reshape(count, -1))

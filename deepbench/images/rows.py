@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
+from deepbench.images.shapes.boundaries import LIMIT, SHAPE_ROW
 from deepbench.labelling.objects import ObjectColumns, object_columns
+from deepbench.language.specification import parameters_of
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
-
-SHARED = ("amplitude", "thickness", "x", "y")
-"""Columns of the kernel's rows that all shapes share; the shape's own parameters follow."""
+    from deepbench.tables import Table
 
 
 class Order(NamedTuple):
@@ -61,6 +60,20 @@ def table_of(
     return np.ascontiguousarray(np.concatenate(parts)[order.places])
 
 
+def joined(parts: list[NDArray[np.void]], order: Order, row: np.dtype[np.void]) -> NDArray[np.void]:
+    """Return the rows of the objects of all sources in the order in which they are drawn.
+
+    Parameters
+    ----------
+    parts : list of row[k]
+        Rows of each source.
+    order : Order
+    row : dtype
+        Type of a row.
+    """
+    return np.concatenate([np.zeros(0, row), *parts])[order.places]
+
+
 def check_reach(labels: Labels, offsets: NDArray[np.int64], values: NDArray[np.float64]) -> None:
     """Refuse lengths, places and angles beyond the drawing's limit."""
     far = np.flatnonzero((np.abs(values) > LIMIT).any(axis=1))
@@ -72,7 +85,32 @@ def check_reach(labels: Labels, offsets: NDArray[np.int64], values: NDArray[np.f
         )
 
 
-# shapes
+def check_extents(
+    table: Table[ImageTable], labels: Labels, found: list[ObjectColumns], order: Order
+) -> None:
+    """Refuse objects with a parameter in pixels or degrees that is beyond the drawing's limit.
+
+    Raises
+    ------
+    LabelError
+        There is such an object; it is named by its sample.
+    """
+    parts = []
+    for each in found:
+        parameters = parameters_of(type(each.entry.chosen))
+        far = np.zeros(len(each.samples), bool)
+        for name, values in each.columns.items():
+            if parameters[name].unit in ("pixel", "degree"):
+                far |= np.abs(values) > LIMIT
+        parts.append(far)
+    beyond = np.flatnonzero(np.concatenate([np.zeros(0, bool), *parts])[order.places])
+    if beyond.size:
+        row = np.searchsorted(order.offsets, beyond[0], side="right") - 1
+        raise LabelError.of_sample(
+            table.name,
+            labels.samples[row],
+            f"an object has a length, a place or an angle beyond ±{LIMIT:g}, which cannot be drawn",
+        )
 
 
 class ShapeRows(NamedTuple):
@@ -81,22 +119,15 @@ class ShapeRows(NamedTuple):
     Attributes
     ----------
     offsets : int64[n + 1]
-        Of the samples.
-    codes : int64[m]
-        What each is.
-    covers : bool[m]
-        Whether it hides what lies below.
-    values : float64[m, ROW_SIZE]
-        Amplitude, thickness, x, y and its own parameters.
+        Sample i has the shapes ``offsets[i]`` … ``offsets[i + 1] - 1``.
+    rows : SHAPE_ROW[m]
     """
 
     offsets: NDArray[np.int64]
-    codes: NDArray[np.int64]
-    covers: NDArray[np.bool_]
-    values: NDArray[np.float64]
+    rows: NDArray[np.void]
 
 
-def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
+def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
     """Return the shapes of the samples.
 
     Raises
@@ -104,68 +135,10 @@ def shape_rows(table: ImageTable, labels: Labels) -> ShapeRows:
     LabelError
         A length, a place or an angle is beyond the drawing's limit.
     """
-    found = object_columns(table, labels, lambda entry: entry.is_shape)
+    found = object_columns(table.specification, labels, lambda entry: entry.is_shape)
     order = in_order(found, len(labels))
-    codes, covers, parts = [], [], [np.zeros((0, ROW_SIZE))]
-    for each in found:
-        shape = SHAPES[each.entry.kind]
-        count = len(each.samples)
-        codes.append(np.full(count, shape.code))
-        covers.append(np.full(count, each.entry.blend == "over"))
-        part = np.zeros((count, ROW_SIZE))
-        for column, name in enumerate((*SHARED, *shape.parameters)):
-            part[:, column] = each.columns.get(name, 0.0)
-        parts.append(part)
-    values = np.ascontiguousarray(np.concatenate(parts)[order.places])
-    check_reach(labels, order.offsets, values[:, 1:])
-    return ShapeRows(
-        order.offsets,
-        np.concatenate([np.zeros(0, np.int64), *codes])[order.places],
-        np.concatenate([np.zeros(0, bool), *covers])[order.places],
-        values,
-    )
-
-
-# defects
-
-
-def track_rows(table: ImageTable, labels: Labels, band: int) -> ShapeRows:
-    """Return the tracks of cosmic rays as lines, their charge spread over them; raises what ``shape_rows`` does."""
-    found = object_columns(table, labels, lambda entry: entry.kind == "cosmic_ray")
-    order = in_order(found, len(labels))
-    fields = ("charge", "thickness", "x", "y", "length", "angle")
-    charge, thickness, x, y, length, angle = table_of(found, order, fields).T
-    charge = np.where(_elsewhere(table, found, order, band), 0.0, charge)
-    values = np.zeros((len(charge), ROW_SIZE))
-    columns = (charge / (length * thickness), thickness, x, y, length, angle)
-    values[:, : len(fields)] = np.column_stack(columns)
-    check_reach(labels, order.offsets, values[:, 1:])
-    line = np.full(len(charge), SHAPES["line"].code)
-    return ShapeRows(order.offsets, line, np.zeros(len(charge), bool), values)
-
-
-def bad_rows(
-    table: ImageTable, labels: Labels, band: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return the bad pixels: offsets of the samples, and x, y, width, height and level of each block, float64[m, 5].
-
-    Raises what ``shape_rows`` does.
-    """
-    found = object_columns(table, labels, lambda entry: entry.kind == "bad_pixels")
-    order = in_order(found, len(labels))
-    values = table_of(found, order, ("x", "y", "width", "height", "level"))
-    check_reach(labels, order.offsets, values[:, :4])
-    values[_elsewhere(table, found, order, band), 2] = 0.0
-    return order.offsets, values
-
-
-def _elsewhere(
-    table: ImageTable, found: list[ObjectColumns], order: Order, band: int
-) -> NDArray[np.bool_]:
-    """Return which defects are in another band."""
-    (bands,) = table_of(found, order, ("band",)).T
-    if (bands >= len(table.bands)).any():
-        raise LabelError(
-            f"the band of a defect is {bands[bands >= len(table.bands)][0]:g}, but there are {len(table.bands)} bands"
-        )
-    return ~np.isnan(bands) & (bands != band)
+    check_extents(table, labels, found, order)
+    parts = [
+        each.entry.chosen.rows(each.columns, covers=each.entry.blend == "over") for each in found
+    ]
+    return ShapeRows(order.offsets, joined(parts, order, SHAPE_ROW))

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepbench.images.shapes.model import Line
 from deepbench.language.specification import Specification, parameter
 from deepbench.language.values import Value
+
+BLOCK_ROW = np.dtype(
+    [(name, np.float64) for name in ("x", "y", "width", "height", "level")], align=True
+)
+"""Row of a block of bad pixels: its left column, lowest row and sides (pixel), and the level that is read there."""
 
 
 class Defect(Specification):
@@ -32,6 +43,12 @@ class CosmicRay(Defect):
         minimum=0,
     )
 
+    @classmethod
+    def rows(cls, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.void]:
+        """Return the rows of tracks, as ``SHAPE_ROW`` says: lines, with their charge spread over them."""
+        area = values["length"] * values["thickness"]
+        return Line.rows({**values, "amplitude": values["charge"] / area})
+
 
 class BadPixels(Defect):
     """A block of pixels that are read as one level, whatever falls on them."""
@@ -41,6 +58,14 @@ class BadPixels(Defect):
     width: Value = parameter("number of columns", unit="pixel", minimum=1, integer=True, default=1)
     height: Value = parameter("number of rows", unit="pixel", minimum=1, integer=True, default=1)
     level: Value = parameter("what is read, in units of the image")
+
+    @classmethod
+    def rows(cls, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.void]:
+        """Return the rows of blocks, as ``BLOCK_ROW`` says."""
+        rows = np.empty(len(values["x"]), BLOCK_ROW)
+        for name in BLOCK_ROW.names or ():
+            rows[name] = values[name]
+        return rows
 
 
 DEFECTS: dict[str, type[Defect]] = {"cosmic_ray": CosmicRay, "bad_pixels": BadPixels}

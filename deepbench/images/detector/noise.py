@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from deepbench.language.one_of import NamedOneOf, one_of
-from deepbench.language.specification import Specification, parameter
+from collections.abc import Sequence
+
+import numpy as np
+
+from deepbench.labelling.scopes import EVERY_CLASS
+from deepbench.language.one_of import NamedOneOf, names_of, one_of
+from deepbench.language.specification import Specification, parameter, parameters_of
 from deepbench.language.values import Value
 
 
@@ -55,6 +60,25 @@ NOISE_STEPS: dict[str, type[Specification]] = {
 """Steps of the noise by the name that a recipe has for them."""
 
 
+CODES = {kind: code for code, kind in enumerate(NOISE_STEPS)}
+"""Numbers by which kernels know the steps."""
+
+NOISE_ROW = np.dtype(
+    [
+        (name, np.float64)
+        for name in dict.fromkeys(
+            name for step in NOISE_STEPS.values() for name in parameters_of(step)
+        )
+    ]
+)
+"""Row of a step: the parameters of all steps, zero where it has none."""
+
+
 @one_of(NOISE_STEPS)
 class NoiseEntry(NamedOneOf):
     """One step of the noise."""
+
+
+def noise_streams(steps: Sequence[NoiseEntry]) -> list[str]:
+    """Return the streams of steps, without the table's name."""
+    return [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(steps)]

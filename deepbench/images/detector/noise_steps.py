@@ -2,47 +2,39 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.images.detector.noise import CODES, NOISE_ROW, noise_streams
 from deepbench.images.shapes.gaussian_blur import gaussian_blur, margin
 from deepbench.language.one_of import names_of
 from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.poisson import POISSON_TILE, fill_poissons
-from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import fill_normals
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
+    from deepbench.tables import Table
 
-BACKGROUND, GAUSSIAN, POISSON, CORRELATED = 0, 1, 2, 3
-
-STEPS: dict[str, tuple[int, tuple[str, ...]]] = {
-    "background": (BACKGROUND, ("level",)),
-    "correlated": (CORRELATED, ("sigma", "length")),
-    "gaussian": (GAUSSIAN, ("sigma",)),
-    "poisson": (POISSON, ("gain", "background")),
-}
-"""Code of each step, and its values in the order in which the kernel takes them."""
-
-STEP_VALUES = 2
-"""Values per step in the kernel's table."""
+BACKGROUND, POISSON = CODES["background"], CODES["poisson"]
+GAUSSIAN, CORRELATED = CODES["gaussian"], CODES["correlated"]
 
 
 @kernel
-def apply_step(image, code, first, second, sample, key0, key1, word2, word3, work):
+def apply_step(image, code, row, sample, key0, key1, word2, word3, work):
     """Apply one step to an image in place.
 
     Parameters
     ----------
     image : float32[pixels]
     code : int
-    first, second : float
-        The step's values: (level, –), (sigma, –) or (gain, background).
+        Number of the step: background, Gaussian or Poisson.
+    row : NOISE_ROW
     sample : int
         Sample number.
     key0, key1, word2, word3 : uint32
@@ -52,43 +44,47 @@ def apply_step(image, code, first, second, sample, key0, key1, word2, word3, wor
     """
     pixels = image.size
     if code == BACKGROUND:
+        level = row.level
         for pixel in range(pixels):
-            image[pixel] += first
+            image[pixel] += level
     elif code == GAUSSIAN:
+        sigma = row.sigma
         fill_normals(work, sample, key0, key1, word2, word3)
         for pixel in range(pixels):
-            image[pixel] += first * work[pixel]
+            image[pixel] += sigma * work[pixel]
     else:
+        gain, background = row.gain, row.background
         means, counts = np.empty(POISSON_TILE), np.empty(POISSON_TILE)
-        inverse = 1.0 / first
+        inverse = 1.0 / gain
         for start in range(0, pixels, POISSON_TILE):
             tile = image[start : start + POISSON_TILE]
             for e in range(tile.size):
-                means[e] = first * (tile[e] + second)
-            place = start, sample, key0, key1, word2, word3
-            fill_poissons(counts[: tile.size], means[: tile.size], *place)
+                means[e] = gain * (tile[e] + background)
+            counter = start, sample, key0, key1, word2, word3
+            fill_poissons(counts[: tile.size], means[: tile.size], *counter)
             for e in range(tile.size):
-                tile[e] = counts[e] * inverse - second
+                tile[e] = counts[e] * inverse - background
 
 
 @kernel
-def expect_step(image, variance, code, first, second):
+def expect_step(image, variance, code, row):
     """Apply one step to an image without noise: its level changes, and the variance of the noise grows.
 
     Parameters
     ----------
     image, variance : float32[pixels]
         Changed.
-    code, first, second
-        As for ``apply_step``.
+    code, row
+        As for ``apply_step``; correlated noise adds as much to the variance as Gaussian noise.
     """
+    level, sigma, gain, background = row.level, row.sigma, row.gain, row.background
     for pixel in range(image.size):
         if code == BACKGROUND:
-            image[pixel] += first
+            image[pixel] += level
         elif code == POISSON:
-            variance[pixel] += max(image[pixel] + second, 0.0) / first
+            variance[pixel] += max(image[pixel] + background, 0.0) / gain
         else:
-            variance[pixel] += first * first
+            variance[pixel] += sigma * sigma
 
 
 @kernel
@@ -121,7 +117,7 @@ def add_correlated(image, sigma, length, sample, key0, key1, word2, word3):
 
 
 @kernel
-def apply_steps(samples, codes, values, words, key, images):
+def apply_steps(samples, codes, rows, words, key, images):
     """Apply steps to images.
 
     Parameters
@@ -129,7 +125,8 @@ def apply_steps(samples, codes, values, words, key, images):
     samples : int64[n]
         Sample numbers.
     codes : int64[t]
-    values : float64[n, t, STEP_VALUES]
+        Numbers of the steps.
+    rows : NOISE_ROW[n, t]
     words : uint32[t, 2]
         Words of each step's stream.
     key : uint32[2]
@@ -142,22 +139,33 @@ def apply_steps(samples, codes, values, words, key, images):
     for i in range(count):
         flat = images[i].reshape(height * width)
         for step in range(codes.size):
-            code, first, second = codes[step], values[i, step, 0], values[i, step, 1]
+            code, row = codes[step], rows[i, step]
             stream = key[0], key[1], words[step, 0], words[step, 1]
             if code == CORRELATED:
-                add_correlated(images[i], first, second, samples[i], *stream)
+                add_correlated(images[i], row.sigma, row.length, samples[i], *stream)
             else:
-                apply_step(flat, code, first, second, samples[i], *stream, pixels)
+                apply_step(flat, code, row, samples[i], *stream, pixels)
 
 
 @kernel
-def expect_steps(codes, values, images, variances):
+def expect_steps(codes, rows, images, variances):
     """Apply steps to images without noise; the arguments are as for ``apply_steps``."""
     count, height, width = images.shape
     for i in range(count):
         image, variance = images[i].reshape(height * width), variances[i].reshape(height * width)
         for step in range(codes.size):
-            expect_step(image, variance, codes[step], values[i, step, 0], values[i, step, 1])
+            expect_step(image, variance, codes[step], rows[i, step])
+
+
+def key_of(table: Table[Any]) -> NDArray[np.uint32]:
+    """Return the words of the seed of a table's recipe, uint32[2]."""
+    return np.array(streams.key_words(table.seed), np.uint32)
+
+
+def words_of(table: Table[Any], names: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the words of streams of a table, uint32[t, 2]."""
+    words = [streams.stream_words(table.stream(name)) for name in names]
+    return np.array(words, np.uint32).reshape(len(names), 2)
 
 
 class Steps:
@@ -165,36 +173,29 @@ class Steps:
 
     Parameters
     ----------
-    seed : int
-    name : str
-        Of the table.
-    table : ImageTable
+    table : Table
     labels : Labels
     """
 
-    def __init__(self, seed: int, name: str, table: ImageTable, labels: Labels) -> None:
-        names = names_of(table.noise)
+    def __init__(self, table: Table[ImageTable], labels: Labels) -> None:
+        steps = table.specification.noise
         self._samples = labels.samples
-        self._codes = np.array([STEPS[entry.kind][0] for entry in table.noise], np.int64)
-        self._values = np.zeros((len(labels), len(names), STEP_VALUES))
-        for step, (scope, entry) in enumerate(zip(names, table.noise, strict=True)):
-            for column, field in enumerate(STEPS[entry.kind][1]):
-                self._values[:, step, column] = labels.columns[f"noise.{scope}.{field}"]
-        words = [
-            streams.stream_words(stream_number(f"{name}/{stream}"))
-            for stream in table.pixel_streams()[: len(names)]
-        ]
-        self._words = np.array(words, np.uint32).reshape(len(names), 2)
-        self._key = np.array(streams.key_words(seed), np.uint32)
+        self._codes = np.array([CODES[entry.kind] for entry in steps], np.int64)
+        self._rows = np.zeros((len(labels), len(steps)), NOISE_ROW)
+        for step, (name, entry) in enumerate(zip(names_of(steps), steps, strict=True)):
+            for field in type(entry.chosen).model_fields:
+                self._rows[field][:, step] = labels.columns[f"noise.{name}.{field}"]
+        self._words = words_of(table, noise_streams(steps))
+        self._key = key_of(table)
 
     def variance(
         self, rows: slice, images: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the variance of the noise of images, and of images without light."""
         levels, variances = images.copy(), np.zeros_like(images)
-        expect_steps(self._codes, self._values[rows], levels, variances)
+        expect_steps(self._codes, self._rows[rows], levels, variances)
         dark = np.zeros((len(images), 1, 1), np.float32), np.zeros((len(images), 1, 1), np.float32)
-        expect_steps(self._codes, self._values[rows], *dark)
+        expect_steps(self._codes, self._rows[rows], *dark)
         return variances, dark[1][:, 0, 0].astype(np.float64)
 
     def apply(
@@ -217,11 +218,11 @@ class Steps:
         charges : float32[n, y, x], optional
             What is added at last.
         """
-        values = self._values[rows]
+        steps = self._rows[rows]
         if "image_true" in planes:
             planes["image_true"][:] = images
-            expect_steps(self._codes, values, planes["image_true"], np.zeros_like(images))
+            expect_steps(self._codes, steps, planes["image_true"], np.zeros_like(images))
         samples = self._samples[rows]
-        apply_steps(samples, self._codes, values, self._words, self._key, images)
+        apply_steps(samples, self._codes, steps, self._words, self._key, images)
         if charges is not None:
             images += charges

@@ -13,7 +13,7 @@ from deepbench.images.galaxies.spirals import ARMS_ROW, FORMS
 from deepbench.images.model.instruments import MAGNITUDE
 from deepbench.images.psf.psf_rows import Psfs, psf_rows
 from deepbench.images.rows import Order, check_reach, in_order, table_of
-from deepbench.images.shapes.outlines import LIMIT
+from deepbench.images.shapes.boundaries import LIMIT
 from deepbench.numerics.mathfast import cosd, exp
 
 if TYPE_CHECKING:

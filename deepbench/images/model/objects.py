@@ -1,4 +1,4 @@
-"""Objects of images, as a recipe may have them in a class: shapes, stars, galaxies, defects.
+"""Objects of images: shapes, stars and galaxies, and defects.
 
 Shapes live in pixels; the sky lives in arcseconds, which ``pixel_scale`` turns into pixels. Angles are degrees
 counter-clockwise from +x. A pixel's centre has integer coordinates; that of the lower left pixel is the origin.
@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from deepbench.images.detector.defects import DEFECTS
 from deepbench.images.galaxies.model import GALAXIES
 from deepbench.images.model.sky import SkyObject
-from deepbench.images.shapes.shapes import SHAPES, Shape
+from deepbench.images.shapes.model import SHAPES, Shape
 from deepbench.images.stars.model import STARS
 from deepbench.language.one_of import RepeatedOneOf, one_of
 from deepbench.language.specification import Specification, problem

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.images.detector.defects import Defect
-from deepbench.images.detector.noise import NoiseEntry
+from deepbench.images.detector.noise import NoiseEntry, noise_streams
 from deepbench.images.galaxies.model import Galaxy
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
@@ -26,7 +26,7 @@ from deepbench.images.psf.model import (
     ImagePsf,
     PsfEntry,
 )
-from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
+from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import show
 from deepbench.language.specification import (
@@ -376,8 +376,8 @@ class ImageTable(TableSpecification):
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        steps = [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(self.noise)]
-        return steps + [stream for band in self.bands for stream in band_streams(band)]
+        of_bands = [stream for band in self.bands for stream in band_streams(band)]
+        return [*noise_streams(self.noise), *of_bands]
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
