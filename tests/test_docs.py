@@ -6,9 +6,11 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, DynamicsClass, DynamicsTable
+from deepbench.dynamics.model import LYAPUNOV, DynamicsClass, DynamicsTable
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
-from deepbench.dynamics.systems.systems import Body, SystemEntry
+from deepbench.dynamics.systems.orbits import Body
+from deepbench.dynamics.systems.system import LONG_NAMES
+from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.instruments import Band, Instrument, presets
 from deepbench.images.model.objects import ObjectEntry

@@ -17,7 +17,7 @@ def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     Parameters
     ----------
     rows : int64[k]
-        Where each sample stands in the values.
+        Row of each sample in the values.
     samples : int64[k]
         Sample numbers.
     sigmas : float64[k]

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 from scipy.spatial.transform import Rotation
 
-from deepbench.dynamics.systems.orbits import revolve
+from deepbench.dynamics.systems.kepler_orbits import PAIR, revolve
 
 ELEMENTS = {
     "constant": 4 * np.pi**2,
@@ -22,10 +22,10 @@ ELEMENTS = {
 
 def orbit(times, **changes):
     """Return places and velocities of both bodies, float64[t, 2, 3]."""
-    parameters = np.array([list((ELEMENTS | changes).values())])
+    pairs = np.array([tuple((ELEMENTS | changes).values())], PAIR)
     times = np.asarray(times, float)
     places, velocities = np.empty((2, 1, len(times), 2, 3))
-    revolve(parameters, times, np.zeros(1, int), places, velocities)
+    revolve(pairs, times, np.zeros(1, int), places, velocities)
     return places[0], velocities[0]
 
 

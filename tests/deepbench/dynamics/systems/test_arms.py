@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from scipy.special import ellipj, ellipk
 
-from deepbench.dynamics.systems.pendulums import (
+from deepbench.dynamics.systems.arms import (
+    ARM,
     EXACT,
     LARGEST_TURN,
     LONGEST_STEP,
@@ -19,11 +20,11 @@ from deepbench.dynamics.systems.pendulums import (
 
 def motion(solution, times, *, length=1.3, gravity=9.81, angle=50.0, velocity=0.0):
     """Return angles, rates, places and velocities of one pendulum."""
-    parameters = np.array([[length, gravity, angle, velocity]])
+    arms = np.array([(length, gravity, angle, velocity)], ARM)
     times = np.asarray(times, float)
     angles, rates = np.empty((2, 1, len(times), 1))
     places, velocities = np.empty((2, 1, len(times), 1, 2))
-    swing(solution, parameters, times, np.zeros(1, int), angles, rates, places, velocities)
+    swing(solution, arms, times, np.zeros(1, int), angles, rates, places, velocities)
     return angles[0, :, 0], rates[0, :, 0], places[0, :, 0], velocities[0, :, 0]
 
 
@@ -158,9 +159,9 @@ def test_the_symplectic_integrator_keeps_the_energy_of_fast_rotation(velocity):
 
 
 def test_a_slow_pendulum_has_the_steps_it_had():
-    slow = [[1, 9.81, 170, 600], [1, 9.81, 20, -600], [2, 1, 0, 100]]
-    fast = [[1, 9.81, 20, 1e4]]
-    steps = symplectic_steps(np.array(slow + fast, float), 10.0)
+    slow = [(1, 9.81, 170, 600), (1, 9.81, 20, -600), (2, 1, 0, 100)]
+    fast = [(1, 9.81, 20, 1e4)]
+    steps = symplectic_steps(np.array(slow + fast, ARM), 10.0)
     w = np.sqrt([9.81, 9.81, 0.5])
     np.testing.assert_allclose(steps[:3], 10 * w / LONGEST_STEP, rtol=1e-15)
     assert steps[3] == pytest.approx(10 * np.radians(1e4) / LARGEST_TURN, rel=1e-3)
