@@ -74,8 +74,9 @@ tables = pytest.mark.parametrize("table", ["visits", "steady"])
 
 
 @pytest.fixture(scope="session")
-def curves(tmp_path_factory, cluster):
+def curves(tmp_path_factory, cluster, compile_kernels):
     """A release with light curves at times of their own, at the same times, and images."""
+    compile_kernels(RECIPE)
     catalog = tmp_path_factory.mktemp("curves") / "releases"
     options = ClusterOptions(scheduler=cluster.scheduler_address)
     build(parse_recipe(RECIPE), str(catalog), cluster=options)
