@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from deepbench.numerics import kernels
 
 PROGRAM = """
@@ -29,6 +31,7 @@ def run(folder):
     return float(done.stdout)
 
 
+@pytest.mark.slow
 def test_a_change_in_another_file_is_compiled_again(tmp_path):
     package = tmp_path / "deepbench"
     source = Path(kernels.__file__).parents[1]

@@ -75,8 +75,9 @@ tables = pytest.mark.parametrize("table", ["visits", "steady"])
 
 
 @pytest.fixture(scope="session")
-def curves(tmp_path_factory, cluster):
+def curves(tmp_path_factory, cluster, compile_kernels):
     """A release with light curves at times of their own, at the same times, and images."""
+    compile_kernels(RECIPE)
     catalog = tmp_path_factory.mktemp("curves") / "releases"
     options = ClusterOptions(scheduler=cluster.scheduler_address)
     build(parse_recipe(RECIPE), str(catalog), cluster=options)
@@ -294,9 +295,8 @@ def test_no_more_than_a_shard_is_read_at_a_time(curves, tmp_path, monkeypatch):
     assert sizes.keys() == set(curves.manifest.tables["visits"].columns)
 
 
-@pytest.mark.slow
-@both
-def test_memory_does_not_grow_with_the_table(make, tmp_path, monkeypatch, ending):
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory, cluster):
     """1,024 light curves of 19,200 times, 170 MiB of flux, error and mask, and 150 MiB of times that are written."""
     recipe = parse_recipe(RECIPE).replace(
         {
@@ -306,13 +306,19 @@ def test_memory_does_not_grow_with_the_table(make, tmp_path, monkeypatch, ending
             "storage": {"chunk_bytes": 2**18, "shard_bytes": 2**22},
         }
     )
-    make(recipe, tmp_path / "releases")
-    release = find("curves", catalog=tmp_path / "releases")
+    catalog = tmp_path_factory.mktemp("steady")
+    build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
+    return find("curves", catalog=catalog)
+
+
+@pytest.mark.slow
+@both
+def test_memory_does_not_grow_with_the_table(steady, tmp_path, monkeypatch, ending):
     monkeypatch.setattr(outputs, "PIECE", 2**17)
     path = tmp_path / f"out.{ending}"
-    export_table(release, "visits", str(tmp_path / f"first.{ending}"))  # imports
+    export_table(steady, "visits", str(tmp_path / f"first.{ending}"))  # imports
     tracemalloc.start()
-    made = export_table(release, "steady", str(path))
+    made = export_table(steady, "steady", str(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert made["observations"] > 1.5e7
@@ -341,6 +347,7 @@ def test_what_fails_leaves_nothing_and_can_be_done_again(curves, tmp_path, monke
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @both
 def test_an_export_that_is_killed_can_be_done_again(curves, tmp_path, command, raw, ending):
     kill = f"""
