@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-import yaml
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.images.psf.psf_files import (
@@ -20,7 +18,7 @@ from deepbench.images.psf.psf_files import (
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.files import folder_of, sha256_of
 from deepbench.language.one_of import one_of
-from deepbench.language.plain import unknown
+from deepbench.language.presets import Presets, check_bands, named_preset, read_presets
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
 
@@ -235,19 +233,14 @@ class Instrument(Specification):
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
         """Complete what a preset says."""
-        if not isinstance(data, Mapping) or data.get("preset") is None:
+        preset = named_preset(data, presets())
+        if preset is None:
             return data
-        if not isinstance(data["preset"], str) or data["preset"] not in presets():
-            raise problem(unknown("preset", data["preset"], presets()), "unknown_name")
-        preset = presets()[data["preset"]]
         filled = {"pixel_scale": preset["pixel_scale"], **data}
         given = data.get("bands")
         if not isinstance(given, Mapping):
             return filled
-        missing = [name for name in given if name not in preset["bands"]]
-        if missing:
-            what = f"band of '{data['preset']}'"
-            raise problem(unknown(what, missing[0], preset["bands"]), "unknown_name")
+        check_bands(given, data["preset"], preset)
         filled["bands"] = {
             name: {**preset["bands"][name], **(band or {})}
             if band is None or isinstance(band, Mapping)
@@ -257,10 +250,9 @@ class Instrument(Specification):
         return filled
 
 
-@lru_cache(maxsize=1)
-def presets() -> dict[str, dict[str, Any]]:
+def presets() -> Presets:
     """Return what is known of instruments, by their names; ``presets.yaml`` has the sources."""
-    return yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text("utf-8"))
+    return read_presets(Path(__file__).with_name("presets.yaml"))
 
 
 def band_streams(band: str) -> tuple[str, str]:
