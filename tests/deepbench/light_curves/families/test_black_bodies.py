@@ -10,9 +10,9 @@ from scipy.constants import c, h, k
 from scipy.integrate import quad
 
 from deepbench.light_curves.families.black_bodies import (
+    ABSCISSAE,
     HC_OVER_K,
     NODES,
-    ABSCISSAE,
     WEIGHTS,
     band_flux,
     write_band,
