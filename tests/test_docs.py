@@ -20,9 +20,10 @@ from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
 from deepbench.language.values import DISTRIBUTIONS, JOINTS
 from deepbench.light_curves import model as curves
-from deepbench.light_curves.families.objects import ObjectEntry as LightObject
+from deepbench.light_curves.families.registry import ObjectEntry as LightObject
 from deepbench.light_curves.survey import surveys
 from deepbench.light_curves.survey.cadences import Cadence
+from deepbench.light_curves.survey.noise_models import NoiseModel
 from deepbench.recipe import Recipe, Storage
 from deepbench.sphere import model as sphere
 from deepbench.sphere.fields.fields import FieldEntry, Spectrum
@@ -49,7 +50,7 @@ def test_the_recipe_page_names_all_of_the_language():
     expected |= {*LONG_NAMES, *LYAPUNOV}
     expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
     of_curves = (curves.LightCurveTable, curves.LightCurveClass, curves.RedNoise, LightObject)
-    of_surveys = (surveys.Survey, surveys.SurveyBand, surveys.Law, Cadence)
+    of_surveys = (surveys.Survey, surveys.SurveyBand, NoiseModel, Cadence)
     dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)
     expected |= set(sphere.MEASURED)
     of_sphere = (sphere.SphereTable, sphere.SphereClass, sphere.Beam, sphere.Rotation, sphere.Noise)
@@ -65,7 +66,7 @@ def test_the_recipe_page_names_all_of_the_language():
         *of_sphere,
     ):
         expected |= set(model.model_fields)
-    entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, surveys.Law, Cadence)
+    entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, NoiseModel, Cadence)
     entries += (SphereObject, FieldEntry, Spectrum)
     for entry in entries:
         for kind in entry.registry:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, model_validator
 
 from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.scopes import EVERY_CLASS
-from deepbench.language.plain import unknown
-from deepbench.language.specification import Name, Number, Specification, parameter, problem
+from deepbench.language.presets import Presets, check_bands, named_preset, read_presets
+from deepbench.language.specification import Name, Number, Specification, parameter
 from deepbench.language.values import Value
 
 MAGNITUDE = -0.4 * math.log(10.0)
@@ -67,19 +65,14 @@ class Instrument(Specification):
     @classmethod
     def _fill_in(cls, data: Any) -> Any:
         """Complete what a preset says."""
-        if not isinstance(data, Mapping) or data.get("preset") is None:
+        preset = named_preset(data, presets())
+        if preset is None:
             return data
-        if not isinstance(data["preset"], str) or data["preset"] not in presets():
-            raise problem(unknown("preset", data["preset"], presets()), "unknown_name")
-        preset = presets()[data["preset"]]
         filled = {"pixel_scale": preset["pixel_scale"], **data}
         given = data.get("bands")
         if not isinstance(given, Mapping):
             return filled
-        missing = [name for name in given if name not in preset["bands"]]
-        if missing:
-            what = f"band of '{data['preset']}'"
-            raise problem(unknown(what, missing[0], preset["bands"]), "unknown_name")
+        check_bands(given, data["preset"], preset)
         filled["bands"] = {
             name: {**preset["bands"][name], **(band or {})}
             if band is None or isinstance(band, Mapping)
@@ -89,10 +82,9 @@ class Instrument(Specification):
         return filled
 
 
-@lru_cache(maxsize=1)
-def presets() -> dict[str, dict[str, Any]]:
+def presets() -> Presets:
     """Return what is known of instruments, by their names; ``presets.yaml`` has the sources."""
-    return yaml.safe_load(Path(__file__).with_name("presets.yaml").read_text("utf-8"))
+    return read_presets(Path(__file__).with_name("presets.yaml"))
 
 
 def band_streams(band: str) -> tuple[str, str]:

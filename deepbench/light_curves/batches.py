@@ -5,17 +5,18 @@ The copies of an object are drawn one after another, so that what each alone cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.labelling.objects import ObjectColumns
-from deepbench.light_curves.families.families import ADDS, AVERAGED, FAMILIES, MULTIPLIES, Family
+from deepbench.light_curves.families.family import Effect, Family
 from deepbench.light_curves.survey.exposures import (
     MOST_NODES,
     SMOOTH_PANELS,
+    Nodes,
     Observations,
     count_nodes,
     error_constants,
@@ -27,81 +28,106 @@ from deepbench.light_curves.survey.exposures import (
 from deepbench.numerics.kernels import kernel
 
 
-class Light(NamedTuple):
+class ObjectBatch(NamedTuple):
     """The objects of one entry of a class, or a part of them.
 
     Attributes
     ----------
     source : ObjectColumns
-    rows : float64[k, b, p]
-        As the columns of the family say.
+    rows : records[k, b]
+        Rows of the family; there are none where the object is no family.
     samples : int64[k]
         Sample number of each.
     owners : int64[k]
         Row of the sample of each.
-    extra : tuple of ndarray
-        What else the kernel of the family takes.
+    inputs : tuple of ndarray
+        Further arguments of the family's kernels.
     measured : dict of str to float64[all]
         What is measured of all objects of the entry; written.
-    places : int64[k]
-        Where these objects stand among all of the entry.
+    positions : int64[k]
+        Positions of these objects among all of the entry.
     """
 
     source: ObjectColumns
-    rows: NDArray[np.float64]
+    rows: NDArray
     samples: NDArray[np.int64]
     owners: NDArray[np.int64]
-    extra: tuple[NDArray, ...]
+    inputs: tuple[NDArray, ...]
     measured: dict[str, NDArray[np.float64]]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
 
     @property
     def family(self) -> Family:
-        """How its light is computed."""
-        return FAMILIES[self.source.entry.kind]
+        """What the recipe says of them, and how their light is computed."""
+        return self.source.entry.chosen
 
-    def part(self, samples: slice) -> Light:
+    def part(self, samples: slice) -> ObjectBatch:
         """Return the objects of some samples, whose rows begin with 0."""
         chosen = slice(*np.searchsorted(self.owners, [samples.start, samples.stop]))
         part = self._take(chosen)
         return part._replace(owners=part.owners - samples.start)
 
-    def copies(self) -> Iterator[Light]:
+    def copies(self) -> Iterator[ObjectBatch]:
         """Yield the first copies, the second ones, …; a sample has no two objects in one of them."""
         if self.source.entry.repeat is None:
             yield self
             return
-        numbers = self.source.copies[self.places]
+        numbers = self.source.copies[self.positions]
         for number in range(int(numbers.max()) + 1 if len(numbers) else 0):
             yield self._take(np.flatnonzero(numbers == number))
 
-    def _take(self, chosen: slice | NDArray[np.int64]) -> Light:
+    def _take(self, chosen: slice | NDArray[np.int64]) -> ObjectBatch:
         return self._replace(
             rows=self.rows[chosen],
             samples=self.samples[chosen],
             owners=self.owners[chosen],
-            places=self.places[chosen],
+            positions=self.positions[chosen],
         )
+
+    def measure(self, name: str, values: NDArray) -> None:
+        """Write a label that is measured of each object."""
+        self.measured[name][self.positions] = values
+
+    def count_events(self, count: Callable[..., None], seen: Observations) -> NDArray[np.int64]:
+        """Return the nodes that a kernel asks for in each observation, int64[m]; measure what it counts.
+
+        Parameters
+        ----------
+        count : kernel
+            Takes what ``loops.count_each`` takes.
+        seen : Observations
+        """
+        nodes, events = np.ones(len(seen.times), np.int64), np.zeros(len(self.owners), np.int64)
+        count(self.rows, self.owners, seen.offsets, seen.times, seen.exposures, nodes, events)
+        self.measure("n_in_event", events)
+        return nodes
+
+    def write_nodes(
+        self, write: Callable[..., None], nodes: Nodes, values: NDArray[np.float64]
+    ) -> None:
+        """Write the values at nodes by a kernel that takes what ``loops.change_each`` takes, and the inputs."""
+        where = nodes.offsets, nodes.times, nodes.bands
+        write(self.rows, self.owners, *where, values, *self.inputs)
 
 
 class Change(NamedTuple):
-    """What each object of a light alone changes of the flux.
+    """What each object of a batch alone changes of the flux.
 
     Attributes
     ----------
-    light : Light
+    batch : ObjectBatch
     offsets : int64[k + 1]
         Object j has the values ``offsets[j]`` … ``offsets[j + 1] - 1``, one for each observation of its sample.
     values : float32[c]
     """
 
-    light: Light
+    batch: ObjectBatch
     offsets: NDArray[np.int64]
     values: NDArray[np.float32]
 
 
 class Scratch:
-    """Arrays that are used again for one batch after another: fresh memory is dear."""
+    """Arrays that are used again for one range of samples after another: fresh memory is dear."""
 
     def __init__(self) -> None:
         self._held: dict[str, NDArray[np.float64]] = {}
@@ -113,127 +139,120 @@ class Scratch:
         return self._held[name][:size]
 
 
-def nodes_of(seen: Observations, lights: list[Light]) -> NDArray[np.int64]:
+def nodes_of(seen: Observations, batches: list[ObjectBatch]) -> NDArray[np.int64]:
     """Return where the nodes of each observation begin, int64[m + 1]; count the observations in events.
 
     The nodes that factors need add up, as a product changes faster than each; of light that is added, that which needs
     the most decides.
     """
     nodes, added = np.ones(len(seen.times), np.int64), np.ones(len(seen.times), np.int64)
-    for light in lights:
-        if light.family.count is not None:
-            events = np.zeros(len(light.owners), np.int64)
-            own = added if light.family.how == ADDS else np.ones(len(seen.times), np.int64)
-            light.family.count(
-                light.rows, light.owners, seen.offsets, seen.times, seen.exposures, own, events
-            )
-            light.measured["n_in_event"][light.places] = events
-            if light.family.how != ADDS:
-                nodes += own - 1
-    smooth = _smooth(len(seen.offsets) - 1, lights)
+    for batch in batches:
+        own = batch.family.event_nodes(batch, seen)
+        if own is None:
+            continue
+        if batch.family.effect is Effect.LIGHT:
+            np.maximum(added, own, out=added)
+        else:
+            nodes += own - 1
+    smooth = _smooth(len(seen.offsets) - 1, batches)
     count_nodes(seen.offsets, seen.exposures, *smooth, error_constants(), nodes)
     return np.concatenate([[0], np.cumsum(np.maximum(nodes, added))])
 
 
 def _smooth(
-    samples: int, lights: list[Light]
+    samples: int, batches: list[ObjectBatch]
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return all that is smooth, by sample: where those of each begin, amplitudes, and angular rates."""
-    owners, terms = [np.zeros(0, np.int64)], [np.zeros((0, 2))]
-    for light in lights:
-        if light.family.smooth is not None:
-            found = light.family.smooth(light.rows)
-            owners.append(np.repeat(light.owners, found.shape[1]))
-            terms.append(found.reshape(-1, 2))
+    owners, amplitudes, rates = [np.zeros(0, np.int64)], [np.zeros(0)], [np.zeros(0)]
+    for batch in batches:
+        found = batch.family.smooth(batch.rows)
+        if found is not None:
+            owners.append(np.repeat(batch.owners, found[0].shape[1]))
+            amplitudes.append(found[0].reshape(-1))
+            rates.append(found[1].reshape(-1))
     all_owners = np.concatenate(owners)
     order = np.argsort(all_owners, kind="stable")
-    amplitudes, rates = np.ascontiguousarray(np.concatenate(terms)[order].T)
-    return np.searchsorted(all_owners[order], np.arange(samples + 1)), amplitudes, rates
+    starts = np.searchsorted(all_owners[order], np.arange(samples + 1))
+    return starts, np.concatenate(amplitudes)[order], np.concatenate(rates)[order]
 
 
-def rates_of(samples: int, lights: list[Light]) -> NDArray[np.float64]:
+def rates_of(samples: int, batches: list[ObjectBatch]) -> NDArray[np.float64]:
     """Return the highest angular rate of what changes in each sample, rad/day; 0 where all is constant."""
     rates = np.zeros(samples)
-    for light in lights:
-        if light.family.fastest is not None:
-            np.maximum.at(rates, light.owners, light.family.fastest(light.rows))
+    for batch in batches:
+        fastest = batch.family.fastest(batch.rows)
+        if fastest is not None:
+            np.maximum.at(rates, batch.owners, fastest)
     return rates
 
 
 def highest_rate(exposure: float) -> float:
     """Return the highest angular rate that can be averaged over an exposure of so many days, rad/day."""
-    reach = SMOOTH_PANELS * float(rules()[2][MOST_NODES])
+    reach = SMOOTH_PANELS * float(rules().reach[MOST_NODES])
     return 2.0 * reach / exposure if exposure > 0.0 else np.inf
 
 
+def lay_out(seen: Observations, firsts: NDArray[np.int64], scratch: Scratch) -> Nodes:
+    """Return the nodes of observations; ``firsts`` is as ``nodes_of`` returns it."""
+    count = int(firsts[-1])
+    times, bands = scratch.take("times", count, 0.0), np.empty(count, np.int8)
+    lay_nodes(firsts, rules().nodes, seen.times, seen.exposures, seen.bands, times, bands)
+    return Nodes(firsts, firsts[seen.offsets], times, bands, seen)
+
+
 def flux_of(
-    seen: Observations,
-    firsts: NDArray[np.int64],
+    nodes: Nodes,
     of_source: NDArray[np.float64],
-    lights: list[Light],
+    batches: list[ObjectBatch],
     scratch: Scratch,
 ) -> tuple[NDArray[np.float64], list[Change]]:
     """Return the flux of each observation, and what each object alone changes of it.
 
     Parameters
     ----------
-    seen : Observations
-        Of n samples.
-    firsts : int64[m + 1]
-        As ``nodes_of`` returns it.
+    nodes : Nodes
+        Those of n samples.
     of_source : float64[n, b]
         Flux of the source of each sample in each band.
-    lights : list of Light
-        Their parts that belong to the samples.
+    batches : list of ObjectBatch
+        The objects of the samples.
     scratch : Scratch
     """
-    places, weights, _ = rules()
-    count = int(firsts[-1])
-    times, bands = scratch.take("times", count, 0.0), np.empty(count, np.int8)
-    lay_nodes(firsts, places, seen.times, seen.exposures, seen.bands, times, bands)
-    at_nodes = firsts[seen.offsets], times, bands
-    factors, slow, added = (
-        scratch.take(name, size, value)
-        for name, size, value in (
-            ("factors", count, 1.0),
-            ("slow", len(seen.times), 1.0),
-            ("added", len(seen.times), 0.0),
+    seen, weights = nodes.seen, rules().weights
+    sizes = {"nodes": len(nodes.times), "observations": len(seen.times)}
+    totals = {
+        effect: scratch.take(
+            f"total of {total.unit} {total.neutral}", sizes[total.unit], total.neutral
         )
-    )
-    ones, zeros = scratch.take("ones", count, 1.0), scratch.take("zeros", count, 0.0)
+        for effect, total in TOTALS.items()
+    }
+    fresh = {
+        neutral: scratch.take(f"fresh {neutral}", sizes["nodes"], neutral) for neutral in (1.0, 0.0)
+    }
     changes = []
-    for each in lights:
-        for light in each.copies():
-            owners, how = light.owners, light.family.how
+    for batch in batches:
+        for part in batch.copies():
+            effect, owners = part.family.effect, part.owners
             offsets = np.concatenate([[0], np.cumsum(np.diff(seen.offsets)[owners])])
-            change = Change(light, offsets, np.empty(offsets[-1], np.float32))
-            put = owners, seen.offsets, firsts, weights, seen.bands, of_source
-            if how == MULTIPLIES:
-                light.family.apply(light.rows, owners, *at_nodes, ones, *light.extra)
-                multiply(*put, ones, factors, offsets, change.values)
-            elif how == ADDS:
-                light.family.apply(light.rows, owners, *at_nodes, zeros, *light.extra)
-                add(*put, zeros, added, offsets, change.values)
-            elif how == AVERAGED:
-                events = np.zeros(len(owners), np.int64)
-                where = seen.offsets, seen.times, seen.exposures, seen.bands
-                light.family.apply(light.rows, owners, *where, zeros, events)
-                light.measured["n_in_event"][light.places] = events
-                add_means(*put, zeros, added, offsets, change.values)
-            else:
-                walked = *seen.scheduled, seen.offsets, seen.places, seen.bands
-                light.family.apply(light.rows, owners, *walked, light.samples, *light.extra, ones)
-                multiply_means(*put, ones, slow, offsets, change.values)
+            change = Change(part, offsets, np.empty(offsets[-1], np.float32))
+            values = fresh[TOTALS[effect].neutral]
+            part.family.write(part, nodes, values)
+            where = owners, seen.offsets, nodes.firsts, weights, seen.bands, of_source
+            TOTALS[effect].gather(*where, values, totals[effect], offsets, change.values)
             changes.append(change)
     flux = np.empty(len(seen.times))
-    mean_over(firsts, weights, factors, flux)
+    mean_over(nodes.firsts, weights, totals[Effect.FACTORS], flux)
+    slow, added = totals[Effect.MEAN_FACTORS], totals[Effect.LIGHT]
     combine(seen.offsets, seen.bands, of_source, slow, added, flux)
-    factors[:], slow[:], added[:] = 1.0, 1.0, 0.0  # ones and zeros are so again after each use
+    for effect, values in totals.items():  # the fresh arrays are so again after each use
+        values[:] = TOTALS[effect].neutral
     return flux, changes
 
 
 @kernel
-def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors, inside, changes):
+def multiply_nodes(
+    owners, offsets, firsts, weights, bands, of_source, values, factors, inside, changes
+):
     """Multiply the factors of samples by those of objects, no two of one sample.
 
     Parameters
@@ -241,7 +260,7 @@ def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors
     owners : int64[k]
         Sample of each object.
     offsets : int64[n + 1]
-        Of the samples in the observations.
+        Where the observations of each sample begin.
     firsts, weights
         As for ``exposures.mean_over``.
     bands : int8[m]
@@ -249,9 +268,9 @@ def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors
     values : float64[f]
         Factors of the objects at the nodes of their samples; made 1 again.
     factors : float64[f]
-        Of the samples; changed.
+        Factors of the samples; changed.
     inside : int64[k + 1]
-        Of the objects in the changes.
+        Where the changes of each object begin.
     changes : float32[c]
         Written: what each alone changes of the flux of each observation.
     """
@@ -271,10 +290,10 @@ def multiply(owners, offsets, firsts, weights, bands, of_source, values, factors
 
 
 @kernel
-def add(owners, offsets, firsts, weights, bands, of_source, values, added, inside, changes):
+def add_nodes(owners, offsets, firsts, weights, bands, of_source, values, added, inside, changes):
     """Add the light of objects to that of samples.
 
-    The arguments are as for ``multiply``, but the values are light, made 0 again, and ``added`` is float64[m].
+    The arguments are as for ``multiply_nodes``, but the values are light, made 0 again, and ``added`` is float64[m].
     """
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
@@ -291,7 +310,7 @@ def add(owners, offsets, firsts, weights, bands, of_source, values, added, insid
 
 @kernel
 def add_means(owners, offsets, firsts, weights, bands, of_source, values, added, inside, changes):
-    """Add the mean light of objects in units of that of their sources; as ``add``, with a value per observation."""
+    """Add the mean light of objects over that of their sources; as ``add_nodes``, with a value per observation."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
         shift = inside[j] - first
@@ -306,7 +325,7 @@ def add_means(owners, offsets, firsts, weights, bands, of_source, values, added,
 def multiply_means(
     owners, offsets, firsts, weights, bands, of_source, values, slow, inside, changes
 ):
-    """Multiply factors that are means over exposures; as ``multiply``, with a value for each observation."""
+    """Multiply factors that are means over exposures; as ``multiply_nodes``, with a value for each observation."""
     for j in range(owners.size):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
         shift = inside[j] - first
@@ -323,3 +342,30 @@ def combine(offsets, bands, of_source, slow, added, flux):
     for i in range(offsets.size - 1):
         for e in range(offsets[i], offsets[i + 1]):
             flux[e] = flux[e] * slow[e] * of_source[i, bands[e]] + added[e]
+
+
+class Total(NamedTuple):
+    """How what a family writes is gathered in its samples.
+
+    Attributes
+    ----------
+    gather : kernel
+        Takes what ``multiply_nodes`` takes.
+    neutral : float
+        Value that changes nothing.
+    unit : str
+        ``nodes`` or ``observations``: what the total has a value for.
+    """
+
+    gather: Any
+    neutral: float
+    unit: str
+
+
+TOTALS = {
+    Effect.FACTORS: Total(multiply_nodes, 1.0, "nodes"),
+    Effect.MEAN_FACTORS: Total(multiply_means, 1.0, "observations"),
+    Effect.LIGHT: Total(add_nodes, 0.0, "observations"),
+    Effect.MEAN_LIGHT: Total(add_means, 0.0, "observations"),
+}
+"""How each effect is gathered; those with the same neutral value and unit share one total."""

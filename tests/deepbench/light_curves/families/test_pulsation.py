@@ -7,23 +7,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepbench.language.expressions import parse
-from deepbench.light_curves.families.pulsation_relations import RELATIONS
-from deepbench.light_curves.families.pulsations import (
+from deepbench.light_curves.families.pulsation import (
     PULSATION,
-    fastest_pulsation_modes,
-    fastest_pulsations,
+    PULSATION_MODE,
+    PulsationMode,
+    Pulsator,
+)
+from deepbench.light_curves.families.pulsation_kernels import (
     multiply_pulsation_modes,
     multiply_pulsations,
 )
+from deepbench.light_curves.families.pulsation_relations import RELATIONS
 
 EXACT = 1e-12  # magnitudes: rounding of a sum of eight cosines
 
 
 def row(**values):
-    out = np.zeros(len(PULSATION))
+    out = np.zeros((), PULSATION)
     for name, value in {"period": 1.0, "amplitude": 1.0, **values}.items():
-        out[PULSATION.index(name)] = value
+        out[name] = value
     return out
+
+
+def shaped(ratios, phases, **values):
+    """Return a row with these R_k1 and φ_k1."""
+    names = [(f"ratio_{k}1", f"phase_{k}1") for k in range(2, 9)]
+    for (ratio, phase), r, phi in zip(names, ratios, phases, strict=True):
+        values |= {ratio: r, phase: phi}
+    return row(**values)
+
+
+def modes_of(rows):
+    return np.array([[tuple(each) for each in of_bands] for of_bands in rows], PULSATION_MODE)
 
 
 def of_kind(kind, period):
@@ -34,7 +49,7 @@ def of_kind(kind, period):
 
 
 def magnitudes(rows, times, bands=None, kernel=multiply_pulsations):
-    rows = np.atleast_3d(np.asarray(rows).T).T if np.ndim(rows) < 3 else rows
+    rows = np.atleast_2d(rows)
     factors = np.ones(times.size)
     bands = np.zeros(times.size, np.int8) if bands is None else np.asarray(bands, np.int8)
     kernel(rows, np.zeros(len(rows), int), np.array([0, times.size]), times, bands, factors)
@@ -83,8 +98,7 @@ angles = st.floats(0.0, 6.28)
 def test_any_series_has_the_amplitude_asked_for_its_maximum_at_the_peak_time_and_no_mean(
     r, phi, peak
 ):
-    shape = row(peak_time=peak, amplitude=0.7)
-    shape[3:10], shape[10:] = r, phi
+    shape = shaped(r, phi, peak_time=peak, amplitude=0.7)
     times = peak + np.arange(-100, 900) / 1000.0
     m = magnitudes(shape, times)
     assert m[100] == pytest.approx(m.min(), abs=EXACT)
@@ -98,8 +112,7 @@ def test_any_series_has_the_amplitude_asked_for_its_maximum_at_the_peak_time_and
     st.lists(st.floats(0.02, 0.6), min_size=7, max_size=7), st.lists(angles, min_size=7, max_size=7)
 )
 def test_fourier_parameters_of_the_curve_are_those_of_the_row(r, phi):
-    shape = row(peak_time=0.3)
-    shape[3:10], shape[10:] = r, phi
+    shape = shaped(r, phi, peak_time=0.3)
     sizes, phases = fourier(magnitudes(shape, np.arange(64) / 64.0))
     orders = np.arange(2, 9)
     assert sizes[1:] / sizes[0] == pytest.approx(r, abs=1e-12)
@@ -109,7 +122,7 @@ def test_fourier_parameters_of_the_curve_are_those_of_the_row(r, phi):
 
 def test_the_peak_time_is_kept_to_rounding_after_many_cycles():
     shape = of_kind("rr_lyrae_ab", 0.57)
-    shape[1] = 12.345
+    shape["peak_time"] = 12.345
     around = 12.345 + 0.57 * 100000 + np.linspace(-1e-3, 1e-3, 2001)
     assert abs(around[magnitudes(shape, around).argmin()] - (12.345 + 57000.0)) < 2e-6
 
@@ -212,7 +225,7 @@ def test_second_harmonics_of_cepheids_vanish_at_ten_days():
 def test_relations_are_finite_and_physical_at_every_period(kind):
     periods = np.geomspace(0.05, 200.0, 500)
     for name, text in RELATIONS[kind].items():
-        assert name in PULSATION
+        assert name in PULSATION.names
         values = parse(text).evaluate({"period": periods}) * np.ones(500)
         assert np.all(np.isfinite(values))
         if name.startswith("ratio"):
@@ -234,16 +247,16 @@ def test_lomb_scargle_finds_the_period(kind, period):
 
 
 def test_modes_are_sines_in_magnitudes_and_add():
-    modes = np.array([[[12.3, 0.02, 0.4]], [[17.9, 0.01, 2.0]]])
+    modes = [[[12.3, 0.02, 0.4]], [[17.9, 0.01, 2.0]]]
     times = np.sort(np.random.default_rng(1).uniform(0.0, 1e4, 500))
     expected = sum(a * np.sin(2.0 * np.pi * (f * times % 1.0) + phi) for ((f, a, phi),) in modes)
-    assert magnitudes(modes, times, kernel=multiply_pulsation_modes) == pytest.approx(
+    assert magnitudes(modes_of(modes), times, kernel=multiply_pulsation_modes) == pytest.approx(
         expected, abs=1e-11
     )
 
 
 def test_modes_have_amplitudes_in_each_band():
-    rows = np.array([[[10.0, 0.3, 1.0], [7.0, 0.1, 0.0]]])
+    rows = modes_of([[[10.0, 0.3, 1.0], [7.0, 0.1, 0.0]]])
     times = np.linspace(0.0, 1.0, 50)
     one = magnitudes(rows, times, np.zeros(50), multiply_pulsation_modes)
     two = magnitudes(rows, times, np.ones(50), multiply_pulsation_modes)
@@ -254,5 +267,7 @@ def test_the_fastest_rate_is_that_of_the_highest_harmonic():
     rows = np.stack(
         [row(period=2.0)[None], row(period=2.0, ratio_31=0.1)[None], row(ratio_81=0.01)[None]]
     )
-    assert fastest_pulsations(rows) == pytest.approx(2.0 * np.pi * np.array([0.5, 1.5, 8.0]))
-    assert fastest_pulsation_modes(np.array([[[12.0, 0.1, 0.0]]])) == pytest.approx([24.0 * np.pi])
+    star = Pulsator(period=1, peak_time=0, amplitude=1)
+    assert star.fastest(rows) == pytest.approx(2.0 * np.pi * np.array([0.5, 1.5, 8.0]))
+    mode = PulsationMode(frequency=1, amplitude=0.1)
+    assert mode.fastest(modes_of([[[12.0, 0.1, 0.0]]])) == pytest.approx([24.0 * np.pi])

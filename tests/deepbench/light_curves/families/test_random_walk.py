@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.integrate import dblquad
 
-from deepbench.light_curves.families.random_walks import multiply_random_walks, walk
+from deepbench.light_curves.families.random_walk import RANDOM_WALK
+from deepbench.light_curves.families.random_walk_kernels import multiply_random_walks, walk
 from deepbench.numerics.streams import key_words, normals, stream_words
 
 KEY = np.array(key_words(2020), np.uint32)
@@ -29,7 +30,8 @@ def of_instants(z):
 
 def magnitudes(rows, times, samples, bands=None, lengths=(0.0, 0.0, 0.0)):
     """Return the magnitudes of walks that share their times."""
-    samples, rows = np.atleast_1d(samples), np.asarray(rows, float)
+    samples = np.atleast_1d(samples)
+    rows = np.array([[tuple(row) for row in of_bands] for of_bands in rows], RANDOM_WALK)
     n, m = samples.size, times.size
     bands = np.zeros(m, np.int8) if bands is None else np.asarray(bands, np.int8)
     factors, offsets = np.ones(n * m), np.arange(n + 1) * m

@@ -17,14 +17,13 @@ import math
 
 import numpy as np
 
+from deepbench.light_curves.units import LOG_FLUX
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64
 from deepbench.numerics.streams import fill_normals
 
-RANDOM_WALK = ("timescale", "structure_function")
-"""Days, and SF∞ in magnitudes (of each band)."""
-
-_TO_LOG_FLUX = -0.4 * math.log(10.0) * math.sqrt(0.5)  # and from SF∞ to the standard deviation
+_OF_STRUCTURE = LOG_FLUX * math.sqrt(0.5)
+"""Standard deviation of the natural logarithm of the flux for SF∞ = 1 mag, with its sign."""
 
 
 @inline
@@ -105,7 +104,7 @@ def walk(times, bands, lengths, normals, timescale, work, means):
 
 @kernel
 def multiply_random_walks(
-    rows, owners, counts, days, bands, lengths, offsets, places, of_bands, samples, key, words, factors
+    rows, owners, counts, days, bands, lengths, offsets, positions, of_bands, samples, key, words, factors
 ):  # fmt: skip
     """Write the factors of randomly walking sources at their observations, in units of the flux of the mean magnitude.
 
@@ -114,8 +113,8 @@ def multiply_random_walks(
 
     Parameters
     ----------
-    rows : float64[k, b, 2]
-        The columns of ``RANDOM_WALK`` of k objects in b bands; the time scale of band 0 is read.
+    rows : RANDOM_WALK[k, b]
+        The time scale of band 0 is read.
     owners : int64[k]
         The sample of each object, as a number of the block.
     counts : int64[n]
@@ -124,8 +123,8 @@ def multiply_random_walks(
         Times and their bands, with a row for each sample, or one for all.
     lengths : float64[b]
         Of an exposure in each band, days.
-    offsets, places, of_bands : int64[n + 1], int64[m], int8[m]
-        Observations of the samples: their times and bands.
+    offsets, positions, of_bands : int64[n + 1], int64[m], int8[m]
+        Observations of the samples: their positions among the times, and their bands.
     samples : int64[k]
         The sample of each object, as a number of the table.
     key, words : uint32[2]
@@ -142,10 +141,10 @@ def multiply_random_walks(
         row, count = i if len(days) > 1 else 0, counts[i]
         fill_normals(normals[: 3 * count], samples[j], key[0], key[1], words[0], words[1])
         walk(
-            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], rows[j, 0, 0],
+            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], rows[j, 0].timescale,
             work[:, :count], means[:count],
         )  # fmt: skip
         for band in range(scales.size):
-            scales[band] = _TO_LOG_FLUX * rows[j, band, 1]
+            scales[band] = _OF_STRUCTURE * rows[j, band].structure_function
         for e in range(offsets[i], offsets[i + 1]):
-            factors[e] *= exp64(scales[of_bands[e]] * means[places[e]])
+            factors[e] *= exp64(scales[of_bands[e]] * means[positions[e]])

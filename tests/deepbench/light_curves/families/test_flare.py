@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.integrate import quad
 
-from deepbench.light_curves.families.flares import (
+from deepbench.light_curves.families.flare import FLARE
+from deepbench.light_curves.families.flare_kernels import (
     TAIL,
     VISIBLE,
     add_flares,
@@ -39,7 +40,7 @@ def template(h):
 
 
 def add(rows, times, exposures, bands=None, owners=None, offsets=None):
-    rows = np.asarray(rows, float)
+    rows = np.array([[tuple(row) for row in of_bands] for of_bands in rows], FLARE)
     light, counts = np.zeros(times.size), np.zeros(len(rows), np.int64)
     bands = np.zeros(times.size, np.int8) if bands is None else np.asarray(bands, np.int8)
     owners = np.zeros(len(rows), np.int64) if owners is None else owners

@@ -29,9 +29,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepbench.light_curves.families.black_bodies import NODES, band_flux, spectrum, write_band
+from deepbench.light_curves.families.loops import count_each
 from deepbench.light_curves.survey.exposures import (
     ERROR,
     nodes_for_bend,
@@ -40,39 +40,24 @@ from deepbench.light_curves.survey.exposures import (
     nodes_for_rate,
     whole_panels,
 )
+from deepbench.light_curves.units import LOG_FLUX
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64, log64
 
-BODY = (
-    *("peak_time", "redshift", "peak_magnitude", "reference_band"),
-    *("peak_temperature", "floor_temperature", "cooling_time", "reddening", "zero_point"),
-)
-"""Day (observed, of the largest bolometric light), z, AB magnitude, number of a band, K, K, days, magnitudes, and the
-AB magnitude of unit flux (of each band)."""
-
-TRANSIENTS = {
-    "bazin": (*BODY, "rise_time", "fall_time"),
-    "villar": (*BODY, "rise_time", "fall_time", "plateau_duration", "plateau_slope"),
-    "disruption": (*BODY, "rise_time", "fall_time", "decay_index"),
-}
-"""The columns of each shape: those of ``BODY``, then days of the rest frame, the slope per day, and the index."""
-
-SHAPES = {name: number for number, name in enumerate(TRANSIENTS)}
-"""The numbers by which the kernels know the shapes."""
+SHAPES = {"bazin": 0, "villar": 1, "disruption": 2}
+"""Numbers by which the kernels know the shapes."""
 
 DARK = 1e-12
-"""There is no light where a shape is below this part of its maximum."""
+"""Part of its maximum below which a shape has no light."""
 
 VISIBLE = 0.01
-"""An observation counts as one of the event where the shape is above this part of its maximum."""
+"""Part of its maximum above which an observation counts as one of the event."""
 
 _BAZIN, _VILLAR, _DISRUPTION = SHAPES["bazin"], SHAPES["villar"], SHAPES["disruption"]
 _SHORT_WAVES = 14387768.775 / 300.0
-"""hc / (k λ) of waves of 300 nm, K."""
+"""Temperature hc / (k λ) of waves of 300 nm, K."""
 
-_TO_LOG_FLUX = -0.4 * math.log(10.0)
 _LOG_DARK = math.log(DARK)
-_OWN, _ZERO_POINT = len(BODY), BODY.index("zero_point")
 
 
 # --- shapes -------------------------------------------------------------------------------------
@@ -102,13 +87,13 @@ def disruption(t, rise, fall, index):
 
 
 @inline
-def _shape(number, t, row):
-    rise, fall = row[_OWN], row[_OWN + 1]
-    if number == _BAZIN:
-        return bazin(t, rise, fall)
-    if number == _VILLAR:
-        return villar(t, rise, fall, row[_OWN + 2], row[_OWN + 3])
-    return disruption(t, rise, fall, row[_OWN + 2])
+def _shape(t, row):
+    """Return the shape of a row, which is a ``TRANSIENT``, at a time of the rest frame, in days."""
+    if row.shape == _BAZIN:
+        return bazin(t, row.rise_time, row.fall_time)
+    if row.shape == _VILLAR:
+        return villar(t, row.rise_time, row.fall_time, row.plateau_duration, row.plateau_slope)
+    return disruption(t, row.rise_time, row.fall_time, row.decay_index)
 
 
 @inline
@@ -129,41 +114,41 @@ def _villar_peak(rise, fall, plateau, slope):
 
 
 @kernel
-def peak_of(number, row):
-    """Return the time at which a shape is largest; row as in ``add_transients``."""
-    rise, fall = row[_OWN], row[_OWN + 1]
-    if number == _BAZIN:
+def peak_of(row):
+    """Return the time at which the shape of a ``TRANSIENT`` is largest."""
+    rise, fall = row.rise_time, row.fall_time
+    if row.shape == _BAZIN:
         return rise * log64(fall / rise - 1.0)
-    if number == _VILLAR:
-        return _villar_peak(rise, fall, row[_OWN + 2], row[_OWN + 3])
+    if row.shape == _VILLAR:
+        return _villar_peak(rise, fall, row.plateau_duration, row.plateau_slope)
     return 0.0
 
 
 @inline
-def _bright(number, row, peak):
+def _bright(row, peak):
     """Return the times between which a shape is above DARK of its maximum, or a little more."""
-    rise, fall = row[_OWN], row[_OWN + 1]
-    level = _LOG_DARK + log64(_shape(number, peak, row))
-    if number == _BAZIN:
+    rise, fall = row.rise_time, row.fall_time
+    level = _LOG_DARK + log64(_shape(peak, row))
+    if row.shape == _BAZIN:
         return level / (1.0 / rise - 1.0 / fall), -level * fall
-    if number == _VILLAR:
-        return (level - 5.0) * rise, row[_OWN + 2] - level * fall
+    if row.shape == _VILLAR:
+        return (level - 5.0) * rise, row.plateau_duration - level * fall
     return -rise * np.sqrt(-2.0 * level), np.inf
 
 
 @kernel
-def write_shape(number, row, times, out):
-    """Write a shape (float64[m]) at times of the rest frame, in days; row as in ``add_transients``."""
-    rise, fall = row[_OWN], row[_OWN + 1]
-    if number == _BAZIN:
+def write_shape(row, times, out):
+    """Write the shape of a ``TRANSIENT`` (float64[m]) at times of the rest frame, in days."""
+    rise, fall = row.rise_time, row.fall_time
+    if row.shape == _BAZIN:
         for j in range(times.size):
             out[j] = bazin(times[j], rise, fall)
-    elif number == _VILLAR:
-        plateau, slope = row[_OWN + 2], row[_OWN + 3]
+    elif row.shape == _VILLAR:
+        plateau, slope = row.plateau_duration, row.plateau_slope
         for j in range(times.size):
             out[j] = villar(times[j], rise, fall, plateau, slope)
     else:
-        index = row[_OWN + 2]
+        index = row.decay_index
         for j in range(times.size):
             out[j] = disruption(times[j], rise, fall, index)
 
@@ -174,14 +159,15 @@ def write_shape(number, row, times, out):
 @inline
 def _write_temperatures(row, peak, times, out):
     """Write the temperatures at times of the rest frame."""
-    floor, swing, rate = row[5], row[4] - row[5], -1.0 / row[6]
+    floor, rate = row.floor_temperature, -1.0 / row.cooling_time
+    swing = row.peak_temperature - floor
     for j in range(times.size):
         out[j] = floor + swing * exp64(rate * max(times[j] - peak, 0.0))
 
 
 @inline
 def _group(bands, starts, order):
-    """Write the places of nodes, those of each band together; band k has starts[k] … starts[k + 1] − 1."""
+    """Write the numbers of nodes, those of each band together; band k has starts[k] … starts[k + 1] − 1."""
     starts[:] = 0
     for j in range(bands.size):
         starts[bands[j] + 1] += 1
@@ -218,15 +204,13 @@ def _fluxes(temperatures, nodes, weights, shape):
 
 
 @kernel
-def add_transients(number, rows, owners, offsets, times, bands, light, edges):
-    """Add the light of transients of one shape.
+def add_transients(rows, owners, offsets, times, bands, light, edges):
+    """Add the light of transients.
 
     Parameters
     ----------
-    number : int
-        That of the shape in ``SHAPES``.
-    rows : float64[k, b, p]
-        The columns of ``TRANSIENTS`` of k objects; but for the zero point those of band 0 are read.
+    rows : TRANSIENT[k, b]
+        All but the zero point is read in band 0.
     owners : int64[k]
         The sample of each object.
     offsets : int64[n + 1]
@@ -245,26 +229,27 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges):
     scales, starts = np.empty(count), np.empty(count + 1, np.int64)
     for i in range(owners.size):
         row = rows[i, 0]
-        peak = peak_of(number, row)
-        stretch = 1.0 + row[1]
-        dark, end = _bright(number, row, peak)
+        peak, start = peak_of(row), row.peak_time
+        stretch = 1.0 + row.redshift
+        dark, end = _bright(row, peak)
         low, high = offsets[owners[i]], offsets[owners[i] + 1]
         inside = times[low:high]
-        first = low + np.searchsorted(inside, row[0] + stretch * (dark - peak))
-        stop = low + np.searchsorted(inside, row[0] + stretch * (end - peak), side="right")
+        first = low + np.searchsorted(inside, start + stretch * (dark - peak))
+        stop = low + np.searchsorted(inside, start + stretch * (end - peak), side="right")
         if first >= stop:
             continue
-        write_band(edges[int(row[3])], row[1], 0.0, nodes[0], weights[0])
-        at_peak = _shape(number, peak, row) * band_flux(row[4], nodes[0], weights[0])
+        write_band(edges[row.reference_band], row.redshift, 0.0, nodes[0], weights[0])
+        at_peak = _shape(peak, row) * band_flux(row.peak_temperature, nodes[0], weights[0])
         for k in range(count):
-            write_band(edges[k], row[1], row[7], nodes[k], weights[k])
-            scales[k] = exp64(_TO_LOG_FLUX * (row[2] - rows[i, k, _ZERO_POINT])) / at_peak
+            write_band(edges[k], row.redshift, row.reddening, nodes[k], weights[k])
+            brighter = row.peak_magnitude - rows[i, k].zero_point
+            scales[k] = exp64(LOG_FLUX * brighter) / at_peak
         window = times[first:stop]
         size = window.size
         rest, shape, temperatures = np.empty(size), np.empty(size), np.empty(size)
         for j in range(size):
-            rest[j] = (window[j] - row[0]) / stretch + peak
-        write_shape(number, row, rest, shape)
+            rest[j] = (window[j] - start) / stretch + peak
+        write_shape(row, rest, shape)
         _write_temperatures(row, peak, rest, temperatures)
         order, grouped, flux = np.empty(size, np.int64), np.empty(size), np.empty(size)
         _group(bands[first:stop], starts, order)
@@ -280,88 +265,88 @@ def add_transients(number, rows, owners, offsets, times, bands, light, edges):
 @inline
 def _steepness(row, temperature):
     """Return the most that ln(flux) of a band may change with ln(temperature), in the light of short waves."""
-    return max(3.0, _SHORT_WAVES * (1.0 + row[1]) / temperature - 3.0)
+    return max(3.0, _SHORT_WAVES * (1.0 + row.redshift) / temperature - 3.0)
 
 
 @inline
-def _smooth_nodes(number, row, half):
+def _smooth_nodes(row, half):
     """Return the nodes of an exposure in which nothing jumps; ``half`` of it, in days of the rest frame."""
-    rise, fall = row[_OWN], row[_OWN + 1]
-    hot, cold = max(row[4], row[5]), min(row[4], row[5])
-    rate = (1.0 + _steepness(row, cold) * (hot - cold) / hot) / row[6] if hot > cold else 0.0
-    if number == _DISRUPTION:
+    rise, fall = row.rise_time, row.fall_time
+    hot = max(row.peak_temperature, row.floor_temperature)
+    cold = min(row.peak_temperature, row.floor_temperature)
+    rate = 0.0
+    if hot > cold:
+        rate = (1.0 + _steepness(row, cold) * (hot - cold) / hot) / row.cooling_time
+    if row.shape == _DISRUPTION:
         needed = nodes_for_rate(3.0 * half / rise)  # a Gaussian
         needed += nodes_for_pole(1.0 + fall / half, 0.0, 1.0 / ERROR) - 1  # a power of 1 + t / fall
     else:
         rate += 1.0 / fall
-        if number == _VILLAR:
-            rate += abs(row[_OWN + 3])
+        if row.shape == _VILLAR:
+            rate += abs(row.plateau_slope)
         needed = nodes_for_pole(0.0, math.pi * rise / half, 1.0 / ERROR)  # 1 + exp(−t / rise) = 0
     return needed + nodes_for_rate(rate * half) - 1
 
 
 @inline
-def _kinks(number, row, peak):
+def _kinks(row):
     """Return jumps of slope and of bend at the peak, and of slope at the end of the plateau, in parts of the peak."""
-    rise, fall = row[_OWN], row[_OWN + 1]
-    swing, hot = abs(row[4] - row[5]), max(row[4], row[5])
-    slope = _steepness(row, row[4]) * swing / (hot * row[6])
-    bend = slope * slope + slope / row[6]
+    rise, fall, cooling = row.rise_time, row.fall_time, row.cooling_time
+    swing = abs(row.peak_temperature - row.floor_temperature)
+    hot = max(row.peak_temperature, row.floor_temperature)
+    slope = _steepness(row, row.peak_temperature) * swing / (hot * cooling)
+    bend = slope * slope + slope / cooling
     end = 0.0
-    if number == _DISRUPTION:
-        index = row[_OWN + 2]
+    if row.shape == _DISRUPTION:
+        index = row.decay_index
         slope += abs(index) / fall
         bend += 1.0 / (rise * rise) + index * (index - 1.0) / (fall * fall)
-    if number == _VILLAR:
-        plateau, tilt = row[_OWN + 2], row[_OWN + 3]
+    if row.shape == _VILLAR:
+        plateau, tilt = row.plateau_duration, row.plateau_slope
         end = abs(tilt / (1.0 + tilt * plateau) + 1.0 / fall)
     return slope, bend, end
 
 
+@inline
+def _count(rows, times, exposures, nodes):
+    row = rows[0]
+    peak, stretch, start = peak_of(row), 1.0 + row.redshift, row.peak_time
+    least = VISIBLE * _shape(peak, row)
+    rest, shape = np.empty(times.size), np.empty(times.size)
+    for j in range(rest.size):
+        rest[j] = (times[j] - start) / stretch + peak
+    write_shape(row, rest, shape)
+    seen = 0
+    for j in range(rest.size):
+        seen += 1 if shape[j] >= least else 0
+    dark, end = _bright(row, peak)
+    slope, bend, drop = _kinks(row)
+    plateau = row.plateau_duration if row.shape == _VILLAR else peak
+    length, smooth = -1.0, 1
+    for j in range(rest.size):
+        half = 0.5 * exposures[j] / stretch
+        if rest[j] < dark - half or rest[j] > end + half or half <= 0.0:
+            continue
+        if exposures[j] != length:
+            length = exposures[j]
+            smooth = _smooth_nodes(row, half)
+        jump, more = 0.0, 1
+        if abs(rest[j] - plateau) <= half:
+            jump += drop
+        if abs(rest[j] - peak) <= half:
+            jump += slope
+            more = nodes_for_bend(bend * half * half)
+        needed = smooth + max(nodes_for_kink(jump * half), more) - 1 if jump > 0.0 else smooth
+        nodes[j] = max(nodes[j], whole_panels(needed))
+    return seen
+
+
 @kernel
-def count_transients(number, rows, owners, offsets, times, exposures, nodes, counts):
-    """Count the observations in whose middle (times) a transient has a hundredth of its largest bolometric light.
+def count_transients(rows, owners, offsets, times, exposures, nodes, counts):
+    """Count the observations in whose middle a transient has a hundredth of its largest bolometric light.
 
-    As ``add_transients``, with the offsets of observations and their lengths in days; ``nodes`` (int64[m]) are raised,
-    and ``counts`` (int64[k]) are written. The slope of the light jumps where the body begins to cool, at the end of a
-    plateau, and where the debris of a star begins to fall back.
+    The slope of the light jumps where the body begins to cool, at the end of a plateau, and where the debris of a star
+    begins to fall back: nodes are raised there. ``rows`` is ``TRANSIENT[k, b]``; the rest is as in
+    ``loops.count_each``.
     """
-    for i in range(owners.size):
-        row = rows[i, 0]
-        peak, stretch = peak_of(number, row), 1.0 + row[1]
-        least = VISIBLE * _shape(number, peak, row)
-        low, high = offsets[owners[i]], offsets[owners[i] + 1]
-        rest, shape = np.empty(high - low), np.empty(high - low)
-        for j in range(rest.size):
-            rest[j] = (times[low + j] - row[0]) / stretch + peak
-        write_shape(number, row, rest, shape)
-        seen = 0
-        for j in range(rest.size):
-            seen += 1 if shape[j] >= least else 0
-        counts[i] = seen
-        dark, end = _bright(number, row, peak)
-        slope, bend, drop = _kinks(number, row, peak)
-        plateau = row[_OWN + 2] if number == _VILLAR else peak
-        length, smooth = -1.0, 1
-        for j in range(rest.size):
-            half = 0.5 * exposures[low + j] / stretch
-            if rest[j] < dark - half or rest[j] > end + half or half <= 0.0:
-                continue
-            if exposures[low + j] != length:
-                length = exposures[low + j]
-                smooth = _smooth_nodes(number, row, half)
-            jump, more = 0.0, 1
-            if abs(rest[j] - plateau) <= half:
-                jump += drop
-            if abs(rest[j] - peak) <= half:
-                jump += slope
-                more = nodes_for_bend(bend * half * half)
-            needed = smooth + max(nodes_for_kink(jump * half), more) - 1 if jump > 0.0 else smooth
-            nodes[low + j] = max(nodes[low + j], whole_panels(needed))
-        counts[i] = seen
-
-
-def fastest_transients(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return one over the shortest time scale of each object (rad/day, observed); rows as in ``add_transients``."""
-    times = np.minimum(np.minimum(rows[:, 0, _OWN], rows[:, 0, _OWN + 1]), rows[:, 0, 6])
-    return np.asarray(1.0 / (times * (1.0 + rows[:, 0, 1])), dtype=np.float64)
+    count_each(_count, rows, owners, offsets, times, exposures, nodes, counts)

@@ -17,14 +17,11 @@ from __future__ import annotations
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64
 
-FLARE = ("peak_time", "fwhm", "relative_amplitude")
-"""Days, days, and the flux that is added at the peak (of each band)."""
-
 TAIL = 64.0
 """End of the template, in units of the full width at half maximum."""
 
 VISIBLE = 12.26
-"""Where the tail has fallen to a hundredth of the peak; an observation before it counts as one of the flare."""
+"""Time after the peak, in the same units, up to which an observation sees the flare: the tail is at a hundredth."""
 
 _FAST, _SLOW = 1.600, 0.2783
 _FAST_SHARE, _SLOW_SHARE = 0.6890, 0.3030
@@ -56,7 +53,7 @@ def _within(h):
 
 @kernel
 def mean_flare(start, end):
-    """Return the mean of the template between two places h; its value where they are equal."""
+    """Return the mean of the template between two times h; its value where they are equal."""
     if end <= start:
         return flare_shape(start)
     return (flare_integral(_within(end)) - flare_integral(_within(start))) / (end - start)
@@ -80,8 +77,8 @@ def add_flares(rows, owners, offsets, times, exposures, bands, light, counts):
 
     Parameters
     ----------
-    rows : float64[k, b, 3]
-        The columns of ``FLARE`` of k flares in b bands; but for the amplitude those of band 0 are read.
+    rows : FLARE[k, b]
+        All but the amplitude is read in band 0.
     owners : int64[k]
         The sample of each flare.
     offsets : int64[n + 1]
@@ -102,7 +99,7 @@ def add_flares(rows, owners, offsets, times, exposures, bands, light, counts):
             sample, reach = owners[i], 0.0
             for j in range(low, high):
                 reach = max(reach, exposures[j])
-        peak_time, fwhm = rows[i, 0, 0], rows[i, 0, 1]
+        peak_time, fwhm = rows[i, 0].peak_time, rows[i, 0].fwhm
         last = peak_time + TAIL * fwhm + 0.5 * reach
         seen = 0
         for j in range(_first_after(times, low, high, peak_time - fwhm - 0.5 * reach), high):
@@ -112,6 +109,6 @@ def add_flares(rows, owners, offsets, times, exposures, bands, light, counts):
             start = (times[j] - half - peak_time) / fwhm
             end = (times[j] + half - peak_time) / fwhm
             if end >= -1.0 and start <= TAIL:
-                light[j] += rows[i, bands[j], 2] * mean_flare(start, end)
+                light[j] += rows[i, bands[j]].relative_amplitude * mean_flare(start, end)
                 seen += 1 if start <= VISIBLE else 0
         counts[i] = seen
