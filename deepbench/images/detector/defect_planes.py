@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.detector.defects import BLOCK_ROW, BadPixels, CosmicRay
+from deepbench.images.detector.mask import BAD_PIXEL, COSMIC_RAY
 from deepbench.images.rows import Order, check_extents, in_order, joined, table_of
 from deepbench.images.shapes.boundaries import SHAPE_ROW
 from deepbench.images.shapes.draw import draw_shapes
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
     from deepbench.tables import Table
-
-COSMIC_RAY, BAD = 2, 4
-"""Bits of the mask."""
 
 
 class Defects:
@@ -121,4 +119,4 @@ def mark_blocks(offsets, blocks, images, masks):
             for y in range(int(max(bottom, 0.0)), int(top)):
                 for x in range(int(max(left, 0.0)), int(right)):
                     images[i, y, x] = level
-                    masks[i, y, x] |= BAD
+                    masks[i, y, x] |= BAD_PIXEL

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.images.model.image_object import ImageObject
 from deepbench.images.shapes.model import Line
-from deepbench.language.specification import Specification, parameter
+from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Value
+
+if TYPE_CHECKING:
+    from deepbench.images.model.table import ImageTable
 
 BLOCK_ROW = np.dtype(
     [(name, np.float64) for name in ("x", "y", "width", "height", "level")], align=True
@@ -17,7 +22,7 @@ BLOCK_ROW = np.dtype(
 """Row of a block of bad pixels: its left column, lowest row and sides (pixel), and the level that is read there."""
 
 
-class Defect(Specification):
+class Defect(ImageObject):
     """What is in the image but not in the scene: it is not seen through the PSF, and the mask tells where it is."""
 
     band: Value | None = parameter(
@@ -26,6 +31,14 @@ class Defect(Specification):
         integer=True,
         default=None,
     )
+
+    def check(self, kind: str, table: ImageTable) -> None:
+        """Refuse a band that the table does not have."""
+        highest = self.band.support()[1] if hasattr(self.band, "support") else 0
+        count = len(table.bands)
+        if self.band is not None and highest >= count:
+            allowed = f"must be below {count}" if count else "needs an `instrument`"
+            raise problem(f"the band of a {kind} {allowed}: it is the number of a band, from 0")
 
 
 class CosmicRay(Defect):

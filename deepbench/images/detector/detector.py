@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.images.detector.mask import SATURATED
 from deepbench.images.detector.noise_steps import Steps, key_of, words_of
 from deepbench.images.model.instruments import MAGNITUDE, band_streams
 from deepbench.numerics.kernels import kernel
@@ -41,9 +42,6 @@ EXPOSURE_ROW = np.dtype(
 noise of reading (electron²), the full well (electron); what is read is electrons × scale + offset, which may be rounded
 to a whole number.
 """
-
-SATURATED = 1
-"""Bit of the mask."""
 
 
 def exposure_rows(

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import field_validator, model_validator
 
 from deepbench.images.model.sky import SkyObject
 from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Constant, Value
+
+if TYPE_CHECKING:
+    from deepbench.images.model.table import ImageTable
+
+MAXIMUM_GALAXY_FRAME = 512
+"""Largest edge of a frame on which galaxies are drawn as a whole (pixel); in a larger one they have stamps."""
 
 
 class Galaxy(SkyObject):
@@ -23,6 +29,20 @@ class Galaxy(SkyObject):
         maximum=0.99999,
         default=None,
     )
+
+    def check(self, kind: str, table: ImageTable) -> None:
+        """Refuse what no object of the sky can have, frames that are too large, and PSFs that are cut off."""
+        super().check(kind, table)
+        table.require_scale(f"the radius of a {kind}")
+        if max(table.size) > MAXIMUM_GALAXY_FRAME and self.stamp_flux is None:
+            raise problem(
+                f"a {kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
+                "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
+            )
+        if any(psf.moffat and psf.moffat.truncation is not None for psf in table.all_psfs()):
+            raise problem(
+                f"a {kind} cannot be seen through a truncated moffat: leave out `truncation`"
+            )
 
 
 def _radius(meaning: str, default: Any = ...) -> Any:

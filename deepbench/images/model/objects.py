@@ -10,15 +10,16 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from deepbench.images.detector.defects import DEFECTS
+from deepbench.images.detector.defects import DEFECTS, Defect
 from deepbench.images.galaxies.model import GALAXIES
+from deepbench.images.model.image_object import ImageObject
 from deepbench.images.model.sky import SkyObject
 from deepbench.images.shapes.model import SHAPES, Shape
 from deepbench.images.stars.model import STARS
 from deepbench.language.one_of import RepeatedOneOf, one_of
-from deepbench.language.specification import Specification, problem
+from deepbench.language.specification import problem
 
-OBJECTS: dict[str, type[Specification]] = {**SHAPES, **STARS, **GALAXIES, **DEFECTS}
+OBJECTS: dict[str, type[ImageObject]] = {**SHAPES, **STARS, **GALAXIES, **DEFECTS}
 """Objects of images by the name that a recipe has for them."""
 
 
@@ -47,3 +48,8 @@ class ObjectEntry(AnyObject):
     def is_sky(self) -> bool:
         """Whether it is a star or a galaxy."""
         return isinstance(self.chosen, SkyObject)
+
+    @property
+    def is_defect(self) -> bool:
+        """Whether it is in the image but not in the scene."""
+        return isinstance(self.chosen, Defect)

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from deepbench.images.psf.model import PsfEntry
-from deepbench.language.specification import Name, Specification, parameter, problem
-from deepbench.language.values import Value
+from deepbench.images.model.image_object import ImageObject
+from deepbench.images.psf.model import (
+    NARROWEST,
+    NARROWEST_AIRY_OF_GALAXIES,
+    NARROWEST_OF_GALAXIES,
+    PsfEntry,
+)
+from deepbench.language.specification import Name, parameter, problem
+from deepbench.language.values import Expression, Value
+
+if TYPE_CHECKING:
+    from deepbench.images.model.table import ImageTable
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the instrument."""
 
 
-class SkyObject(Specification):
-    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
+class SkyObject(ImageObject):
+    """Base of objects of the sky. The position is given in pixels, or in arcseconds from the frame's centre.
+
+    Attributes
+    ----------
+    is_point : bool
+        Whether it is drawn as its PSF shows a point.
+    """
+
+    is_point: ClassVar[bool] = False
 
     x: Value | None = parameter(
         "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
@@ -60,3 +77,65 @@ class SkyObject(Specification):
         if self.colors is not None and self.magnitude is None:
             raise problem("colors are added to `magnitude`, which is missing")
         return self
+
+    def check(self, kind: str, table: ImageTable) -> None:
+        """Refuse light that the table does not take, a PSF that cannot show it, and a position outside the frame."""
+        self._check_light(kind, table)
+        psfs = [self.psf] if self.psf is not None else [*table.psfs.values()]
+        if None in psfs:
+            raise problem(f"a {kind} is seen through a PSF: add `psf`")
+        if self.dx is not None:
+            table.require_scale(f"the place of a {kind}")
+        for psf in psfs:
+            if psf is not None:
+                self._check_psf(kind, table, psf)
+        self._check_position(kind, table)
+
+    def _check_light(self, kind: str, table: ImageTable) -> None:
+        """Refuse magnitudes without an instrument, and light in other bands than those of the table."""
+        if not table.bands:
+            for name in ("fluxes", "magnitude", "magnitudes", "colors"):
+                if getattr(self, name) is not None:
+                    raise problem(f"the {name} of a {kind} needs an `instrument`; else give `flux`")
+        for name in ("fluxes", "magnitudes", "colors"):
+            given = getattr(self, name) or {}
+            missing = set(table.bands) - set(given) if given and name != "colors" else ()
+            if missing or not set(given) <= set(table.bands):
+                raise problem(
+                    f"the {name} of a {kind} must be given for the bands {', '.join(table.bands)}, "
+                    f"not for {', '.join(given)}"
+                )
+
+    def _check_psf(self, kind: str, table: ImageTable, psf: PsfEntry) -> None:
+        """Refuse a PSF without a scale, and one that can be too narrow."""
+        if psf.in_arcsec:
+            table.require_scale("the width of the PSF")
+        if psf.image:
+            return
+        width, minor = psf.least_widths(table.scale or 1.0)
+        least = NARROWEST
+        if not self.is_point:
+            width, least = (
+                minor,
+                NARROWEST_OF_GALAXIES if psf.airy is None else NARROWEST_AIRY_OF_GALAXIES,
+            )
+        if width < least:
+            raise problem(
+                f"the PSF of a {kind} can be {width:.3g} pixels wide (full width at half maximum, galaxies "
+                f"along the minor axis); it must be {least} or more"
+            )
+
+    def _check_position(self, kind: str, table: ImageTable) -> None:
+        """Refuse an object that is never less than a frame away from the frame."""
+        for name, size in (("x", table.size[1]), ("y", table.size[0])):
+            for field, scale in ((name, 1.0), (f"d{name}", table.scale)):
+                value = getattr(self, field)
+                if value is None or isinstance(value, Expression) or scale is None:
+                    continue
+                low, high = (end / scale for end in value.support())
+                shift = 0.5 * (size - 1) if field != name else 0.0
+                if low + shift > 2 * size or high + shift < -size:
+                    reach = f"from {low * scale:g} to {high * scale:g}"
+                    raise problem(
+                        f"a {kind} is never in the frame: its {field} is {reach}, the frame has {size} pixels"
+                    )

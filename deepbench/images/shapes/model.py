@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.images.model.image_object import ImageObject
 from deepbench.images.shapes.boundaries import (
     LIMIT,
     MAXIMUM_SIDES,
@@ -23,11 +25,14 @@ from deepbench.images.shapes.boundaries import (
     hole,
     ring,
 )
-from deepbench.language.specification import Specification, parameter
+from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Value
 
+if TYPE_CHECKING:
+    from deepbench.images.model.table import ImageTable
 
-class Shape(Specification):
+
+class Shape(ImageObject):
     """Parameters of all shapes, and the way from labels to the rows that kernels read.
 
     A subclass adds its own parameters and says how its boundary follows from them.
@@ -38,6 +43,14 @@ class Shape(Specification):
     )
     y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
     amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
+
+    def check(self, kind: str, table: ImageTable) -> None:
+        """Refuse a PSF that cannot blur shapes."""
+        for psf in table.psfs.values():
+            if psf is not None and not psf.is_round_gaussian:
+                raise problem(
+                    f"a {kind} can be blurred by a round `psf: {{gaussian: …}}` only; give it a table without stars"
+                )
 
     @classmethod
     @abstractmethod
