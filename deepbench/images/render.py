@@ -112,7 +112,7 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
         The given labels, with what the table measures.
     """
     specification = table.specification
-    found = object_columns(specification, labels, lambda entry: entry.is_sky)
+    found = object_columns(table.plan, labels, lambda entry: entry.is_sky)
     scene = Scene(shape_rows(table, labels), found, sky_rows(specification, labels, found))
     arrays = {}
     for each in table.variables:

@@ -135,7 +135,7 @@ def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
     LabelError
         A length, a place or an angle is beyond the drawing's limit.
     """
-    found = object_columns(table.specification, labels, lambda entry: entry.is_shape)
+    found = object_columns(table.plan, labels, lambda entry: entry.is_shape)
     order = in_order(found, len(labels))
     check_extents(table, labels, found, order)
     parts = [

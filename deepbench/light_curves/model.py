@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
@@ -172,12 +172,11 @@ class LightCurveTable(TableSpecification):
         for class_name, described in self.classes.items():
             path: tuple[str | int, ...] = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                inside = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, inside, class_name, entry.repeat)
-                measured = {each: MEASURED[each] for each in entry.chosen.measured}
-                scopes.append(replace(scope, measured=measured))
+            scopes += object_scopes(
+                class_name,
+                described.objects,
+                lambda entry: {each: MEASURED[each] for each in entry.chosen.measured},
+            )
         cadence = self.survey.cadence
         scopes.append(scope_of(cadence.chosen, "cadence", ("survey", "cadence", cadence.kind)))
         for name, band in self.survey.bands.items():

@@ -84,7 +84,7 @@ class LightCurves:
         self._table, self._labels = table, labels
         self._specification, self._survey = specification, specification.survey
         self._streams = TableStreams(table)
-        objects = object_columns(specification, labels, lambda entry: True)
+        objects = object_columns(table.plan, labels, lambda entry: True)
         sources = [each for each in objects if isinstance(each.entry.chosen, Source)]
         families = [each for each in objects if isinstance(each.entry.chosen, Family)]
         wrong = [each for each in objects if isinstance(each.entry.chosen, Contaminant)]

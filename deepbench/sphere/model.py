@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
@@ -261,10 +262,7 @@ class SphereTable(TableSpecification):
             if described.field is not None:
                 inside = (*path, "field", described.field.kind)
                 scopes.append(scope_of(described.field.chosen, "field", inside, class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                inside = (*path, "objects", index, entry.kind)
-                scopes.append(scope_of(entry.chosen, name, inside, class_name, entry.repeat))
+            scopes += object_scopes(class_name, described.objects)
         for name in ("beam", "rotation", "noise", "mask"):
             given = getattr(self, name)
             if given is not None:

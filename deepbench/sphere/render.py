@@ -109,7 +109,7 @@ class Maps:
 
     def __init__(self, table: Table[SphereTable], labels: Labels) -> None:
         self._table, self._specification, self._labels = table, table.specification, labels
-        self._objects = object_columns(self._specification, labels, lambda entry: True)
+        self._objects = object_columns(table.plan, labels, lambda entry: True)
         self._known: dict[tuple[object, ...], FieldSpectra] = {}
 
     def _label(self, row: int, name: str) -> float:

@@ -72,9 +72,7 @@ def _defects(
     table: Table[ImageTable], labels: Labels, kind: type[CosmicRay | BadPixels]
 ) -> tuple[list[ObjectColumns], Order]:
     """Return where the values of one kind of defects are, and their order."""
-    found = object_columns(
-        table.specification, labels, lambda entry: isinstance(entry.chosen, kind)
-    )
+    found = object_columns(table.plan, labels, lambda entry: isinstance(entry.chosen, kind))
     order = in_order(found, len(labels))
     check_extents(table, labels, found, order)
     return found, order

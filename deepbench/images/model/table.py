@@ -22,6 +22,7 @@ from deepbench.images.psf.model import (
     ImagePsf,
     PsfEntry,
 )
+from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import show
@@ -225,13 +226,11 @@ class ImageTable(TableSpecification):
         for class_name, described in self.classes.items():
             path = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                place = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
-                if self.measure and entry.is_sky:
-                    scope = replace(scope, measured=self._measured())
-                scopes.append(scope)
+            scopes += object_scopes(
+                class_name,
+                described.objects,
+                lambda entry: self._measured() if self.measure and entry.is_sky else {},
+            )
         for name, psf in self.psfs.items():
             if psf is not None:
                 band = name.partition(".")[2]
