@@ -1,4 +1,4 @@
-"""All that runs on a worker: one block from its number to its files, and the check of a block made earlier."""
+"""Blocks on a worker: one from its number to its files, shards of other releases, the check of one made before."""
 
 from __future__ import annotations
 
