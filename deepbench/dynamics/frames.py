@@ -93,10 +93,10 @@ def write_parts(places, scales, origins, rods, disks, has_rods, offsets, parts):
 def shape_rows(parts: NDArray[np.void]) -> NDArray[np.void]:
     """Return arms and bodies as ``draw_shapes`` takes them: lines and circles that hide what lies below."""
     rows = np.empty(len(parts), SHAPE_ROW)
+    plain = np.dtype((np.void, SHAPE_ROW.itemsize))  # numpy moves rows without fields as a whole
     for shape, members in ((Line, parts["is_arm"]), (Circle, ~parts["is_arm"])):
-        some = parts[members]
-        values = {name: some[name] for name in shape.model_fields}
-        rows[members] = shape.rows(values, covers=True)
+        values = {name: parts[name][members] for name in shape.model_fields}
+        rows.view(plain)[members] = shape.rows(values, covers=True).view(plain)
     return rows
 
 

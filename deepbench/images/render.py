@@ -51,11 +51,11 @@ WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
 
 BATCH_PIXELS = 2**18
-"""Pixels that go through all steps together: they stay in the processor's cache."""
+"""Number of pixels that go through all steps together: they stay in the processor's cache."""
 
 
 class Scene(NamedTuple):
-    """What is in the images of some samples, whatever the band.
+    """The objects in the images of some samples, whatever the band.
 
     Attributes
     ----------
@@ -63,7 +63,7 @@ class Scene(NamedTuple):
     sources : list of ObjectColumns
         Objects of the sky.
     sky : SkyRows
-        The same, in the order in which they are drawn.
+        Objects of the sky in the order in which they are drawn.
     """
 
     shapes: ShapeRows

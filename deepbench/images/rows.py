@@ -71,7 +71,9 @@ def joined(parts: list[NDArray[np.void]], order: Order, row: np.dtype[np.void]) 
     row : dtype
         Type of a row.
     """
-    return np.concatenate([np.zeros(0, row), *parts])[order.places]
+    plain = np.dtype((np.void, row.itemsize))  # numpy moves rows without fields as a whole
+    together = np.concatenate([part.view(plain) for part in (np.zeros(0, row), *parts)])
+    return together[order.places].view(row)
 
 
 def check_reach(labels: Labels, offsets: NDArray[np.int64], values: NDArray[np.float64]) -> None:

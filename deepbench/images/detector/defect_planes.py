@@ -1,4 +1,4 @@
-"""Defects: tracks of cosmic rays and bad pixels, which are in an image but not in the scene."""
+"""Defects on images: the charge of cosmic rays, the level of bad pixels, and the bits of both in the mask."""
 
 from __future__ import annotations
 

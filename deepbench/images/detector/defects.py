@@ -1,4 +1,4 @@
-"""Defects: what a recipe may say about what is in an image but not in the scene."""
+"""Defects, which are in an image but not in the scene: their specifications, and the rows that kernels read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BLOCK_ROW = np.dtype(
 
 
 class Defect(ImageObject):
-    """What is in the image but not in the scene: it is not seen through the PSF, and the mask tells where it is."""
+    """Base of defects: they are not seen through the PSF, and the mask tells where they are."""
 
     band: Value | None = parameter(
         "number of the band that has it, from 0; all when absent",

@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of images: classes of objects, PSF, noise or an instrument, and what is stored.
+"""Tables of images: their classes of objects, PSF, noise or instrument, and what is stored.
 
 These are frozen specifications without arrays. ``objects`` has what is drawn, ``instruments`` what it is seen through.
 """
@@ -45,7 +45,7 @@ RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
 TYPICAL_CUTOUT = 128 * 128
-"""Pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
+"""Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
 Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
 PLANES: dict[str, tuple[str, str]] = {
@@ -58,7 +58,7 @@ PLANES: dict[str, tuple[str, str]] = {
         "int32",
     ),
 }
-"""What may be stored beside the image: its description and type."""
+"""Planes that may be stored beside the image: their descriptions and types."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -227,8 +227,8 @@ class ImageTable(TableSpecification):
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
             names = names_of(described.objects)
             for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                place = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
+                own = (*path, "objects", index, entry.kind)
+                scope = scope_of(entry.chosen, name, own, class_name, entry.repeat)
                 if self.measure and entry.is_sky:
                     scope = replace(scope, measured=self._measured())
                 scopes.append(scope)
@@ -270,8 +270,8 @@ class ImageTable(TableSpecification):
         """
         if self.wcs is None or self.scale is None:
             raise LabelError("the table has no `wcs`: its images are nowhere on the sky")
-        place = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
-        return tan_header(self.size, self.scale, *place)
+        direction = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
+        return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""

@@ -1,4 +1,4 @@
-"""Shapes: what a recipe may say about them, and the boundary of the area that each covers.
+"""Shapes: their specifications, and the boundary of the area that each covers.
 
 Lengths are pixels, angles degrees counter-clockwise from +x. A pixel's centre has integer coordinates; that of the
 lower left pixel is the origin.
