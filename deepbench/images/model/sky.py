@@ -1,21 +1,80 @@
-"""What the specifications of stars and galaxies share: position, light, and the PSF that shows them."""
+"""The base of the specifications of stars and galaxies: position, light, and the PSF that shows them.
+
+Their labels become pieces: rows of numbers that an engine of ``galaxies`` draws. Lengths are in pixels there.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from deepbench.images.psf.model import PsfEntry
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
 
+COMPONENT_ROW = np.dtype(
+    [
+        ("flux", np.float64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("half_light_radius", np.float64),
+        ("axis_ratio", np.float64),
+        ("position_angle_degrees", np.float64),
+        ("sersic_index", np.float64),
+    ]
+)
+"""Row of a Sérsic component, in pixels and degrees; its radius is circularised."""
+
+COMPONENTS = "components"
+"""Engine of the components, which are drawn together; ``galaxies.model.ENGINES`` has the others."""
+
+POINT = 1e-6
+"""Half-light radius of a component that stands for a star (pixel): its transform is 1."""
+
+
+class Piece(NamedTuple):
+    """Rows that one engine draws, of some objects.
+
+    Attributes
+    ----------
+    engine : str
+        ``COMPONENTS``, or one of ``galaxies.model.ENGINES``.
+    rows : structured array of shape (k,)
+        One for each object, in the engine's type. Their ``flux`` is a part of the object's; rendering writes ``x`` and
+        ``y``.
+    """
+
+    engine: str
+    rows: NDArray[np.void]
+
+
+def rows_of(row: np.dtype[np.void], count: int, **fields: Any) -> NDArray[np.void]:
+    """Return rows with the fields that are given, arrays or numbers; the others are zero."""
+    rows = np.zeros(count, row)
+    for name, values in fields.items():
+        rows[name] = values
+    return rows
+
+
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the instrument."""
 
 
-class SkyObject(Specification):
-    """What objects of the sky share. The place is given in pixels, or in arcseconds from the frame's centre."""
+class SkyObject(Specification, ABC):
+    """Base of objects of the sky. The position is given in pixels, or in arcseconds from the frame's centre.
+
+    Attributes
+    ----------
+    is_point : bool
+        Whether it is drawn as its PSF shows a point; its pieces stand in for it behind an image of a PSF.
+    """
+
+    is_point: ClassVar[bool] = False
 
     x: Value | None = parameter(
         "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
@@ -41,7 +100,7 @@ class SkyObject(Specification):
     )
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_position(self) -> Self:
         given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
         if given not in (["x", "y"], ["dx", "dy"]):
             found = ", ".join(given) or "none of them"
@@ -60,3 +119,19 @@ class SkyObject(Specification):
         if self.colors is not None and self.magnitude is None:
             raise problem("colors are added to `magnitude`, which is missing")
         return self
+
+    @abstractmethod
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return what engines draw of objects.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray
+            Labels of k objects by their names inside the object.
+        scale : float
+            Arcseconds per pixel.
+        """
+
+    def refusals(self, columns: Mapping[str, NDArray]) -> list[tuple[NDArray[np.bool_], str]]:
+        """Return which objects cannot be drawn whatever the table, bool[k], and why."""
+        return []

@@ -16,14 +16,7 @@ from deepbench.images.galaxies.model import Galaxy
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import Defect, ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
-from deepbench.images.psf.model import (
-    MAXIMUM_SIGMA,
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-    ImagePsf,
-    PsfEntry,
-)
+from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import NamedOneOf, names_of, one_of
 from deepbench.language.plain import show
@@ -262,7 +255,7 @@ class ImageTable(TableSpecification):
         for psf in self.psfs.values():
             if psf is None and self._sky and any(each.chosen.psf is None for each in self._sky):
                 raise problem(f"a {self._sky[0].kind} is seen through a PSF: add `psf`")
-            if shapes and psf is not None and not psf.is_round_gaussian:
+            if shapes and psf is not None and not psf.chosen.is_round_gaussian:
                 raise problem(
                     f"a {shapes[0].kind} can be blurred by a round `psf: {{gaussian: …}}` only; "
                     "give it a table without stars"
@@ -270,7 +263,7 @@ class ImageTable(TableSpecification):
         in_arcsec = [
             f"the place of a {each.kind}" for each in self._sky if each.chosen.dx is not None
         ]
-        in_arcsec += ["the width of the PSF" for psf in self._all_psfs() if psf.in_arcsec]
+        in_arcsec += ["the width of the PSF" for psf in self._all_psfs() if psf.chosen.in_arcsec]
         in_arcsec += [f"the radius of a {each.kind}" for each in self._galaxies]
         in_arcsec += ["the wcs"] if self.wcs is not None else []
         if self.scale is None and in_arcsec:
@@ -286,9 +279,7 @@ class ImageTable(TableSpecification):
                     f"a {entry.kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
                     "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
                 )
-        if self._galaxies and any(
-            psf.moffat and psf.moffat.truncation is not None for psf in self._all_psfs()
-        ):
+        if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
@@ -301,19 +292,15 @@ class ImageTable(TableSpecification):
         """Refuse a PSF that can be too narrow."""
         own = entry.chosen.psf
         for psf in [own] if own is not None else self.psfs.values():
-            if psf is None or psf.image or (psf.in_arcsec and self.scale is None):
+            if psf is None or (psf.chosen.in_arcsec and self.scale is None):
                 continue
-            width, minor = psf.least_widths(self.scale or 1.0)
-            least = NARROWEST
-            if isinstance(entry.chosen, Galaxy):
-                width, least = (
-                    minor,
-                    NARROWEST_OF_GALAXIES if psf.airy is None else NARROWEST_AIRY_OF_GALAXIES,
-                )
-            if width < least:
+            narrow = psf.chosen.too_narrow(
+                self.scale or 1.0, for_galaxies=isinstance(entry.chosen, Galaxy)
+            )
+            if narrow is not None:
                 raise problem(
-                    f"the PSF of a {entry.kind} can be {width:.3g} pixels wide (full width at half maximum, galaxies "
-                    f"along the minor axis); it must be {least} or more"
+                    f"the PSF of a {entry.kind} can be {narrow[0]:.3g} pixels wide (full width at half maximum, "
+                    f"galaxies along the minor axis); it must be {narrow[1]} or more"
                 )
 
     def _check_place(self, entry: ObjectEntry) -> None:
@@ -461,28 +448,19 @@ class ImageTable(TableSpecification):
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
         shapes = any(entry.is_shape for each in self.classes.values() for entry in each.objects)
-        widest = max(map(_widest, self.psfs.values())) if shapes else 0.0
+        blurs = [psf.chosen.most_sigma() for psf in self.psfs.values() if psf is not None]
+        widest = max(blurs, default=0.0) if shapes else 0.0
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
         pixels = self.size[0] * self.size[1]
         edge = max(*self.size, 16)
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
         spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
-        images = max(
-            (self._image_bytes(psf.image) for psf in self._all_psfs() if psf.image), default=0
-        )
-        return 12 * ny * nx + planes + spectra + images + self._cutout_bytes()
-
-    def _image_bytes(self, image: ImagePsf) -> int:
-        """Return the bytes of the samples of a PSF, of its transform, and of the FFTs behind it."""
-        side = min(max(*self.size, 16), max(image.extent, TYPICAL_CUTOUT**0.5))
-        period = 1.2 * (side + max(side, image.extent))
-        together = max(
-            1, min(16, 2**18 // int(side * side))
-        )  # as many stamps or frames as are drawn at once
-        finest = (period * image.oversampling) ** 2
-        samples = (image.extent * image.oversampling) ** 2
-        return int(8 * samples + 4 * finest + 16 * together * period**2)
+        seen_through = [
+            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5)
+            for psf in self._all_psfs()
+        ]
+        return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()
 
     def _cutout_bytes(self) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
@@ -499,13 +477,3 @@ class ImageTable(TableSpecification):
             )
             for each in self.classes.values()
         )
-
-
-def _widest(psf: PsfEntry | None) -> float:
-    """Return the largest standard deviation of the Gaussian that blurs shapes, in pixels."""
-    sigma = getattr(psf.chosen, "sigma", None) if psf is not None else None
-    if psf is None or not psf.is_round_gaussian:
-        return 0.0
-    if sigma is None or isinstance(sigma, Expression):
-        return MAXIMUM_SIGMA
-    return min(sigma.support()[1], MAXIMUM_SIGMA)
