@@ -29,7 +29,7 @@ from deepbench.images.galaxies.stamps import (
 )
 from deepbench.images.measure import MEASUREMENTS, measure_images
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
-from deepbench.images.rows import ShapeRows, shape_rows
+from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
 from deepbench.images.shapes.draw import draw_shapes
 from deepbench.images.stars.point_sources import add_stars
 from deepbench.labelling.objects import ObjectColumns, object_columns
@@ -132,10 +132,7 @@ def _with_measured(
     labels: Labels, scene: Scene, measured: dict[str, NDArray[np.float64]]
 ) -> Labels:
     """Return labels with what was measured of each object in its place."""
-    rank = np.empty(len(scene.sky), np.int64)
-    rank[scene.sky.order.places] = np.arange(len(rank))
-    ends = np.cumsum([len(each.rows) for each in scene.sources])[:-1]
-    of_sources = zip(scene.sources, np.split(rank, ends), strict=True)
+    of_sources = zip(scene.sources, ranks_of(scene.sources, scene.sky.order), strict=True)
     return labels.with_measured(
         {},
         (

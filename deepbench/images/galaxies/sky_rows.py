@@ -13,7 +13,7 @@ from deepbench.images.galaxies.model import ENGINES
 from deepbench.images.model.instruments import MAGNITUDE
 from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS, Piece
 from deepbench.images.psf.psf_rows import Psfs, psf_rows
-from deepbench.images.rows import Order, check_reach, in_order, table_of
+from deepbench.images.rows import Order, check_reach, in_order, ranks_of, table_of
 from deepbench.images.shapes.boundaries import LIMIT
 from deepbench.numerics.mathfast import exp
 
@@ -126,8 +126,8 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
     specification = table.specification
     order = in_order(found, len(labels))
     positions, stamp = _positions(specification, found, order)
-    check_reach(labels, order.offsets, positions)
-    ranks = _ranks(found, order)
+    check_reach(table, labels, order, positions)
+    ranks = ranks_of(found, order)
     gathered = {engine: ([], []) for engine in (COMPONENTS, *ENGINES)}
     for each, owners in zip(found, ranks, strict=True):
         for piece in _pieces(specification, each):
@@ -142,7 +142,7 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
     for piece in (components, *pieces):
         _check_lengths(table, piece, sample)
     _check_objects(table, found, ranks, sample)
-    counts = np.bincount(components.owners, minlength=len(order.places))
+    counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
         order,
         positions,
@@ -165,13 +165,6 @@ def _positions(
     x = np.where(np.isnan(x), (nx - 1) / 2 + dx / scale, x)
     y = np.where(np.isnan(y), (ny - 1) / 2 + dy / scale, y)
     return np.stack([x, y], axis=1), stamp
-
-
-def _ranks(found: list[ObjectColumns], order: Order) -> list[NDArray[np.int64]]:
-    """Return where the objects of each source are in the order in which they are drawn."""
-    rank = np.empty(len(order.places), np.int64)
-    rank[order.places] = np.arange(len(rank))
-    return np.split(rank, np.cumsum([len(each.samples) for each in found])[:-1]) if found else []
 
 
 def _pieces(table: ImageTable, source: ObjectColumns) -> list[Piece]:
@@ -236,7 +229,7 @@ def _flags(
 ) -> NDArray[np.bool_]:
     """Return for each object whether its specification passes a test."""
     flags = [np.full(len(each.samples), test(each.entry.chosen)) for each in found]
-    return np.concatenate([np.zeros(0, bool), *flags])[order.places]
+    return np.concatenate([np.zeros(0, bool), *flags])[order.sequence]
 
 
 def fluxes(
@@ -271,7 +264,7 @@ def sky_psfs(
     """Return the PSF of each object of the sky: its own, or its sample's."""
     sample = np.repeat(np.arange(len(order.offsets) - 1), np.diff(order.offsets))
     result = of_samples.take(sample)
-    for each, ranks in zip(found, _ranks(found, order), strict=True):
+    for each, ranks in zip(found, ranks_of(found, order), strict=True):
         psf = each.entry.chosen.psf
         if psf is not None:
             result.put(ranks, psf_rows(psf, each.columns, "psf.", scale, len(ranks)))

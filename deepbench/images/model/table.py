@@ -222,8 +222,8 @@ class ImageTable(TableSpecification):
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
             names = names_of(described.objects)
             for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                own = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, own, class_name, entry.repeat)
+                here = (*path, "objects", index, entry.kind)
+                scope = scope_of(entry.chosen, name, here, class_name, entry.repeat)
                 if self.measure and entry.is_sky:
                     scope = replace(scope, measured=self._measured())
                 scopes.append(scope)
