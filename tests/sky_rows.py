@@ -7,6 +7,7 @@ import numpy as np
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
 from deepbench.images.psf.airy import airy_fwhm
 from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.transform_tables import transform_at
 from deepbench.numerics.kernels import kernel
 
 
@@ -22,6 +23,19 @@ def psf_row(family, fwhm, shape=0.0, axis_ratio=1.0, position_angle=0.0, truncat
         axis_ratio=axis_ratio,
         position_angle=math.radians(position_angle),
     )
+
+
+@kernel
+def _write_values(table, u, out):
+    for i in range(u.size):
+        out[i] = transform_at(table, u[i])
+
+
+def table_values(table, u):
+    """Return the values of a table of ``transform_tables`` at u."""
+    out = np.empty(u.size)
+    _write_values(table, u, out)
+    return out
 
 
 @kernel

@@ -128,6 +128,7 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
     positions, stamp = _positions(specification, found, order)
     check_reach(table, labels, order, positions)
     ranks = ranks_of(found, order)
+    gathered: dict[str, tuple[list[NDArray[np.void]], list[NDArray[np.int64]]]]
     gathered = {engine: ([], []) for engine in (COMPONENTS, *ENGINES)}
     for each, owners in zip(found, ranks, strict=True):
         for piece in _pieces(specification, each):
@@ -139,8 +140,8 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
         if rows or engine == COMPONENTS
     )
     sample = np.repeat(labels.samples, np.diff(order.offsets))
-    for piece in (components, *pieces):
-        _check_lengths(table, piece, sample)
+    for drawn in (components, *pieces):
+        _check_lengths(table, drawn, sample)
     _check_objects(table, found, ranks, sample)
     counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
@@ -192,16 +193,16 @@ def _owned(
     return OwnedRows(engine, together, owner)
 
 
-def _check_lengths(table: Table[ImageTable], piece: OwnedRows, samples: NDArray[np.int64]) -> None:
+def _check_lengths(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
     """Refuse radii beyond the drawing's limit."""
-    far = np.zeros(len(piece.rows), bool)
+    far = np.zeros(len(drawn.rows), bool)
     for name in LENGTHS:
-        if name in (piece.rows.dtype.names or ()):
-            far |= piece.rows[name] > LIMIT
+        if name in (drawn.rows.dtype.names or ()):
+            far |= drawn.rows[name] > LIMIT
     if far.any():
         raise LabelError.of_sample(
             table.name,
-            samples[piece.owners[np.argmax(far)]],
+            samples[drawn.owners[np.argmax(far)]],
             f"a galaxy has a radius beyond {LIMIT:g} pixels, which cannot be drawn",
         )
 

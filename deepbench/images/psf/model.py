@@ -380,6 +380,6 @@ class PsfEntry(one_of(PSFS)):
     """A point spread function."""
 
 
-def least(value: Value | None) -> float:
+def least(value: Any) -> float:
     """Return the least number that a value can be; infinity for expressions, which are known when they are drawn."""
     return math.inf if isinstance(value, Expression) else value.support()[0]

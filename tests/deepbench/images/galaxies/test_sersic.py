@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.special import erf, gamma, gammaincc, gammaincinv, j0, kv
+from scipy.special import erf, gamma, gammaincc, gammaincinv, j0
 
 from deepbench.images.galaxies.fourier import CHUNK, period, render_components
 from deepbench.images.galaxies.sersic import (
@@ -19,13 +19,10 @@ from deepbench.images.galaxies.sersic import (
 )
 from deepbench.images.galaxies.stamp_sizes import SIZES, component_edges
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
-from deepbench.images.psf.airy import airy_transform
 from deepbench.images.psf.model import FAMILIES, PSF_ROW
-from deepbench.images.psf.psf_profiles import psf_radius, psf_tables, write_transform
-from deepbench.images.psf.transform_tables import NODES, PIECES, nodes, piece_of, transform_at
-from deepbench.numerics.kernels import kernel
+from deepbench.images.psf.transform_tables import NODES, PIECES
 from tests.reference.sersic import pixels
-from tests.sky_rows import airy_row, component_rows, psf_row
+from tests.sky_rows import airy_row, component_rows, psf_row, table_values
 
 INDICES = [0.3, 0.5, 0.77, 1.0, 1.5, 2.5, 4.0, 5.3, 6.2]
 TABLE = 5e-7  # float32 and the parabolas of a table, of the flux
@@ -58,28 +55,10 @@ def difference(image, other):
     return np.abs(image - other).max() / np.abs(other).max()
 
 
-@kernel
-def _read(table, u, out):
-    for i in range(u.size):
-        out[i] = transform_at(table, u[i])
-
-
-def read(table, u):
-    out = np.empty(u.size)
-    _read(table, u, out)
-    return out
-
-
 def sersic_transform(n, s):
     table, values = np.empty((PIECES, 4), np.float32), np.empty(NODES, np.float32)
     write_sersic(n, sersic_tables(), 0, PIECES - 1, values, table)
-    return read(table, np.square(s))
-
-
-def psf_transform(psf, s):
-    table, values = np.empty((PIECES, 4), np.float32), np.empty((2, NODES), np.float32)
-    write_transform(psf[0], psf_tables(), 0, PIECES - 1, values, table)
-    return read(table, np.square(s))
+    return table_values(table, np.square(s))
 
 
 # --- transforms ----------------------------------------------------------------------------------
@@ -107,55 +86,6 @@ def test_transforms_are_hankel_transforms(n):
     for s in (0.03, 0.3, 1.0, 2.5):
         expected = quad(light, 0, 80 + 10 * n, args=(s,), limit=2000, epsabs=1e-10)[0]
         assert sersic_transform(n, np.array([s])) == pytest.approx(expected, abs=TABLE)
-
-
-@pytest.mark.parametrize("beta", [1.1, 1.3, 2.0, 2.5, 4.765, 10.0])
-def test_moffat_is_a_bessel_function(beta):
-    x = WAVES[1:] / (2 * np.sqrt(2 ** (1 / beta) - 1))
-    x, waves = x[x < 600], WAVES[1:][x < 600]
-    exact = 2 * (x / 2) ** (beta - 1) * kv(beta - 1, x) / gamma(beta - 1)
-    np.testing.assert_allclose(psf_transform(moffat(1.0, beta), waves), exact, atol=TABLE)
-
-
-def test_gaussian_and_kolmogorov():
-    exact = np.exp(-(WAVES**2) / (16 * np.log(2)))
-    np.testing.assert_allclose(psf_transform(gaussian(), WAVES), exact, atol=TABLE)
-    waves = np.linspace(0, 40, 20001)
-    kolmogorov = psf_transform(psf_row("kolmogorov", 1.0), waves) * waves
-    centre, half = np.trapezoid(kolmogorov, waves), np.trapezoid(kolmogorov * j0(waves / 2), waves)
-    assert half == pytest.approx(0.5 * centre, rel=1e-5)
-
-
-def test_airy():
-    waves = np.linspace(0, 7, 800)
-    ratio = np.minimum(waves / (2 * np.pi), 1)
-    exact = 2 / np.pi * (np.arccos(ratio) - ratio * np.sqrt(1 - ratio**2))
-    table = psf_transform(airy_row(1.0), waves)
-    np.testing.assert_allclose(
-        table, exact, atol=3e-4
-    )  # parabolas across the end, like (1 − ν)^1.5
-    assert np.abs(table - exact)[ratio < 0.9].max() < 2e-6
-
-
-@pytest.mark.parametrize("obscuration", [0.0, 0.2, 0.5, 0.9])
-def test_airy_is_the_overlap_of_two_pupils(obscuration):
-    axis = np.linspace(-3, 3, 1501)
-    x, y = np.meshgrid(axis, axis)
-
-    def pupil(shift):
-        square = (x - shift) ** 2 + y**2
-        return (square < 1) & (square > obscuration**2)
-
-    for shift in (0.0, 0.15, 0.6, 1.1, 1.7, 2.2):
-        expected = (pupil(0.0) & pupil(shift)).sum() / pupil(0.0).sum()
-        assert airy_transform(np.pi * shift, obscuration) == pytest.approx(expected, abs=0.01)
-
-
-def test_pieces_hold_their_nodes():
-    for piece in (0, 1, 31, 32, 33, 640, PIECES - 2):
-        assert piece_of(nodes()[2 * piece]) == piece
-        assert piece_of(nodes()[2 * piece + 1]) == piece
-    assert (piece_of(0.0), piece_of(1e30)) == (0, PIECES - 1)
 
 
 # --- the profile ---------------------------------------------------------------------------------
@@ -526,9 +456,3 @@ def test_a_stamp_holds_its_fraction(n, psf):
             image = render([1.0, place, place, *component[3:]], psf, (edge, edge))
             assert fraction <= image.sum(dtype=float) < 1.0001
     assert edges[1] < edges[0] or edges[0] == SIZES[0]
-
-
-def test_the_radius_of_a_moffat_profile_is_exact():
-    alpha = 1.5 / math.sqrt(2 ** (1 / 2.5) - 1)
-    radius = psf_radius(moffat(3.0, 2.5)[0], 0.01)
-    assert (1 + (radius / alpha) ** 2) ** -1.5 == pytest.approx(0.01, rel=1e-9)

@@ -14,11 +14,8 @@ from hypothesis import strategies as st
 from scipy.special import erf, j0, j1
 
 import deepbench
-from deepbench.images.psf.airy import airy_fwhm
 from deepbench.images.psf.model import FAMILIES
-from deepbench.images.psf.psf_profiles import evaluate, make_profile
 from deepbench.images.stars.point_sources import add_point, stamp_radius
-from deepbench.numerics.kernels import kernel
 from tests.reference.point_sources import (
     adaptive,
     airy_half_width,
@@ -438,44 +435,6 @@ def test_bits_are_those_of_the_format(tmp_path):
 @pytest.mark.parametrize("processor", ["x86-64", "nehalem", "haswell"])
 def test_bits_do_not_depend_on_the_instructions(tmp_path, processor):
     assert digest_on(tmp_path, NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES="") == GOLDEN
-
-
-# --- profiles ---
-
-
-@kernel
-def profile_values(psf, values):
-    profile = make_profile(psf)
-    for i in range(values.size):
-        values[i] = values[i] / profile.scale * values[i] / profile.scale
-    evaluate(profile, values, values.size)
-    return profile.peak
-
-
-PROFILES = [
-    *(("moffat", beta) for beta in (1.1, 2.5, 5.0)),
-    *(("airy", obscuration) for obscuration in (0.0, 0.3, 0.9)),
-    *(("gaussian", 0.0), ("kolmogorov", 0.0)),
-]
-
-
-@pytest.mark.parametrize(("family", "shape"), PROFILES)
-def test_profiles_are_those_of_scipy(family, shape):
-    r = np.concatenate([np.linspace(0, 10, 4001), np.geomspace(10, 3e3, 2000)]).astype(np.float32)
-    values = r.copy()
-    peak = profile_values(psf_row(family, 2.0, shape)[0], values)
-    expected = intensity(family, r.astype(np.float64), 2.0, shape)
-    assert peak == pytest.approx(expected[0], rel=1e-6)
-    np.testing.assert_allclose(values, expected / peak, atol=2e-6, rtol=0)
-    if family in {"moffat", "kolmogorov"}:
-        np.testing.assert_allclose(values, expected / peak, rtol=5e-4)
-
-
-def test_width_of_an_airy_pattern():
-    width = kernel(lambda obscuration: airy_fwhm(obscuration))
-    for obscuration in np.linspace(0, 0.99, 34):
-        expected = 2 * airy_half_width(float(obscuration)) / math.pi
-        assert width(obscuration) == pytest.approx(expected, rel=1e-7)
 
 
 # --- stamps ---
