@@ -203,9 +203,9 @@ def _first_far(shapes: NDArray[np.void]) -> int:
 def _shape_rows(shapes: NDArray[np.void]) -> NDArray[np.void]:
     """Return shapes as ``draw_shapes`` takes them: lines and circles that hide what lies below."""
     rows = np.empty(len(shapes), SHAPE_ROW)
+    plain = np.dtype((np.void, SHAPE_ROW.itemsize))  # numpy moves rows without fields as a whole
     own = {"length": "size", "radius": "size", "angle": "angle_degrees"}
     for shape, members in ((Line, shapes["is_rod"]), (Circle, ~shapes["is_rod"])):
-        some = shapes[members]
-        values = {name: some[own.get(name, name)] for name in shape.model_fields}
-        rows[members] = shape.rows(values, covers=True)
+        values = {name: shapes[own.get(name, name)][members] for name in shape.model_fields}
+        rows.view(plain)[members] = shape.rows(values, covers=True).view(plain)
     return rows

@@ -1,4 +1,4 @@
-"""What is measured of each object of the sky on the image without noise, and which object a pixel belongs to."""
+"""Measurements of each object of the sky on the image without noise, and the object that a pixel belongs to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from deepbench.numerics.kernels import inline, kernel
 
 FOOTPRINT = 0.1
-"""An object's footprint are the pixels where it has this part of the light of its brightest pixel, or more."""
+"""Part of the light of an object's brightest pixel that the pixels of its footprint have, or more."""
 
 MEASUREMENTS = np.dtype(
     [(name, np.float64) for name in ("snr", "snr_sky", "frame_flux", "neighbour_share")], align=True
@@ -53,9 +53,9 @@ def measure(found, first, last, truth, variance, sky_variance, result):
     truth : float32[ny, nx]
         The light of everything.
     variance : float32[ny, nx]
-        Of the noise, in units of the light, squared.
+        Variance of the noise, in units of the light, squared.
     sky_variance : float
-        The same where there are no sources.
+        Variance of the noise where there are no sources.
     result : MEASUREMENTS[m]
         Rows ``first`` … ``last - 1`` are written. An object that is wholly outside of the frame has
         no light, no signal and no neighbours.

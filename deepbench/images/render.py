@@ -18,8 +18,6 @@ from deepbench.images.detector.detector import Detector
 from deepbench.images.detector.noise_steps import Steps
 from deepbench.images.galaxies.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
 from deepbench.images.galaxies.stamps import (
-    MAXIMUM_STAMP,
-    Boxes,
     Cutouts,
     Stamps,
     add_cutouts,
@@ -30,15 +28,10 @@ from deepbench.images.galaxies.stamps import (
     stamps_of,
 )
 from deepbench.images.measure import MEASUREMENTS, measure_images
-from deepbench.images.psf.model import (
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-)
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
-from deepbench.images.rows import ShapeRows, shape_rows
+from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
 from deepbench.images.shapes.draw import draw_shapes
-from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
+from deepbench.images.stars.point_sources import add_stars
 from deepbench.labelling.objects import ObjectColumns, object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.numerics.kernels import kernel
@@ -51,11 +44,11 @@ WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
 
 BATCH_PIXELS = 2**18
-"""Pixels that go through all steps together: they stay in the processor's cache."""
+"""Number of pixels that go through all steps together: they stay in the processor's cache."""
 
 
 class Scene(NamedTuple):
-    """What is in the images of some samples, whatever the band.
+    """The objects in the images of some samples, whatever the band.
 
     Attributes
     ----------
@@ -63,7 +56,7 @@ class Scene(NamedTuple):
     sources : list of ObjectColumns
         Objects of the sky.
     sky : SkyRows
-        The same, in the order in which they are drawn.
+        Objects of the sky in the order in which they are drawn.
     """
 
     shapes: ShapeRows
@@ -113,7 +106,7 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
     """
     specification = table.specification
     found = object_columns(table.plan, labels, lambda entry: entry.is_sky)
-    scene = Scene(shape_rows(table, labels), found, sky_rows(specification, labels, found))
+    scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
     arrays = {}
     for each in table.variables:
         make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
@@ -139,10 +132,7 @@ def _with_measured(
     labels: Labels, scene: Scene, measured: dict[str, NDArray[np.float64]]
 ) -> Labels:
     """Return labels with what was measured of each object in its place."""
-    rank = np.empty(len(scene.sky), np.int64)
-    rank[scene.sky.order.places] = np.arange(len(rank))
-    ends = np.cumsum([len(each.rows) for each in scene.sources])[:-1]
-    of_sources = zip(scene.sources, np.split(rank, ends), strict=True)
+    of_sources = zip(scene.sources, ranks_of(scene.sources, scene.sky.order), strict=True)
     return labels.with_measured(
         {},
         (
@@ -249,13 +239,9 @@ def _appearance(table: Table[ImageTable], labels: Labels, scene: Scene, band: st
     psfs = sky_psfs(scene.sources, order, of_samples, specification.scale)
     zero_points = columns[f"instrument.{band}.zero_point"] if band else None
     samples = labels.samples[np.repeat(np.arange(count), np.diff(order.offsets))]
-    is_airy = psfs.families == FAMILIES["airy"]
-    narrowest = np.where(is_airy, NARROWEST_AIRY_OF_GALAXIES, NARROWEST_OF_GALAXIES)
-    widths = psfs.profiles[:, 0] * np.where(sky.is_star, 1.0, np.sqrt(psfs.profiles[:, 3]))
-    widths = np.where(psfs.are_images, np.inf, widths)
-    _check_widths(table, samples, widths, np.where(sky.is_star, NARROWEST, narrowest))
+    psfs.check_widths(table.name, samples, sky.are_points)
     where = stamps_of(sky, psfs, specification.size)
-    _check_stamps(table, samples, where, sky)
+    where.check_sizes(sky, table.name, samples)
     return Appearance(
         sigmas_of(psf, columns, prefix, specification.scale, count),
         of_samples,
@@ -263,40 +249,6 @@ def _appearance(table: Table[ImageTable], labels: Labels, scene: Scene, band: st
         fluxes(scene.sources, order, band, zero_points),
         where,
     )
-
-
-def _check_widths(
-    table: Table[ImageTable],
-    samples: NDArray[np.int64],
-    widths: NDArray[np.float64],
-    narrowest: NDArray[np.float64],
-) -> None:
-    """Refuse a PSF that is too narrow for its light to be integrated over a pixel."""
-    narrow = np.flatnonzero(widths < narrowest)
-    if narrow.size:
-        first = narrow[0]
-        raise LabelError.of_sample(
-            table.name,
-            samples[first],
-            f"the full width at half maximum of the PSF is {widths[first]:.3g} pixels, "
-            f"it must be {narrowest[first]} or more",
-        )
-
-
-def _check_stamps(
-    table: Table[ImageTable], samples: NDArray[np.int64], where: Stamps, sky: SkyRows
-) -> None:
-    """Refuse galaxies that need a stamp of too many pixels."""
-    owners = np.arange(len(sky)), sky.arms_of, sky.truncated_of
-    for boxes, owner in zip(where, owners, strict=True):
-        large = np.flatnonzero(boxes.edges > MAXIMUM_STAMP)
-        if large.size:
-            raise LabelError.of_sample(
-                table.name,
-                samples[owner[large[0]]],
-                f"a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
-                "lower its stamp_flux, or make it smaller",
-            )
 
 
 def _draw(
@@ -314,7 +266,8 @@ def _draw(
     offsets = sky.order.offsets[edges_of]
     chosen = slice(offsets[0], offsets[-1])
     owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
-    own, where = sky.between(*offsets[[0, -1]]), _between(appearance.where, sky, *offsets[[0, -1]])
+    ends = offsets[[0, -1]]
+    own, where = sky.between(*ends), appearance.where.between(sky, *ends)
     psfs, flux = appearance.psfs.take(chosen), appearance.fluxes[chosen]
     if table.measure or "segmentation" in (table.planes or ()):
         found = cutouts(own, where, flux, psfs, table.size)
@@ -322,10 +275,10 @@ def _draw(
         return found
     if not len(own):
         return None
-    stars = np.flatnonzero(own.is_star & ~psfs.are_images)
+    stars = np.flatnonzero(own.are_points & ~psfs.are_images)
     add_stars(
-        batch, owner[stars], own.places[stars], own.stamp_flux[stars], flux[stars],
-        psfs.families[stars], psfs.profiles[stars],
+        batch, owner[stars], own.positions[stars], own.stamp_flux[stars], flux[stars],
+        psfs.rows[stars],
     )  # fmt: skip
     frames = (where.galaxies.edges == 0) & ~own.own_psf
     together = np.flatnonzero(frames)
@@ -339,16 +292,6 @@ def _draw(
     return None
 
 
-def _between(where: Stamps, sky: SkyRows, first: int, last: int) -> Stamps:
-    """Return where the galaxies from ``first`` to ``last`` − 1 are drawn."""
-    arms = slice(*np.searchsorted(sky.arms_of, [first, last]))
-    truncated = slice(*np.searchsorted(sky.truncated_of, [first, last]))
-    some = slice(first, last), arms, truncated
-    return Stamps(
-        *(Boxes(*(each[rows] for each in boxes)) for boxes, rows in zip(where, some, strict=True))
-    )
-
-
 @kernel
 def first_bad(images):
     """Return the first image with a pixel that is not finite; −1 when there is none."""
@@ -359,29 +302,3 @@ def first_bad(images):
         if largest >= INFINITE:
             return i
     return -1
-
-
-@kernel
-def add_stars(images, samples, places, fractions, fluxes, families, profiles):
-    """Add stars to images, each as its PSF shows it.
-
-    Parameters
-    ----------
-    images : float32[n, y, x]
-        Changed.
-    samples : int64[m]
-        The image of each star.
-    places : float64[m, 2]
-        x and y in pixels.
-    fractions, fluxes : float64[m]
-        The part of the light that the stamp holds, and the flux.
-    families, profiles : int64[m], float64[m, 5]
-        As in ``Psfs``.
-    """
-    for j in range(samples.size):
-        family, fwhm, shape = families[j], profiles[j, 0], profiles[j, 1]
-        truncation, ratio, angle = profiles[j, 2], profiles[j, 3], profiles[j, 4]
-        radius = stamp_radius(family, fwhm, shape, truncation, ratio, fractions[j])
-        x, y = places[j]
-        image = images[samples[j]]
-        add_point(image, x, y, fluxes[j], family, fwhm, shape, truncation, ratio, angle, radius)

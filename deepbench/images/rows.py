@@ -25,12 +25,12 @@ class Order(NamedTuple):
     ----------
     offsets : int64[n + 1]
         Sample i has the objects ``offsets[i]`` … ``offsets[i + 1] - 1``.
-    places : int64[m]
-        Of each, where it stands among the objects of all sources, one source after another.
+    sequence : int64[m]
+        Number of each among the objects of all sources, one source after another.
     """
 
     offsets: NDArray[np.int64]
-    places: NDArray[np.int64]
+    sequence: NDArray[np.int64]
 
 
 def in_order(found: list[ObjectColumns], samples: int) -> Order:
@@ -39,9 +39,16 @@ def in_order(found: list[ObjectColumns], samples: int) -> Order:
         return Order(np.zeros(samples + 1, np.int64), np.zeros(0, np.int64))
     sample = np.concatenate([each.samples for each in found])
     source = np.repeat(np.arange(len(found)), [len(each.samples) for each in found])
-    places = np.lexsort((np.concatenate([each.copies for each in found]), source, sample))
+    sequence = np.lexsort((np.concatenate([each.copies for each in found]), source, sample))
     counts = np.bincount(sample, minlength=samples)
-    return Order(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), places)
+    return Order(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), sequence)
+
+
+def ranks_of(found: list[ObjectColumns], order: Order) -> list[NDArray[np.int64]]:
+    """Return, for each source, the ranks of its objects in the order in which they are drawn, int64[k]."""
+    rank = np.empty(len(order.sequence), np.int64)
+    rank[order.sequence] = np.arange(len(rank))
+    return np.split(rank, np.cumsum([len(each.samples) for each in found])[:-1]) if found else []
 
 
 def table_of(
@@ -57,7 +64,7 @@ def table_of(
         parts.append(part)
     if not parts:
         return np.zeros((0, len(fields)))
-    return np.ascontiguousarray(np.concatenate(parts)[order.places])
+    return np.ascontiguousarray(np.concatenate(parts)[order.sequence])
 
 
 def joined(parts: list[NDArray[np.void]], order: Order, row: np.dtype[np.void]) -> NDArray[np.void]:
@@ -71,21 +78,32 @@ def joined(parts: list[NDArray[np.void]], order: Order, row: np.dtype[np.void]) 
     row : dtype
         Type of a row.
     """
-    return np.concatenate([np.zeros(0, row), *parts])[order.places]
+    plain = np.dtype((np.void, row.itemsize))  # numpy moves rows without fields as a whole
+    together = np.concatenate([part.view(plain) for part in (np.zeros(0, row), *parts)])
+    return together[order.sequence].view(row)
 
 
-def check_reach(labels: Labels, offsets: NDArray[np.int64], values: NDArray[np.float64]) -> None:
-    """Refuse lengths, places and angles beyond the drawing's limit."""
-    far = np.flatnonzero((np.abs(values) > LIMIT).any(axis=1))
-    if far.size:
-        row = np.searchsorted(offsets, far[0], side="right") - 1
-        raise LabelError(
-            f"sample {labels.samples[row]}: an object has a length, a place or an angle beyond ±{LIMIT:g}, "
-            "which cannot be drawn"
-        )
+def check_reach(
+    table: Table[ImageTable], labels: Labels, order: Order, values: NDArray[np.float64]
+) -> None:
+    """Refuse objects with a value beyond the drawing's limit.
+
+    Parameters
+    ----------
+    table : Table
+    labels : Labels
+    order : Order
+    values : float64[m, v]
+        Lengths, positions and angles of each object, in pixels and degrees.
+
+    Raises
+    ------
+    LabelError
+    """
+    _refuse_far(table, labels, order, np.any(np.abs(values) > LIMIT, axis=1))
 
 
-def check_extents(
+def check_parameters(
     table: Table[ImageTable], labels: Labels, found: list[ObjectColumns], order: Order
 ) -> None:
     """Refuse objects with a parameter in pixels or degrees that is beyond the drawing's limit.
@@ -93,9 +111,8 @@ def check_extents(
     Raises
     ------
     LabelError
-        There is such an object; it is named by its sample.
     """
-    parts = []
+    parts = [np.zeros(0, bool)]
     for each in found:
         parameters = parameters_of(type(each.entry.chosen))
         far = np.zeros(len(each.samples), bool)
@@ -103,9 +120,15 @@ def check_extents(
             if parameters[name].unit in ("pixel", "degree"):
                 far |= np.abs(values) > LIMIT
         parts.append(far)
-    beyond = np.flatnonzero(np.concatenate([np.zeros(0, bool), *parts])[order.places])
-    if beyond.size:
-        row = np.searchsorted(order.offsets, beyond[0], side="right") - 1
+    _refuse_far(table, labels, order, np.concatenate(parts)[order.sequence])
+
+
+def _refuse_far(
+    table: Table[ImageTable], labels: Labels, order: Order, far: NDArray[np.bool_]
+) -> None:
+    """Refuse the first object that is too far away or too large, if there is one."""
+    if far.any():
+        row = np.searchsorted(order.offsets, np.argmax(far), side="right") - 1
         raise LabelError.of_sample(
             table.name,
             labels.samples[row],
@@ -137,7 +160,7 @@ def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
     """
     found = object_columns(table.plan, labels, lambda entry: entry.is_shape)
     order = in_order(found, len(labels))
-    check_extents(table, labels, found, order)
+    check_parameters(table, labels, found, order)
     parts = [
         each.entry.chosen.rows(each.columns, covers=each.entry.blend == "over") for each in found
     ]

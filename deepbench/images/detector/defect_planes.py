@@ -1,4 +1,4 @@
-"""Defects: tracks of cosmic rays and bad pixels, which are in an image but not in the scene."""
+"""Defects on images: the charge of cosmic rays, the level of bad pixels, and the bits of both in the mask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from deepbench.errors import LabelError
 from deepbench.images.detector.defects import BLOCK_ROW, BadPixels, CosmicRay
 from deepbench.images.detector.mask import BAD_PIXEL, COSMIC_RAY
-from deepbench.images.rows import Order, check_extents, in_order, joined, table_of
+from deepbench.images.rows import Order, check_parameters, in_order, joined, table_of
 from deepbench.images.shapes.boundaries import SHAPE_ROW
 from deepbench.images.shapes.draw import draw_shapes
 from deepbench.labelling.objects import ObjectColumns, object_columns
@@ -74,7 +74,7 @@ def _defects(
     """Return where the values of one kind of defects are, and their order."""
     found = object_columns(table.plan, labels, lambda entry: isinstance(entry.chosen, kind))
     order = in_order(found, len(labels))
-    check_extents(table, labels, found, order)
+    check_parameters(table, labels, found, order)
     return found, order
 
 

@@ -1,4 +1,4 @@
-"""Defects: what a recipe may say about what is in an image but not in the scene."""
+"""Defects, which are in an image but not in the scene: their specifications, and the rows that kernels read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepbench.images.model.image_object import ImageObject
 from deepbench.images.shapes.model import Line
 from deepbench.language.specification import parameter, problem
-from deepbench.language.values import Value
+from deepbench.language.values import Expression, Value
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
@@ -23,7 +23,7 @@ BLOCK_ROW = np.dtype(
 
 
 class Defect(ImageObject):
-    """What is in the image but not in the scene: it is not seen through the PSF, and the mask tells where it is."""
+    """Base of defects: they are not seen through the PSF, and the mask tells where they are."""
 
     band: Value | None = parameter(
         "number of the band that has it, from 0; all when absent",
@@ -34,9 +34,11 @@ class Defect(ImageObject):
 
     def check(self, kind: str, table: ImageTable) -> None:
         """Refuse a band that the table does not have."""
-        highest = self.band.support()[1] if hasattr(self.band, "support") else 0
+        if self.band is None:
+            return
+        highest = 0.0 if isinstance(self.band, Expression) else self.band.support()[1]
         count = len(table.bands)
-        if self.band is not None and highest >= count:
+        if highest >= count:
             allowed = f"must be below {count}" if count else "needs an `instrument`"
             raise problem(f"the band of a {kind} {allowed}: it is the number of a band, from 0")
 

@@ -96,7 +96,7 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
     images : float32[n, y, x]
         Electrons per second; what is read afterwards.
     variances : float32[n, y, x]
-        Of the noise, estimated from what is read; written.
+        Variance of the noise, estimated from what is read; written.
     masks : uint8[n, y, x]
         ``SATURATED`` is added where a pixel is full.
     """
@@ -129,7 +129,7 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
 
 
 class Detector:
-    """How a band of an instrument takes images of some samples.
+    """A band of an instrument, as it takes images of some samples.
 
     Parameters
     ----------
@@ -171,7 +171,7 @@ class Detector:
         Parameters
         ----------
         rows : slice
-            Of the samples.
+            Rows of the samples.
         images : float32[n, y, x]
             Electrons per second; what is read afterwards.
         planes : dict of str to ndarray

@@ -1,4 +1,4 @@
-"""Noise: what a recipe may say about the steps in which it comes over an image."""
+"""Noise: the steps in which it comes over an image, as a recipe says them, and the rows that kernels read."""
 
 from __future__ import annotations
 

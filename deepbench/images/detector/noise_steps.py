@@ -210,7 +210,7 @@ class Steps:
         Parameters
         ----------
         rows : slice
-            Of the samples.
+            Rows of the samples.
         images : float32[n, y, x]
             Changed.
         planes : dict of str to ndarray

@@ -1,12 +1,22 @@
-"""Specifications of galaxies: what a recipe says of each, and the registry of them."""
+"""Specifications of galaxies: what a recipe says of each, what its labels become, and the registry of them."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import field_validator, model_validator
 
-from deepbench.images.model.sky import SkyObject
+from deepbench.images.model.sky import (
+    COMPONENT_ROW,
+    COMPONENTS,
+    Piece,
+    SkyObject,
+    rows_of,
+)
 from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Constant, Value
 
@@ -16,9 +26,51 @@ if TYPE_CHECKING:
 MAXIMUM_GALAXY_FRAME = 512
 """Largest edge of a frame on which galaxies are drawn as a whole (pixel); in a larger one they have stamps."""
 
+TRUNCATED_ROW = np.dtype([("truncation", np.float64), *COMPONENT_ROW.descr])
+"""Row of a truncated Sérsic profile, in pixels and degrees.
+
+``half_light_radius`` is that of the profile before it is cut, ``truncation`` the circularised radius of the ellipse at
+which it ends, ``flux`` the light inside.
+"""
+
+LOGARITHMIC, RINGERMACHER_MEAD = range(2)
+"""Codes of the forms of spiral arms."""
+
+ARMS_ROW = np.dtype(
+    [
+        ("flux", np.float64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("half_light_radius", np.float64),
+        ("axis_ratio", np.float64),
+        ("position_angle_degrees", np.float64),
+        ("arms", np.float64),
+        ("form", np.int64),
+        ("pitch_angle_degrees", np.float64),
+        ("winding", np.float64),
+        ("arm_scale", np.float64),
+        ("arm_opening", np.float64),
+        ("contrast", np.float64),
+        ("arm_width", np.float64),
+        ("inner_radius", np.float64),
+        ("arm_angle_degrees", np.float64),
+        ("handedness", np.float64),
+    ]
+)
+"""Row of the spiral arms of an exponential disk, in pixels and degrees; ``flux`` is that of the disk.
+
+A logarithmic form reads the pitch angle, that of Ringermacher and Mead the winding, scale and opening.
+"""
+
+ENGINES = {
+    "arms": "deepbench.images.galaxies.spirals",
+    "truncated": "deepbench.images.galaxies.truncated",
+}
+"""Modules that draw pieces in stamps of their own, in the order in which they are drawn; ``stamps.Engine`` says how."""
+
 
 class Galaxy(SkyObject):
-    """What galaxies share."""
+    """Base of galaxies."""
 
     position_angle: Value = parameter(
         "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
@@ -39,10 +91,33 @@ class Galaxy(SkyObject):
                 f"a {kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
                 "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
             )
-        if any(psf.moffat and psf.moffat.truncation is not None for psf in table.all_psfs()):
+        if any(psf.chosen.is_truncated for psf in table.all_psfs()):
             raise problem(
                 f"a {kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
+
+
+def _component(
+    columns: Mapping[str, NDArray], part: Any, radius: NDArray, axis_ratio: Any, index: Any
+) -> NDArray[np.void]:
+    """Return components, ``COMPONENT_ROW[k]``, with a part of the light and a circularised radius in pixels."""
+    return rows_of(
+        COMPONENT_ROW,
+        len(radius),
+        flux=part,
+        half_light_radius=radius,
+        axis_ratio=axis_ratio,
+        position_angle_degrees=columns["position_angle"],
+        sersic_index=index,
+    )
+
+
+def _bulge(columns: Mapping[str, NDArray], scale: float, axis_ratio: Any) -> Piece:
+    """Return the components of bulges."""
+    radius = columns["bulge_half_light_radius"] / scale
+    index = columns["bulge_sersic_index"]
+    rows = _component(columns, columns["bulge_fraction"], radius, axis_ratio, index)
+    return Piece(COMPONENTS, rows)
 
 
 def _radius(meaning: str, default: Any = ...) -> Any:
@@ -81,6 +156,22 @@ class Sersic(Galaxy):
             )
         return self
 
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return one component, or one truncated profile."""
+        ratio = columns["axis_ratio"]
+        if "half_light_radius" in columns:
+            radius = columns["half_light_radius"]
+        else:
+            radius = columns["semi_major_half_light_radius"] * np.sqrt(ratio)
+        index = columns["sersic_index"]
+        component = _component(columns, 1.0, radius / scale, ratio, index)
+        if "truncation" not in columns:
+            return [Piece(COMPONENTS, component)]
+        fields = {name: component[name] for name in COMPONENT_ROW.names or ()}
+        ends = columns["truncation"] / scale
+        rows = rows_of(TRUNCATED_ROW, len(component), **fields, truncation=ends)
+        return [Piece("truncated", rows)]
+
 
 class BulgeDisk(Galaxy):
     """A Sérsic bulge in an exponential disk, with one centre and one position angle."""
@@ -97,6 +188,12 @@ class BulgeDisk(Galaxy):
     disk_axis_ratio: Value = parameter(
         "minor over major axis of the disk", minimum=0.05, maximum=1, default=1.0
     )
+
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return the components of the disk and of the bulge."""
+        radius, ratio = columns["disk_half_light_radius"], columns["disk_axis_ratio"]
+        disk = _component(columns, 1.0 - columns["bulge_fraction"], radius / scale, ratio, 1.0)
+        return [Piece(COMPONENTS, disk), _bulge(columns, scale, columns["bulge_axis_ratio"])]
 
 
 class SpiralGalaxy(Galaxy):
@@ -147,6 +244,37 @@ class SpiralGalaxy(Galaxy):
             raise problem("must be 1 or -1, not 0")
         return handedness
 
+    @abstractmethod
+    def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
+        """Return the fields of ``ARMS_ROW`` that say how the arms wind."""
+
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return the components of the disk and of the bulge, and the arms."""
+        from deepbench.numerics.mathfast import cosd
+
+        ratio = cosd(columns["inclination"])
+        radius = columns["disk_half_light_radius"] * np.sqrt(ratio)
+        disk = _component(columns, 1.0 - columns["bulge_fraction"], radius / scale, ratio, 1.0)
+        shared = ("flux", "half_light_radius", "axis_ratio", "position_angle_degrees")
+        arms = rows_of(
+            ARMS_ROW,
+            len(disk),
+            **{name: disk[name] for name in shared},
+            **self.arm_form(columns, scale),
+            arms=columns["arms"],
+            contrast=columns["arm_contrast"],
+            arm_width=columns["arm_width"],
+            inner_radius=columns["inner_radius"] / scale,
+            arm_angle_degrees=columns["arm_angle"],
+            handedness=columns["handedness"],
+        )
+        return [Piece(COMPONENTS, disk), _bulge(columns, scale, 1.0), Piece("arms", arms)]
+
+    def refusals(self, columns: Mapping[str, NDArray]) -> list[tuple[NDArray[np.bool_], str]]:
+        """Return which objects cannot be drawn whatever the table, bool[k], and why."""
+        why = "the handedness of a spiral galaxy is 0; it must be 1 or -1"
+        return [(columns["handedness"] == 0.0, why)]
+
 
 class Spiral(SpiralGalaxy):
     """A galaxy with logarithmic arms."""
@@ -155,6 +283,10 @@ class Spiral(SpiralGalaxy):
         "between an arm and a circle", unit="degree", minimum=5, maximum=60
     )
 
+    def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
+        """Return the fields of ``ARMS_ROW`` that say how the arms wind."""
+        return {"form": LOGARITHMIC, "pitch_angle_degrees": columns["pitch_angle"]}
+
 
 class RingermacherMead(SpiralGalaxy):
     """A galaxy whose arms are r = A / ln(B tan(φ / 2N)) (Ringermacher and Mead 2009), which may have a bar."""
@@ -162,6 +294,15 @@ class RingermacherMead(SpiralGalaxy):
     arm_scale: Value = _radius("A: arms begin as a straight bar of about this radius")
     arm_opening: Value = parameter("B: the larger, the further the arms turn", above=0)
     winding: Value = parameter("N: the larger, the tighter the arms", above=0, maximum=50)
+
+    def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
+        """Return the fields of ``ARMS_ROW`` that say how the arms wind."""
+        return {
+            "form": RINGERMACHER_MEAD,
+            "winding": columns["winding"],
+            "arm_scale": columns["arm_scale"] / scale,
+            "arm_opening": columns["arm_opening"],
+        }
 
 
 GALAXIES: dict[str, type[Galaxy]] = {

@@ -1,23 +1,69 @@
-"""What the specifications of stars and galaxies share: position, light, and the PSF that shows them."""
+"""The base of the specifications of stars and galaxies: position, light, and the PSF that shows them.
+
+Their labels become pieces: rows of numbers that an engine of ``galaxies`` draws. Lengths are in pixels there.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Self
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from deepbench.images.model.image_object import ImageObject
-from deepbench.images.psf.model import (
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-    PsfEntry,
-)
+from deepbench.images.psf.model import PsfEntry
 from deepbench.language.specification import Name, parameter, problem
 from deepbench.language.values import Expression, Value
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
+
+COMPONENT_ROW = np.dtype(
+    [
+        ("flux", np.float64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("half_light_radius", np.float64),
+        ("axis_ratio", np.float64),
+        ("position_angle_degrees", np.float64),
+        ("sersic_index", np.float64),
+    ]
+)
+"""Row of a Sérsic component, in pixels and degrees; its radius is circularised."""
+
+COMPONENTS = "components"
+"""Engine of the components, which are drawn together; ``galaxies.model.ENGINES`` has the others."""
+
+POINT = 1e-6
+"""Half-light radius of a component that stands for a star (pixel): its transform is 1."""
+
+
+class Piece(NamedTuple):
+    """Rows that one engine draws, of some objects.
+
+    Attributes
+    ----------
+    engine : str
+        ``COMPONENTS``, or one of ``galaxies.model.ENGINES``.
+    rows : structured array of shape (k,)
+        One for each object, in the engine's type. Their ``flux`` is a part of the object's; rendering writes ``x`` and
+        ``y``.
+    """
+
+    engine: str
+    rows: NDArray[np.void]
+
+
+def rows_of(row: np.dtype[np.void], count: int, **fields: Any) -> NDArray[np.void]:
+    """Return rows with the fields that are given, arrays or numbers; the others are zero."""
+    rows = np.zeros(count, row)
+    for name, values in fields.items():
+        rows[name] = values
+    return rows
+
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the instrument."""
@@ -29,7 +75,7 @@ class SkyObject(ImageObject):
     Attributes
     ----------
     is_point : bool
-        Whether it is drawn as its PSF shows a point.
+        Whether it is drawn as its PSF shows a point; its pieces stand in for it behind an image of a PSF.
     """
 
     is_point: ClassVar[bool] = False
@@ -58,7 +104,7 @@ class SkyObject(ImageObject):
     )
 
     @model_validator(mode="after")
-    def _one_place(self) -> Self:
+    def _one_position(self) -> Self:
         given = [name for name in ("x", "y", "dx", "dy") if getattr(self, name) is not None]
         if given not in (["x", "y"], ["dx", "dy"]):
             found = ", ".join(given) or "none of them"
@@ -108,21 +154,13 @@ class SkyObject(ImageObject):
 
     def _check_psf(self, kind: str, table: ImageTable, psf: PsfEntry) -> None:
         """Refuse a PSF without a scale, and one that can be too narrow."""
-        if psf.in_arcsec:
+        if psf.chosen.in_arcsec:
             table.require_scale("the width of the PSF")
-        if psf.image:
-            return
-        width, minor = psf.least_widths(table.scale or 1.0)
-        least = NARROWEST
-        if not self.is_point:
-            width, least = (
-                minor,
-                NARROWEST_OF_GALAXIES if psf.airy is None else NARROWEST_AIRY_OF_GALAXIES,
-            )
-        if width < least:
+        narrow = psf.chosen.too_narrow(table.scale or 1.0, for_galaxies=not self.is_point)
+        if narrow is not None:
             raise problem(
-                f"the PSF of a {kind} can be {width:.3g} pixels wide (full width at half maximum, galaxies "
-                f"along the minor axis); it must be {least} or more"
+                f"the PSF of a {kind} can be {narrow[0]:.3g} pixels wide (full width at half maximum, galaxies "
+                f"along the minor axis); it must be {narrow[1]} or more"
             )
 
     def _check_position(self, kind: str, table: ImageTable) -> None:
@@ -139,3 +177,19 @@ class SkyObject(ImageObject):
                     raise problem(
                         f"a {kind} is never in the frame: its {field} is {reach}, the frame has {size} pixels"
                     )
+
+    @abstractmethod
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return what engines draw of objects.
+
+        Parameters
+        ----------
+        columns : mapping of str to ndarray
+            Labels of k objects by their names inside the object.
+        scale : float
+            Arcseconds per pixel.
+        """
+
+    def refusals(self, columns: Mapping[str, NDArray]) -> list[tuple[NDArray[np.bool_], str]]:
+        """Return which objects cannot be drawn whatever the table, bool[k], and why."""
+        return []

@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of images: classes of objects, PSF, noise or an instrument, and what is stored.
+"""Tables of images: their classes of objects, PSF, noise or instrument, and what is stored.
 
 These are frozen specifications without arrays. ``objects`` has what is drawn, ``instruments`` what it is seen through.
 """
@@ -17,11 +17,7 @@ from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
-from deepbench.images.psf.model import (
-    MAXIMUM_SIGMA,
-    ImagePsf,
-    PsfEntry,
-)
+from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -32,7 +28,6 @@ from deepbench.language.specification import (
     Parameter,
     problem,
 )
-from deepbench.language.values import Expression
 from deepbench.tables import (
     ClassSpecification,
     Coordinate,
@@ -46,7 +41,7 @@ RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
 TYPICAL_CUTOUT = 128 * 128
-"""Pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
+"""Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
 Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
 PLANES: dict[str, tuple[str, str]] = {
@@ -59,7 +54,7 @@ PLANES: dict[str, tuple[str, str]] = {
         "int32",
     ),
 }
-"""What may be stored beside the image: its description and type."""
+"""Planes that may be stored beside the image: their descriptions and types."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -163,7 +158,7 @@ class ImageTable(TableSpecification):
         if self.measure or "segmentation" in (self.planes or ()):
             self._check_measurable()
         for psf in self.psfs.values():
-            if psf is not None and psf.in_arcsec:
+            if psf is not None and psf.chosen.in_arcsec:
                 self.require_scale("the width of the PSF")
         if self.wcs is not None:
             self.require_scale("the wcs")
@@ -269,8 +264,8 @@ class ImageTable(TableSpecification):
         """
         if self.wcs is None or self.scale is None:
             raise LabelError("the table has no `wcs`: its images are nowhere on the sky")
-        place = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
-        return tan_header(self.size, self.scale, *place)
+        direction = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
+        return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
@@ -308,28 +303,18 @@ class ImageTable(TableSpecification):
         """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
         shapes = any(entry.is_shape for entry in self._entries)
         galaxies = any(entry.is_sky and not entry.chosen.is_point for entry in self._entries)
-        widest = max(map(_widest, self.psfs.values())) if shapes else 0.0
+        blurs = [psf.chosen.most_sigma() for psf in self.psfs.values() if psf is not None]
+        widest = max(blurs, default=0.0) if shapes else 0.0
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
         pixels = self.size[0] * self.size[1]
         edge = max(*self.size, 16)
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
         spectra = 16 * int(2.4 * edge) ** 2 * together if galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
-        images = max(
-            (self._image_bytes(psf.image) for psf in self.all_psfs() if psf.image), default=0
-        )
-        return 12 * ny * nx + planes + spectra + images + self._cutout_bytes()
-
-    def _image_bytes(self, image: ImagePsf) -> int:
-        """Return the bytes of the samples of a PSF, of its transform, and of the FFTs behind it."""
-        side = min(max(*self.size, 16), max(image.extent, TYPICAL_CUTOUT**0.5))
-        period = 1.2 * (side + max(side, image.extent))
-        together = max(
-            1, min(16, 2**18 // int(side * side))
-        )  # as many stamps or frames as are drawn at once
-        finest = (period * image.oversampling) ** 2
-        samples = (image.extent * image.oversampling) ** 2
-        return int(8 * samples + 4 * finest + 16 * together * period**2)
+        seen_through = [
+            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5) for psf in self.all_psfs()
+        ]
+        return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()
 
     def _cutout_bytes(self) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
@@ -346,13 +331,3 @@ class ImageTable(TableSpecification):
             )
             for each in self.classes.values()
         )
-
-
-def _widest(psf: PsfEntry | None) -> float:
-    """Return the largest standard deviation of the Gaussian that blurs shapes, in pixels."""
-    sigma = getattr(psf.chosen, "sigma", None) if psf is not None else None
-    if psf is None or not psf.is_round_gaussian:
-        return 0.0
-    if sigma is None or isinstance(sigma, Expression):
-        return MAXIMUM_SIGMA
-    return min(sigma.support()[1], MAXIMUM_SIGMA)

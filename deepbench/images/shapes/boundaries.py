@@ -91,9 +91,9 @@ class Boundary(NamedTuple):
     curved: ArrayLike = False
 
 
-def hole(size: NDArray[np.float64], thickness: ArrayLike) -> NDArray[np.float64]:
+def hole(size: NDArray[np.float64], thickness: NDArray[np.float64] | float) -> NDArray[np.float64]:
     """Return what an outline of this thickness leaves of a size; 0 of a filled shape, whose thickness is 0."""
-    return np.where(np.greater(thickness, 0.0), size - thickness, 0.0)
+    return np.where(thickness > 0.0, size - thickness, 0.0)
 
 
 def chords(radius: NDArray[np.float64], sweep: ArrayLike) -> NDArray[np.int64]:
@@ -123,7 +123,7 @@ def ring(
 def box(
     width: NDArray[np.float64],
     height: NDArray[np.float64],
-    thickness: ArrayLike,
+    thickness: NDArray[np.float64] | float,
     turn_degrees: ArrayLike,
 ) -> Boundary:
     """Return the boundaries of rectangles: the square (±1, ±1), stretched."""

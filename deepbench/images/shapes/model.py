@@ -1,4 +1,4 @@
-"""Shapes: what a recipe may say about them, and the boundary of the area that each covers.
+"""Shapes: their specifications, and the boundary of the area that each covers.
 
 Lengths are pixels, angles degrees counter-clockwise from +x. A pixel's centre has integer coordinates; that of the
 lower left pixel is the origin.
@@ -47,7 +47,7 @@ class Shape(ImageObject):
     def check(self, kind: str, table: ImageTable) -> None:
         """Refuse a PSF that cannot blur shapes."""
         for psf in table.psfs.values():
-            if psf is not None and not psf.is_round_gaussian:
+            if psf is not None and not psf.chosen.is_round_gaussian:
                 raise problem(
                     f"a {kind} can be blurred by a round `psf: {{gaussian: …}}` only; give it a table without stars"
                 )

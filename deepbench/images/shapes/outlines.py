@@ -42,6 +42,7 @@ def _polygon(row):
 
 @inline
 def _frame(x, y, a, b, turn):
+    """Return the frame of a polygon that is stretched by a and b and turned; ``turn`` is the sine and cosine."""
     return Frame(x, y, a * turn[1], -b * turn[0], a * turn[0], b * turn[1])
 
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar
 
-from deepbench.images.model.sky import SkyObject
+from numpy.typing import NDArray
+
+from deepbench.images.model.sky import (
+    COMPONENT_ROW,
+    COMPONENTS,
+    POINT,
+    Piece,
+    SkyObject,
+    rows_of,
+)
 from deepbench.language.specification import parameter
 from deepbench.language.values import Value
 
@@ -20,6 +30,12 @@ class Star(SkyObject):
         below=1,
         default=0.9999,
     )
+
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return components that stand for points."""
+        count = len(columns["stamp_flux"])
+        fields = {"flux": 1.0, "half_light_radius": POINT, "axis_ratio": 1.0, "sersic_index": 1.0}
+        return [Piece(COMPONENTS, rows_of(COMPONENT_ROW, count, **fields))]
 
 
 STARS: dict[str, type[SkyObject]] = {"star": Star}
