@@ -1,4 +1,4 @@
-"""What is stored must be finite."""
+"""The check that stored numbers are finite."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def first_infinite(rows: NDArray[np.int64], parts: int, values: NDArray[np.float
     rows : int64[k]
         Rows of the samples in the values.
     parts : int
-        How many bodies, or degrees of freedom, they have; what is stored of further ones is not looked at.
+        Number of bodies, or degrees of freedom, that they have; values of further ones are not looked at.
     values : float64[n, t, p, …]
     """
     count, steps, room = values.shape[:3]

@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of dynamics: times, systems, what is stored, noise, and frames.
+"""Tables of dynamics, as recipes describe them: times, systems, what is stored, noise, and frames.
 
 These are frozen specifications without arrays. ``systems`` has what moves, ``recording`` what is kept of it.
 """
@@ -255,7 +255,7 @@ class DynamicsTable(TableSpecification):
 
     @property
     def batch_length(self) -> int:
-        """How many samples are rendered together; it changes no value."""
+        """Number of samples that are rendered together; it changes no value."""
         return max(1, BATCH_NUMBERS // (self.times.count * self.body_count * 2 * self.setting.axes))
 
     def working_bytes(self) -> int:

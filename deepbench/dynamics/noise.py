@@ -23,7 +23,7 @@ def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     sigmas : float64[k]
         Standard deviations.
     parts : int
-        How many bodies, or degrees of freedom, have values.
+        Number of bodies, or degrees of freedom, that have values.
     key0, key1, word2, word3 : uint32
         Key of the seed, and words of the stream.
     values : float64[n, t, p, a]

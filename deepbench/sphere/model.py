@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of spherical maps: fields, objects, what is done to them, what is stored."""
+"""Tables of spherical maps, as recipes describe them: fields, objects, what is done to them, what is stored."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ class Noise(Specification):
 
 
 class Mask(Specification):
-    """Where nothing is seen."""
+    """A belt where nothing is seen."""
 
     latitude: Value = parameter(
         "pixels less than this from the equator are NaN", unit="degree", minimum=0, below=90

@@ -44,7 +44,7 @@ LARGEST_TURN = 0.4
 
 
 EXACT, SMALL_ANGLE, SYMPLECTIC = 0, 1, 2
-"""How the motion of a pendulum is found."""
+"""Codes of the ways to find the motion of a pendulum."""
 
 
 @inline
@@ -141,7 +141,7 @@ def hang(lengths, sines, cosines, rates, position, velocity):
     lengths : float64[d]
         Metres.
     sines, cosines, rates : float64[d, t]
-        Of the arms' angles from straight down; radian per second.
+        Sines and cosines of the arms' angles from straight down, and their rates in radian per second.
     position, velocity : float64[t, bodies, 2]
         Bodies 0 … d − 1 are written, in metres and metres per second; an array without bodies is left alone.
     """
@@ -184,7 +184,7 @@ def swing(solution, arms, times, rows, result_angles, result_rates, positions, v
     times : float64[t]
         Seconds, from 0 on, increasing.
     rows : int64[n]
-        Where each pendulum stands in the positions and velocities.
+        Row of each pendulum in the positions and velocities.
     result_angles, result_rates : float64[n, t, 1]
         Written, in radian and radian per second; or float64[n, t, 0].
     positions, velocities : float64[m, t, bodies, 2]

@@ -38,7 +38,7 @@ def revolve(pairs, times, rows, positions, velocities):
     pairs : PAIR[n]
     times : float64[t]
     rows : int64[n]
-        Where each pair stands in the results.
+        Row of each pair in the results.
     positions, velocities : float64[m, t, bodies, 3]
         Bodies 0 and 1 are written; or float64[m, t, 0, 3].
     """

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from deepbench.dynamics.systems.class_batch import ClassBatch
 
 MAXIMUM_BODIES = 10
+"""Largest number of bodies of a system."""
 
 ASTRONOMICAL = Setting("au and years", 3, {"time": "yr", "position": "AU", "velocity": "AU/yr"})
 N_BODY = Setting("n_body units", 3, {"time": "1", "position": "1", "velocity": "1"})

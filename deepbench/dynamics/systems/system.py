@@ -1,10 +1,10 @@
-"""What every system has: its parameters, the units and axes of its motion, and the variables that it can store."""
+"""Base of all systems: parameters, units and axes of the motion, and the variables that can be stored."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ LONG_NAMES = {
 }
 """The variables of a motion."""
 
-OF_BODIES = ("position", "velocity")
+OF_BODIES: Final = ("position", "velocity")
 """Variables that have a number for each body and axis; the others have one for each arm."""
 
 
@@ -64,7 +64,7 @@ def error_of(of: str, unit: str) -> Value | None:
 
 
 class System(Specification, ABC):
-    """What all systems have; a subclass says how they move.
+    """Base of all systems; a subclass says how they move.
 
     Attributes
     ----------

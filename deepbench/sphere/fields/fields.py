@@ -1,4 +1,4 @@
-"""What a recipe may say about random fields on the sphere: their spectra, and what they are made of them."""
+"""Random fields on the sphere, as recipes describe them, and the spectra that their coefficients are drawn from."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FieldLabels = Mapping[str, float]
 
 
 class AngularSpectrum(Specification, ABC):
-    """What all angular power spectra have.
+    """Base of all angular power spectra.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class AngularSpectrum(Specification, ABC):
     max_ell : int, optional
         Largest ℓ that is known; None where all are.
     shift_ways : tuple of str
-        What the shift of a lognormal field may follow from, as ``shift_by`` has it.
+        Ways in which the shift of a lognormal field may follow, as ``shift_by`` has them.
     """
 
     channels: ClassVar[str | None] = None
@@ -269,7 +269,7 @@ class FieldSpectra(NamedTuple):
 
 
 class RandomField(Specification, ABC):
-    """What all random fields have.
+    """Base of all random fields.
 
     Attributes
     ----------

@@ -50,7 +50,7 @@ Columns = Mapping[str, NDArray[np.float64]]
 
 
 class SphereObject(Specification, ABC):
-    """What all objects share; a subclass says what a map shows of them."""
+    """Base of all objects; a subclass says what a map shows of them."""
 
     lon: Value = parameter("longitude", unit="degree")
     lat: Value = parameter("latitude", unit="degree", minimum=-90, maximum=90)

@@ -24,7 +24,7 @@ LIMIT = 1.9
 """Nothing is drawn further than this from the origin of a plane, whose edge is 2 away: 143.6 degrees on the sphere."""
 
 OUTSIDE, CROSSED, INSIDE = -1, 0, 1
-"""How a cell lies to an outline: CROSSED where the bounds do not tell."""
+"""Relations of a cell to an outline: CROSSED where the bounds do not tell."""
 
 
 class Plane(NamedTuple):
@@ -36,7 +36,7 @@ class Plane(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What surrounds a shape, or all light of a profile that is drawn; lengths on the plane, in radian.
+    """Border of a shape, or of all light of a profile that is drawn; lengths on the plane, in radian.
 
     Attributes
     ----------

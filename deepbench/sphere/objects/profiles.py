@@ -51,7 +51,7 @@ SMOOTH = 1.6
 """Points inside represent cells whose sides are up to SMOOTH times the length over which the brightness changes."""
 
 FLAT = 0.03
-"""The same of cells whose centre represents them."""
+"""Sides of cells whose centre represents them, in the same length."""
 
 STRAIGHT = 48
 """Points represent no cell whose centre is nearer to a pole, in units of its side."""

@@ -61,7 +61,7 @@ DEEPER = 4
 """Levels by which cells at a pole are below the others."""
 
 POLAR_EDGE = 48
-"""The same as POLAR of cells on an outline, whose edges are straight; they are few, so that all levels are used."""
+"""Sides from a pole as POLAR, of cells on an outline: their edges are straight. They are few: all levels are used."""
 
 
 class Scratch(NamedTuple):

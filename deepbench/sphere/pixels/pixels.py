@@ -28,7 +28,7 @@ STEEPEST = 1.46
 """One radian on the sphere changes x or y by STEEPEST at most: the gradient is largest at a pole, √(3/2 + 6/π²)."""
 
 FACE_AREA = math.pi / 3.0
-"""In steradian."""
+"""Area of a face (steradian)."""
 
 MOST_LEVEL = 29
 """Numbers of pixels fit into int64 up to nside = 2^29."""
