@@ -287,6 +287,14 @@ def test_reading_a_recipe_loads_no_cluster_and_no_tables():
     assert not found & {"dask", "distributed", "xarray", "zarr", "matplotlib", "pandas", "pyarrow"}
 
 
+def test_reading_recipes_loads_no_kernels():
+    code = (
+        "import deepbench, pathlib; "
+        "[deepbench.load_recipe(path) for path in pathlib.Path('workflows').glob('*.yaml')]"
+    )
+    assert not loaded(code)[0] & {"numba", "scipy", "healpy", "ducc0"}
+
+
 def test_the_help_of_the_command_loads_nothing_heavy():
     code = (
         "import sys; sys.argv = ['deepbench', '--help']; from pipeline.cli.main import main; main()"

@@ -208,7 +208,7 @@ class Labels:
         of_objects : iterable of (ObjectColumns, mapping of str to ndarray, shape (k,))
             What was measured of objects, by its name inside the object.
         """
-        wide, long = self.columns | columns, dict(self.objects)
+        wide, long = {**self.columns, **columns}, dict(self.objects)
         for source, measured in of_objects:
             held, prefix = (long, "") if source.repeated else (wide, f"{source.name}.")
             for name, values in measured.items():

@@ -12,7 +12,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.images.detector.noise import NoiseEntry, noise_streams
+from deepbench.images.detector.noise import (
+    Background,
+    CorrelatedNoise,
+    NoiseEntry,
+    noise_streams,
+)
 from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
@@ -138,7 +143,7 @@ class ImageTable(TableSpecification):
         if self.instrument is not None:
             if self.pixel_scale is not None:
                 raise problem("the instrument has its own pixel_scale: leave out `pixel_scale`")
-            if any(entry.correlated is None for entry in self.noise):
+            if any(not isinstance(entry.chosen, CorrelatedNoise) for entry in self.noise):
                 raise problem(
                     "the instrument has its own noise: `noise` may have correlated steps only"
                 )
@@ -169,7 +174,9 @@ class ImageTable(TableSpecification):
         what = "measure" if self.measure else "the plane 'segmentation'"
         if not any(entry.is_sky for entry in self._entries):
             raise problem(f"{what} needs stars or galaxies")
-        if self.instrument is None and not any(entry.background is None for entry in self.noise):
+        if self.instrument is None and all(
+            isinstance(entry.chosen, Background) for entry in self.noise
+        ):
             raise problem(f"{what} needs noise: an `instrument`, poisson, gaussian or correlated")
 
     def require_scale(self, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The cache of compiled kernels follows the sources of all kernels."""
+"""The cache of compiled kernels follows the sources of the package."""
 
 import os
 import shutil
@@ -31,20 +31,35 @@ def run(folder):
     return float(done.stdout)
 
 
+CHANGES = {
+    "a constant": ("images/shapes/coverage.py", "SNAP = 1e-9", "SNAP = 0.45"),
+    "an inlined function of another room": (
+        "numerics/mathfast/float64.py",
+        "return (s if valid else np.nan), (c if valid else np.nan)",
+        "return (0.5 * s if valid else np.nan), (c if valid else np.nan)",
+    ),
+    "a constant of a file without kernels": (
+        "images/shapes/boundaries.py",
+        "LIMIT = 1e9",
+        "LIMIT = 3.0",
+    ),
+}
+"""What a kernel uses from other files: the path, the text there, and another text."""
+
+
 @pytest.mark.slow
 def test_a_change_in_another_file_is_compiled_again(tmp_path):
     package = tmp_path / "deepbench"
     source = Path(kernels.__file__).parents[1]
     shutil.copytree(source, package, ignore=shutil.ignore_patterns("__pycache__"))
     first = run(tmp_path)
-    coverage = package / "images" / "shapes" / "coverage.py"
-    text = coverage.read_text()
-    assert "SNAP = 1e-9" in text
-    coverage.write_text(
-        text.replace("SNAP = 1e-9", "SNAP = 0.45")
-    )  # half-covered pixels count as empty or full
-    assert run(tmp_path) != first
-    coverage.write_text(text)
+    for name, old, new in CHANGES.values():
+        path = package / name
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new))
+        assert run(tmp_path) != first, name
+        path.write_text(text)
     assert run(tmp_path) == first
 
 
