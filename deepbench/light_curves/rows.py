@@ -53,7 +53,7 @@ def object_batch(
                 raise LabelError.of_sample(table.name, sample, f"{source.name}: {message}")
     measured = {each: np.zeros(len(rows)) for each in chosen.measured}
     numbers, positions = labels.samples[source.samples], np.arange(len(rows))
-    return ObjectBatch(source, rows, numbers, source.samples, inputs, measured, positions)
+    return ObjectBatch(source, chosen, rows, numbers, source.samples, inputs, measured, positions)
 
 
 class SampleRows(NamedTuple):

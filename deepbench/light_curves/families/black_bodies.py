@@ -29,9 +29,8 @@ WEIGHTS = (
 HC_OVER_K = 14387768.775039337
 """Constant h c / k, nm K, from the SI's exact constants."""
 
-_TO_EXPONENT = (
-    -0.9210340371976183
-)  # −0.4 ln 10, one last place from units.LOG_FLUX: released bits have it
+_TO_EXPONENT = -0.9210340371976183
+"""Number −0.4 ln 10, one last place from ``units.LOG_FLUX``: released values have it."""
 
 
 @kernel

@@ -85,7 +85,7 @@ def test_a_family_in_plain_numpy_multiplies_the_nodes_of_its_samples():
     from deepbench.light_curves.survey.exposures import Nodes
 
     owners = np.array([0, 2])
-    batch = ObjectBatch(None, DIP.rows(LABELS), owners, owners, (), {}, np.arange(2))
+    batch = ObjectBatch(None, DIP, DIP.rows(LABELS), owners, owners, (), {}, np.arange(2))
     times, bands = np.array([0.5, 1.5, 1.5, 2.5, 1.0, 3.0]), np.array([0, 1, 0, 0, 1, 1], np.int8)
     nodes = Nodes(None, np.array([0, 3, 4, 6]), times, bands, None)
     values = np.full(6, 2.0)
