@@ -35,8 +35,9 @@ def kernel(function: Callable[..., Any]) -> Any:
         dispatcher.enable_caching()
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return dispatcher
+    # Numba reads this before the rest of an index, whose record types may name what is no longer there.
     cache = dispatcher._cache._cache_file
-    cache._source_stamp = (cache._source_stamp, source_digest())
+    cache._version = f"{cache._version} {source_digest()}"
     return dispatcher
 
 

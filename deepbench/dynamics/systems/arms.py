@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepbench.dynamics.systems.pendulums import RADIAN
+from deepbench.dynamics.systems.system import RADIAN
 from deepbench.numerics.elliptic_functions import LEVELS, TWO_PI, incomplete, jacobi, landen
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import atan2_64, sin64, sincos64, sincosd64

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from deepbench.dynamics.systems.integrators import follow_all
-from deepbench.dynamics.systems.orbits import MAXIMUM_BODIES
+from deepbench.dynamics.systems.system import MAXIMUM_BODIES
 from deepbench.numerics.kernels import inline, kernel
 
 ATTRACTION = np.dtype(

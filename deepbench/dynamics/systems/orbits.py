@@ -11,15 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from deepbench.dynamics.systems.system import Setting, System
+from deepbench.dynamics.systems.system import MAXIMUM_BODIES, Setting, System
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
 
 if TYPE_CHECKING:
     from deepbench.dynamics.systems.class_batch import ClassBatch
-
-MAXIMUM_BODIES = 10
-"""Largest number of bodies of a system."""
 
 ASTRONOMICAL = Setting("au and years", 3, {"time": "yr", "position": "AU", "velocity": "AU/yr"})
 N_BODY = Setting("n_body units", 3, {"time": "1", "position": "1", "velocity": "1"})

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from deepbench.dynamics.systems.system import LONG_NAMES, Setting, System, error_of
+from deepbench.dynamics.systems.system import LONG_NAMES, RADIAN, Setting, System, error_of
 from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Value
 
@@ -36,9 +36,6 @@ HANGING = Setting(
 
 NEWTON = 6.6743e-11
 """Gravitational constant in m³ / (kg s²), CODATA 2018 (Tiesinga et al. 2021, Rev. Mod. Phys. 93, 025010)."""
-
-RADIAN = 0.017453292519943295
-"""Radian of a degree."""
 
 TURNS_OFTEN = (
     "it swings or turns too often; "

@@ -29,6 +29,12 @@ LONG_NAMES = {
 }
 """The variables of a motion."""
 
+MAXIMUM_BODIES = 10
+"""Largest number of bodies of a system."""
+
+RADIAN = 0.017453292519943295
+"""Radians per degree."""
+
 OF_BODIES: Final = ("position", "velocity")
 """Variables that have a number for each body and axis; the others have one for each arm."""
 
