@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 DEGREE = 57.29577951308232
 
-BATCH_FRAMES = 1024
-"""Number of frames that are drawn together."""
+BATCH_SHAPES = 16384
+"""Largest number of shapes whose rows are in memory together."""
 
 EXTENTS = ("x", "y", "thickness", "length", "angle", "radius")
 """Parameters of arms and bodies that the drawing limits, in pixels and degrees."""
@@ -94,7 +94,8 @@ def shape_rows(parts: NDArray[np.void]) -> NDArray[np.void]:
     """Return arms and bodies as ``draw_shapes`` takes them: lines and circles that hide what lies below."""
     rows = np.empty(len(parts), SHAPE_ROW)
     plain = np.dtype((np.void, SHAPE_ROW.itemsize))  # numpy moves rows without fields as a whole
-    for shape, members in ((Line, parts["is_arm"]), (Circle, ~parts["is_arm"])):
+    for shape, is_member in ((Line, parts["is_arm"]), (Circle, ~parts["is_arm"])):
+        members = np.flatnonzero(is_member)
         values = {name: parts[name][members] for name in shape.model_fields}
         rows.view(plain)[members] = shape.rows(values, covers=True).view(plain)
     return rows
@@ -172,9 +173,10 @@ def draw_frames(
         _refuse(name, samples[frame // places.shape[1]], f"a body is beyond {LIMIT:g} pixels")
     flat = images.reshape(total, *frames.size)
     blurs = np.repeat(column("frames.blur"), places.shape[1])
-    for start in range(0, total, BATCH_FRAMES):
-        some = slice(start, start + BATCH_FRAMES)
-        edges = offsets[start : start + BATCH_FRAMES + 1]
+    length = max(1, BATCH_SHAPES // (2 * bodies))
+    for start in range(0, total, length):
+        some = slice(start, start + length)
+        edges = offsets[start : start + length + 1]
         rows = shape_rows(parts[edges[0] : edges[-1]])
         draw_shapes(edges - edges[0], rows, blurs[some], flat[some])
     key = streams.key_words(seed)
