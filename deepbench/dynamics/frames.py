@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 DEGREE = 57.29577951308232
 """Degrees per radian."""
 
-BATCH_FRAMES = 1024
-"""Number of frames that are drawn together."""
+BATCH_SHAPES = 16384
+"""Largest number of shapes whose rows are in memory together."""
 
 VIEW = np.dtype(
     [
@@ -153,9 +153,10 @@ def draw_frames(
         raise refusal(frame, f"a body is beyond {LIMIT:g} pixels")
     flat = images.reshape(-1, *frames.size)
     blurs = np.repeat(labels.columns["frames.blur"], each)
-    for start in range(0, len(flat), BATCH_FRAMES):
-        some = slice(start, start + BATCH_FRAMES)
-        edges = offsets[start : start + BATCH_FRAMES + 1]
+    length = max(1, BATCH_SHAPES // (2 * bodies))
+    for start in range(0, len(flat), length):
+        some = slice(start, start + length)
+        edges = offsets[start : start + length + 1]
         rows = _shape_rows(shapes[edges[0] : edges[-1]])
         draw_shapes(edges - edges[0], rows, blurs[some], flat[some])
     key = streams.key_words(table.seed)
@@ -201,11 +202,16 @@ def _first_far(shapes: NDArray[np.void]) -> int:
 
 
 def _shape_rows(shapes: NDArray[np.void]) -> NDArray[np.void]:
-    """Return shapes as ``draw_shapes`` takes them: lines and circles that hide what lies below."""
+    """Return shapes as ``draw_shapes`` takes them, ``SHAPE_ROW[m]``; each covers what lies below."""
     rows = np.empty(len(shapes), SHAPE_ROW)
     plain = np.dtype((np.void, SHAPE_ROW.itemsize))  # numpy moves rows without fields as a whole
-    own = {"length": "size", "radius": "size", "angle": "angle_degrees"}
-    for shape, members in ((Line, shapes["is_rod"]), (Circle, ~shapes["is_rod"])):
-        values = {name: shapes[own.get(name, name)][members] for name in shape.model_fields}
+    for shape, size, is_member in (
+        (Line, "length", shapes["is_rod"]),
+        (Circle, "radius", ~shapes["is_rod"]),
+    ):
+        members = np.flatnonzero(is_member)
+        values = {name: shapes[name][members] for name in ("x", "y", "amplitude", "thickness")}
+        values[size] = shapes["size"][members]
+        values["angle"] = shapes["angle_degrees"][members]
         rows.view(plain)[members] = shape.rows(values, covers=True).view(plain)
     return rows

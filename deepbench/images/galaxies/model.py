@@ -83,17 +83,13 @@ class Galaxy(SkyObject):
     )
 
     def check(self, kind: str, table: ImageTable) -> None:
-        """Refuse what no object of the sky can have, frames that are too large, and PSFs that are cut off."""
+        """Refuse what no object of the sky can have, a radius without a scale, and frames that are too large."""
         super().check(kind, table)
         table.require_scale(f"the radius of a {kind}")
         if max(table.size) > MAXIMUM_GALAXY_FRAME and self.stamp_flux is None:
             raise problem(
                 f"a {kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
                 "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
-            )
-        if any(psf.chosen.is_truncated for psf in table.all_psfs()):
-            raise problem(
-                f"a {kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
 
 

@@ -160,6 +160,10 @@ class ImageTable(TableSpecification):
         """Refuse objects that cannot be seen here, labels without noise, and arcseconds without a scale."""
         for entry in self._entries:
             entry.chosen.check(entry.kind, self)
+        if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
+            raise problem(
+                f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
+            )
         if self.measure or "segmentation" in (self.planes or ()):
             self._check_measurable()
         for psf in self.psfs.values():
@@ -217,7 +221,12 @@ class ImageTable(TableSpecification):
         """Objects of all classes, in written order."""
         return [entry for each in self.classes.values() for entry in each.objects]
 
-    def all_psfs(self) -> list[PsfEntry]:
+    @property
+    def _galaxies(self) -> list[ObjectEntry]:
+        """Objects of the sky that are drawn in stamps or on the whole frame."""
+        return [entry for entry in self._entries if entry.is_sky and not entry.chosen.is_point]
+
+    def _all_psfs(self) -> list[PsfEntry]:
         """Return the PSFs of the table and of its objects."""
         own = [entry.chosen.psf for entry in self._entries if entry.is_sky]
         return [psf for psf in (*self.psfs.values(), *own) if psf is not None]
@@ -309,17 +318,17 @@ class ImageTable(TableSpecification):
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
         shapes = any(entry.is_shape for entry in self._entries)
-        galaxies = any(entry.is_sky and not entry.chosen.is_point for entry in self._entries)
         blurs = [psf.chosen.most_sigma() for psf in self.psfs.values() if psf is not None]
         widest = max(blurs, default=0.0) if shapes else 0.0
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
         pixels = self.size[0] * self.size[1]
         edge = max(*self.size, 16)
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
-        spectra = 16 * int(2.4 * edge) ** 2 * together if galaxies else 0
+        spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
-            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5) for psf in self.all_psfs()
+            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5)
+            for psf in self._all_psfs()
         ]
         return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()
 

@@ -103,7 +103,7 @@ def chords(radius: NDArray[np.float64], sweep: ArrayLike) -> NDArray[np.int64]:
     """
     count = np.multiply(sweep, RADIANS) * np.sqrt(np.maximum(radius, 0.0) / (8.0 * TOLERANCE))
     whole = np.ceil(np.minimum(np.maximum(count, 8.0), MAXIMUM_SIDES)).astype(np.int64)
-    return (whole + 3) // 4 * 4
+    return (whole + 3) & -4
 
 
 def ring(
