@@ -56,19 +56,17 @@ class SphereObject(Specification, ABC):
     lat: Value = parameter("latitude", unit="degree", minimum=-90, maximum=90)
 
     @classmethod
-    def rows(cls, columns: Columns) -> NDArray[np.void]:
-        """Return the rows of some objects, OBJECT[k]."""
-        rows = np.zeros(len(columns["lon"]), OBJECT)
+    def write(cls, rows: NDArray[np.void], columns: Columns) -> None:
+        """Write the rows of some objects, OBJECT[k], zeros at first."""
         rows["longitude_degrees"], rows["latitude_degrees"] = columns["lon"], columns["lat"]
         if "position_angle" in columns:
             rows["position_angle_degrees"] = columns["position_angle"]
         cls.fill(rows, columns)
-        return rows
 
     @staticmethod
     @abstractmethod
     def fill(rows: NDArray[np.void], columns: Columns) -> None:
-        """Write all of the rows, zeros at first, but positions and position angles."""
+        """Write the rest of the rows, beside positions and position angles."""
 
 
 class Star(SphereObject):

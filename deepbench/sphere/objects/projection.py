@@ -288,7 +288,7 @@ def add_objects(sky: NDArray[np.float32], nside: int, rows: NDArray[np.void]) ->
     nside : int
         A power of two.
     rows : OBJECT[m]
-        As ``SphereObject.rows`` returns them.
+        As ``SphereObject.write`` writes them.
 
     Notes
     -----

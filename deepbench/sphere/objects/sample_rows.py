@@ -30,15 +30,15 @@ def sample_rows(
     turn : tuple of float, optional
         Euler angles by which its map is turned, radian.
     """
-    parts, directed = [np.zeros(0, OBJECT)], [np.zeros(0, np.bool_)]
-    for each in found:
-        own = each.samples == sample
-        part = each.entry.chosen.rows({name: values[own] for name, values in each.columns.items()})
-        parts.append(part)
-        directed.append(np.full(len(part), "position_angle" in each.columns))
-    rows = np.concatenate(parts)
+    chosen = [each.samples == sample for each in found]
+    stops = np.cumsum([0, *(int(own.sum()) for own in chosen)])
+    rows, directed = np.zeros(stops[-1], OBJECT), np.zeros(stops[-1], np.bool_)
+    for each, own, start, stop in zip(found, chosen, stops[:-1], stops[1:], strict=True):
+        columns = {name: values[own] for name, values in each.columns.items()}
+        each.entry.chosen.write(rows[start:stop], columns)
+        directed[start:stop] = "position_angle" in columns
     if len(rows) and turn is not None:
-        _turn(rows, np.concatenate(directed), turn)
+        _turn(rows, directed, turn)
     return rows
 
 

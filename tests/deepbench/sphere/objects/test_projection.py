@@ -33,7 +33,9 @@ def table(kind, *objects):
     """Return the rows of objects, whose values are in the order of the fields."""
     names = list(OBJECTS[kind].model_fields)
     columns = zip(*(np.array(values, float) for values in objects), strict=True)
-    return OBJECTS[kind].rows(dict(zip(names, map(np.array, columns), strict=True)))
+    rows = np.zeros(len(objects), OBJECT)
+    OBJECTS[kind].write(rows, dict(zip(names, map(np.array, columns), strict=True)))
+    return rows
 
 
 def draw(nside, kind, *objects, dtype=np.float64):
@@ -333,7 +335,9 @@ def many(count, seed, sizes=(0.0, 0.1, 10.0)):
     rows = np.empty(count, OBJECT)
     for kind, own in (("star", stars), ("sersic", ~stars)):
         fields = OBJECTS[kind].model_fields
-        rows[own] = OBJECTS[kind].rows({name: columns[name][own] for name in fields})
+        part = np.zeros(int(own.sum()), OBJECT)
+        OBJECTS[kind].write(part, {name: columns[name][own] for name in fields})
+        rows[own] = part
     return rows
 
 
