@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 from deepbench import format as fmt
 from deepbench import load_recipe
 from deepbench.catalog import find
-from pipeline import store
+from pipeline import encoding
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.verify import Report, verify
@@ -199,12 +199,12 @@ def edit_array(release: Path, array: str, change: Callable[[np.ndarray], object]
     edge = json.loads(contents[f"{array}/zarr.json"])["chunk_grid"]["configuration"]["chunk_shape"][
         0
     ]
-    with store.single_threaded():
-        values = store.decode(contents, array, contents, 0, length).copy()
+    with encoding.single_threaded():
+        values = encoding.decode(contents, array, contents, 0, length).copy()
         change(values)
         for start in range(0, length, edge):
             some = values[start : start + edge]
-            for key, content in store.encode(contents, array, start, some):
+            for key, content in encoding.encode(contents, array, start, some):
                 overwrite(release / fmt.DATA / key, bytes(content))
     sign(release, *(f"{fmt.DATA}/{key}" for key in contents if key.startswith(f"{array}/c/")))
 

@@ -16,7 +16,9 @@ import numpy as np
 
 from deepbench.images.galaxies import fourier
 from deepbench.images.galaxies.sersic import sersic_tables
-from deepbench.images.psf.psf_transforms import optics_tables
+from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from deepbench.images.psf.model import MOFFAT, PSF_ROW
+from deepbench.images.psf.psf_profiles import psf_tables
 
 SIZE = 64
 ROUNDS = 5
@@ -35,37 +37,42 @@ def draw_rows(count, kind, rng):
         index = np.tile([4.0, 1.0], count)
     elif shared:
         index = np.round(2 * index) / 2
-    rows = np.stack(
-        [
-            np.full(total, 1.0 / each),
-            *np.repeat(rng.uniform(31, 33, (2, count)), each, axis=1),
-            np.exp(rng.uniform(np.log(1.5), np.log(8.0), total)),
-            rng.uniform(0.2, 1.0, total),
-            rng.uniform(0.0, 180.0, total),
-            index,
-        ],
-        axis=1,
+    x, y = np.repeat(rng.uniform(31, 33, (2, count)), each, axis=1)
+    rows = rows_of(
+        COMPONENT_ROW,
+        total,
+        flux=1.0 / each,
+        x=x,
+        y=y,
+        half_light_radius=np.exp(rng.uniform(np.log(1.5), np.log(8.0), total)),
+        axis_ratio=rng.uniform(0.2, 1.0, total),
+        position_angle_degrees=rng.uniform(0.0, 180.0, total),
+        sersic_index=index,
     )
-    psfs = np.zeros((count, 5))
-    psfs[:, 0], psfs[:, 3] = 1.0, 1.0
-    psfs[:, 1], psfs[:, 2] = rng.uniform(2.0, 5.0, count), rng.uniform(2.0, 5.0, count)
+    fwhm, beta = rng.uniform(2.0, 5.0, count), rng.uniform(2.0, 5.0, count)
     if shared:
-        psfs[:, 1:3] = 3.0, 3.5
+        fwhm, beta = 3.0, 3.5
+    psfs = rows_of(PSF_ROW, count, family=MOFFAT, fwhm=fwhm, shape=beta, axis_ratio=1.0)
     return each * np.arange(count + 1), rows, psfs
 
 
 def galsim_image(rows, psf, params):
     """Return an image by GalSim; ``psf`` is one of its objects."""
     parts = [
-        galsim.Sersic(row[6], half_light_radius=row[3], flux=row[0], gsparams=params)
-        .shear(q=row[4], beta=row[5] * galsim.degrees)
-        .shift(row[1] - rows[0, 1], row[2] - rows[0, 2])
+        galsim.Sersic(
+            row["sersic_index"],
+            half_light_radius=row["half_light_radius"],
+            flux=row["flux"],
+            gsparams=params,
+        )
+        .shear(q=row["axis_ratio"], beta=row["position_angle_degrees"] * galsim.degrees)
+        .shift(row["x"] - rows["x"][0], row["y"] - rows["y"][0])
         for row in rows
     ]
     image = galsim.Image(SIZE, SIZE, scale=1.0, dtype=np.float32 if params is None else float)
     middle = 0.5 * (SIZE - 1)
     galsim.Convolve(galsim.Add(parts) if len(parts) > 1 else parts[0], psf).drawImage(
-        image, offset=(rows[0, 1] - middle, rows[0, 2] - middle)
+        image, offset=(rows["x"][0] - middle, rows["y"][0] - middle)
     )
     return image.array
 
@@ -74,8 +81,8 @@ def galsim_images(offsets, rows, psfs, params=None):
     """Return images by GalSim; one object serves for a point spread function that repeats."""
     out, last = [], None
     for number, row in enumerate(psfs):
-        if last is None or (row != psfs[number - 1]).any():
-            last = galsim.Moffat(row[2], fwhm=row[1], gsparams=params)
+        if last is None or row != psfs[number - 1]:
+            last = galsim.Moffat(row["shape"], fwhm=row["fwhm"], gsparams=params)
         out.append(galsim_image(rows[offsets[number] : offsets[number + 1]], last, params))
     return np.array(out)
 
@@ -106,29 +113,26 @@ def print_parts(offsets, rows, psfs):
     """Print the microseconds per image of each step."""
     count = len(psfs)
     size = fourier.period(SIZE, SIZE)
-    tables = sersic_tables(), optics_tables()
+    tables = sersic_tables(), psf_tables()
     scratch = fourier.make_scratch(size, SIZE, int(np.diff(offsets).max()))
     times = np.zeros(3)
     frame = (SIZE, SIZE)
-    for begin in range(0, count, fourier.CHUNK):
-        part = slice(begin, min(begin + fourier.CHUNK, count))
+    for part, spectra in fourier.chunks(count, size):
         own = offsets[part.start : part.stop + 1]
-        spectra = np.zeros((part.stop - begin, size, fourier.rounded(size // 2 + 1), 2), np.float32)
         response = fourier.pixel_response(size)
         marks = [time.perf_counter()]
         used = fourier.write_spectra(
             spectra, own, rows, psfs[part], frame, *tables, response, scratch
         )
         marks.append(time.perf_counter())
-        spectra = spectra.view(np.complex64)[:, :, : fourier.rounded(used), 0]
-        frames = np.ascontiguousarray(fourier.inverse(spectra, *frame))
+        frames = np.ascontiguousarray(fourier.inverse(spectra, used, *frame))
         marks.append(time.perf_counter())
         nodes = fourier.all_nodes(*frame)
-        fourier.add_wings(frames, own, rows, psfs[part], size, *tables, nodes, scratch)
+        fourier.remove_copies(frames, own, rows, psfs[part], size, *tables, nodes, scratch)
         marks.append(time.perf_counter())
         times += np.diff(marks)
-    spectrum, fft, wings = times / count * 1e6
-    print(f"  µs per image: spectrum {spectrum:.0f}, FFT {fft:.0f}, wings {wings:.0f}")
+    spectrum, fft, copies = times / count * 1e6
+    print(f"  µs per image: spectrum {spectrum:.0f}, FFT {fft:.0f}, copies {copies:.0f}")
 
 
 def main():

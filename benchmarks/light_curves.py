@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 
 import deepbench
-from deepbench.light_curves.families.random_walks import walk
+from deepbench.light_curves.families.random_walk_kernels import walk
 from deepbench.samples import draw_labels, render_arrays
 
 WORKFLOWS = Path(__file__).parents[1] / "workflows"

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 
 import healpy
 import numpy as np
@@ -45,10 +46,8 @@ class Task:
         self.below = gaussian_spectrum(self.spectrum, self.shift)
         self.sigma = np.radians(3.0 / 60.0) * 1024 / nside
         self.rng = np.random.default_rng(1)
-        recipe = self.recipe(rounds)
-        table = recipe.tables["maps"]
-        labels = draw_labels(recipe.table("maps"), 0, table.samples)
-        self.maps = Maps(recipe.seed, "maps", table, labels)
+        table = self.recipe(rounds).table("maps")
+        self.maps = Maps(table, draw_labels(table, 0, table.samples))
         self.maps.render(0)  # the spectra and the order of pixels are made once in a process
 
     def recipe(self, rounds):
@@ -120,10 +119,10 @@ class Task:
 
     def _one(self, beam):
         """Return what makes the first map without noise, and without its beam where that is not asked for."""
-        recipe = self.recipe(1)
-        table = recipe.tables["maps"]
-        table = table.model_copy(update={"noise": None} | ({} if beam else {"beam": None}))
-        return recipe.seed, "maps", table, draw_labels(recipe.table("maps"), 0, 48)
+        table = self.recipe(1).table("maps")
+        without = {"noise": None} | ({} if beam else {"beam": None})
+        changed = table.specification.model_copy(update=without)
+        return replace(table, specification=changed), draw_labels(table, 0, 48)
 
 
 def cpu_time(function, *arguments):

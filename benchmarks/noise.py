@@ -11,7 +11,8 @@ import time
 
 import numpy as np
 
-from deepbench.images.detector.noise import GAUSSIAN, POISSON, apply_step
+from deepbench.images.detector.noise import NOISE_ROW
+from deepbench.images.detector.noise_steps import GAUSSIAN, POISSON, apply_step
 from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import key_words, stream_words
 
@@ -40,10 +41,12 @@ def compare(code, means):
     image, work = np.empty((2, means.size), np.float32)
     clean = means.astype(np.float32)
     generator = np.random.Generator(np.random.Philox(1))
+    (row,) = np.ones(1, NOISE_ROW)
+    row["background"] = 0.0
 
     def ours():
         image[:] = clean
-        apply_step(image, code, 1.0, 0.0, 3, *WORDS, work)
+        apply_step(image, code, row, 3, *WORDS, work)
 
     def numpys():
         return (

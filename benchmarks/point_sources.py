@@ -19,7 +19,8 @@ import galsim
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.stars.point_sources import FAMILIES, add_point
+from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.stars.point_sources import add_point
 
 REFERENCE = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "reference" / "point_sources.py")
@@ -56,10 +57,11 @@ def draw_case(
 def ours(family: str, case: Case) -> NDArray[np.float32]:
     """Return our image."""
     image = np.zeros((SIZE, SIZE), np.float32)
-    add_point(
-        image, case["x"], case["y"], 1.0, FAMILIES[family], case["fwhm"], case["shape"],
-        case["truncation"], case["axis_ratio"], case["angle"], EVERYWHERE,
-    )  # fmt: skip
+    psf = np.zeros(1, PSF_ROW)[0]
+    psf["family"], psf["position_angle"] = FAMILIES[family].family, case["angle"]
+    for name in ("fwhm", "shape", "truncation", "axis_ratio"):
+        psf[name] = case[name]
+    add_point(image, case["x"], case["y"], 1.0, psf, EVERYWHERE)
     return image
 
 

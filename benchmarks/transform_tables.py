@@ -15,7 +15,7 @@ from scipy.fft import dct
 from scipy.special import gammaincinv, gammaln, hankel1, kve
 
 from deepbench.images.galaxies.sersic import INDEX
-from deepbench.images.psf.psf_transforms import BETA
+from deepbench.images.psf.psf_profiles import BETA
 from deepbench.images.psf.transform_tables import FIRST_OCTAVE, LAST_OCTAVE
 
 FILE = Path(__file__).parents[1] / "deepbench" / "images" / "psf" / "transforms.npz"

@@ -18,9 +18,11 @@ from pathlib import Path
 import batman
 import numpy as np
 
-from deepbench.light_curves.families.eclipses import ECLIPSE, multiply_eclipses
+from deepbench.light_curves.families.eclipsing_binary import ECLIPSE
+from deepbench.light_curves.families.eclipsing_binary_kernels import multiply_eclipses
 from deepbench.light_curves.families.occultation import hidden
-from deepbench.light_curves.families.transits import TRANSIT, count_transits, multiply_transits
+from deepbench.light_curves.families.transit import TRANSIT
+from deepbench.light_curves.families.transit_kernels import count_transits, multiply_transits
 
 REFERENCE = runpy.run_path(
     str(Path(__file__).parents[1] / "tests" / "reference" / "occultation.py")
@@ -33,9 +35,9 @@ ROUNDS, REPEAT = 15, 10
 PERIOD, MIDDLE, RADIUS, AXIS, IMPACT, ARGUMENT, U1, U2 = 3.0, 1.1, 0.1, 8.8, 0.3, 60.0, 0.4, 0.25
 
 
-def row_of(names, **values):
+def row_of(kind, **values):
     """Return the rows of one object in one band."""
-    return np.array([[[values[name] for name in names]]])
+    return np.array([[tuple(values[name] for name in kind.names)]], kind)
 
 
 def transit_row(e):
@@ -48,9 +50,9 @@ def transit_row(e):
         scaled_semi_major_axis=AXIS,
         impact_parameter=IMPACT,
         eccentricity=e,
-        argument_of_periastron=ARGUMENT,
-        limb_darkening_u1=U1,
-        limb_darkening_u2=U2,
+        argument_of_periastron_degrees=ARGUMENT,
+        u1=U1,
+        u2=U2,
         third_light=0.0,
     )
 
@@ -64,9 +66,9 @@ def eclipse_row(e):
         sum_of_radii=1.5 / AXIS,
         radius_ratio=0.5,
         surface_brightness_ratio=0.4,
-        inclination=88.0,
+        inclination_degrees=88.0,
         eccentricity=e,
-        argument_of_periastron=ARGUMENT,
+        argument_of_periastron_degrees=ARGUMENT,
         primary_u1=U1,
         primary_u2=U2,
         secondary_u1=U1,

@@ -19,11 +19,13 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, find
 from deepbench.recipe import load_recipe, parse_recipe
 from deepbench.samples import draw_labels
-from pipeline import block as work
-from pipeline import publish, store
-from pipeline.build import build, prepare
+from pipeline import encoding, publish
+from pipeline.build import build
+from pipeline.files import prepare
+from pipeline.parquet import digest_array
+from pipeline.parts import part_table
 from pipeline.plan import make_plan
-from pipeline.staging import Staging
+from pipeline.staging import Receipt, Staging
 from pipeline.target import Hold, target_of
 from pipeline.verify import verify
 
@@ -66,7 +68,7 @@ def speed(samples: int, rounds: int) -> None:
             "verify --rerender 0.1": lambda: verify(release, rerender=0.1),
         }
         spent: dict[str, list[float]] = {name: [] for name in jobs}
-        with store.single_threaded():
+        with encoding.single_threaded():
             for job in jobs.values():
                 job()
             for _ in range(rounds):
@@ -89,13 +91,15 @@ def publish_objects(count: int) -> None:
         recipe = parse_recipe(MANY).replace({"tables.images.samples": count})
         staging = Staging.of(target_of(catalog), recipe)
         prepare(staging, recipe)
-        digests = work._digest_array([b"0" * 16])
+        table = recipe.table("images")
+        digests = {"digest.image": digest_array([b"0" * 16])}
         for block in (plan := make_plan(recipe)):
             name = f"{fmt.DATA}/images/image/c/{block.start}/0/0"
             staging.release.write(name, b"nothing", sync=False)
             shard = fmt.StoredObject(name, 7, "0" * 64)
-            labels = draw_labels(recipe.table("images"), block.start, block.stop)
-            work._write_part(staging, recipe, block, labels, {"digest.image": digests}, (shard,))
+            labels = draw_labels(table, block.start, block.stop)
+            receipt = Receipt(block, table.hash, fmt.RENDER_VERSION, (shard,))
+            staging.write_part(receipt, part_table(table, labels, digests))
         before = resource.getrusage(resource.RUSAGE_SELF)
         begun = time.perf_counter()
         publish.publish(staging, recipe, plan, Hold(lambda: None), lambda *_: None)

@@ -32,7 +32,7 @@ CATALOG = "releases"
 
 @dataclass(frozen=True)
 class Deprecation:
-    """Why a release should not be used any more.
+    """The reason why a release should not be used any more.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ class Release:
 
     @property
     def location(self) -> Location:
-        """Where it lies."""
+        """Location of its files."""
         return self.catalog.below(f"{self.name}/{self.version}")
 
     @property
@@ -111,7 +111,7 @@ class Release:
 
     @cached_property
     def manifest(self) -> fmt.Manifest:
-        """What the release consists of.
+        """The manifest: what the release consists of.
 
         Raises
         ------
@@ -130,7 +130,7 @@ class Release:
 
     @cached_property
     def deprecation(self) -> Deprecation | None:
-        """Why it should not be used any more; None where it may.
+        """The reason why it should not be used any more; None where it may.
 
         Raises
         ------

@@ -1,1 +1,1 @@
-"""How a release is made: plan, cluster, blocks, metadata, publish, and the command line."""
+"""The making of releases: plan, cluster, blocks, metadata, publish, and the command line."""

@@ -1,18 +1,18 @@
-"""All that runs on a worker: one block from its number to its files, and the check of a block made earlier."""
+"""Blocks on a worker: one from its number to its files, shards of other releases, the check of one made before."""
 
 from __future__ import annotations
 
 import hashlib
 import time
-from functools import lru_cache
-from typing import TYPE_CHECKING
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError, is_full_disk
+from deepbench.format import DIGEST
 from deepbench.samples import all_labels, draw_labels, render_arrays
-from pipeline import store
+from pipeline import encoding
+from pipeline.parquet import digest_array, read_rows
+from pipeline.parts import part_table
 from pipeline.plan import Block
 from pipeline.staging import Receipt, Staging
 
@@ -20,14 +20,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from deepbench.labelling.scopes import Column, Labels
-    from deepbench.recipe import Recipe
+    from deepbench.labelling.scopes import Labels
     from deepbench.storage.locations import Location
-    from deepbench.tables import DataVariable
-
-
-OBJECTS = "objects"
-"""Column of a part with the copies of each sample's repeated objects."""
+    from deepbench.tables import DataVariable, Table
 
 
 def make_block(staging: Staging, block: Block) -> dict[str, float]:
@@ -36,22 +31,22 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
     It can run any number of times: it writes the same bytes.
     """
     staging.check_software()
-    recipe = staging.recipe()
+    table = staging.recipe().table(block.table)
     clock = _Clock()
-    labels = draw_labels(recipe.table(block.table), block.start, block.stop)
+    labels = draw_labels(table, block.start, block.stop)
     clock.lap("labels")
-    arrays, labels = render_arrays(recipe.table(block.table), labels)
+    arrays, labels = render_arrays(table, labels)
     clock.lap("render")
     columns: dict[str, pa.Array] = {}
     written = []
-    with store.single_threaded():
-        for variable in recipe.tables[block.table].data_variables():
+    with encoding.single_threaded():
+        for variable in table.variables:
             values = arrays.pop(variable.name)
             digests = fmt.sample_digests(variable, values)
-            columns[fmt.DIGEST + variable.name] = _digest_array(digests)
+            columns[DIGEST + variable.name] = digest_array(digests)
             clock.lap("digest")
             path = f"{block.table}/{variable.name}"
-            for key, content in store.encode(_template(staging), path, block.start, values):
+            for key, content in encoding.encode(staging.template(), path, block.start, values):
                 clock.lap("encode")
                 name = f"{fmt.DATA}/{key}"
                 checksum = hashlib.sha256(content).hexdigest()
@@ -59,7 +54,7 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
                 staging.release.write(name, content)
                 written.append(fmt.StoredObject(name, len(content), checksum))
                 clock.lap("write")
-    _write_part(staging, recipe, block, labels, columns, tuple(written))
+    _write_part(staging, table, block, labels, columns, tuple(written))
     clock.lap("part")
     return clock.seconds
 
@@ -84,21 +79,19 @@ def reuse_block(
     decode : bool
         Take the digests from the data, not from the release's metadata.
     """
-    from pipeline.tables import read_rows
-
     staging.check_software()
-    recipe = staging.recipe()
+    table = staging.recipe().table(block.table)
     try:
         for each in objects:
             staging.release.copy(source, each.path)
             if staging.release.sha256(each.path) != each.sha256:
                 return False
         columns = {}
-        for variable in recipe.tables[block.table].data_variables():
-            column = fmt.DIGEST + variable.name
+        for variable in table.variables:
+            column = DIGEST + variable.name
             if decode:
                 values = _decode(staging, block, variable, objects)
-                columns[column] = _digest_array(fmt.sample_digests(variable, values))
+                columns[column] = digest_array(fmt.sample_digests(variable, values))
             else:
                 rows = read_rows(source, block.table, [column], block.start, block.stop)
                 columns[column] = rows.column(0).combine_chunks()
@@ -106,8 +99,8 @@ def reuse_block(
         if is_full_disk(error):
             raise
         return False  # what is damaged there is rendered
-    labels = all_labels(recipe.table(block.table), block.start, block.stop)
-    _write_part(staging, recipe, block, labels, columns, objects)
+    labels = all_labels(table, block.start, block.stop)
+    _write_part(staging, table, block, labels, columns, objects)
     return True
 
 
@@ -121,8 +114,8 @@ def _decode(
         for each in objects
         if each.path.startswith(f"{fmt.DATA}/{array}/")
     }
-    with store.single_threaded():
-        return store.decode(_template(staging), array, shards, block.start, block.stop)
+    with encoding.single_threaded():
+        return encoding.decode(staging.template(), array, shards, block.start, block.stop)
 
 
 def check_block(staging: Staging, block: Block, part: str) -> bool:
@@ -135,52 +128,14 @@ def check_block(staging: Staging, block: Block, part: str) -> bool:
 
 def _write_part(
     staging: Staging,
-    recipe: Recipe,
+    table: Table[Any],
     block: Block,
     labels: Labels,
     digests: dict[str, pa.Array],
     objects: tuple[fmt.StoredObject, ...],
 ) -> None:
-    plan = recipe.table(block.table).plan
-    receipt = Receipt(block, recipe.table(block.table).hash, fmt.RENDER_VERSION, objects)
-    staging.write_part(receipt, _part(plan.columns, plan.object_columns, labels, digests))
-
-
-def _part(
-    columns: tuple[Column, ...],
-    object_columns: tuple[Column, ...],
-    labels: Labels,
-    digests: dict[str, pa.Array],
-) -> pa.Table:
-    """Return labels and digests as the table of a part, one row per sample; the copies of objects as lists."""
-    import pyarrow as pa
-
-    data = {column.name: pa.array(labels.columns[column.name]) for column in columns}
-    if object_columns:
-        inner = object_columns[1:]  # the sample is the row
-        counts = np.bincount(
-            np.searchsorted(labels.samples, labels.objects["sample"]), minlength=len(labels)
-        )
-        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int32)
-        copies = pa.StructArray.from_arrays(
-            [pa.array(labels.objects[column.name]) for column in inner],
-            names=[column.name for column in inner],
-        )
-        data[OBJECTS] = pa.ListArray.from_arrays(pa.array(offsets), copies)
-    return pa.table(data | digests)
-
-
-def _digest_array(digests: list[bytes]) -> pa.Array:
-    import pyarrow as pa
-
-    return pa.FixedSizeBinaryArray.from_buffers(
-        pa.binary(16), len(digests), [None, pa.py_buffer(b"".join(digests))]
-    )
-
-
-@lru_cache(maxsize=4)
-def _template(staging: Staging) -> dict[str, bytes]:
-    return store.template(staging.recipe())
+    receipt = Receipt(block, table.hash, fmt.RENDER_VERSION, objects)
+    staging.write_part(receipt, part_table(table, labels, digests))
 
 
 class _Clock:

@@ -6,22 +6,22 @@ moment, is resumed by running it again; a build that is complete is published by
 
 from __future__ import annotations
 
-import json
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
 from deepbench.errors import BuildError, ReleaseError, is_full_disk
 from pipeline import block as work
-from pipeline import claims, publish, store
+from pipeline import claims, publish
 from pipeline.execution import ClusterOptions, Failure, executor
+from pipeline.files import prepare
 from pipeline.growth import Reused, Shards, reusable, saved
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.software import probe_of, versions
-from pipeline.staging import SOFTWARE, Staging, lock_name, probe_name, tidy
+from pipeline.progress import Progress, silent
+from pipeline.software import probe_of
+from pipeline.staging import Staging, lock_name, probe_name, tidy
 from pipeline.target import Hold, Target, target_of
 
 if TYPE_CHECKING:
@@ -29,13 +29,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Progress = Callable[[str, int, int], None]
-"""Told of each step: its name, how much is done, and how much there is."""
-
 
 @dataclass(frozen=True)
 class BuildResult:
-    """What a build did.
+    """The outcome of a build.
 
     Attributes
     ----------
@@ -47,7 +44,7 @@ class BuildResult:
     resumed_blocks, new_blocks : int
         Blocks found done, and made.
     reused : Reused
-        What was taken from earlier versions.
+        Blocks taken from earlier versions.
     seconds : dict of str to float
         Wall time of starting the cluster, of the blocks (from the first submission), and of publishing; and under
         ``cpu.…`` the workers' CPU time of each step of the new blocks.
@@ -97,7 +94,7 @@ def build(
     >>> result = build(load_recipe("workflows/shapes.yaml"), "releases")      # doctest: +SKIP
     """
     cluster = cluster or ClusterOptions()
-    report = progress or _silent
+    report = progress or silent
     target = target_of(catalog)
     staging = Staging.of(target, recipe)
     lock = lock_name(recipe)
@@ -186,15 +183,6 @@ def find_published(catalog: Target, recipe: Recipe) -> fmt.Manifest | None:
     return manifest
 
 
-def prepare(staging: Staging, recipe: Recipe) -> None:
-    """Write the resolved recipe, the files it needs, the store's metadata, and which software is at work."""
-    staging.target.write(SOFTWARE, json.dumps(versions()).encode())
-    for name, content in publish.recipe_files(recipe).items():
-        staging.release.write(name, content, sync=False)
-    for key, content in store.template(recipe).items():
-        staging.release.write(f"{fmt.DATA}/{key}", content, sync=False)
-
-
 def _make_blocks(
     staging: Staging,
     recipe: Recipe,
@@ -276,7 +264,3 @@ def _build_error(recipe: Recipe, failures: list[Failure], done: int, blocks: int
     )
     error.__cause__ = failures[0].error
     return error
-
-
-def _silent(step: str, done: int, total: int) -> None:
-    """Take progress and say nothing."""

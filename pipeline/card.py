@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 
 if TYPE_CHECKING:
+    from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
-    from deepbench.tables import Coordinate, DataVariable
+    from deepbench.tables import Coordinate, DataVariable, Table
 
 
 def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
@@ -34,7 +35,7 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
     lines += [f'{name} = release["{name}"].to_dataset()' for name in tables]
     lines += ["```", ""]
     for name, summary in tables.items():
-        lines += _table(recipe, name, summary)
+        lines += _table(recipe.table(name), summary)
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
     lines += ["## Cite", "", citation(recipe), ""]
@@ -50,46 +51,43 @@ def citation(recipe: Recipe) -> str:
     )
 
 
-def _table(recipe: Recipe, name: str, summary: fmt.TableSummary) -> list[str]:
+def _table(table: Table[Any], summary: fmt.TableSummary) -> list[str]:
     """Return the part of the card about one table."""
-    plan = recipe.table(name).plan
-    lines = [f"## Table `{name}`: {summary.samples:,} samples", ""]
-    described = {each.name: each for each in recipe.tables[name].data_variables()}
+    plan = table.plan
+    lines = [f"## Table `{table.name}`: {summary.samples:,} samples", ""]
+    described = {each.name: each for each in table.variables}
     for variable, shape in summary.variables.items():
         sizes = " × ".join(str(size) for size in shape["shape"])
         lines.append(
             f"- `{variable}` ({', '.join(shape['dims'])}): {sizes}, {shape['dtype']}{_meaning(described[variable])}"
         )
-    lines += [
-        f"- coordinate `{axis.name}`{_meaning(axis)}" for axis in recipe.tables[name].coordinates()
-    ]
+    lines += [f"- coordinate `{axis.name}`{_meaning(axis)}" for axis in table.coordinates]
     lines += [
         f"- Classes: {_counts(summary.classes)}",
         f"- Splits: {_counts(summary.splits)}",
         f"- Data digest: `{summary.data_digest}`",
         "",
-        f"Labels are in `{fmt.METADATA}/{name}.parquet` and beside the data:",
+        f"Labels are in `{fmt.METADATA}/{table.name}.parquet` and beside the data:",
         "",
-        "| column | unit | meaning |",
-        "|---|---|---|",
-    ]
-    lines += [
-        f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |"
-        for each in plan.columns
+        *_columns(plan.columns),
     ]
     if plan.object_columns:
         lines += [
             "",
-            f"The {summary.objects:,} copies of repeated objects are in `{fmt.METADATA}/{name}.objects.parquet`:",
+            f"The {summary.objects:,} copies of repeated objects are in `{fmt.METADATA}/{table.name}.objects.parquet`:",
             "",
-            "| column | unit | meaning |",
-            "|---|---|---|",
-        ]
-        lines += [
-            f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |"
-            for each in plan.object_columns
+            *_columns(plan.object_columns),
         ]
     return [*lines, ""]
+
+
+def _columns(columns: tuple[Column, ...]) -> list[str]:
+    """Return the lines of a table of label columns."""
+    rows = (
+        f"| `{each.name}` | {'' if each.meanings else each.unit} | {each.description} |"
+        for each in columns
+    )
+    return ["| column | unit | meaning |", "|---|---|---|", *rows]
 
 
 def _meaning(described: DataVariable | Coordinate) -> str:

@@ -1,4 +1,4 @@
-"""What the number of a version claims, and whether it is true.
+"""Claims of versions: what the number of a version says of its changes, and whether it is true.
 
 A patch changes words only; a minor version adds samples, tables, variables or columns and leaves every earlier sample
 as it was; a major version may change anything. The claim of a new version is checked against the published versions
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.catalog import Release, versions_of
@@ -20,6 +20,7 @@ from pipeline.diff.difference import LEVELS, SHOWN, Difference
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
     from deepbench.storage.locations import Location
+    from deepbench.tables import Table
 
 log = logging.getLogger(__name__)
 
@@ -117,21 +118,19 @@ def early(old: Side, old_version: fmt.Version, recipe: Recipe) -> None:
     only_old = tuple(name for name in old.tables if name not in recipe.tables)
     only_new = tuple(name for name in recipe.tables if name not in old.tables)
     added, removed = (only_new, only_old) if later else (only_old, only_new)
-    common = [name for name in old.tables if name in recipe.tables]
+    common = [recipe.table(name) for name in old.tables if name in recipe.tables]
     for values in (False, True):
         tables = {
-            name: foresee(
-                old, recipe, name, later=later, values=values and not _settled(old, recipe, name)
-            )
-            for name in common
+            table.name: foresee(old, table, later=later, values=values and not _settled(old, table))
+            for table in common
         }
         found = Difference(added=added, removed=removed, tables=tables)
         _refuse(found, claim, old.name, old_version, new_name, later)
 
 
-def _settled(old: Side, recipe: Recipe, table: str) -> bool:
+def _settled(old: Side, table: Table[Any]) -> bool:
     """Return whether the samples of a table are known to be those of a release without a look."""
-    same = old.tables[table].table_hash == recipe.table(table).hash
+    same = old.tables[table.name].table_hash == table.hash
     return same and old.render_version == fmt.RENDER_VERSION
 
 

@@ -14,7 +14,7 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, versions_of
 from deepbench.errors import DeepBenchError
 from pipeline.plan import Block, Plan, TablePlan
-from pipeline.verify.data import check_file
+from pipeline.verify.files import check_file
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
@@ -26,13 +26,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Reused:
-    """What a build took from earlier versions.
+    """The blocks that a build took from earlier versions.
 
     Attributes
     ----------
     blocks, samples, bytes : int
     cpu_seconds : float
-        What it would have cost to make them, by the new blocks of the same tables; 0 where there were none.
+        CPU seconds that making them would have taken, by the new blocks of the same tables; 0 where there were none.
     """
 
     blocks: int = 0
@@ -42,7 +42,7 @@ class Reused:
 
 
 Shards = dict[Block, tuple["Location", tuple[fmt.StoredObject, ...]]]
-"""For blocks: a release that has them, and their shards in it."""
+"""Location of a release that has a block, and the block's shards in it, by the block."""
 
 
 def reusable(catalog: Target, recipe: Recipe, plan: Plan) -> Shards:

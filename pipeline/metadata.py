@@ -6,35 +6,35 @@ import contextlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 import pyarrow.parquet as pq
 
 from deepbench import format as fmt
 from deepbench.errors import BuildError
+from deepbench.format import DIGEST
 from deepbench.labelling.scopes import Column
-from pipeline import store
-from pipeline.block import OBJECTS
-from pipeline.tables import digest_bytes, field_of, notes_of, numbers, plain_type
+from pipeline import encoding
+from pipeline.parquet import DIGEST_TYPE, digest_bytes, field_of, notes_of, numbers, plain_type
+from pipeline.parts import flatten
 
 if TYPE_CHECKING:
-    from deepbench.recipe import Recipe
-    from pipeline.plan import Plan
+    from deepbench.tables import Table
+    from pipeline.plan import TablePlan
     from pipeline.staging import Receipt, Staging
     from pipeline.target import Target
 
 
 JOINED = 256
-"""Parts whose rows are held apart at most."""
+"""Number of parts whose rows are held apart at most."""
 
 
 @dataclass
 class TableMetadata:
-    """What the parts of one table add up to."""
+    """The sums over the parts of one table."""
 
     data_digest: str = ""
     classes: Counter[str] = field(default_factory=Counter)
@@ -43,7 +43,7 @@ class TableMetadata:
     shards: list[fmt.StoredObject] = field(default_factory=list)
 
 
-def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMetadata:
+def assemble(staging: Staging, table: Table[Any], blocks: TablePlan) -> TableMetadata:
     """Write the metadata files and label variables of one table from its parts; return what they add up to.
 
     Raises
@@ -51,30 +51,21 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
     BuildError
         A part is damaged; running the build again makes its block again.
     """
-    labels = recipe.table(name).plan
-    release = staging.release
-    variables = [variable.name for variable in recipe.tables[name].data_variables()]
+    labels, release = table.plan, staging.release
+    path = f"{fmt.METADATA}/{table.name}"
+    variables = [variable.name for variable in table.variables]
     digest = fmt.DataDigest(variables)
     found = TableMetadata()
-    digest_columns = [Column(fmt.DIGEST + each, f"xxh3-128 of {each}") for each in variables]
+    digest_columns = [Column(DIGEST + each, f"xxh3-128 of {each}") for each in variables]
     with contextlib.ExitStack() as stack:
-        rows = _Writer(
-            stack,
-            release,
-            f"{fmt.METADATA}/{name}",
-            labels.columns,
-            digest_columns,
-            recipe.tables[name].samples,
-        )
+        rows = _Writer(stack, release, path, labels.columns, digest_columns, table.samples)
         long = None
         if labels.object_columns:
-            long = _Writer(
-                stack, release, f"{fmt.METADATA}/{name}.objects", labels.object_columns, [], None
-            )
-        for receipt, part in parts(staging, recipe, plan, name):
+            long = _Writer(stack, release, f"{path}.objects", labels.object_columns, [], None)
+        for receipt, part in parts(staging, table, blocks):
             found.shards += receipt.objects
             for variable in variables:
-                digest.update(variable, digest_bytes(part.column(fmt.DIGEST + variable)))
+                digest.update(variable, digest_bytes(part.column(DIGEST + variable)))
             count(found.classes, labels.classes, part.column("class").to_numpy())
             count(found.splits, labels.splits, part.column("split").to_numpy())
             rows.write(part)
@@ -86,21 +77,18 @@ def assemble(staging: Staging, recipe: Recipe, plan: Plan, name: str) -> TableMe
         if long is not None:
             long.end()
     found.data_digest = digest.hexdigest()
-    write_label_variables(staging, recipe, name)
+    write_label_variables(staging, table)
     return found
 
 
 def parts(
-    staging: Staging, recipe: Recipe, plan: Plan, name: str
+    staging: Staging, table: Table[Any], blocks: TablePlan
 ) -> Iterator[tuple[Receipt, pa.Table]]:
     """Yield receipt and labels of each block of a table, in order of the samples."""
-    names = {(start, stop): part for start, stop, part in staging.part_names(name)}
-    table_hash = recipe.table(name).hash
-    for block in plan:
-        if block.table != name:
-            continue
+    names = {(start, stop): part for start, stop, part in staging.part_names(table.name)}
+    for block in blocks:
         part = names.get((block.start, block.stop))
-        found = staging.valid_part(block, table_hash, part) if part else None
+        found = staging.valid_part(block, table.hash, part) if part else None
         if found is None:
             raise BuildError(
                 f"the part of {block} is missing or damaged; run the same command again to make it again"
@@ -112,16 +100,6 @@ def count(counter: Counter[str], meanings: tuple[str, ...], codes: np.ndarray) -
     """Add the number of each class or split."""
     found = np.bincount(codes, minlength=len(meanings))
     counter.update(dict(zip(meanings, found.tolist(), strict=True)))
-
-
-def flatten(part: pa.Table) -> pa.Table:
-    """Return the copies of repeated objects of a part as rows, with their sample numbers."""
-    lists = part.column(OBJECTS).combine_chunks()
-    copies = pc.list_flatten(lists)
-    samples = part.column("id").combine_chunks().take(pc.list_parent_indices(lists))
-    columns = {"sample": samples}
-    columns |= {field.name: copies.field(i) for i, field in enumerate(copies.type)}
-    return pa.table(columns)
 
 
 class _Writer:
@@ -139,7 +117,7 @@ class _Writer:
         self._columns = columns
         fields = [field_of(column) for column in columns]
         fields += [
-            pa.field(column.name, pa.binary(16), metadata=notes_of(column)) for column in extra
+            pa.field(column.name, DIGEST_TYPE, metadata=notes_of(column)) for column in extra
         ]
         self._schema = pa.schema(fields)
         file = stack.enter_context(target.writing(f"{name}.parquet", sync=False))
@@ -195,24 +173,25 @@ class _Writer:
 
 
 def _named(codes: pa.ChunkedArray, column: Column) -> pa.Array:
-    """Return a column with names in place of codes."""
+    """Return a column with names instead of codes."""
     array = codes.combine_chunks()
     if not column.meanings:
         return array
     return pa.DictionaryArray.from_arrays(array.cast(pa.int16()), pa.array(column.meanings))
 
 
-def write_label_variables(staging: Staging, recipe: Recipe, name: str) -> None:
+def write_label_variables(staging: Staging, table: Table[Any]) -> None:
     """Copy the columns of the Parquet table into the label variables of the Zarr group, a chunk at a time."""
-    release = staging.release
-    columns = recipe.table(name).plan.columns
-    metadata = store.template(recipe)
-    with store.single_threaded(), release.open(f"{fmt.METADATA}/{name}.parquet") as file:
-        table = pq.ParquetFile(file, pre_buffer=False)  # else all that is read is kept
-        for column in columns:
-            start = 0
-            for values in _chunks(table, column):
-                for key, content in store.encode(metadata, f"{name}/{column.name}", start, values):
+    release, template = staging.release, staging.template()
+    with (
+        encoding.single_threaded(),
+        release.open(f"{fmt.METADATA}/{table.name}.parquet") as opened,
+    ):
+        file = pq.ParquetFile(opened, pre_buffer=False)  # else all that is read is kept
+        for column in table.plan.columns:
+            array, start = f"{table.name}/{column.name}", 0
+            for values in _chunks(file, column):
+                for key, content in encoding.encode(template, array, start, values):
                     release.write(f"{fmt.DATA}/{key}", content, sync=False)
                 start += len(values)
 

@@ -1,4 +1,4 @@
-"""What a build will do, before it does anything: blocks of whole shards, bytes per task, bytes on disk."""
+"""The plan of a build, before it does anything: blocks of whole shards, bytes per task, bytes on disk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from deepbench.tables import Table
 
 WORKER_BASE = 450 * 2**20
-"""Memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (230 to 350 MiB)."""
+"""Bytes of memory of a worker process before its first block: Python, numpy, numba, zarr, pyarrow (230 to 350 MiB)."""
 
 LABEL_FILES = 8
-"""Factor on the bytes of labels: parts, Parquet, CSV (20 characters for 8 bytes) and Zarr."""
+"""Factor on the bytes of labels on disk: parts, Parquet, CSV (20 characters for 8 bytes) and Zarr."""
 
 COLUMN_BYTES = 2**14
 """Bytes of metadata and of the smallest files per column of labels."""
@@ -38,7 +38,7 @@ class Block:
 
 @dataclass(frozen=True)
 class TablePlan:
-    """How one table is cut into blocks.
+    """The blocks of one table.
 
     Attributes
     ----------
@@ -170,18 +170,19 @@ class Plan:
 
 def make_plan(recipe: Recipe) -> Plan:
     """Return the plan of a recipe. It depends on the recipe alone, never on the cluster."""
-    return Plan(tuple(map(_table_plan, map(recipe.table, recipe.tables))))
+    return Plan(tuple(_table_plan(recipe.table(name)) for name in recipe.tables))
 
 
 def _table_plan(table: Table[Any]) -> TablePlan:
-    """Return how one table is cut into blocks."""
+    """Return how a table is cut into blocks."""
+    labels = table.plan
     return TablePlan(
-        table.name,
-        table.samples,
-        table.shard_length,
-        sum(variable.sample_bytes for variable in table.variables),
-        table.plan.label_bytes + 16 * len(table.variables),
-        table.plan.most_copies * table.plan.copy_bytes,
-        len(table.plan.columns) + len(table.plan.object_columns),
-        table.specification.working_bytes(),
+        name=table.name,
+        samples=table.samples,
+        block_length=table.shard_length,
+        sample_bytes=sum(variable.sample_bytes for variable in table.variables),
+        label_bytes=labels.label_bytes + 16 * len(table.variables),
+        copies_bytes=labels.most_copies * labels.copy_bytes,
+        columns=len(labels.columns) + len(labels.object_columns),
+        working_bytes=table.specification.working_bytes(),
     )

@@ -6,20 +6,18 @@ Nothing is visible before the last step. A publish that is interrupted anywhere 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.errors import LabelError, ReleaseError
-from deepbench.language.canonical import is_file
-from deepbench.language.load import write_document
-from pipeline import claims, metadata, store
+from deepbench.errors import ReleaseError
+from pipeline import claims, metadata
 from pipeline.card import data_card
 from pipeline.diff import Side
+from pipeline.files import release_files
+from pipeline.progress import Progress
 from pipeline.software import transforms, versions
 from pipeline.staging import RELEASE, Staging, turn_name
 
@@ -29,67 +27,12 @@ if TYPE_CHECKING:
     from pipeline.target import Hold, Target
 
 
-def recipe_files(recipe: Recipe) -> dict[str, bytes]:
-    """Return the files that make a release render again: the resolved recipe, and the files that it names.
-
-    Raises
-    ------
-    LabelError
-        A file has changed since the recipe was read.
-    """
-    data = recipe.resolved()
-    files = {}
-    for name, described in _inputs(data):
-        path = (recipe.folder or Path()) / described["file"]
-        files[name] = path.read_bytes()
-        if hashlib.sha256(files[name]).hexdigest() != described["sha256"]:
-            raise LabelError(
-                f"{path} has changed since the recipe was read; run the same command again"
-            )
-        described["file"] = name
-    return files | {fmt.RECIPE: write_document(data).encode()}
-
-
-def _inputs(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield each description of a file inside plain data with the file's name in a release; it may come twice."""
-    if is_file(data):
-        yield f"{fmt.INPUTS}/{data['sha256'][:12]}{Path(data['file']).suffix}", data
-    elif isinstance(data, dict | list):
-        for item in data.values() if isinstance(data, dict) else data:
-            yield from _inputs(item)
-
-
-def release_files(recipe: Recipe) -> Iterator[str]:
-    """Yield the name of every file of a release, but for its manifest."""
-    inputs = dict.fromkeys(name for name, _ in _inputs(recipe.resolved()))
-    yield from (fmt.RECIPE, fmt.CARD, *inputs)
-    template = store.template(recipe)
-    for key in template:
-        yield f"{fmt.DATA}/{key}"
-        array = key.removesuffix("/zarr.json")
-        if array.count("/") == 1:
-            chunks = (each for each in store.keys(template, array) if each not in template)
-            yield from (f"{fmt.DATA}/{each}" for each in chunks)
-    for name in recipe.tables:
-        yield from metadata_files(recipe, name)
-
-
-def metadata_files(recipe: Recipe, name: str) -> list[str]:
-    """Return the names of the metadata files of a table."""
-    endings = ["parquet"]
-    if recipe.tables[name].samples <= fmt.CSV_ROWS:
-        endings.append("csv")
-    if recipe.table(name).plan.object_columns:
-        endings.append("objects.parquet")
-    return [f"{fmt.METADATA}/{name}.{ending}" for ending in endings]
-
-
 def publish(
     staging: Staging,
     recipe: Recipe,
     plan: Plan,
     hold: Hold,
-    report: Callable[[str, int, int], None],
+    report: Progress,
 ) -> fmt.Manifest:
     """Assemble the release from the parts, and give it its name in the catalog.
 
@@ -105,11 +48,11 @@ def publish(
     release = staging.release
     shards: dict[str, fmt.StoredObject] = {}
     tables: dict[str, fmt.TableSummary] = {}
-    for done, name in enumerate(recipe.tables):
+    for done, table in enumerate(map(recipe.table, recipe.tables)):
         report("publishing", done, steps)
-        found = metadata.assemble(staging, recipe, plan, name)
-        tables[name] = fmt.TableSummary(
-            **fmt.described(recipe.table(name)),
+        found = metadata.assemble(staging, table, plan.table(table.name))
+        tables[table.name] = fmt.TableSummary(
+            **fmt.described(table),
             data_digest=found.data_digest,
             classes=dict(found.classes),
             splits=dict(found.splits),

@@ -7,7 +7,7 @@ manifest says, because other software encodes it, is left as it is and told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,20 +15,22 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import CatalogError, ReleaseError
 from pipeline import block as work
-from pipeline import metadata, publish
-from pipeline.build import prepare
+from pipeline import metadata
 from pipeline.card import data_card
 from pipeline.execution import executor
+from pipeline.files import metadata_files, prepare
 from pipeline.plan import Block, Plan, make_plan
+from pipeline.progress import Progress, silent
 from pipeline.software import probe_of, versions
 from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
 from pipeline.target import Target, target_of
-from pipeline.verify.data import check_file, check_files
+from pipeline.verify.files import check_file, check_files
 from pipeline.verify.findings import Subject
 from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
+    from deepbench.tables import Table
     from pipeline.execution import ClusterOptions, Executor
 
 log = logging.getLogger(__name__)
@@ -37,12 +39,12 @@ ENCODERS = ("zarr", "numcodecs", "pyarrow")
 """Software that decides the bytes of files whose values are the same."""
 
 RENDERING = 4
-"""How much longer a byte takes to render than to read, about."""
+"""Ratio of the times to render and to read a byte, about."""
 
 
 @dataclass
 class Repair:
-    """What ``repair`` did.
+    """The outcome of ``repair``.
 
     Attributes
     ----------
@@ -68,7 +70,7 @@ def repair(
     *,
     recipe: Recipe | None = None,
     cluster: ClusterOptions | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Repair:
     """Make the damaged files of a release again.
 
@@ -78,7 +80,7 @@ def repair(
     catalog : str
         Where it lies.
     recipe : Recipe, optional
-        What it was made from; needed where its own recipe is damaged.
+        Recipe that the release was made from; needed where its own is damaged.
     cluster : ClusterOptions, optional
     progress : callable, optional
         Called as ``progress(step, done, total)``.
@@ -89,7 +91,7 @@ def repair(
         The manifest or the recipe cannot be used, the release was rendered by another version, or another process
         works on it.
     """
-    report = progress or (lambda *_: None)
+    report = progress or silent
     manifest = release.manifest
     done = Repair(f"{release.name}@{release.version}")
     subject, probe = Subject(release.location, ""), probe_of(release.location)
@@ -124,7 +126,7 @@ def repair(
 
 
 def _damaged(
-    manifest: fmt.Manifest, run: Executor, report: Callable[[str, int, int], None]
+    manifest: fmt.Manifest, run: Executor, report: Progress
 ) -> dict[str, fmt.StoredObject]:
     """Return the files that are not what the manifest lists, by their path."""
     by_path = {each.path: each for each in manifest.objects}
@@ -177,16 +179,16 @@ def _make(
     release: Release,
     damaged: dict[str, fmt.StoredObject],
     cluster: ClusterOptions | None,
-    report: Callable[[str, int, int], None],
+    report: Progress,
 ) -> None:
     """Make in the staging folder what is damaged: shards by rendering, metadata of a table from all of its blocks."""
     plan, manifest = make_plan(recipe), release.manifest
     lost = set(_blocks(plan, manifest, damaged))
-    rebuilt = [name for name in recipe.tables if _spoiled(recipe, name, damaged)]
+    rebuilt = [table for table in map(recipe.table, recipe.tables) if _spoiled(table, damaged)]
     whole = [
-        (block, release.location, manifest.shards(name)[number], True)
-        for name in rebuilt
-        for number, block in enumerate(plan.table(name))
+        (block, release.location, manifest.shards(table.name)[number], True)
+        for table in rebuilt
+        for number, block in enumerate(plan.table(table.name))
         if block not in lost
     ]
     size = sum(each.size for _, _, some, _ in whole for each in some)
@@ -199,8 +201,8 @@ def _make(
             report("rendering", number, len(lost))
         for number, _ in enumerate(run(work.reuse_block, iter(whole)), 1):
             report("reading data", number, len(whole))
-    for name in rebuilt:
-        metadata.assemble(staging, recipe, plan, name)
+    for table in rebuilt:
+        metadata.assemble(staging, table, plan.table(table.name))
     card = data_card(recipe, manifest.tables)
     staging.release.write(fmt.CARD, card.encode(), sync=False)
 
@@ -216,11 +218,11 @@ def _blocks(
                 yield block
 
 
-def _spoiled(recipe: Recipe, name: str, damaged: dict[str, fmt.StoredObject]) -> bool:
+def _spoiled(table: Table[Any], damaged: dict[str, fmt.StoredObject]) -> bool:
     """Return whether metadata or label variables of a table are damaged."""
-    columns = [column.name for column in recipe.table(name).plan.columns]
-    prefixes = tuple(f"{fmt.DATA}/{name}/{column}/c/" for column in columns)
-    files = publish.metadata_files(recipe, name)
+    columns = [column.name for column in table.plan.columns]
+    prefixes = tuple(f"{fmt.DATA}/{table.name}/{column}/c/" for column in columns)
+    files = metadata_files(table)
     return any(path in files or path.startswith(prefixes) for path in damaged)
 
 

@@ -11,7 +11,7 @@ _USER = re.compile(r"(?<=://)[^/\s@]+@")
 _QUERY = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s?#'\"]*)\?[^\s'\"]*")
 
 SHORTEST = 6
-"""Shorter values of the environment are words, not secrets."""
+"""Length of the shortest secret: shorter values of the environment are words."""
 
 
 def redact(text: str) -> str:

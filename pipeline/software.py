@@ -1,4 +1,4 @@
-"""Which software makes a release: recorded in its manifest, and compared between coordinator and workers."""
+"""Software that makes a release: recorded in its manifest, and compared between coordinator and workers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PACKAGES = (
     "dask",
     "distributed",
 )
-
+"""Packages whose versions a manifest lists."""
 
 MUST_AGREE = ("deepbench", "render", "format")
 """Versions that must be equal on the coordinator and on each worker; those of other packages may differ."""

@@ -33,21 +33,29 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 RELEASE = "release"
+"""Folder that becomes the release."""
+
 PARTS = "parts"
+"""Folder of the parts of finished blocks."""
+
 SCRATCH = "scratch"
+"""Folder of files that are being written."""
+
 SOFTWARE = "software.json"
+"""File that says with which software the build was begun."""
+
 _PART = re.compile(r"^(\d{12})-(\d{12})-([0-9a-f]{32})\.parquet$")
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """What a worker says of a finished block; it travels inside the block's part.
+    """The receipt of a finished block, which a worker writes into the block's part.
 
     Attributes
     ----------
     block : Block
     table_hash : str
-        What the samples are made from.
+        Hash of the table, as ``Table.hash``.
     render_version : int
     objects : tuple of StoredObject
         The shards that the block wrote, by their path in the release.
@@ -89,7 +97,7 @@ class Staging:
     name : str
         Name of the folder in the catalog.
     recipe_hash : str
-        Of the recipe that is built.
+        Hash of the recipe that is built.
     """
 
     catalog: Target
@@ -128,6 +136,10 @@ class Staging:
             It is another one by now.
         """
         return _recipe(self.release, self.recipe_hash)
+
+    def template(self) -> dict[str, bytes]:
+        """Return the metadata of the release's Zarr store, by key."""
+        return _template(self)
 
     def check_software(self) -> None:
         """Refuse to make blocks of this build with another DeepBench than the coordinator's.
@@ -238,6 +250,13 @@ def tidy(catalog: Target, recipe: Recipe) -> None:
         if catalog.exists(turn_name(recipe.name)):  # of a publish that was killed
             with catalog.lock(turn_name(recipe.name)):
                 pass
+
+
+@lru_cache(maxsize=4)
+def _template(staging: Staging) -> dict[str, bytes]:
+    from pipeline.encoding import template
+
+    return template(staging.recipe())
 
 
 @lru_cache(maxsize=4)

@@ -70,7 +70,7 @@ def undeprecate(target: Target, release: Release) -> None:
 
 @dataclass(frozen=True)
 class Leftover:
-    """What is left of a build that did not end.
+    """A file or folder that is left of a build that did not end.
 
     Attributes
     ----------
@@ -124,7 +124,7 @@ def prune(
     Returns
     -------
     tuple of two lists of Leftover
-        What was removed, and what was old enough but belongs to a build that runs.
+        Those that were removed, and those that were old enough but belong to a build that runs.
     """
     removed, busy = [], []
     for each in list(leftovers(target)):

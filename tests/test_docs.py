@@ -6,19 +6,24 @@ from pathlib import Path
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.dynamics.model import LONG_NAMES, LYAPUNOV, DynamicsClass, DynamicsTable
+from deepbench.dynamics.model import LYAPUNOV, DynamicsClass, DynamicsTable
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
-from deepbench.dynamics.systems.systems import Body, SystemEntry
-from deepbench.images.model.instruments import Band, Instrument, PsfEntry, presets
+from deepbench.dynamics.systems.orbits import Body
+from deepbench.dynamics.systems.system import LONG_NAMES
+from deepbench.dynamics.systems.systems import SystemEntry
+from deepbench.images.detector.noise import NoiseEntry
+from deepbench.images.model.instruments import Band, Instrument, presets
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable, NoiseEntry
+from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable
 from deepbench.images.model.wcs import Wcs
+from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
 from deepbench.language.values import DISTRIBUTIONS, JOINTS
 from deepbench.light_curves import model as curves
-from deepbench.light_curves.families.objects import ObjectEntry as LightObject
+from deepbench.light_curves.families.registry import ObjectEntry as LightObject
 from deepbench.light_curves.survey import surveys
 from deepbench.light_curves.survey.cadences import Cadence
+from deepbench.light_curves.survey.noise_models import NoiseModel
 from deepbench.recipe import Recipe, Storage
 from deepbench.sphere import model as sphere
 from deepbench.sphere.fields.fields import FieldEntry, Spectrum
@@ -45,7 +50,7 @@ def test_the_recipe_page_names_all_of_the_language():
     expected |= {*LONG_NAMES, *LYAPUNOV}
     expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
     of_curves = (curves.LightCurveTable, curves.LightCurveClass, curves.RedNoise, LightObject)
-    of_surveys = (surveys.Survey, surveys.SurveyBand, surveys.Law, Cadence)
+    of_surveys = (surveys.Survey, surveys.SurveyBand, NoiseModel, Cadence)
     dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)
     expected |= set(sphere.MEASURED)
     of_sphere = (sphere.SphereTable, sphere.SphereClass, sphere.Beam, sphere.Rotation, sphere.Noise)
@@ -61,7 +66,7 @@ def test_the_recipe_page_names_all_of_the_language():
         *of_sphere,
     ):
         expected |= set(model.model_fields)
-    entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, surveys.Law, Cadence)
+    entries = (ObjectEntry, PsfEntry, NoiseEntry, SystemEntry, LightObject, NoiseModel, Cadence)
     entries += (SphereObject, FieldEntry, Spectrum)
     for entry in entries:
         for kind in entry.registry:

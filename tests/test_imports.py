@@ -27,6 +27,19 @@ LAYERS = [
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
+PIPELINE_LAYERS = [
+    r"units|secrets|software|progress|card",
+    r"target(\..*)?|execution(\..*)?|plan|encoding|parquet|parts",
+    r"staging",
+    r"files|block|metadata",
+    r"diff(\..*)?|verify(\..*)?",
+    r"claims|growth",
+    r"publish",
+    r"build|repair|upkeep|export(\..*)?|report(\..*)?",
+    r"cli(\..*)?",
+]
+"""The modules of ``pipeline``, as those of ``deepbench``; here what is imported for types alone counts as well."""
+
 KINDS = {"images": (), "light_curves": (), "sphere": ("images",), "dynamics": ("images",)}
 """Which other kinds a kind may import."""
 
@@ -50,14 +63,16 @@ MODULES = modules()
 
 
 class Imports(ast.NodeVisitor):
-    """Collects what a module imports, without what is imported for type checking only."""
+    """Collects what a module imports: when it is imported, when it runs, and for type checking only."""
 
     def __init__(self):
         self.inside = 0
-        self.at_import, self.at_run = set(), set()
+        self.checking = False
+        self.at_import, self.at_run, self.for_types = set(), set(), set()
 
     def add(self, *names):
-        (self.at_run if self.inside else self.at_import).update(names)
+        run = self.at_run if self.inside else self.at_import
+        (self.for_types if self.checking else run).update(names)
 
     def visit_FunctionDef(self, node):
         self.inside += 1
@@ -71,6 +86,10 @@ class Imports(ast.NodeVisitor):
             self.generic_visit(node)
         else:
             assert ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+            self.checking = True
+            for each in node.body:
+                self.visit(each)
+            self.checking = False
             for each in node.orelse:
                 self.visit(each)
 
@@ -92,20 +111,24 @@ class Imports(ast.NodeVisitor):
 
 
 def imports(text):
-    """Return what is imported when a module is imported, and what when it runs."""
+    """Return what is imported when a module is imported, what when it runs, and what for types only."""
     found = Imports()
     found.visit(ast.parse(text))
-    return found.at_import, found.at_run
+    return found.at_import, found.at_run, found.for_types
 
 
-IMPORTED = {name: imports(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+ALL_IMPORTED = {name: imports(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+
+IMPORTED = {name: found[:2] for name, found in ALL_IMPORTED.items()}
+"""What each module imports when it is imported, and when it runs."""
 
 
 def layer(module):
-    """Return the number of the layer of a module of ``deepbench``."""
-    name = module.removeprefix("deepbench.")
-    found = [index for index, pattern in enumerate(LAYERS) if re.fullmatch(pattern, name)]
-    assert len(found) == 1, f"put {module} into one of LAYERS, and into DESIGN.md"
+    """Return the number of the layer of a module of ``deepbench`` or ``pipeline``."""
+    top, _, name = module.partition(".")
+    layers = {"deepbench": LAYERS, "pipeline": PIPELINE_LAYERS}[top]
+    found = [index for index, pattern in enumerate(layers) if re.fullmatch(pattern, name)]
+    assert len(found) == 1, f"put {module} into one layer of tests/test_imports.py"
     return found[0]
 
 
@@ -136,7 +159,7 @@ class A:
     async def g(self):
         import dask
 """
-    at_import, at_run = imports(text)
+    at_import, at_run, for_types = imports(text)
     assert at_import == {
         *(
             "os.path",
@@ -149,6 +172,7 @@ class A:
         )
     }
     assert at_run == {"zarr", "pipeline.build", "deepbench.samples", "dask"}
+    assert for_types == {"pandas"}
 
 
 def test_there_is_something_to_look_at():
@@ -165,6 +189,25 @@ def test_imports_inside_deepbench_point_down(module):
         assert name != "deepbench", "import the module that has it"
         if package(name) == "deepbench":
             assert layer(name) <= layer(module), f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "pipeline"])
+def test_imports_inside_the_pipeline_point_down(module):
+    if module == "pipeline":
+        return
+    for name in set.union(*ALL_IMPORTED[module]):
+        if package(name) == "pipeline":
+            assert layer(name) <= layer(module), f"{module} imports {name}"
+
+
+def test_execution_knows_nothing_of_the_work():
+    """No block, plan or staging is imported, not even for the types."""
+    for module in MODULES:
+        if module.startswith("pipeline.execution"):
+            for name in set.union(*ALL_IMPORTED[module]):
+                assert not name.startswith("pipeline.") or name.startswith(
+                    ("pipeline.execution", "pipeline.software")
+                ), f"{module} imports {name}"
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "pipeline"])
@@ -200,9 +243,13 @@ def circles(graph):
 
 
 def test_there_are_no_circles():
+    """Imports inside functions hide a circle, they do not open it: they count, and in ``pipeline`` those for types."""
     graph = {
-        module: {name for name in at_import if name in MODULES and name != module}
-        for module, (at_import, _) in IMPORTED.items()
+        module: {name for name in set.union(*found) if name in MODULES and name != module}
+        for module, found in (
+            (module, (ALL_IMPORTED if package(module) == "pipeline" else IMPORTED)[module])
+            for module in MODULES
+        )
     }
     assert circles(graph) is None
     assert circles({**graph, "deepbench.errors": {"deepbench.catalog"}}) is not None
@@ -238,6 +285,14 @@ def test_reading_a_recipe_loads_no_cluster_and_no_tables():
     code = "import deepbench; deepbench.load_recipe('workflows/all_shapes.yaml')"
     found = loaded(code)[0]
     assert not found & {"dask", "distributed", "xarray", "zarr", "matplotlib", "pandas", "pyarrow"}
+
+
+def test_reading_recipes_loads_no_kernels():
+    code = (
+        "import deepbench, pathlib; "
+        "[deepbench.load_recipe(path) for path in pathlib.Path('workflows').glob('*.yaml')]"
+    )
+    assert not loaded(code)[0] & {"numba", "scipy", "healpy", "ducc0"}
 
 
 def test_the_help_of_the_command_loads_nothing_heavy():

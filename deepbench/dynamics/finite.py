@@ -1,4 +1,4 @@
-"""What is stored must be finite."""
+"""The check that stored numbers are finite."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deepbench.numerics.kernels import kernel
 
 INFINITE = np.uint64(0x7FF << 52)
 WITHOUT_SIGN = np.uint64((1 << 63) - 1)
-"""Of the bits of a float64: those of infinity, and all but the sign."""
+"""Bits of a float64: those of infinity, and all but the sign."""
 
 
 @kernel
@@ -31,15 +31,15 @@ def first_infinite(rows: NDArray[np.int64], parts: int, values: NDArray[np.float
     Parameters
     ----------
     rows : int64[k]
-        Where the samples stand in the values.
+        Rows of the samples in the values.
     parts : int
-        How many bodies, or degrees of freedom, they have; what is stored of further ones is not looked at.
+        Number of bodies, or degrees of freedom, that they have; values of further ones are not looked at.
     values : float64[n, t, p, …]
     """
-    count, steps, places = values.shape[:3]
+    count, steps, room = values.shape[:3]
     words = values.reshape(count, steps, -1).view(np.uint64)
-    width = words.shape[2] // places * parts
-    if parts == places:  # without gaps
+    width = words.shape[2] // room * parts
+    if parts == room:  # without gaps
         width *= steps
         words = words.reshape(count, 1, width)
     return int(_first_infinite(rows, width, words))

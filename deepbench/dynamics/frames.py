@@ -11,81 +11,104 @@ from deepbench.dynamics.model import FRAME_STREAM
 from deepbench.dynamics.noise import add_pixels
 from deepbench.errors import LabelError
 from deepbench.images.render import first_bad
+from deepbench.images.shapes.boundaries import LIMIT, SHAPE_ROW
 from deepbench.images.shapes.draw import draw_shapes
-from deepbench.images.shapes.outlines import LIMIT, ROW_SIZE, SHAPES
+from deepbench.images.shapes.model import Circle, Line
 from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.mathfast import atan2_64
-from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
     from deepbench.dynamics.model import DynamicsTable
+    from deepbench.dynamics.recording import Frames
     from deepbench.labelling.scopes import Labels
+    from deepbench.tables import Table
 
 DEGREE = 57.29577951308232
-DISK, LINE = SHAPES["circle"].code, SHAPES["line"].code
+"""Degrees per radian."""
+
+BATCH_SHAPES = 16384
+"""Largest number of shapes whose rows are in memory together."""
+
+VIEW = np.dtype(
+    [
+        ("scale", np.float64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("thickness", np.float64),
+        ("amplitude", np.float64),
+    ]
+)
+"""Row of a sample: pixels per unit of length, the origin in pixels, and how its arms look; zeros without arms."""
+
+LOOK = np.dtype([("radius", np.float64), ("amplitude", np.float64)])
+"""Row of a body: its disk."""
+
+DRAWN = np.dtype(
+    [
+        ("is_rod", np.bool_),
+        ("amplitude", np.float64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("size", np.float64),
+        ("thickness", np.float64),
+        ("angle_degrees", np.float64),
+    ],
+    align=True,
+)
+"""Row of a shape in a frame, in pixels: an arm of a length (``size``), or a disk of a radius."""
 
 
 @kernel
-def shape_rows(places, scales, origins, rods, disks, has_rods, offsets, codes, rows):
-    """Write the rows of the shapes of frames, as ``draw_shapes`` takes them: the arms, then the bodies.
+def place_shapes(positions, views, looks, has_rods, offsets, shapes):
+    """Write the shapes of frames: the arms, then the bodies.
 
     Parameters
     ----------
-    places : float64[k, f, b, a]
-        Of the bodies; NaN of those that there are not.
-    scales : float64[k]
-        Pixels per unit of length.
-    origins : float64[k, 2]
-        x and y of the origin, in pixels.
-    rods : float64[k, 2]
-        Thickness and amplitude of arms.
-    disks : float64[k, b, 2]
-        Radius and amplitude of the bodies.
+    positions : float64[k, f, b, a]
+        NaN of bodies that there are not.
+    views : VIEW[k]
+    looks : LOOK[k, b]
     has_rods : bool
     offsets : int64[k f + 1]
-    codes : int64[2 k f b]
-    rows : float64[2 k f b, ROW_SIZE]
+        Written: the first shape of each frame, and the number of all.
+    shapes : DRAWN[2 k f b]
         Written up to the last offset.
     """
-    count, frames, bodies, _ = places.shape
+    count, frames, bodies, _ = positions.shape
     shape = 0
     offsets[0] = 0
     for i in range(count):
+        view = views[i]
         for frame in range(frames):
-            place = places[i, frame]
-            before_x, before_y = origins[i, 0], origins[i, 1]
+            position = positions[i, frame]
+            before_x, before_y = view.x, view.y
             for body in range(bodies if has_rods else 0):
-                if np.isnan(place[body, 0]):
+                if np.isnan(position[body, 0]):
                     break
-                x = origins[i, 0] + scales[i] * place[body, 0]
-                y = origins[i, 1] + scales[i] * place[body, 1]
+                x = view.x + view.scale * position[body, 0]
+                y = view.y + view.scale * position[body, 1]
                 dx, dy = x - before_x, y - before_y
-                codes[shape] = LINE
-                row = rows[shape]
-                row[0], row[1] = rods[i, 1], rods[i, 0]
-                row[2], row[3] = 0.5 * (x + before_x), 0.5 * (y + before_y)
-                row[4], row[5] = np.sqrt(dx * dx + dy * dy), DEGREE * atan2_64(dy, dx)
-                row[6] = 0.0
+                rod = shapes[shape]
+                rod.is_rod, rod.amplitude, rod.thickness = True, view.amplitude, view.thickness
+                rod.x, rod.y = 0.5 * (x + before_x), 0.5 * (y + before_y)
+                rod.size, rod.angle_degrees = np.sqrt(dx * dx + dy * dy), DEGREE * atan2_64(dy, dx)
                 before_x, before_y = x, y
                 shape += 1
             for body in range(bodies):
-                if np.isnan(place[body, 0]):
+                if np.isnan(position[body, 0]):
                     break
-                codes[shape] = DISK
-                row = rows[shape]
-                row[0], row[1] = disks[i, body, 1], 0.0
-                row[2] = origins[i, 0] + scales[i] * place[body, 0]
-                row[3] = origins[i, 1] + scales[i] * place[body, 1]
-                row[4], row[5], row[6] = disks[i, body, 0], 0.0, 0.0
+                disk, look = shapes[shape], looks[i, body]
+                disk.is_rod, disk.amplitude, disk.thickness = False, look.amplitude, 0.0
+                disk.x = view.x + view.scale * position[body, 0]
+                disk.y = view.y + view.scale * position[body, 1]
+                disk.size, disk.angle_degrees = look.radius, 0.0
                 shape += 1
             offsets[i * frames + frame + 1] = shape
 
 
 def draw_frames(
-    seed: int,
-    name: str,
-    table: DynamicsTable,
+    table: Table[DynamicsTable],
     labels: Labels,
     positions: NDArray[np.float64],
     images: NDArray[np.float32],
@@ -94,11 +117,7 @@ def draw_frames(
 
     Parameters
     ----------
-    seed : int
-        Seed of the recipe.
-    name : str
-        Of the table.
-    table : DynamicsTable
+    table : Table
     labels : Labels
         Of k samples.
     positions : float64[k, t, bodies, axes]
@@ -111,62 +130,88 @@ def draw_frames(
     LabelError
         A body is too far away to be drawn, or a pixel is not finite.
     """
-    frames = table.frames
+    frames = table.specification.frames
     assert frames is not None
-
-    def column(field: str) -> NDArray[np.float64]:
-        return labels.columns[field]
-
-    places = positions[:, :: frames.every]
-    count, _, bodies, _ = places.shape
-    centre = [0.5 * (edge - 1) for edge in reversed(frames.size)]
-    given = zip((frames.x, frames.y), ("x", "y"), centre, strict=True)
-    origins = np.column_stack(
-        [
-            column(f"frames.{axis}") if value is not None else np.full(count, middle)
-            for value, axis, middle in given
-        ]
+    positions = positions[:, :: frames.every]
+    count, each, bodies, _ = positions.shape
+    offsets, shapes = (
+        np.empty(count * each + 1, np.int64),
+        np.empty(2 * count * each * bodies, DRAWN),
     )
-    names = frames.disk_names()
-    names += [names[-1]] * (bodies - len(names))
-    disks = np.stack(
-        [
-            np.column_stack([column(f"{each}.radius"), column(f"{each}.amplitude")])
-            for each in names
-        ],
-        axis=1,
-    )
-    rods = np.zeros((count, 2))
-    if frames.rods is not None:
-        rods = np.column_stack([column("frames.rods.thickness"), column("frames.rods.amplitude")])
-    total = count * places.shape[1]
-    offsets, codes = np.empty(total + 1, np.int64), np.empty(2 * total * bodies, np.int64)
-    rows = np.empty((2 * total * bodies, ROW_SIZE))
-    shape_rows(
-        places, column("frames.scale"), origins, rods, disks, frames.rods is not None,
-        offsets, codes, rows,
+    place_shapes(
+        positions, _views(frames, labels), _looks(frames, labels, bodies),
+        frames.rods is not None, offsets, shapes,
     )  # fmt: skip
-    samples = labels.samples
-    far = np.flatnonzero(~(np.abs(rows[: offsets[-1], 1:]) <= LIMIT).all(axis=1))
-    if far.size:
-        frame = np.searchsorted(offsets, far[0], side="right") - 1
-        _refuse(name, samples[frame // places.shape[1]], f"a body is beyond {LIMIT:g} pixels")
-    covers = np.ones(offsets[-1], np.bool_)
-    flat = images.reshape(total, *frames.size)
-    blurs = np.repeat(column("frames.blur"), places.shape[1])
-    draw_shapes(offsets, codes, covers, rows, blurs, flat)
-    key = streams.key_words(seed)
-    words = streams.stream_words(stream_number(f"{name}/{FRAME_STREAM}"))
-    add_pixels(samples, column("frames.noise"), *key, *words, images.reshape(count, -1))
+    shapes = shapes[: offsets[-1]]
+
+    def refusal(frame: int, message: str) -> LabelError:
+        return LabelError.of_sample(table.name, labels.samples[frame // each], message)
+
+    far = _first_far(shapes)
+    if far >= 0:
+        frame = int(np.searchsorted(offsets, far, side="right")) - 1
+        raise refusal(frame, f"a body is beyond {LIMIT:g} pixels")
+    flat = images.reshape(-1, *frames.size)
+    blurs = np.repeat(labels.columns["frames.blur"], each)
+    length = max(1, BATCH_SHAPES // (2 * bodies))
+    for start in range(0, len(flat), length):
+        some = slice(start, start + length)
+        edges = offsets[start : start + length + 1]
+        rows = _shape_rows(shapes[edges[0] : edges[-1]])
+        draw_shapes(edges - edges[0], rows, blurs[some], flat[some])
+    key = streams.key_words(table.seed)
+    words = streams.stream_words(table.stream(FRAME_STREAM))
+    noise = labels.columns["frames.noise"]
+    add_pixels(labels.samples, noise, *key, *words, images.reshape(count, -1))
     bad = first_bad(flat)
     if bad >= 0:
-        message = (
-            "a frame is not finite; amplitudes or noise are too large (float32 ends at 3.4e38)"
+        raise refusal(
+            bad,
+            "a frame is not finite; amplitudes or noise are too large (float32 ends at 3.4e38)",
         )
-        _refuse(name, samples[bad // places.shape[1]], message)
 
 
-def _refuse(table: str, sample: np.int64, message: str) -> None:
-    raise LabelError(
-        f"table '{table}', sample {sample}: {message}", table=table, sample=int(sample)
-    )
+def _views(frames: Frames, labels: Labels) -> NDArray[np.void]:
+    """Return how each sample is seen, VIEW[k]; the origin is at the centre where a recipe says nothing."""
+    views = np.zeros(len(labels), VIEW)
+    views["scale"] = labels.columns["frames.scale"]
+    for axis, value, edge in zip(("y", "x"), (frames.y, frames.x), frames.size, strict=True):
+        given = value is not None
+        views[axis] = labels.columns[f"frames.{axis}"] if given else 0.5 * (edge - 1)
+    if frames.rods is not None:
+        for field in ("thickness", "amplitude"):
+            views[field] = labels.columns[f"frames.rods.{field}"]
+    return views
+
+
+def _looks(frames: Frames, labels: Labels, bodies: int) -> NDArray[np.void]:
+    """Return how each body looks, LOOK[k, bodies]; the last disk is that of all further bodies."""
+    looks = np.empty((len(labels), bodies), LOOK)
+    names = frames.disk_names()
+    for body in range(bodies):
+        for field in LOOK.names or ():
+            looks[field][:, body] = labels.columns[f"{names[min(body, len(names) - 1)]}.{field}"]
+    return looks
+
+
+def _first_far(shapes: NDArray[np.void]) -> int:
+    """Return the first shape that is beyond what can be drawn, or is not a number; −1 without one."""
+    fields = ("x", "y", "size", "thickness", "angle_degrees")
+    bad = [np.flatnonzero(~(np.abs(shapes[field]) <= LIMIT))[:1] for field in fields]
+    return int(min(np.concatenate(bad), default=-1))
+
+
+def _shape_rows(shapes: NDArray[np.void]) -> NDArray[np.void]:
+    """Return shapes as ``draw_shapes`` takes them, ``SHAPE_ROW[m]``; each covers what lies below."""
+    rows = np.empty(len(shapes), SHAPE_ROW)
+    plain = np.dtype((np.void, SHAPE_ROW.itemsize))  # numpy moves rows without fields as a whole
+    for shape, size, is_member in (
+        (Line, "length", shapes["is_rod"]),
+        (Circle, "radius", ~shapes["is_rod"]),
+    ):
+        members = np.flatnonzero(is_member)
+        values = {name: shapes[name][members] for name in ("x", "y", "amplitude", "thickness")}
+        values[size] = shapes["size"][members]
+        values["angle"] = shapes["angle_degrees"][members]
+        rows.view(plain)[members] = shape.rows(values, covers=True).view(plain)
+    return rows

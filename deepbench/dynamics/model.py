@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of dynamics: times, systems, what is stored, noise, and frames.
+"""Tables of dynamics, as recipes describe them: times, systems, what is stored, noise, and frames.
 
 These are frozen specifications without arrays. ``systems`` has what moves, ``recording`` what is kept of it.
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Annotated, Literal, Self
 
 import numpy as np
@@ -15,7 +14,8 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.dynamics.recording import MAXIMUM_MARGIN, Frames, MeasurementNoise, Times
-from deepbench.dynamics.systems.systems import FewBody, SystemEntry, body_names
+from deepbench.dynamics.systems.system import LONG_NAMES, OF_BODIES, Setting, System
+from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.specification import (
     Name,
@@ -38,31 +38,12 @@ TRUE = "_true"
 """End of the names of variables without noise."""
 
 BATCH_NUMBERS = 2**20
-"""Places and velocities that are found together, about."""
-
-LONG_NAMES = {
-    "position": "place of each body",
-    "velocity": "velocity of each body",
-    "q": "angle of each arm from straight down, counter-clockwise",
-    "p": "momentum conjugate to q",
-    "dq_dt": "time derivative of q",
-    "dp_dt": "time derivative of p",
-}
-"""The variables of a motion."""
+"""Numbers of positions and velocities that are found together, about."""
 
 Stored = Literal[
     "position", "velocity", "q", "p", "dq_dt", "dp_dt",
     "position_true", "velocity_true", "q_true", "p_true", "dq_dt_true", "dp_dt_true",
 ]  # fmt: skip
-
-PENDULUM_UNITS = {
-    "position": "m",
-    "velocity": "m/s",
-    "q": "rad",
-    "p": "kg m2/s",
-    "dq_dt": "rad/s",
-    "dp_dt": "kg m2/s2",
-}
 
 LYAPUNOV = {
     "lyapunov_exponent": Parameter(
@@ -82,9 +63,7 @@ class DynamicsClass(ClassSpecification):
     @field_validator("system")
     @classmethod
     def _free_names(cls, system: SystemEntry) -> SystemEntry:
-        names = [system.label]
-        if system.few_body is not None:
-            names += body_names(system.few_body.bodies)
+        names = [system.label, *system.chosen.labelled_bodies]
         taken = sorted(RESERVED & set(names))
         if taken:
             raise problem(f"'{taken[0]}' cannot be the name of a system or a body; choose another")
@@ -100,7 +79,7 @@ class DynamicsTable(TableSpecification):
     times: Times = Field(description="the times that are stored; all motions begin at time 0")
     classes: Annotated[dict[Name, DynamicsClass], Field(min_length=1, max_length=10_000)]
     store: Annotated[tuple[Stored, ...], Field(min_length=1)] = Field(
-        ("position", "velocity"), description="the variables that are stored"
+        OF_BODIES, description="the variables that are stored"
     )
     noise: MeasurementNoise | None = Field(None, description="noise of what is measured")
     frames: Frames | None = Field(None, description="the motion as an image sequence")
@@ -113,10 +92,10 @@ class DynamicsTable(TableSpecification):
 
     @field_validator("classes")
     @classmethod
-    def _one_family(cls, classes: dict[str, DynamicsClass]) -> dict[str, DynamicsClass]:
-        families = {_family(each.system): name for name, each in classes.items()}
-        if len(families) > 1:
-            found = ", ".join(f"'{name}' in {family}" for family, name in families.items())
+    def _one_setting(cls, classes: dict[str, DynamicsClass]) -> dict[str, DynamicsClass]:
+        settings = {each.system.chosen.setting.name: name for name, each in classes.items()}
+        if len(settings) > 1:
+            found = ", ".join(f"'{name}' in {setting}" for setting, name in settings.items())
             raise problem(
                 f"the classes of a table share its times, so they share their units: {found}; make two tables"
             )
@@ -139,11 +118,12 @@ class DynamicsTable(TableSpecification):
         for name in self.store:
             if name.endswith(TRUE) and name.removesuffix(TRUE) not in noisy:
                 raise problem(f"{name} is {name.removesuffix(TRUE)} itself, which has no noise")
-            if not self.hangs and name.removesuffix(TRUE) not in ("position", "velocity"):
+            if any(name.removesuffix(TRUE) not in system.variables for system in self.systems):
                 raise problem(f"{name} is stored of pendulums only")
         if self.frames is not None:
-            if self.frames.rods is not None and not self.hangs:
-                raise problem("the frames of orbits have no arms: leave out `rods`")
+            bare = [system for system in self.systems if not system.has_arms]
+            if self.frames.rods is not None and bare:
+                raise problem(f"the frames of {bare[0].plural} have no arms: leave out `rods`")
             if len(self.frames.disks) > self.body_count:
                 raise problem(
                     f"there are {self.body_count} bodies, but {len(self.frames.disks)} disks"
@@ -155,58 +135,46 @@ class DynamicsTable(TableSpecification):
         return self
 
     @property
-    def hangs(self) -> bool:
-        """Whether its systems are pendulums."""
-        return next(iter(self.classes.values())).system.hangs
+    def systems(self) -> list[System]:
+        """The system of each class."""
+        return [each.system.chosen for each in self.classes.values()]
+
+    @property
+    def setting(self) -> Setting:
+        """Units and axes of its motions."""
+        return self.systems[0].setting
 
     @property
     def body_count(self) -> int:
         """The largest number of bodies of a class."""
-        return max(each.system.chosen.body_count for each in self.classes.values())
+        return max(system.body_count for system in self.systems)
 
     @property
     def is_ragged(self) -> bool:
         """Whether some classes have fewer bodies than others."""
-        counts = {each.system.chosen.body_count for each in self.classes.values()}
-        return len(counts) > 1
-
-    @property
-    def axes(self) -> int:
-        """Number of axes of a place."""
-        return 2 if self.hangs else 3
-
-    @cached_property
-    def units(self) -> dict[str, str]:
-        """The unit of each variable of the motion, and of ``time``."""
-        if self.hangs:
-            return {"time": "s", **PENDULUM_UNITS}
-        if next(iter(self.classes.values())).system.in_n_body_units:
-            return {"time": "1", "position": "1", "velocity": "1"}
-        return {"time": "yr", "position": "AU", "velocity": "AU/yr"}
+        return len({system.body_count for system in self.systems}) > 1
 
     def scopes(self) -> list[Scope]:
         """Return every set of parameters that is drawn together, in the order of the recipe."""
         scopes = [variables_scope(self.variables, ("variables",))]
         for class_name, described in self.classes.items():
-            path = ("classes", class_name)
+            path: tuple[str | int, ...] = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
             entry = described.system
-            place = (*path, "system", entry.kind)
-            scope = scope_of(entry.chosen, entry.label, place, class_name)
+            path = (*path, "system", entry.kind)
+            scope = scope_of(entry.chosen, entry.label, path, class_name)
             if entry.chosen.chaotic:
                 scope = replace(scope, measured=self._measured())
             found = [scope]
-            if isinstance(entry.chosen, FewBody):
-                for index, (name, body) in enumerate(
-                    zip(body_names(entry.chosen.bodies), entry.chosen.bodies, strict=True)
-                ):
-                    found.append(scope_of(body, name, (*place, "bodies", index), class_name))
-            if entry.in_n_body_units:
+            bodies = enumerate(entry.chosen.labelled_bodies.items())
+            for index, (name, body) in bodies:
+                found.append(scope_of(body, name, (*path, "bodies", index), class_name))
+            if not entry.chosen.setting.has_units:
                 found = [_without_units(each) for each in found]
             scopes += found
         if self.noise is not None:
             scope = scope_of(self.noise, "noise", ("noise",))
-            units = {name: self.units[name] for name in scope.values}
+            units = {name: self.setting.units[name] for name in scope.values}
             scopes.append(_with_units(scope, units))
         scopes += self._frame_scopes()
         return [scope for scope in scopes if scope.values]
@@ -215,7 +183,7 @@ class DynamicsTable(TableSpecification):
         frames = self.frames
         if frames is None:
             return []
-        length = self.units["position"]
+        length = self.setting.units["position"]
         unit = "pixel" if length == "1" else f"pixel/{length}"
         found = [_with_units(scope_of(frames, "frames", ("frames",)), {"scale": unit})]
         for index, (name, disk) in enumerate(zip(frames.disk_names(), frames.disks, strict=True)):
@@ -226,7 +194,7 @@ class DynamicsTable(TableSpecification):
 
     def _measured(self) -> dict[str, Parameter]:
         """Return the labels that are measured of a chaotic system."""
-        time = self.units["time"]
+        time = self.setting.units["time"]
         rate = replace(LYAPUNOV["lyapunov_exponent"], unit="1" if time == "1" else f"1/{time}")
         return {**LYAPUNOV, "lyapunov_exponent": rate}
 
@@ -241,11 +209,11 @@ class DynamicsTable(TableSpecification):
         found = []
         for stored in self.store:
             name = stored.removesuffix(TRUE)
-            bodies = name in ("position", "velocity")
+            bodies = name in OF_BODIES
             dimensions = ("time", "body", "axis") if bodies else ("time", "degree")
-            shape = (self.times.count, self.body_count, *((self.axes,) if bodies else ()))
+            shape = (self.times.count, self.body_count, *((self.setting.axes,) if bodies else ()))
             long_name = LONG_NAMES[name] + (", without noise" if stored != name else "")
-            unit, missing = self.units[name], self.is_ragged
+            unit, missing = self.setting.units[name], self.is_ragged
             variable = DataVariable(
                 stored, long_name, unit, dimensions, shape, "float64", missing=missing
             )
@@ -267,13 +235,13 @@ class DynamicsTable(TableSpecification):
     def coordinates(self) -> tuple[Coordinate, ...]:
         """Return the coordinates of the dimensions after ``sample``."""
         names = {name.removesuffix(TRUE) for name in self.store}
-        unit, times = self.units["time"], self.times.numbers
+        unit, times = self.setting.units["time"], self.times.numbers
         found = [Coordinate("time", "time", unit, len(times), numbers=times)]
-        if names & {"position", "velocity"}:
-            axes = ("x", "y", "z")[: self.axes]
+        if names & {*OF_BODIES}:
+            axes = ("x", "y", "z")[: self.setting.axes]
             found.append(Coordinate("body", "number of the body", "1", self.body_count))
-            found.append(Coordinate("axis", "axis", "1", self.axes, axes))
-        if names - {"position", "velocity"}:
+            found.append(Coordinate("axis", "axis", "1", self.setting.axes, axes))
+        if names - {*OF_BODIES}:
             found.append(Coordinate("degree", "number of the arm", "1", self.body_count))
         if self.frames is not None:
             ny, nx = self.frames.size
@@ -287,13 +255,13 @@ class DynamicsTable(TableSpecification):
 
     @property
     def batch_length(self) -> int:
-        """How many samples are rendered together; it changes no value."""
-        return max(1, BATCH_NUMBERS // (self.times.count * self.body_count * 2 * self.axes))
+        """Number of samples that are rendered together; it changes no value."""
+        return max(1, BATCH_NUMBERS // (self.times.count * self.body_count * 2 * self.setting.axes))
 
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: states of a batch, planes and shapes of frames."""
         states = self.batch_length * self.times.count * self.body_count
-        total = 8 * states * 8 * self.axes
+        total = 8 * states * 8 * self.setting.axes
         if self.frames is not None:
             ny, nx = self.frames.size
             shapes = 2 * states // self.frames.every + 2 * self.body_count
@@ -308,13 +276,6 @@ FRAME_STREAM = f"{EVERY_CLASS}/frames.noise/pixels"
 def noise_stream(name: str) -> str:
     """Return the stream of the noise of a variable, without the table's name."""
     return f"{EVERY_CLASS}/noise.{name}/values"
-
-
-def _family(system: SystemEntry) -> str:
-    """Return in which units a system moves."""
-    if system.hangs:
-        return "metres and seconds"
-    return "n_body units" if system.in_n_body_units else "au and years"
 
 
 def _with_units(scope: Scope, units: Mapping[str, str]) -> Scope:

@@ -17,13 +17,13 @@ def add_normals(rows, samples, sigmas, parts, key0, key1, word2, word3, values):
     Parameters
     ----------
     rows : int64[k]
-        Where each sample stands in the values.
+        Row of each sample in the values.
     samples : int64[k]
         Sample numbers.
     sigmas : float64[k]
         Standard deviations.
     parts : int
-        How many bodies, or degrees of freedom, have values.
+        Number of bodies, or degrees of freedom, that have values.
     key0, key1, word2, word3 : uint32
         Key of the seed, and words of the stream.
     values : float64[n, t, p, a]

@@ -1,4 +1,4 @@
-"""What is recorded of a motion: times, noise of measurements, frames."""
+"""Records of a motion: times, noise of measurements, frames."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Times(Specification):
 
     @property
     def count(self) -> int:
-        """How many times."""
+        """Number of the times."""
         return len(self.values) if self.values is not None else self.steps or 0
 
     @property
@@ -99,14 +99,14 @@ class MeasurementNoise(Specification):
 
 
 class Rod(Specification):
-    """How the arms of pendulums look."""
+    """Look of the arms of pendulums."""
 
     thickness: Value = parameter("width of an arm", unit="pixel", above=0)
     amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
 
 
 class Disk(Specification):
-    """How a body looks."""
+    """Look of a body."""
 
     radius: Value = parameter("radius of a body", unit="pixel", above=0)
     amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)

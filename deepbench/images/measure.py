@@ -1,4 +1,4 @@
-"""What is measured of each object of the sky on the image without noise, and which object a pixel belongs to."""
+"""Measurements of each object of the sky on the image without noise, and the object that a pixel belongs to."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import numpy as np
 from deepbench.numerics.kernels import inline, kernel
 
 FOOTPRINT = 0.1
-"""An object's footprint are the pixels where it has this part of the light of its brightest pixel, or more."""
+"""Part of the light of an object's brightest pixel that the pixels of its footprint have, or more."""
 
-COLUMNS = ("snr", "snr_sky", "frame_flux", "neighbour_share")
-"""What ``measure`` finds, in its order."""
+MEASUREMENTS = np.dtype(
+    [(name, np.float64) for name in ("snr", "snr_sky", "frame_flux", "neighbour_share")], align=True
+)
+"""Row of what is measured of an object: its labels without the number in the segmentation map."""
 
 
 @inline
@@ -51,11 +53,11 @@ def measure(found, first, last, truth, variance, sky_variance, result):
     truth : float32[ny, nx]
         The light of everything.
     variance : float32[ny, nx]
-        Of the noise, in units of the light, squared.
+        Variance of the noise, in units of the light, squared.
     sky_variance : float
-        The same where there are no sources.
-    result : float64[m, 4]
-        Rows ``first`` … ``last - 1`` are written as ``COLUMNS`` says. An object that is wholly outside of the frame has
+        Variance of the noise where there are no sources.
+    result : MEASUREMENTS[m]
+        Rows ``first`` … ``last - 1`` are written. An object that is wholly outside of the frame has
         no light, no signal and no neighbours.
     """
     for i in range(first, last):
@@ -70,10 +72,11 @@ def measure(found, first, last, truth, variance, sky_variance, result):
                 square += np.float64(s) * s
                 light += s
                 peak = max(peak, s)
-        result[i, 0] = np.sqrt(signal)
-        result[i, 1] = np.sqrt(square / sky_variance)
-        result[i, 2] = light
-        result[i, 3] = 0.0
+        measured = result[i]
+        measured.snr = np.sqrt(signal)
+        measured.snr_sky = np.sqrt(square / sky_variance)
+        measured.frame_flux = light
+        measured.neighbour_share = 0.0
         if peak <= 0.0:
             continue
         least = np.float32(FOOTPRINT) * peak
@@ -87,7 +90,7 @@ def measure(found, first, last, truth, variance, sky_variance, result):
             if other != i:
                 brightest = max(brightest, _shared(found, i, other, least))
         if total > 0.0:
-            result[i, 3] = min(brightest / total, 1.0)
+            measured.neighbour_share = min(brightest / total, 1.0)
 
 
 @kernel
@@ -120,7 +123,7 @@ def segment(found, first, last, least, brightest, segments):
 
 
 @kernel
-def look(found, offsets, truths, variances, of_sky, result, segments):
+def measure_images(found, offsets, truths, variances, of_sky, result, segments):
     """Measure the objects of images, and find which pixels are theirs.
 
     Parameters
@@ -132,7 +135,7 @@ def look(found, offsets, truths, variances, of_sky, result, segments):
         The light of everything, and the variance of the noise.
     of_sky : float64[n]
         The variance where there are no sources; its root is the least light of a pixel that belongs to an object.
-    result : float64[m, 4]
+    result : MEASUREMENTS[m]
         Written; see ``measure``.
     segments : int32[n, ny, nx]
         Written; see ``segment``.

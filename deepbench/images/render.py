@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.detector.defects import Defects
+from deepbench.images.detector.defect_planes import Defects
 from deepbench.images.detector.detector import Detector
-from deepbench.images.detector.noise import Steps
+from deepbench.images.detector.noise_steps import Steps
 from deepbench.images.galaxies.sky_rows import SkyRows, fluxes, sky_psfs, sky_rows
 from deepbench.images.galaxies.stamps import (
-    MAXIMUM_STAMP,
-    Boxes,
     Cutouts,
     Stamps,
     add_cutouts,
@@ -29,16 +27,11 @@ from deepbench.images.galaxies.stamps import (
     render_behind_any,
     stamps_of,
 )
-from deepbench.images.measure import COLUMNS, look
-from deepbench.images.model.instruments import (
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-)
+from deepbench.images.measure import MEASUREMENTS, measure_images
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
-from deepbench.images.rows import ShapeRows, shape_rows
+from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
 from deepbench.images.shapes.draw import draw_shapes
-from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
+from deepbench.images.stars.point_sources import add_stars
 from deepbench.labelling.objects import ObjectColumns, object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.numerics.kernels import kernel
@@ -51,11 +44,11 @@ WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
 
 BATCH_PIXELS = 2**18
-"""Pixels that go through all steps together: they stay in the processor's cache."""
+"""Number of pixels that go through all steps together: they stay in the processor's cache."""
 
 
 class Scene(NamedTuple):
-    """What is in the images of some samples, whatever the band.
+    """The objects in the images of some samples, whatever the band.
 
     Attributes
     ----------
@@ -63,7 +56,7 @@ class Scene(NamedTuple):
     sources : list of ObjectColumns
         Objects of the sky.
     sky : SkyRows
-        The same, in the order in which they are drawn.
+        Objects of the sky in the order in which they are drawn.
     """
 
     shapes: ShapeRows
@@ -71,19 +64,19 @@ class Scene(NamedTuple):
     sky: SkyRows
 
 
-class Light(NamedTuple):
+class Appearance(NamedTuple):
     """How the objects of a scene look in one band.
 
     Attributes
     ----------
     sigmas : float64[n]
-        Of the Gaussians that blur the shapes of each sample, in pixels.
+        Standard deviations of the Gaussians that blur the shapes of each sample (pixel).
     of_samples : Psfs
         The PSF of each sample.
     psfs : Psfs
-        What each object of the sky is seen through.
+        The PSF of each object of the sky.
     fluxes : float64[m]
-        Of the objects of the sky.
+        Light of the objects of the sky.
     where : Stamps
         Where galaxies are drawn.
     """
@@ -111,9 +104,9 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
     labels : Labels
         The given labels, with what the table measures.
     """
-    seed, name, specification = table.seed, table.name, table.specification
-    found = object_columns(specification, labels, lambda entry: entry.is_sky)
-    scene = Scene(shape_rows(specification, labels), found, sky_rows(specification, labels, found))
+    specification = table.specification
+    found = object_columns(table.plan, labels, lambda entry: entry.is_sky)
+    scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
     arrays = {}
     for each in table.variables:
         make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
@@ -124,9 +117,9 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
             each: values[:, number] if specification.bands else values
             for each, values in arrays.items()
         }
-        result = _render_band(seed, name, specification, labels, scene, band, planes)
-        for column, values in zip(COLUMNS, result.T, strict=True):
-            measured[f"{column}.{band}" if band else column] = values
+        result = _render_band(table, labels, scene, band, planes)
+        for column in MEASUREMENTS.names or ():
+            measured[f"{column}.{band}" if band else column] = result[column]
     if not specification.measure:
         return arrays, labels
     counts = np.diff(scene.sky.order.offsets)
@@ -139,10 +132,7 @@ def _with_measured(
     labels: Labels, scene: Scene, measured: dict[str, NDArray[np.float64]]
 ) -> Labels:
     """Return labels with what was measured of each object in its place."""
-    rank = np.empty(len(scene.sky), np.int64)
-    rank[scene.sky.order.places] = np.arange(len(rank))
-    ends = np.cumsum([len(each.rows) for each in scene.sources])[:-1]
-    of_sources = zip(scene.sources, np.split(rank, ends), strict=True)
+    of_sources = zip(scene.sources, ranks_of(scene.sources, scene.sky.order), strict=True)
     return labels.with_measured(
         {},
         (
@@ -153,29 +143,27 @@ def _with_measured(
 
 
 def _render_band(
-    seed: int,
-    name: str,
-    table: ImageTable,
+    table: Table[ImageTable],
     labels: Labels,
     scene: Scene,
     band: str,
     planes: dict[str, NDArray],
-) -> NDArray[np.float64]:
-    """Render one band into its planes; return what was measured of each object of the sky."""
-    light = _light(name, table, labels, scene, band)
-    table_and_labels = seed, name, table, labels
-    noise = Detector(*table_and_labels, band) if band else Steps(*table_and_labels)
-    number = table.bands.index(band) if band else 0
-    defects = Defects(table, labels, number) if table.has_defects else None
-    result = np.zeros((len(scene.sky), len(COLUMNS)))
-    length = max(1, BATCH_PIXELS // (table.size[0] * table.size[1]))
+) -> NDArray[np.void]:
+    """Render one band into its planes; return the ``MEASUREMENTS`` of each object of the sky."""
+    specification = table.specification
+    appearance = _appearance(table, labels, scene, band)
+    noise = Detector(table, labels, band) if band else Steps(table, labels)
+    number = specification.bands.index(band) if band else 0
+    defects = Defects(table, labels, number) if specification.has_defects else None
+    result = np.zeros(len(scene.sky), MEASUREMENTS)
+    length = max(1, BATCH_PIXELS // (specification.size[0] * specification.size[1]))
     for start in range(0, len(labels), length):
         rows = slice(start, min(start + length, len(labels)))
         some = {each: np.ascontiguousarray(values[rows]) for each, values in planes.items()}
         batch = some["image"]
-        found = _draw(table, scene, light, rows, batch)
+        found = _draw(specification, scene, appearance, rows, batch)
         if found is not None:
-            _look(name, labels, scene, noise, rows, batch, found, result, some)
+            _measure(table, labels, scene, noise, rows, batch, found, result, some)
         charges = None if defects is None else defects.charge(rows, batch.shape)
         noise.apply(rows, batch, some, charges)
         if defects is not None and charges is not None:
@@ -183,22 +171,22 @@ def _render_band(
             defects.mark(rows, charges, batch, masks)
         for values in some.values():
             if values.dtype == np.float32:
-                _check_finite(name, labels, start, values)
+                _check_finite(table, labels, start, values)
         for each, values in some.items():
             if not np.shares_memory(values, planes[each]):
                 planes[each][rows] = values
     return result
 
 
-def _look(
-    name: str,
+def _measure(
+    table: Table[ImageTable],
     labels: Labels,
     scene: Scene,
     noise: Steps | Detector,
     rows: slice,
     batch: NDArray[np.float32],
     found: Cutouts,
-    result: NDArray[np.float64],
+    result: NDArray[np.void],
     planes: dict[str, NDArray],
 ) -> None:
     """Measure the objects of some images without noise, and find out which pixels are theirs."""
@@ -206,30 +194,31 @@ def _look(
     variances, of_sky = noise.variance(rows, batch)
     silent = np.flatnonzero((of_sky <= 0.0) & (np.diff(offsets) > 0))
     if silent.size:
-        sample = int(labels.samples[rows.start + silent[0]])
-        raise LabelError(
-            f"table '{name}', sample {sample}: its noise is zero, so no signal-to-noise ratio can be measured",
-            table=name,
-            sample=sample,
+        raise LabelError.of_sample(
+            table.name,
+            labels.samples[rows.start + silent[0]],
+            "its noise is zero, so no signal-to-noise ratio can be measured",
         )
     segments = planes.get("segmentation", np.empty(batch.shape, np.int32))
     own = result[offsets[0] : offsets[-1]]
-    look(found, offsets - offsets[0], batch, variances, of_sky, own, segments)
+    measure_images(found, offsets - offsets[0], batch, variances, of_sky, own, segments)
 
 
-def _check_finite(name: str, labels: Labels, start: int, batch: NDArray[np.float32]) -> None:
+def _check_finite(
+    table: Table[ImageTable], labels: Labels, start: int, batch: NDArray[np.float32]
+) -> None:
+    """Refuse images with a pixel that is not finite."""
     bad = first_bad(batch)
     if bad >= 0:
-        sample = int(labels.samples[start + bad])
-        raise LabelError(
-            f"table '{name}', sample {sample}: its image is not finite; amplitudes, fluxes, levels or gain "
-            "are too large (float32 ends at 3.4e38, the mean of Poisson noise at 1e15)",
-            table=name,
-            sample=sample,
+        raise LabelError.of_sample(
+            table.name,
+            labels.samples[start + bad],
+            "its image is not finite; amplitudes, fluxes, levels or gain are too large "
+            "(float32 ends at 3.4e38, the mean of Poisson noise at 1e15)",
         )
 
 
-def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str) -> Light:
+def _appearance(table: Table[ImageTable], labels: Labels, scene: Scene, band: str) -> Appearance:
     """Return how the objects of a scene look in a band.
 
     Raises
@@ -237,32 +226,24 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     LabelError
         A PSF is too narrow, or a stamp would be too large.
     """
-    scope = next(each for each in table.psfs if each in ("psf", f"psf.{band}"))
-    prefix, psf, columns, count = f"{scope}.", table.psfs[scope], labels.columns, len(labels)
+    specification = table.specification
+    scope = next(each for each in specification.psfs if each in ("psf", f"psf.{band}"))
+    prefix, psf, columns, count = (
+        f"{scope}.",
+        specification.psfs[scope],
+        labels.columns,
+        len(labels),
+    )
     sky, order = scene.sky, scene.sky.order
-    of_samples = psf_rows(psf, columns, prefix, table.scale, count)
-    psfs = sky_psfs(scene.sources, order, of_samples, table.scale)
+    of_samples = psf_rows(psf, columns, prefix, specification.scale, count)
+    psfs = sky_psfs(scene.sources, order, of_samples, specification.scale)
     zero_points = columns[f"instrument.{band}.zero_point"] if band else None
     samples = labels.samples[np.repeat(np.arange(count), np.diff(order.offsets))]
-    is_airy = psfs.families == FAMILIES["airy"]
-    narrowest = np.where(is_airy, NARROWEST_AIRY_OF_GALAXIES, NARROWEST_OF_GALAXIES)
-    widths = psfs.profiles[:, 0] * np.where(sky.is_star, 1.0, np.sqrt(psfs.profiles[:, 3]))
-    widths = np.where(psfs.are_images, np.inf, widths)
-    _check_widths(name, samples, widths, np.where(sky.is_star, NARROWEST, narrowest))
-    where = stamps_of(sky, psfs, table.size)
-    owners = np.arange(len(sky)), sky.arms_of, sky.truncated_of
-    for boxes, owner in zip(where, owners, strict=True):
-        large = np.flatnonzero(boxes.edges > MAXIMUM_STAMP)
-        if large.size:
-            sample = int(samples[owner[large[0]]])
-            raise LabelError(
-                f"table '{name}', sample {sample}: a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
-                "lower its stamp_flux, or make it smaller",
-                table=name,
-                sample=sample,
-            )
-    return Light(
-        sigmas_of(psf, columns, prefix, table.scale, count),
+    psfs.check_widths(table.name, samples, sky.are_points)
+    where = stamps_of(sky, psfs, specification.size)
+    where.check_sizes(sky, table.name, samples)
+    return Appearance(
+        sigmas_of(psf, columns, prefix, specification.scale, count),
         of_samples,
         psfs,
         fluxes(scene.sources, order, band, zero_points),
@@ -270,68 +251,45 @@ def _light(name: str, table: ImageTable, labels: Labels, scene: Scene, band: str
     )
 
 
-def _check_widths(
-    name: str,
-    samples: NDArray[np.int64],
-    widths: NDArray[np.float64],
-    narrowest: NDArray[np.float64],
-) -> None:
-    """Refuse a PSF that is too narrow for its light to be integrated over a pixel."""
-    narrow = np.flatnonzero(widths < narrowest)
-    if narrow.size:
-        first = narrow[0]
-        raise LabelError(
-            f"table '{name}', sample {samples[first]}: the full width at half maximum of the PSF is "
-            f"{widths[first]:.3g} pixels, it must be {narrowest[first]} or more",
-            table=name,
-            sample=int(samples[first]),
-        )
-
-
 def _draw(
-    table: ImageTable, scene: Scene, light: Light, some: slice, batch: NDArray[np.float32]
+    table: ImageTable,
+    scene: Scene,
+    appearance: Appearance,
+    some: slice,
+    batch: NDArray[np.float32],
 ) -> Cutouts | None:
     """Draw some samples without noise; return the light of each object of the sky where it is needed."""
     shapes, sky, edges_of = scene.shapes, scene.sky, slice(some.start, some.stop + 1)
-    draw_shapes(shapes.offsets[edges_of], *shapes[1:], light.sigmas[some], batch)
+    draw_shapes(shapes.offsets[edges_of], shapes.rows, appearance.sigmas[some], batch)
     if not len(sky):
         return None
     offsets = sky.order.offsets[edges_of]
     chosen = slice(offsets[0], offsets[-1])
     owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
-    own, where = sky.between(*offsets[[0, -1]]), _between(light.where, sky, *offsets[[0, -1]])
-    psfs, flux = light.psfs.take(chosen), light.fluxes[chosen]
+    ends = offsets[[0, -1]]
+    own, where = sky.between(*ends), appearance.where.between(sky, *ends)
+    psfs, flux = appearance.psfs.take(chosen), appearance.fluxes[chosen]
     if table.measure or "segmentation" in (table.planes or ()):
         found = cutouts(own, where, flux, psfs, table.size)
         add_cutouts(batch, owner, found)
         return found
     if not len(own):
         return None
-    stars = np.flatnonzero(own.is_star & ~psfs.are_images)
+    stars = np.flatnonzero(own.are_points & ~psfs.are_images)
     add_stars(
-        batch, owner[stars], own.places[stars], own.stamp_flux[stars], flux[stars],
-        psfs.families[stars], psfs.profiles[stars],
+        batch, owner[stars], own.positions[stars], own.stamp_flux[stars], flux[stars],
+        psfs.rows[stars],
     )  # fmt: skip
     frames = (where.galaxies.edges == 0) & ~own.own_psf
     together = np.flatnonzero(frames)
     if len(together):
         parts, components = own.components_of(together, flux[together])
         firsts = np.searchsorted(owner[together], np.arange(len(batch) + 1))
-        of_samples = light.of_samples.take(some)
+        of_samples = appearance.of_samples.take(some)
         render_behind_any(batch, parts[firsts], components, of_samples, centred=False)
     for members, stamps, corners in galaxy_stamps(own, ~frames, where, flux, psfs, table.size):
         add_stamps(batch, owner[members], stamps, corners)
     return None
-
-
-def _between(where: Stamps, sky: SkyRows, first: int, last: int) -> Stamps:
-    """Return where the galaxies from ``first`` to ``last`` − 1 are drawn."""
-    arms = slice(*np.searchsorted(sky.arms_of, [first, last]))
-    truncated = slice(*np.searchsorted(sky.truncated_of, [first, last]))
-    some = slice(first, last), arms, truncated
-    return Stamps(
-        *(Boxes(*(each[rows] for each in boxes)) for boxes, rows in zip(where, some, strict=True))
-    )
 
 
 @kernel
@@ -344,29 +302,3 @@ def first_bad(images):
         if largest >= INFINITE:
             return i
     return -1
-
-
-@kernel
-def add_stars(images, samples, places, fractions, fluxes, families, profiles):
-    """Add stars to images, each as its PSF shows it.
-
-    Parameters
-    ----------
-    images : float32[n, y, x]
-        Changed.
-    samples : int64[m]
-        The image of each star.
-    places : float64[m, 2]
-        x and y in pixels.
-    fractions, fluxes : float64[m]
-        The part of the light that the stamp holds, and the flux.
-    families, profiles : int64[m], float64[m, 5]
-        As in ``Psfs``.
-    """
-    for j in range(samples.size):
-        family, fwhm, shape = families[j], profiles[j, 0], profiles[j, 1]
-        truncation, ratio, angle = profiles[j, 2], profiles[j, 3], profiles[j, 4]
-        radius = stamp_radius(family, fwhm, shape, truncation, ratio, fractions[j])
-        x, y = places[j]
-        image = images[samples[j]]
-        add_point(image, x, y, fluxes[j], family, fwhm, shape, truncation, ratio, angle, radius)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -11,9 +12,12 @@ from deepbench.labelling.scopes import scope_of
 from deepbench.language.one_of import names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from deepbench.labelling.scopes import Labels
+    from deepbench.labelling.plan import LabelPlan
+    from deepbench.labelling.scopes import Labels, Scope
+    from deepbench.language.one_of import NamedOneOf
+    from deepbench.language.specification import Parameter
 
 
 class ObjectColumns(NamedTuple):
@@ -51,32 +55,54 @@ class ObjectColumns(NamedTuple):
         return self.entry.repeat is not None
 
 
+def object_scopes(
+    class_name: str,
+    objects: Sequence[NamedOneOf],
+    measured: Callable[[Any], Mapping[str, Parameter]] | None = None,
+) -> Iterator[Scope]:
+    """Yield the scope of each object of a class, in written order.
+
+    Parameters
+    ----------
+    class_name : str
+    objects : sequence of NamedOneOf
+        The class's ``objects``.
+    measured : callable, optional
+        Returns the labels of an entry that are measured.
+    """
+    for index, (name, entry) in enumerate(zip(names_of(objects), objects, strict=True)):
+        path = ("classes", class_name, "objects", index, entry.kind)
+        scope = scope_of(entry.chosen, name, path, class_name, getattr(entry, "repeat", None))
+        labels = {} if measured is None else measured(entry)
+        yield replace(scope, measured=labels, entry=entry)
+
+
 def object_columns(
-    table: Any, labels: Labels, chosen: Callable[[Any], bool]
+    plan: LabelPlan, labels: Labels, chosen: Callable[[Any], bool]
 ) -> list[ObjectColumns]:
     """Return the objects and their columns, for each entry of a table's classes that is chosen, in written order.
 
     Parameters
     ----------
-    table : TableSpecification
-        With ``classes``, each with ``objects``.
+    plan : LabelPlan
+        The table's.
     labels : Labels
     chosen : callable
         Says of an entry whether it is wanted.
     """
     found = []
-    for code, (class_name, described) in enumerate(table.classes.items()):
-        names = names_of(described.objects)
-        for name, entry in zip(names, described.objects, strict=True):
-            if not chosen(entry):
-                continue
-            if entry.repeat is None:
-                samples = rows = labels.members(code)
-                held, prefix, copies = labels.columns, f"{name}.", np.zeros(len(rows), np.int64)
-            else:
-                rows, samples = labels.copies(name, code)
-                held, prefix, copies = labels.objects, "", labels.objects["copy"][rows]
-            values = scope_of(entry.chosen, name, ()).values
-            columns = {field: held[prefix + field][rows] for field in values}
-            found.append(ObjectColumns(name, class_name, entry, samples, copies, rows, columns))
+    for scope in plan.scopes:
+        if scope.entry is None or scope.class_name is None or not chosen(scope.entry):
+            continue
+        code = plan.classes.index(scope.class_name)
+        if scope.repeat is None:
+            samples = rows = labels.members(code)
+            held, prefix, copies = labels.columns, f"{scope.name}.", np.zeros(len(rows), np.int64)
+        else:
+            rows, samples = labels.copies(scope.name, code)
+            held, prefix, copies = labels.objects, "", labels.objects["copy"][rows]
+        columns = {field: held[prefix + field][rows] for field in scope.values}
+        found.append(
+            ObjectColumns(scope.name, scope.class_name, scope.entry, samples, copies, rows, columns)
+        )
     return found

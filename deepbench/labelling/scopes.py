@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.objects import ObjectColumns
+    from deepbench.language.one_of import NamedOneOf
 
 VARIABLES = "variables"
 EVERY_CLASS = "*"
@@ -48,6 +49,8 @@ class Scope:
         Labels that are measured when the sample is rendered, not drawn. Their columns follow those of the values.
     each : int, optional
         Consecutive samples that share its values, where these are fewer than those that share others.
+    entry : NamedOneOf, optional
+        The object of a class that it describes.
     """
 
     name: str
@@ -59,6 +62,7 @@ class Scope:
     inner_paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     measured: Mapping[str, Parameter] = field(default_factory=dict)
     each: int | None = None
+    entry: NamedOneOf | None = None
 
     @property
     def kind(self) -> str:
@@ -204,7 +208,7 @@ class Labels:
         of_objects : iterable of (ObjectColumns, mapping of str to ndarray, shape (k,))
             What was measured of objects, by its name inside the object.
         """
-        wide, long = self.columns | columns, dict(self.objects)
+        wide, long = {**self.columns, **columns}, dict(self.objects)
         for source, measured in of_objects:
             held, prefix = (long, "") if source.repeated else (wide, f"{source.name}.")
             for name, values in measured.items():

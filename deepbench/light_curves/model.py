@@ -1,14 +1,14 @@
-"""What a recipe may say about a table of light curves: the survey, classes of objects, and what is stored."""
+"""Tables of light curves in a recipe: the survey, classes of objects, and what is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
@@ -20,14 +20,10 @@ from deepbench.language.specification import (
     problem,
 )
 from deepbench.language.values import Value
-from deepbench.light_curves.families.objects import (
-    Contaminant,
-    ObjectEntry,
-    RandomWalk,
-    Source,
-    Transient,
-)
-from deepbench.light_curves.survey.cadences import NIGHTS, VISITS
+from deepbench.light_curves.families.family import object_stream
+from deepbench.light_curves.families.registry import ObjectEntry
+from deepbench.light_curves.families.source import Source
+from deepbench.light_curves.survey.cadences import CADENCES
 from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS, Survey
 from deepbench.tables import (
     ClassSpecification,
@@ -49,10 +45,10 @@ PLANES: dict[str, str] = {
     "flux_true": "flux without noise",
     "flux_error_true": "standard deviation of the noise",
 }
-"""What may be stored beside the flux."""
+"""Planes that may be stored beside the flux."""
 
 MASK = ("missing", "outlier", "upper_limit")
-"""What the bits of the mask mean."""
+"""Meanings of the bits of the mask."""
 
 OBSERVED = {
     "n_observations": Parameter("number of observations"),
@@ -91,16 +87,16 @@ class LightCurveClass(ClassSpecification):
                 f"has {len(found)} sources; a light curve has one, or none for transients"
             )
         for entry in self.objects:
-            if not found and not isinstance(entry.chosen, Transient | Contaminant):
+            if not found and entry.chosen.needs_source:
                 raise problem(f"a {entry.kind} changes the light of a source: add a `source`")
-        if not any(isinstance(entry.chosen, Source | Transient) for entry in self.objects):
+        if not any(entry.chosen.shines for entry in self.objects):
             raise problem("has no light: add a `source` or a transient")
         return self
 
     @property
     def source(self) -> ObjectEntry | None:
-        """What shines constantly; None in a class of transients."""
-        return next((entry for entry in self.objects if entry.source is not None), None)
+        """The source, which shines constantly; None in a class of transients."""
+        return next((each for each in self.objects if isinstance(each.chosen, Source)), None)
 
 
 class RedNoise(Specification):
@@ -139,34 +135,15 @@ class LightCurveTable(TableSpecification):
 
     @model_validator(mode="after")
     def _bands_fit(self) -> Self:
-        bands = self.survey.names
         for entry in self._entries:
-            for name in entry.chosen.by_band:
-                given = getattr(entry.chosen, name)
-                partial = name == "colors" and given is not None and set(given) <= set(bands)
-                if given is not None and not partial and set(given) != set(bands):
-                    raise problem(
-                        f"the {name} of a {entry.kind} must be given for the bands {', '.join(bands)}, "
-                        f"not for {', '.join(given)}"
-                    )
-            if isinstance(entry.chosen, Transient):
-                self._check_filters(entry)
+            entry.chosen.check_survey(entry.kind, self.survey)
         return self
-
-    def _check_filters(self, entry: ObjectEntry) -> None:
-        """Refuse a transient in bands of unknown wavelength."""
-        dark = [name for name, band in self.survey.bands.items() if band.wavelengths is None]
-        if dark:
-            raise problem(f"a {entry.kind} needs the `wavelengths` of the band {dark[0]}")
-        band = entry.chosen.reference_band
-        if band is not None and band not in self.survey.bands:
-            raise problem(
-                f"the reference_band of a {entry.kind} must be one of {', '.join(self.survey.names)}, not '{band}'"
-            )
 
     @model_validator(mode="after")
     def _noise_fits(self) -> Self:
-        needy = [name for name, band in self.survey.bands.items() if band.noise.needs_magnitude]
+        needy = [
+            name for name, band in self.survey.bands.items() if band.noise.chosen.needs_magnitude
+        ]
         for class_name, described in self.classes.items():
             if needy and described.source is None:
                 raise problem(
@@ -182,17 +159,12 @@ class LightCurveTable(TableSpecification):
     @property
     def is_dense(self) -> bool:
         """Whether all samples are observed at the same times, in one band."""
-        return self.survey.cadence.nights is None and len(self.survey.bands) == 1
+        return self.survey.cadence.chosen.is_shared and len(self.survey.bands) == 1
 
     @property
     def width(self) -> int:
         """Number of times that there is room for in each sample."""
-        nights = self.survey.cadence.nights
-        if nights is not None:
-            return nights.cap
-        times = self.survey.cadence.shared(self.survey.names)
-        assert times is not None
-        return len(times.days)
+        return self.survey.cadence.chosen.width(self.survey.names)
 
     def scopes(self) -> list[Scope]:
         """Return every set of parameters that is drawn together, in the order of the recipe."""
@@ -200,15 +172,13 @@ class LightCurveTable(TableSpecification):
         for class_name, described in self.classes.items():
             path: tuple[str | int, ...] = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                place = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
-                measured = {each: MEASURED[each] for each in entry.chosen.measured}
-                scopes.append(replace(scope, measured=measured))
-        if self.survey.cadence.nights is not None:
-            path = ("survey", "cadence", "nights")
-            scopes.append(scope_of(self.survey.cadence.nights, "cadence", path))
+            scopes += object_scopes(
+                class_name,
+                described.objects,
+                lambda entry: {each: MEASURED[each] for each in entry.chosen.measured},
+            )
+        cadence = self.survey.cadence
+        scopes.append(scope_of(cadence.chosen, "cadence", ("survey", "cadence", cadence.kind)))
         for name, band in self.survey.bands.items():
             path = ("survey", "bands", name)
             scopes.append(scope_of(band, f"survey.{name}", path))
@@ -219,47 +189,46 @@ class LightCurveTable(TableSpecification):
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every observation or node, without the table's name."""
-        found = [PHOTONS, DEPTHS, RED, NIGHTS, VISITS]
+        found = [PHOTONS, DEPTHS, RED]
+        found += [stream for cadence in CADENCES.values() for stream in cadence.streams]
         for class_name, described in self.classes.items():
             names = names_of(described.objects)
             for name, entry in zip(names, described.objects, strict=True):
-                if isinstance(entry.chosen, RandomWalk):
-                    found.append(walk_stream(class_name, name))
+                found += [object_stream(class_name, name, each) for each in entry.chosen.streams]
         return found
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
-        place = ("time" if self.is_dense else "observation",), (self.width,)
+        axis = ("time" if self.is_dense else "observation",), (self.width,)
         fluxes: dict[str, str] = {
             "flux": "flux",
             "flux_error": "standard deviation of the flux as the observation tells it",
             **{name: PLANES[name] for name in self.planes or ()},
         }
         found = [
-            DataVariable(name, words, self.survey.unit, *place, "float32", missing=True)
+            DataVariable(name, words, self.survey.unit, *axis, "float32", missing=True)
             for name, words in fluxes.items()
         ]
         bits = flags(MASK, masks=True)
         words = "1: not observed, 2: outlier, 4: upper limit; added"
-        found.append(DataVariable("mask", words, "1", *place, "uint8", bits))
+        found.append(DataVariable("mask", words, "1", *axis, "uint8", bits))
         if not self.is_dense:
             words = "middle of the exposure"
-            found.append(DataVariable("time", words, "d", *place, "float64", self._clock, True))
+            found.append(DataVariable("time", words, "d", *axis, "float64", self._clock, True))
             words, names = "band; -1 where there is none", flags(self.survey.names)
-            found.append(DataVariable("band", words, "1", *place, "int8", names))
+            found.append(DataVariable("band", words, "1", *axis, "int8", names))
         return tuple(found)
 
     @property
     def _clock(self) -> dict[str, str | float]:
-        """What the times mean."""
+        """Attributes that say what the times mean."""
         return {"time_scale": self.survey.time_scale, "reference_julian_date": self.survey.epoch}
 
     def coordinates(self) -> tuple[Coordinate, ...]:
         """Return the coordinates of the dimensions after ``sample``."""
         if not self.is_dense:
             return (Coordinate("observation", "number of the observation", "1", self.width),)
-        times = self.survey.cadence.shared(self.survey.names)
-        assert times is not None
+        times = self.survey.cadence.chosen.shared(self.survey.names)
         days = np.asarray(times.days, np.float64)
         return (
             Coordinate(
@@ -278,8 +247,3 @@ class LightCurveTable(TableSpecification):
             sum(entry.most_copies or 1 for entry in each.objects) for each in self.classes.values()
         )
         return 2**27 + 4 * self.width * objects * 40
-
-
-def walk_stream(class_name: str, name: str) -> str:
-    """Return the stream of the steps of a random walk, without the table's name."""
-    return f"{class_name}/{name}/steps"

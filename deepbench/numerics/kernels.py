@@ -1,8 +1,8 @@
 """Decorators that make kernels, bit casts, and polynomials.
 
 Kernels are compiled when first used and cached on disk. Numba looks for changes in the file of the kernel alone, and
-would go on using old code after a change in a function that it calls. Here a cached kernel belongs to the sources of
-all kernels.
+would go on using old code after a change in a function that it calls, or in a constant. Here a cached kernel belongs
+to all sources of the package.
 """
 
 from __future__ import annotations
@@ -21,12 +21,10 @@ from numba.extending import intrinsic as numba_intrinsic
 
 @lru_cache(maxsize=1)
 def source_digest() -> str:
-    """Return the SHA-256 of all sources of the package that hold code for kernels."""
+    """Return the SHA-256 of all sources of ``deepbench``: kernels take constants from any of them."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
-        source = path.read_bytes()
-        if b"@kernel" in source or b"@inline" in source:
-            digest.update(source)
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -37,8 +35,9 @@ def kernel(function: Callable[..., Any]) -> Any:
         dispatcher.enable_caching()
     except RuntimeError:  # neither the package's folder nor the user's cache can be written
         return dispatcher
+    # Numba reads this before the rest of an index, whose record types may name what is no longer there.
     cache = dispatcher._cache._cache_file
-    cache._source_stamp = (cache._source_stamp, source_digest())
+    cache._version = f"{cache._version} {source_digest()}"
     return dispatcher
 
 

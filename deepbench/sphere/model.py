@@ -1,4 +1,4 @@
-"""What a recipe may say about a table of spherical maps: fields, objects, what is done to them, what is stored."""
+"""Tables of spherical maps, as recipes describe them: fields, objects, what is done to them, what is stored."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
@@ -18,8 +19,8 @@ from deepbench.language.specification import (
     problem,
 )
 from deepbench.language.values import Value
-from deepbench.sphere.fields.fields import FieldEntry
-from deepbench.sphere.fields.ranges import CMB_MAX_ELL, MAXIMUM_NSIDE
+from deepbench.sphere.fields.fields import SPECTRA, FieldEntry, Spectrum, spectra_text
+from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
 from deepbench.sphere.objects.objects import ObjectEntry
 from deepbench.tables import (
     ClassSpecification,
@@ -112,7 +113,7 @@ class Noise(Specification):
 
 
 class Mask(Specification):
-    """Where nothing is seen."""
+    """A belt where nothing is seen."""
 
     latitude: Value = parameter(
         "pixels less than this from the equator are NaN", unit="degree", minimum=0, below=90
@@ -199,37 +200,33 @@ class SphereTable(TableSpecification):
                 raise problem(
                     f"objects have one channel only; the maps of class '{name}' have several"
                 )
-            chosen = None if described.field is None else described.field
-            if self.channels is None or chosen is None:
+            if self.channels is None or described.field is None:
                 continue
-            wanted = "cmb" if self.channels == "polarization" else "convergence"
-            if chosen.gaussian is None or chosen.gaussian.spectrum.kind != wanted:
+            field = described.field.chosen
+            wanted = [kind for kind, each in SPECTRA.items() if each.channels == self.channels]
+            if not field.has_spin or field.spectrum.kind not in wanted:
                 raise problem(
-                    f"channels: {self.channels} needs a gaussian field with the spectrum `{wanted}` in class '{name}'"
+                    f"channels: {self.channels} needs a gaussian field with the spectrum {spectra_text(wanted)} "
+                    f"in class '{name}'"
                 )
         if self.beam is not None and self.beam.apply == "after" and self.channels is not None:
             raise problem("beam: {apply: after} is for maps of one quantity; use target")
         for described in self.classes.values():
-            field = described.field
-            if (
-                field is not None
-                and field.chosen.spectrum.cmb is not None
-                and self.lmax is not None
-                and (self.lmax > CMB_MAX_ELL)
-            ):
-                raise problem(
-                    f"the spectrum `cmb` is known up to ℓ = {CMB_MAX_ELL}; lmax is {self.lmax}"
-                )
+            if described.field is not None:
+                self._check_lmax(described.field.chosen.spectrum)
         return self
+
+    def _check_lmax(self, spectrum: Spectrum) -> None:
+        most = spectrum.chosen.max_ell
+        if most is not None and self.lmax is not None and self.lmax > most:
+            raise problem(
+                f"the spectrum `{spectrum.kind}` is known up to ℓ = {most}; lmax is {self.lmax}"
+            )
 
     def _channels_of(self, described: SphereClass) -> tuple[str, ...]:
         if self.channels is not None:
             return CHANNELS[self.channels]
-        convergence = (
-            None if described.field is None else described.field.chosen.spectrum.convergence
-        )
-        bins = None if convergence is None else convergence.source_redshifts
-        return () if bins is None else tuple(bins)
+        return () if described.field is None else described.field.chosen.spectrum.chosen.bins
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -263,12 +260,9 @@ class SphereTable(TableSpecification):
             path: tuple[str | int, ...] = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
             if described.field is not None:
-                place = (*path, "field", described.field.kind)
-                scopes.append(scope_of(described.field.chosen, "field", place, class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                place = (*path, "objects", index, entry.kind)
-                scopes.append(scope_of(entry.chosen, name, place, class_name, entry.repeat))
+                inside = (*path, "field", described.field.kind)
+                scopes.append(scope_of(described.field.chosen, "field", inside, class_name))
+            scopes += object_scopes(class_name, described.objects)
         for name in ("beam", "rotation", "noise", "mask"):
             given = getattr(self, name)
             if given is not None:

@@ -1,1 +1,1 @@
-"""Where releases lie, and the Zarr stores that raise where a file is missing."""
+"""Locations of releases, and the Zarr stores that raise where a file is missing."""

@@ -1,4 +1,4 @@
-"""Where releases lie: a local folder, or a prefix in an object store; here they are only read.
+"""Locations of releases: a local folder, or a prefix in an object store; here they are only read.
 
 Names of files are relative to the location, with ``/``. They cannot leave it: not by ``..``, not by an absolute path,
 and not by a link inside a folder.
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 URL = re.compile(
     r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/(?!\.\.?(/|$))[A-Za-z0-9!_.*'()=-]+)*", re.ASCII
 )
-"""What an address of an object store looks like: bucket and prefix, no user, no password, no query."""
+"""Pattern of an address of an object store: bucket and prefix, no user, no password, no query."""
 
 BUFFER = 2**20
-"""Bytes that are asked of an object store at a time where a file is read piecewise."""
+"""Number of bytes that are asked of an object store at a time where a file is read piecewise."""
 
 
 @dataclass(frozen=True)

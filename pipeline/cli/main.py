@@ -20,12 +20,13 @@ from pipeline.cli import recipes, releases, upkeep
 from pipeline.secrets import redact
 
 STOPPED = 130
+"""Exit code after Ctrl-C."""
 
 DEBUG = "DEEPBENCH_DEBUG"
 """Variable of the environment: when it is set, faults of ours show their traceback."""
 
 USAGE_ERROR: Any = typer.BadParameter.__base__
-"""What wrong arguments raise: a class of click, of which newer versions of typer hold a copy of their own."""
+"""Error that wrong arguments raise: a class of click, of which newer versions of typer hold a copy of their own."""
 
 app = typer.Typer(
     name="deepbench",

@@ -11,6 +11,7 @@ from deepbench.errors import CatalogError, RecipeError
 if TYPE_CHECKING:
     from deepbench.catalog import Release
     from deepbench.recipe import Recipe
+    from pipeline.execution import ClusterOptions
 
 RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
 ReleaseName = Annotated[
@@ -30,6 +31,9 @@ Changes = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Table = Annotated[str | None, typer.Option(help="Which table; the first one when absent.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes of a local cluster; one per core when absent.")
+]
 Output = Annotated[str | None, typer.Option("--output", "-o", help="File of the picture.")]
 
 
@@ -58,6 +62,20 @@ def _change(text: str) -> tuple[str, Any]:
     if data.keys() != {"value"}:
         raise typer.BadParameter(f"'{path}' has more than one value after it", param_hint="--set")
     return path, data["value"]
+
+
+def cluster_options(
+    workers: int | None, scheduler: str | None, description: str | None = None
+) -> ClusterOptions | None:
+    """Return the cluster that was asked for; None when none was."""
+    from pipeline.execution import ClusterOptions
+
+    if scheduler is not None and description is not None:
+        raise typer.BadParameter("give either --scheduler or --cluster, not both")
+    if scheduler is not None and workers is not None:
+        raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
+    options = ClusterOptions(workers, scheduler, description)
+    return None if options == ClusterOptions() else options
 
 
 def find_release(name: str, catalog: str) -> Release:

@@ -1,4 +1,4 @@
-"""What commands print: tables, JSON, sizes, and the progress of a build."""
+"""Output of the commands: tables, JSON, sizes, and the progress of a build."""
 
 from __future__ import annotations
 

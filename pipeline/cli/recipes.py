@@ -17,17 +17,19 @@ from pipeline.cli.options import (
     Output,
     RecipeFile,
     Table,
+    Workers,
     choose_table,
+    cluster_options,
     read_recipe,
 )
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
 
 PREVIEW_BYTES = 2**30
-"""The most data that ``preview`` renders."""
+"""Largest size of the data that ``preview`` renders (byte)."""
 
 CHECKED = 1000
-"""How many samples of each table ``validate`` draws labels of."""
+"""Number of samples of each table of which ``validate`` draws labels."""
 
 
 def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False) -> None:
@@ -77,7 +79,7 @@ def preview(
 
     found = read_recipe(recipe, changes)
     name = choose_table(table, found.tables)
-    needed = count * sum(each.sample_bytes for each in found.tables[name].data_variables())
+    needed = count * sum(each.sample_bytes for each in found.table(name).variables)
     if needed > PREVIEW_BYTES:
         raise typer.BadParameter(
             f"{count} samples of '{name}' are {bytes_text(needed)}, a preview holds {bytes_text(PREVIEW_BYTES)}: "
@@ -85,7 +87,7 @@ def preview(
         )
     frame = labels(found, name, start, start + count)
     drawn = render(found, name, start, start + count)
-    variables = [each.name for each in found.tables[name].data_variables()]
+    variables = [each.name for each in found.table(name).variables]
     samples = [drawn[variables].isel(sample=number) for number in range(count)]
     titles = [
         f"{number} {label} ({split})"
@@ -156,10 +158,7 @@ def build(
     recipe: RecipeFile,
     changes: Changes = None,
     catalog: Catalog = "releases",
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Processes of a local cluster; one per core when absent."),
-    ] = None,
+    workers: Workers = None,
     scheduler: Annotated[
         str | None,
         typer.Option(help="Address of a running Dask scheduler, such as tcp://host:8786."),
@@ -175,15 +174,10 @@ def build(
     Ctrl-C stops it, and the same command goes on from there.
     """
     from pipeline.build import build as make
-    from pipeline.execution import ClusterOptions
     from pipeline.staging import log_name
     from pipeline.target import target_of
 
-    if scheduler is not None and cluster is not None:
-        raise typer.BadParameter("give either --scheduler or --cluster, not both")
-    if scheduler is not None and workers is not None:
-        raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
-    options = ClusterOptions(workers, scheduler, cluster)
+    options = cluster_options(workers, scheduler, cluster)
     found = read_recipe(recipe, changes)
     begun = time.perf_counter()
     with (

@@ -215,13 +215,13 @@ def export(
     table: Table = None,
 ) -> None:
     """Write a table of light curves as CF contiguous ragged arrays, in Zarr or netCDF."""
-    from pipeline.export import export_light_curves
+    from pipeline.export import export_table
 
     found = find_release(release, catalog)
     name = choose_table(table, found.manifest.tables)
     with progress_bar() as report:
-        made = export_light_curves(found, name, file, report)
-    say(f"{file}: {made.light_curves:,} light curves, {made.observations:,} observations")
+        made = export_table(found, name, file, report)
+    say(f"{file}: {', '.join(f'{count:,} {what}' for what, count in made.items())}")
 
 
 def _plain(labels: dict[Any, Any]) -> dict[str, Any]:

@@ -7,23 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepbench.errors import CatalogError
-from pipeline.cli.options import Catalog, Json, ReleaseName, find_release
+from pipeline.cli.options import (
+    Catalog,
+    Json,
+    ReleaseName,
+    Workers,
+    cluster_options,
+    find_release,
+)
 from pipeline.cli.output import progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
-    from pipeline.execution import ClusterOptions
 
 DAMAGED = 3
 """Exit code where something is wrong with a release."""
 
 SHOWN = 50
-"""How many findings are printed; ``--json`` has all."""
+"""Number of findings that are printed; ``--json`` has all."""
 
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Processes of a local cluster; one per core when absent.")
-]
 Scheduler = Annotated[str | None, typer.Option(help="Address of a running Dask scheduler.")]
 
 
@@ -58,7 +61,7 @@ def verify(
             found,
             rerender=rerender,
             seed=chosen,
-            cluster=_options(workers, scheduler),
+            cluster=cluster_options(workers, scheduler),
             progress=report,
         )
     if as_json:
@@ -104,7 +107,11 @@ def repair(
     given = None if recipe is None else load_recipe(recipe)
     with progress_bar() as report:
         result = mend(
-            found, catalog, recipe=given, cluster=_options(workers, scheduler), progress=report
+            found,
+            catalog,
+            recipe=given,
+            cluster=cluster_options(workers, scheduler),
+            progress=report,
         )
     if as_json:
         say_json(result.to_json())
@@ -133,15 +140,6 @@ def _find_even_without_manifest(name: str, catalog: str) -> Release:
         if version and location.folders(f"{check_name(name)}/{Version.parse(version)}"):
             return Release(name, Version.parse(version), location)
         raise
-
-
-def _options(workers: int | None, scheduler: str | None) -> ClusterOptions | None:
-    """Return the cluster that was asked for; None when none was."""
-    from pipeline.execution import ClusterOptions
-
-    if workers is not None and scheduler is not None:
-        raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
-    return ClusterOptions(workers, scheduler) if workers or scheduler else None
 
 
 def deprecate(

@@ -1,4 +1,4 @@
-"""What changed from one release to another."""
+"""Differences from one release to another."""
 
 from pipeline.diff.comparison import compare, foresee, same_origin
 from pipeline.diff.difference import Difference, TableDifference

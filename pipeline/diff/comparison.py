@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench import format as fmt
+from deepbench.format import DIGEST
 from deepbench.samples import draw_labels, render_arrays
 from pipeline.diff.difference import Difference, SchemaDifference, TableDifference
 from pipeline.diff.side import Attributes, Rows, Side, TableSchema, planned_schema, together
@@ -20,19 +21,19 @@ from pipeline.diff.tally import Tally, Words, pairs
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
-    from deepbench.recipe import Recipe
+    from deepbench.tables import Table
 
 WORDS = ("title", "description", "license", "authors", "references")
-"""What a recipe says that shapes no data."""
+"""Fields of a recipe that shape no data."""
 
 FIRST_LABELS = 1000
-"""How many samples of a table ``foresee`` draws labels of."""
+"""Number of samples of a table of which ``foresee`` draws labels."""
 
 FIRST_PIXELS = 16
-"""How many samples of a table ``foresee`` renders at most."""
+"""Number of samples of a table that ``foresee`` renders at most."""
 
 FIRST_BYTES = 2**26
-"""How large they are at most, together."""
+"""Largest size of the samples of a table that ``foresee`` renders, together (byte)."""
 
 
 def compare(old: Side, new: Side, tables: Collection[str] | None = None) -> Difference:
@@ -92,7 +93,7 @@ def _compare_table(old: Side, new: Side, table: str) -> TableDifference:
     variables = [] if same_pixels else [each for each in one.variables if each in other.variables]
     tally, words = Tally(), Words()
     with contextlib.ExitStack() as stack:
-        read = [*columns, *(fmt.DIGEST + each for each in variables)]
+        read = [*columns, *(DIGEST + each for each in variables)]
         wide = Rows(stack, old, table, read), Rows(stack, new, table, read)
         if copied:
             name = f"{table}.objects"
@@ -109,9 +110,7 @@ def _compare_table(old: Side, new: Side, table: str) -> TableDifference:
     return _difference(one, other, tally, common, same_origin(old, new, table))
 
 
-def foresee(
-    side: Side, recipe: Recipe, table: str, *, later: bool, values: bool
-) -> TableDifference:
+def foresee(side: Side, table: Table[Any], *, later: bool, values: bool) -> TableDifference:
     """Return what is known at once of how a table changes between a release and a recipe that is not yet built.
 
     The schema is compared; with ``values`` also the labels of the first samples and, where these agree, the digests of
@@ -120,9 +119,8 @@ def foresee(
     Parameters
     ----------
     side : Side
-    recipe : Recipe
-    table : str
-        A table that both have.
+    table : Table
+        A table of the recipe, which the release has, too.
     later : bool
         Whether the recipe stands for the later version of the two.
     values : bool
@@ -134,22 +132,19 @@ def foresee(
     LabelError
         A label of the recipe leaves the range of its parameter.
     """
-    stored, planned = side.schema(table), planned_schema(recipe, table)
+    stored, planned = side.schema(table.name), planned_schema(table)
     tally = Tally()
     count = 0
     if values:
-        labels = draw_labels(
-            recipe.table(table), 0, min(stored.samples, planned.samples, FIRST_LABELS)
-        )
-        count = _compare_first(tally, side, recipe, table, (stored, planned), labels)
+        labels = draw_labels(table, 0, min(stored.samples, planned.samples, FIRST_LABELS))
+        count = _compare_first(tally, side, table, (stored, planned), labels)
     return _difference(*((stored, planned) if later else (planned, stored)), tally, count, False)
 
 
 def _compare_first(
     tally: Tally,
     side: Side,
-    recipe: Recipe,
-    table: str,
+    table: Table[Any],
     schemas: tuple[TableSchema, TableSchema],
     labels: Labels,
 ) -> int:
@@ -158,33 +153,33 @@ def _compare_first(
     Returns the number of samples among which the changed ones were found.
     """
     stored, planned = schemas
-    plan, described = recipe.table(table).plan, recipe.tables[table]
+    plan = table.plan
     measured = {each.name for each in (*plan.columns, *plan.object_columns) if each.measured}
     columns = _comparable(stored.columns, planned.columns, measured)
     copied = _comparable(stored.object_columns, planned.object_columns, measured)
-    variables = {
-        each.name: each for each in described.data_variables() if each.name in stored.variables
-    }
+    variables = {each.name: each for each in table.variables if each.name in stored.variables}
     count, words = len(labels), Words()
     with contextlib.ExitStack() as stack:
-        read = [*columns, *(fmt.DIGEST + each for each in variables)]
-        rows = words.numbers(Rows(stack, side, table, read).until(count))
+        read = [*columns, *(DIGEST + each for each in variables)]
+        rows = words.numbers(Rows(stack, side, table.name, read).until(count))
         with tally.samples(labels.samples):
             tally.labels(columns, rows, words.drawn(plan.columns, labels.columns))
             if copied:
-                long = words.numbers(Rows(stack, side, f"{table}.objects", copied).until(count))
+                long = words.numbers(
+                    Rows(stack, side, f"{table.name}.objects", copied).until(count)
+                )
                 drawn = words.drawn(plan.object_columns, labels.objects)
                 tally.copies(copied, long, drawn, 0, count)
     if tally.changed is not None:
         return count
-    size = sum(variable.sample_bytes for variable in described.data_variables())
+    size = sum(each.sample_bytes for each in table.variables)
     _, first_of_class = np.unique(labels.columns["class"], return_index=True)
     order = list(dict.fromkeys([*first_of_class.tolist(), *range(count)]))
     few = np.sort(np.array(order[: min(FIRST_PIXELS, FIRST_BYTES // size)], dtype=np.intp))
     if len(few):
-        arrays, _ = render_arrays(recipe.table(table), labels.take(few))
+        arrays, _ = render_arrays(table, labels.take(few))
         made = {
-            fmt.DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
+            DIGEST + name: pairs(b"".join(fmt.sample_digests(each, arrays[name])))
             for name, each in variables.items()
         }
         with tally.samples(labels.samples[few]):

@@ -1,4 +1,4 @@
-"""What changed between two versions of a dataset, and how large a step of the version that needs."""
+"""Differences between two versions of a dataset, and how large a step of the version they need."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 LEVELS = ("none", "patch", "minor", "major")
-"""How large a step of the version is, the smallest first."""
+"""Steps of the version, the smallest first."""
 
 SHOWN = 3
-"""How many columns, or reasons, a sentence names."""
+"""Number of columns, or reasons, that a sentence names."""
 
 
 class Row(NamedTuple):
@@ -28,7 +28,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Changed:
-    """How many samples differ, and the number of the first one."""
+    """The count of samples that differ, and the number of the first one."""
 
     count: int
     first: int
@@ -36,7 +36,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class SchemaDifference:
-    """How a set of columns or variables changed.
+    """The changes of a set of columns or variables.
 
     Attributes
     ----------
@@ -44,7 +44,7 @@ class SchemaDifference:
     extended : tuple of str
         Columns of names that have further meanings, all codes of the earlier ones kept.
     changed : dict of str to str
-        What changed about the others, in words.
+        Changes of the others, in words.
     """
 
     added: tuple[str, ...] = ()
@@ -73,14 +73,14 @@ class SchemaDifference:
 
 @dataclass(frozen=True)
 class TableDifference:
-    """How a table changed.
+    """The changes of a table.
 
     Attributes
     ----------
     before, after : int
         Numbers of samples.
     compared : int
-        How many samples were looked at; all that both have, in a full comparison.
+        Number of samples that were looked at; all that both have, in a full comparison.
     variables, columns, object_columns : SchemaDifference
         Data variables, label columns, and columns of the table of repeated objects.
     changed : Changed, optional
@@ -162,7 +162,7 @@ def _count(changed: Changed) -> str:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a dataset changed.
+    """The changes of a dataset.
 
     Attributes
     ----------
@@ -174,7 +174,7 @@ class Difference:
     added, removed : tuple of str
         Names of tables.
     tables : dict of str to TableDifference
-        Of the tables that both have.
+        Changes of the tables that both have.
     """
 
     words: tuple[str, ...] = ()

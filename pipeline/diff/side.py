@@ -16,26 +16,25 @@ import pyarrow.parquet as pq
 from deepbench import format as fmt
 from deepbench.catalog import reading
 from deepbench.errors import ReleaseError
+from pipeline.parquet import DIGEST_TYPE
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
     from deepbench.storage.locations import Location
+    from deepbench.tables import Table
 
 BATCH_VALUES = 2**21
-"""About how many values of a Parquet file are held at a time."""
-
-DIGEST_TYPE = pa.binary(16)
-"""How digests are stored."""
+"""Number of values of a Parquet file that are held at a time, about."""
 
 Attributes = dict[str, dict[str, Any]]
-"""Of each variable or column, by name: its dtype, its unit and the like."""
+"""Dtype, unit and the like of each variable or column, by its name."""
 
 
 @dataclass(frozen=True)
 class TableSchema:
-    """What a table has.
+    """The schema of a table.
 
     Attributes
     ----------
@@ -59,7 +58,7 @@ class Side:
     Attributes
     ----------
     name : str
-        What it is called in messages, such as ``shapes@1.0.0``.
+        Name in messages, such as ``shapes@1.0.0``.
     location : Location
         Where its files are read.
     recipe : Recipe
@@ -152,9 +151,8 @@ class Side:
         )
 
 
-def planned_schema(recipe: Recipe, table: str) -> TableSchema:
+def planned_schema(table: Table[Any]) -> TableSchema:
     """Return what a table of a recipe will have."""
-    plan, described = recipe.table(table).plan, recipe.tables[table]
     variables = {
         each.name: {
             "dtype": each.dtype,
@@ -162,10 +160,10 @@ def planned_schema(recipe: Recipe, table: str) -> TableSchema:
             "shape": list(each.shape),
             "unit": each.units,
         }
-        for each in described.data_variables()
+        for each in table.variables
     }
-    columns, objects = _planned(plan.columns), _planned(plan.object_columns)
-    return TableSchema(described.samples, variables, columns, objects)
+    columns, objects = _planned(table.plan.columns), _planned(table.plan.object_columns)
+    return TableSchema(table.samples, variables, columns, objects)
 
 
 def _planned(columns: tuple[Column, ...]) -> Attributes:
@@ -194,7 +192,7 @@ class Rows:
     name : str
         ``<table>``, or ``<table>.objects``.
     columns : list of str
-        What is read besides the column of sample numbers, which comes first.
+        Columns that are read besides that of the sample numbers, which comes first.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Which samples differ: labels and digests of two sides as numbers, and the count of what is not the same."""
+"""The samples that differ: labels and digests of two sides as numbers, and the count of what is not the same."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from deepbench.format import DIGEST
 from pipeline.diff.difference import Changed
-from pipeline.tables import digest_bytes
+from pipeline.parquet import digest_bytes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench import format as fmt
-from deepbench.labelling.scopes import Column
+    from deepbench.labelling.scopes import Column
 
 
 class Words:
@@ -104,7 +104,7 @@ class Tally:
     ) -> None:
         """Compare data variables by their digests."""
         for name in names:
-            differs = _differ(old[fmt.DIGEST + name], new[fmt.DIGEST + name])
+            differs = _differ(old[DIGEST + name], new[DIGEST + name])
             self._note(self.pixels, name, np.flatnonzero(differs))
 
     def copies(

@@ -1,4 +1,4 @@
-"""How work runs: on a Dask cluster, or in this process where there is little. ``executor`` is the one door to both.
+"""Execution of work: on a Dask cluster, or in this process where there is little. ``executor`` is the door to both.
 
 Work is a function and its calls: tuples of arguments, the first of which says what the call is about (a block of
 samples, some files) and comes back with the result. Nothing here knows more of it.

@@ -42,7 +42,7 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class ClusterOptions:
-    """Which cluster a build uses; never part of a recipe, because no result depends on it.
+    """The choice of a cluster; never part of a recipe, because no result depends on it.
 
     Attributes
     ----------

@@ -26,16 +26,16 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RETRIES = 2
-"""How often a block that raised an error is tried again."""
+"""Number of times that a block that raised an error is tried again."""
 
 FAILURES = 3
-"""After so many failed blocks no further ones are begun."""
+"""Number of failed blocks after which no further ones are begun."""
 
 LOST = 10
-"""How often a block may be lost with its worker's connection before it counts as failed."""
+"""Number of times that a block may be lost with its worker's connection before it counts as failed."""
 
 SLOWEST = 20
-"""A block in flight for this many times the median has its worker restarted."""
+"""Multiple of the median time after which the worker of a block in flight is restarted."""
 
 PATIENCE = 120.0
 """Seconds that a block may be in flight, and a cluster without workers, in any case."""

@@ -6,9 +6,9 @@ whole shards: once for the sizes, once for the observations.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,39 +24,28 @@ if TYPE_CHECKING:
 
     from deepbench.catalog import Release
     from pipeline.export.outputs import Output
-
-Report = Callable[[str, int, int], None]
-"""Is told of a step, and how much of it is done of how much."""
-
-KIND = "light_curve"
+    from pipeline.progress import Progress
 
 MISSING = 1 << MASK.index("missing")
 """Bit of the mask of an observation that is not there."""
 
 COORDINATES = "time id"
-"""What an observation is of: named by each variable of observations."""
+"""Coordinates that each variable of observations names."""
 
 UNIX = 2440587.5
 """Julian date of 1970-01-01."""
 
 GREGORIAN = 2299160.5
-"""Julian date of 1582-10-15, from which on the calendar `standard` is the Gregorian one."""
+"""Julian date of 1582-10-15, from which on the calendar ``standard`` is the Gregorian one."""
 
 TOO_LATE = 5373484.5
 """Julian date of the year 10,000."""
 
 
-class Exported(NamedTuple):
-    """How much was exported."""
-
-    light_curves: int
-    observations: int
-
-
 def export_light_curves(
-    release: Release, table: str, path: str, progress: Report | None = None
-) -> Exported:
-    """Write a table of light curves into a new file.
+    release: Release, table: str, path: str, progress: Progress
+) -> dict[str, int]:
+    """Write a table of light curves into a new file; return the numbers of light curves and observations.
 
     Parameters
     ----------
@@ -64,38 +53,29 @@ def export_light_curves(
     table : str
     path : str
         A local file that ends with ``.zarr`` or ``.nc``.
-    progress : callable, optional
+    progress : callable
 
     Raises
     ------
-    CatalogError
-        There is no such table.
     ExportError
-        It holds no light curves, its times have no date in the calendar, or the file cannot be written.
+        Its times have no date in the calendar, or the file cannot be written.
     ReleaseError
         A file of the release is missing or damaged.
     """
-    curves = _LightCurves(release, release.check_table(table))
-    report = progress or (lambda step, done, total: None)
+    curves = _LightCurves(release, table)
     with outputs.writing(path, curves.attributes()) as output:
-        observations = curves.count(output, report)
-        curves.write_labels(output, report)
-        curves.write_observations(output, observations, report)
-    return Exported(curves.samples, observations)
+        observations = curves.count(output, progress)
+        curves.write_labels(output, progress)
+        curves.write_observations(output, observations, progress)
+    return {"light curves": curves.samples, "observations": observations}
 
 
 class _LightCurves:
     """A table of light curves of a release."""
 
     def __init__(self, release: Release, table: str) -> None:
-        tables = release.manifest.tables
-        if tables[table].kind != KIND:
-            some = ", ".join(name for name, each in tables.items() if each.kind == KIND)
-            raise ExportError(
-                f"table '{table}' of {release} is of kind {tables[table].kind}; only light curves are exported, and "
-                f"tables of light curves are: {some or 'none'}"
-            )
-        self._release, self._table, self._summary = release, table, tables[table]
+        self._release, self._table = release, table
+        self._summary = release.manifest.tables[table]
         tree = release.open()
         self._root, self._data = tree.attrs, tree[table].to_dataset()
         self._units = time_units(self._data["time"].attrs["reference_julian_date"])
@@ -120,7 +100,7 @@ class _LightCurves:
             "comment": "observations that were not made, or were lost, are left out",
         }
 
-    def count(self, output: Output, report: Report) -> int:
+    def count(self, output: Output, report: Progress) -> int:
         """Write how many observations each light curve has; return how many all have."""
         words = {
             "long_name": "number of observations",
@@ -136,7 +116,7 @@ class _LightCurves:
             report("counting", stop, self.samples)
         return total
 
-    def write_labels(self, output: Output, report: Report) -> None:
+    def write_labels(self, output: Output, report: Progress) -> None:
         """Write the labels."""
         for done, name in enumerate(self._summary.columns, start=1):
             words = dict(self._data[name].attrs)
@@ -147,7 +127,7 @@ class _LightCurves:
                 output.append(name, self._read(name, start, start + fmt.LABEL_CHUNK))
             report("labels", done, len(self._summary.columns))
 
-    def write_observations(self, output: Output, total: int, report: Report) -> None:
+    def write_observations(self, output: Output, total: int, report: Progress) -> None:
         """Write what was observed, in the order of the samples and, in each, of the release."""
         names = ["time", *(name for name in self._summary.variables if name != "time")]
         for name in names:

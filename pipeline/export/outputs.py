@@ -17,23 +17,24 @@ import numpy as np
 import zarr
 
 from deepbench.errors import ExportError
-from pipeline import store
+from pipeline import encoding
 from pipeline.target import FolderTarget
 from pipeline.target.base import TEMPORARY
+from pipeline.target.folder import force_to_disk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CHUNK = 2**16
-"""Values to a chunk."""
+"""Number of values in a chunk."""
 
 PIECE = 2**21
-"""Values that are written at a time: a shard of Zarr. A multiple of ``CHUNK``."""
+"""Number of values that are written at a time, a shard of Zarr: a multiple of ``CHUNK``."""
 
 
 @dataclass
 class _Column:
-    """What is held of an array: its last values, and how many have been written before them."""
+    """The last values of an array, which are held, and how many have been written before them."""
 
     size: int
     dtype: np.dtype
@@ -78,7 +79,7 @@ class Output(ABC):
 
     @abstractmethod
     def _write(self, name: str, start: int, values: NDArray) -> None:
-        """Write values of an array from the place ``start``, a multiple of ``PIECE``."""
+        """Write values of an array from index ``start`` on, a multiple of ``PIECE``."""
 
     @abstractmethod
     def close(self) -> None:
@@ -97,7 +98,7 @@ class ZarrOutput(Output):
         self, name: str, dimension: str, size: int, dtype: np.dtype, attributes: dict[str, Any]
     ) -> None:
         chunk = _chunk(size)
-        store.create_array(
+        encoding.create_array(
             self._root,
             name,
             (size,),
@@ -109,12 +110,12 @@ class ZarrOutput(Output):
         )
 
     def _write(self, name: str, start: int, values: NDArray) -> None:
-        with store.single_threaded():
+        with encoding.single_threaded():
             self._root[name][start : start + len(values)] = values  # type: ignore[index]
 
     def close(self) -> None:
         """Consolidate the metadata."""
-        store.consolidate(self._store)
+        encoding.consolidate(self._store)
 
 
 class NetcdfOutput(Output):
@@ -157,7 +158,7 @@ FORMATS: dict[str, type[ZarrOutput] | type[NetcdfOutput]] = {
     ".zarr": ZarrOutput,
     ".nc": NetcdfOutput,
 }
-"""What writes files of each ending."""
+"""Writers of files by their ending."""
 
 
 def _chunk(size: int) -> int:
@@ -171,7 +172,7 @@ def writing(path: str, attributes: dict[str, Any]) -> Iterator[Output]:
     Parameters
     ----------
     path : str
-        Where it is to be; its ending chooses the format.
+        Path of the file; its ending, one of ``FORMATS``, chooses how it is written.
     attributes : dict of str to str
         Attributes of the whole file.
 
@@ -195,7 +196,7 @@ def writing(path: str, attributes: dict[str, Any]) -> Iterator[Output]:
             _settle(partial)
             _check_absent(path)
             partial.rename(final)
-            _sync(final.parent)
+            force_to_disk(final.parent)
         finally:
             folder.remove(partial.name)
 
@@ -206,11 +207,9 @@ def check_path(path: str) -> None:
     Raises
     ------
     ExportError
-        It is in no local folder, has another ending, exists already, or needs a package that is not installed.
+        It is in no local folder, exists already, or needs a package that is not installed.
     """
     final = Path(path)
-    if final.suffix not in FORMATS:
-        raise ExportError(f"'{path}' must end with {' or '.join(FORMATS)}")
     if "://" in path:
         raise ExportError(f"'{path}' must be a local file; copy it from there")
     if not final.parent.is_dir():
@@ -234,12 +233,4 @@ def _check_absent(path: str) -> None:
 def _settle(path: Path) -> None:
     """Force a file, or a folder with all that is in it, to the disk."""
     for each in (*path.rglob("*"), path):
-        _sync(each)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        force_to_disk(each)

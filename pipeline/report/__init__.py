@@ -1,1 +1,1 @@
-"""What people look at: pictures of samples."""
+"""Pictures of samples, for people to look at."""

@@ -1,4 +1,4 @@
-"""How one sample of each kind is drawn onto axes."""
+"""Panels: how one sample is drawn onto axes, a function for each kind of table with its entry in ``PANELS``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from deepbench.light_curves.model import MASK
+
 if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
-UPPER_LIMIT = 4
-"""Bit of the mask of a light curve."""
+UPPER_LIMIT = 1 << MASK.index("upper_limit")
+"""Bit of the mask of an observation that is an upper limit."""
 
 
 def draw_image(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
@@ -83,7 +85,7 @@ def draw_light_curve(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
 
 
 def draw_motion(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
-    """Draw four frames of a film, or the paths of bodies with their last places, or a path in phase space."""
+    """Draw four frames of a film, or the paths of bodies with their last positions, or a path in phase space."""
     if "frames" in sample:
         frames = sample["frames"].values
         chosen = frames[np.linspace(0, len(frames) - 1, min(4, len(frames))).astype(int)]
@@ -92,8 +94,8 @@ def draw_motion(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
         return
     name = next((each for each in ("position", "position_true") if each in sample), None)
     if name is not None:
-        places = sample[name].values
-        for number, path in enumerate(np.moveaxis(places, 1, 0)):
+        positions = sample[name].values
+        for number, path in enumerate(np.moveaxis(positions, 1, 0)):
             axes.plot(path[:, 0], path[:, 1], ".-", ms=2, lw=0.5, color=f"C{number}")
             axes.plot(*path[-1, :2], "o", ms=5, color=f"C{number}")
         axes.set_aspect("equal", "datalim")
@@ -163,10 +165,36 @@ def _face(values: NDArray) -> NDArray:
     return image
 
 
+def draw_values(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw the first variable of a sample of any kind: its first two dimensions as an image, or a histogram."""
+    name, variable = next(iter(sample.data_vars.items()))
+    values = variable.values
+    unit = f" ({variable.attrs.get('units', '1')})"
+    if values.ndim >= 2:
+        image = values.reshape(*values.shape[:2], -1)[..., 0]
+        shown = axes.imshow(image, origin="lower", aspect="auto", interpolation="nearest")
+        words = variable.dims[1], variable.dims[0]
+    else:
+        axes.hist(values[np.isfinite(values)], bins=50, color="black")
+        words = f"{name}{unit}", "number of values"
+    if not large:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    axes.set(xlabel=words[0], ylabel=words[1])
+    if values.ndim >= 2:
+        axes.figure.colorbar(shown, ax=axes, shrink=0.8, label=f"{name}{unit}")
+
+
 PANELS: dict[str, Callable[..., None]] = {
     "image": draw_image,
     "light_curve": draw_light_curve,
     "dynamics": draw_motion,
     "sphere": draw_sky,
 }
-"""What draws a sample of each kind: takes axes, the sample, and whether they are large."""
+"""Functions that draw a sample, by the kind of its table: called with axes, the sample, and ``large`` by keyword."""
+
+
+def draw_sample(kind: str, axes: Any, sample: xr.Dataset, *, large: bool) -> None:
+    """Draw a sample of a kind of table onto axes, which may be large; a kind without a panel has a plain picture."""
+    PANELS.get(kind, draw_values)(axes, sample, large=large)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import CatalogError
-from pipeline.report.panels import PANELS
+from pipeline.report.panels import draw_sample
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
 
 LINES = 32
-"""Labels beside a portrait; the command prints them all."""
+"""Number of labels beside a portrait; the command prints them all."""
 
 ENDINGS = (".png", ".pdf", ".svg", ".jpg")
+"""Endings of files of pictures."""
 
 
 def montage(
@@ -52,7 +53,7 @@ def montage(
     for axes in panels.flat[len(samples) :]:
         axes.set_axis_off()
     for axes, sample, title in zip(panels.flat, samples, titles, strict=False):
-        PANELS[kind](axes, sample, large=False)
+        draw_sample(kind, axes, sample, large=False)
         axes.set_title(title, fontsize=7, parse_math=False)
     figure.suptitle(heading, fontsize=10, parse_math=False)
     _save(figure, path)
@@ -91,7 +92,7 @@ def portrait(
     """
     figure = _figure((9.5, 5.0))
     left, right = figure.subplots(1, 2, width_ratios=(1.4, 1))
-    PANELS[kind](left, sample, large=True)
+    draw_sample(kind, left, sample, large=True)
     right.set_axis_off()
     lines = describe(labels, units)
     if len(lines) > LINES:

@@ -1,4 +1,4 @@
-"""Where releases are made: every file that the pipeline reads or writes goes through a ``Target``."""
+"""Targets, where releases are made: every file that the pipeline reads or writes goes through one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pipeline asks of a location where releases are made.
+"""Targets: what the pipeline asks of a location where releases are made.
 
 A file is either absent or whole, and a release gets its name in one step. Nothing else in the pipeline knows whether
 there is a file system or an object store.

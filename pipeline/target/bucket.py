@@ -31,13 +31,13 @@ BEAT = 5.0
 """Seconds between two beats of who holds a lock."""
 
 REQUESTS = 16
-"""Requests in flight while a release is copied or removed."""
+"""Number of requests in flight while a release is copied or removed."""
 
 COPY_LIMIT = 5 * 2**30
 """Bytes of the largest object that S3 copies in one request."""
 
 LEFTOVERS = ("data.zarr/", "metadata/", "inputs/", "recipe.yaml", "README.md")
-"""What an interrupted publish may leave where a release is to be."""
+"""Beginnings of the names that an interrupted publish may leave where a release is to be."""
 
 
 class BucketTarget(Bucket, Target):

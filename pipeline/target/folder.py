@@ -19,13 +19,13 @@ from deepbench.storage.locations import Folder, Location
 from pipeline.target.base import TEMPORARY, Hold, Target, nothing
 
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
-"""What a system says that cannot link two files."""
+"""Error numbers of a system that cannot link two files."""
 
 SYNCS = 8
-"""Files that are forced to the disk at a time: the system writes the journal once for several."""
+"""Number of files that are forced to the disk at a time: the system writes the journal once for several."""
 
 HELD = 4096
-"""Names of files that are held while they are forced to the disk."""
+"""Number of names of files that are held while they are forced to the disk."""
 
 READ_ONLY = 0o444
 """Mode of the files of a release."""
@@ -146,7 +146,7 @@ class FolderTarget(Folder, Target):
         """Force a file to the disk; it can only be read from here on."""
         path = self.path(name)
         _finish(str(path))
-        _sync(path.parent)
+        force_to_disk(path.parent)
 
     def check_free(self, final: str) -> None:
         """Refuse when something is where a release is to be.
@@ -182,15 +182,15 @@ class FolderTarget(Folder, Target):
             if path.exists():
                 raise ReleaseError(f"{path} exists already; releases never change") from error
             raise
-        _sync(path.parent)
-        _sync(path.parent.parent)
+        force_to_disk(path.parent)
+        force_to_disk(path.parent.parent)
 
     def withdraw(self, final: str, first: str, grave: str) -> None:
         """Remove a folder: it disappears in one step, under the name ``grave``, and then file by file."""
         path = self.path(final)
         self.path(grave).parent.mkdir(parents=True, exist_ok=True)
         path.rename(self.path(grave))
-        _sync(path.parent)
+        force_to_disk(path.parent)
         with contextlib.suppress(OSError):  # others are beside it
             path.parent.rmdir()
         self.remove(grave)
@@ -234,10 +234,11 @@ def _settle(file: BinaryIO) -> None:
 def _finish(path: str) -> None:
     if not os.path.isdir(path):  # noqa: PTH112
         os.chmod(path, READ_ONLY)  # noqa: PTH101
-    _sync(path)
+    force_to_disk(path)
 
 
-def _sync(path: str | Path) -> None:
+def force_to_disk(path: str | Path) -> None:
+    """Force a file, or the names in a folder, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

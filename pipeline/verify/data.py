@@ -1,4 +1,4 @@
-"""Checks of files and of data: sizes, SHA-256, decoding, digests, finite values, and rendering again."""
+"""Checks of data: decoding, digests, finite values, and rendering again."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError, DeepBenchError
+from deepbench.errors import DeepBenchError
+from deepbench.format import DIGEST
 from deepbench.samples import draw_labels, render_arrays
-from pipeline import store
-from pipeline.tables import digest_bytes, read_labels, read_rows
+from pipeline import encoding
+from pipeline.parquet import digest_bytes, read_labels, read_rows
+from pipeline.verify.files import read_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import differences, with_measured
 
@@ -22,61 +24,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepbench.storage.locations import Location
     from deepbench.tables import DataVariable
     from pipeline.plan import Block
 
 TOLERANCE = 1e-6
-"""Of the largest value of a sample: how far values may differ that are stamped ``tolerance``, or on another machine."""
-
-
-# files
-
-
-def check_file(location: Location, stored: fmt.StoredObject) -> Finding | None:
-    """Compare a file with what the manifest says of it."""
-    try:
-        return _check_size(location, stored) or _check_sum(stored, location.sha256(stored.path))
-    except (CatalogError, OSError) as error:
-        return _unreadable(stored, error)
-
-
-def _check_size(location: Location, stored: fmt.StoredObject) -> Finding | None:
-    size = location.size(stored.path)
-    if size is None:
-        return Finding("files", "is missing", stored.path)
-    if size != stored.size:
-        message = f"has {size} bytes, the manifest says {stored.size}"
-        return Finding("files", message, stored.path)
-    return None
-
-
-def _check_sum(stored: fmt.StoredObject, sha256: str) -> Finding | None:
-    if sha256 != stored.sha256:
-        return Finding("checksum", "its SHA-256 is not the manifest's", stored.path)
-    return None
-
-
-def _unreadable(stored: fmt.StoredObject, error: CatalogError | OSError) -> Finding:
-    """Return the finding about a link, a name that leaves the release, or what the system does not read."""
-    reason = str(error) if isinstance(error, CatalogError) else error.strerror or str(error)
-    return Finding("files", f"cannot be read: {reason}", stored.path)
-
-
-def check_files(
-    subject: Subject, part: Block, objects: tuple[fmt.StoredObject, ...]
-) -> list[Finding]:
-    """Compare some files with what the manifest says of them."""
-    found = (check_file(subject.location, each) for each in objects)
-    return [each for each in found if each is not None]
-
-
-# data
+"""Largest difference of values that are stamped ``tolerance`` or of another machine (largest value of the sample)."""
 
 
 @dataclass
 class BlockReport:
-    """What the check of a block says.
+    """The outcome of the check of a block.
 
     Attributes
     ----------
@@ -92,14 +49,14 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class Rerender:
-    """Which samples are rendered again, and how alike they must be.
+    """The choice of samples that are rendered again, and how alike they must be.
 
     Attributes
     ----------
     fraction : float
-        Of the samples.
+        Part of the samples, from 0 to 1.
     seed : int
-        Of the choice.
+        Seed of the choice.
     elsewhere : bool
         The release was made on another kind of machine: every table may differ by rounding.
     """
@@ -138,34 +95,14 @@ def check_data(
     rerender : Rerender, optional
     """
     report = BlockReport()
-    contents, damaged = _read(subject.location, objects)
+    contents, damaged = read_files(subject.location, objects)
     report.findings += damaged
-    recipe = subject.recipe()
-    with store.single_threaded():
-        for variable in recipe.tables[block.table].data_variables():
+    with encoding.single_threaded():
+        for variable in subject.table(block.table).variables:
             _check_variable(subject, block, variable, contents, rows, bool(damaged), report)
         if rerender is not None and rows:
             _rerender(subject, block, contents, rerender, report)
     return report
-
-
-def _read(
-    location: Location, objects: tuple[fmt.StoredObject, ...]
-) -> tuple[dict[str, bytes], list[Finding]]:
-    """Read shards, by their keys in the store, and compare them with the manifest; not those of another size."""
-    contents, findings = {}, []
-    for each in objects:
-        try:
-            found = _check_size(location, each)
-            if found is None:
-                content = location.read(each.path)
-                contents[each.path.removeprefix(f"{fmt.DATA}/")] = content
-                found = _check_sum(each, hashlib.sha256(content).hexdigest())
-        except (CatalogError, OSError) as error:
-            found = _unreadable(each, error)
-        if found is not None:
-            findings.append(found)
-    return contents, findings
 
 
 def _check_variable(
@@ -185,7 +122,7 @@ def _check_variable(
     infinite: list[int] = []
     stored = b""
     if rows:
-        column = fmt.DIGEST + variable.name
+        column = DIGEST + variable.name
         try:
             table = read_rows(subject.location, block.table, [column], block.start, block.stop)
             stored = digest_bytes(table.column(column))
@@ -217,7 +154,7 @@ def _check_variable(
 
 def _shard(subject: Subject, array: str, block: Block) -> str:
     """Return the name of the shard of a block, or of their folder where there are several."""
-    keys = list(store.keys(subject.template(), array, block.start, block.stop))
+    keys = list(encoding.keys(subject.template(), array, block.start, block.stop))
     return f"{fmt.DATA}/{os.path.commonpath(keys)}"
 
 
@@ -230,25 +167,25 @@ def _pieces(
     """
     template = subject.template()
     keys = {key for key in contents if key.startswith(f"{array}/")}
-    expected = set(store.keys(template, array, block.start, block.stop))
+    expected = set(encoding.keys(template, array, block.start, block.stop))
     if whole and keys == expected:
         try:
             yield (
                 block.start,
                 block.stop,
-                store.decode(template, array, contents, block.start, block.stop),
+                encoding.decode(template, array, contents, block.start, block.stop),
             )
             return
         except DAMAGE:
             pass
-    length = store.chunk_length(template, array)
+    length = encoding.chunk_length(template, array)
     for start in range(block.start, block.stop, length):
         stop = min(start + length, block.stop)
         if keys != expected:
             yield start, stop, None
             continue
         try:
-            yield start, stop, store.decode(template, array, contents, start, stop)
+            yield start, stop, encoding.decode(template, array, contents, start, stop)
         except DAMAGE:
             yield start, stop, None
 
@@ -264,24 +201,23 @@ def _rerender(
 
     Values must have the same bits, unless the table is stamped ``tolerance`` or was made on another kind of machine.
     """
-    recipe = subject.recipe()
-    plan = recipe.table(block.table).plan
-    tolerant = plan.tolerance or recipe.tables[block.table].tolerance or rerender.elsewhere
+    table = subject.table(block.table)
+    tolerant = table.tolerance or rerender.elsewhere
     try:
-        stored = read_labels(subject.location, plan, block.table, block.start, block.stop)
+        stored = read_labels(subject.location, table, block.start, block.stop)
     except (*DAMAGE, DeepBenchError):
         return  # found by the check of labels
     chosen = rerender.choose(block)
     try:
-        drawn = draw_labels(recipe.table(block.table), block.start, block.stop)
+        drawn = draw_labels(table, block.start, block.stop)
         arrays: dict[str, NDArray] = {}
         measured = drawn.take(chosen)
         if len(chosen):
-            arrays, measured = render_arrays(recipe.table(block.table), measured)
+            arrays, measured = render_arrays(table, measured)
     except DeepBenchError as error:
         report.findings.append(Finding("rerender", str(error), fmt.RECIPE, block.table))
         return
-    known = with_measured(plan, drawn, stored, measured)
+    known = with_measured(table.plan, drawn, stored, measured)
     for name, samples in differences(known, stored, TOLERANCE if tolerant else 0.0):
         message = f"{name} is not what the recipe draws"
         report.findings.append(Finding.of_samples("rerender", message, samples, table=block.table))
@@ -289,7 +225,7 @@ def _rerender(
         return
     report.rerendered += len(chosen)
     near: set[int] = set()
-    for variable in recipe.tables[block.table].data_variables():
+    for variable in table.variables:
         array = f"{block.table}/{variable.name}"
         wrong = []
         for start, stop, values in _pieces(subject, array, block, contents, whole=True):

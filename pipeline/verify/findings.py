@@ -1,25 +1,26 @@
-"""What is checked, and what is found wrong."""
+"""The subject of the checks, and the findings of what is wrong."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from deepbench import format as fmt
 from deepbench.catalog import read_recipe
-from pipeline import store
+from pipeline import encoding
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from deepbench.recipe import Recipe
     from deepbench.storage.locations import Location
+    from deepbench.tables import Table
 
 NAMED = 10
-"""How many samples a finding names at most."""
+"""Number of samples that a finding names at most."""
 
 DAMAGE = (
     ArithmeticError,
@@ -35,7 +36,7 @@ DAMAGE = (
     ValueError,
     pa.ArrowException,
 )
-"""What decoders raise about damaged files: those of Zarr, Parquet, CSV and JSON have no error in common."""
+"""Errors that decoders raise about damaged files: those of Zarr, Parquet, CSV and JSON have none in common."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,10 @@ class Subject:
         """Return its recipe."""
         return _recipe(self)
 
+    def table(self, name: str) -> Table[Any]:
+        """Return one table of its recipe."""
+        return self.recipe().table(name)
+
     def template(self) -> dict[str, bytes]:
         """Return the metadata that its Zarr store must have."""
         return _template(self)
@@ -122,4 +127,4 @@ def _recipe(subject: Subject) -> Recipe:
 
 @lru_cache(maxsize=4)
 def _template(subject: Subject) -> dict[str, bytes]:
-    return store.template(subject.recipe(), subject.render_version)
+    return encoding.template(subject.recipe(), subject.render_version)

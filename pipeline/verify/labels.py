@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, LabelError
+from deepbench.format import DIGEST
 from deepbench.labelling.draw import check
 from deepbench.labelling.scopes import IDENTITY, Labels
-from pipeline import store
-from pipeline.tables import field_of, numbers, plain_type, read_labels, read_rows
+from pipeline import encoding
+from pipeline.parquet import DIGEST_TYPE, field_of, numbers, plain_type, read_labels, read_rows
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 
 if TYPE_CHECKING:
@@ -34,12 +35,12 @@ CSV_BLOCK = 2**24
 
 def check_labels(subject: Subject, block: Block) -> list[Finding]:
     """Check rows of metadata: sample numbers, words and ranges of parameters, and the rows of repeated objects."""
-    recipe = subject.recipe()
-    plan = recipe.table(block.table).plan
+    table = subject.table(block.table)
+    plan = table.plan
     file = f"{fmt.METADATA}/{block.table}.parquet"
     findings = []
     try:
-        labels = read_labels(subject.location, plan, block.table, block.start, block.stop)
+        labels = read_labels(subject.location, table, block.start, block.stop)
         wrong = labels.samples != np.arange(block.start, block.stop)
         if wrong.any():
             rows = block.start + np.flatnonzero(wrong)
@@ -137,9 +138,9 @@ def _check_counts(
 def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str]) -> list[Finding]:
     """Compare one chunk of each label variable in the Zarr store with the metadata, but for damaged files."""
     findings = []
-    for column in subject.recipe().table(block.table).plan.columns:
+    for column in subject.table(block.table).plan.columns:
         array = f"{block.table}/{column.name}"
-        key = next(store.keys(subject.template(), array, block.start, block.stop))
+        key = next(encoding.keys(subject.template(), array, block.start, block.stop))
         file = f"{fmt.DATA}/{key}"
         if file in damaged:
             continue
@@ -154,8 +155,10 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
             continue
         try:
             contents = {key: subject.location.read(file)}
-            with store.single_threaded():
-                values = store.decode(subject.template(), array, contents, block.start, block.stop)
+            with encoding.single_threaded():
+                values = encoding.decode(
+                    subject.template(), array, contents, block.start, block.stop
+                )
         except DAMAGE as error:
             findings.append(Finding("zarr", f"cannot be decoded: {error}", file, block.table))
             continue
@@ -172,7 +175,7 @@ def check_label_variables(subject: Subject, block: Block, damaged: frozenset[str
 def check_csv(subject: Subject, block: Block) -> list[Finding]:
     """Compare the CSV of a table with its Parquet file."""
     table = block.table
-    plan = subject.recipe().table(table).plan
+    plan = subject.table(table).plan
     file = f"{fmt.METADATA}/{table}.csv"
     names = [column.name for column in plan.columns]
     reading = pcsv.ReadOptions(block_size=CSV_BLOCK)
@@ -273,14 +276,12 @@ def _same(one: NDArray, other: NDArray, tolerance: float) -> NDArray[np.bool_]:
 
 def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
     """Compare the metadata files of a table with what the format says of the recipe."""
-    recipe = subject.recipe()
-    plan, table = recipe.table(name).plan, recipe.tables[name]
-    digests = [fmt.DIGEST + variable.name for variable in table.data_variables()]
-    found = [_check_columns(subject.location, f"{name}", plan.columns, digests, table.samples)]
+    table = subject.table(name)
+    plan, location = table.plan, subject.location
+    digests = [DIGEST + variable.name for variable in table.variables]
+    found = [_check_columns(location, name, plan.columns, digests, table.samples)]
     if plan.object_columns:
-        found.append(
-            _check_columns(subject.location, f"{name}.objects", plan.object_columns, [], None)
-        )
+        found.append(_check_columns(location, f"{name}.objects", plan.object_columns, [], None))
     return [each for each in found if each is not None]
 
 
@@ -299,8 +300,8 @@ def _check_columns(
     if rows is not None and count != rows:
         return Finding("schema", f"has {count} rows, the table {rows} samples", path)
     for name in digests:
-        if schema.field(name).type != pa.binary(16):
-            message = f"column '{name}' is of type {schema.field(name).type}, not {pa.binary(16)}"
+        if schema.field(name).type != DIGEST_TYPE:
+            message = f"column '{name}' is of type {schema.field(name).type}, not {DIGEST_TYPE}"
             return Finding("schema", message, path)
     for column in columns:
         found, wanted = schema.field(column.name), field_of(column)
@@ -326,7 +327,7 @@ def check_zarr_schema(subject: Subject, damaged: set[str]) -> list[Finding]:
         if path in damaged:
             continue
         try:
-            if not store.as_template(template, key, subject.location.read(path)):
+            if not encoding.as_template(template, key, subject.location.read(path)):
                 findings.append(
                     Finding("schema", "is not what the format says of this recipe", path)
                 )

@@ -17,10 +17,12 @@ from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError
 from deepbench.storage.locations import Folder
 from pipeline.execution import executor
+from pipeline.files import metadata_files, release_files
 from pipeline.plan import Block, Plan, make_plan
-from pipeline.publish import metadata_files, release_files
+from pipeline.progress import Progress, silent
 from pipeline.software import probe_of, versions
-from pipeline.verify.data import Rerender, check_data, check_files
+from pipeline.verify.data import Rerender, check_data
+from pipeline.verify.files import check_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import (
     check_csv,
@@ -35,13 +37,11 @@ if TYPE_CHECKING:
     from deepbench.recipe import Recipe
     from pipeline.execution import ClusterOptions, Executor
 
-Progress = Callable[[str, int, int], None]
-
 LOST = 100
-"""How many files are named that the manifest does not list."""
+"""Number of files, of those that the manifest does not list, that are named at most."""
 
 BATCH = 64
-"""Small files that one task checks."""
+"""Number of small files that one task checks."""
 
 BATCH_BYTES = 2**26
 """Bytes of small files that one task checks, about."""
@@ -49,19 +49,19 @@ BATCH_BYTES = 2**26
 
 @dataclass
 class Report:
-    """What ``verify`` found.
+    """The outcome of ``verify``.
 
     Attributes
     ----------
     release : str
     findings : list of Finding
-        What is wrong; nothing when the list is empty.
+        Everything that is wrong; nothing is when the list is empty.
     files, bytes, samples : int
-        How much was checked.
+        Amounts that were checked.
     rerendered, by_tolerance : int
         Samples rendered again, and those of them that agree only within the tolerance, not in each bit.
     notes : list of str
-        What could not be asked, and why.
+        Checks that could not be made, and why.
     """
 
     release: str
@@ -100,7 +100,7 @@ def verify(
         Fraction of the samples, chosen at random, that are rendered again from the recipe and compared bit by bit, or
         within the tolerance where the table is stamped so.
     seed : int
-        Of the choice.
+        Seed of the choice.
     cluster : ClusterOptions, optional
         Without it a small release is checked in this process, and others on a local cluster.
     progress : callable, optional
@@ -138,7 +138,7 @@ def verify(
     needed = 0 if plan is None else plan.worker_bytes
     probe = probe_of(release.location)
     with executor(cluster, subject, probe=probe, work=manifest.size, task_bytes=needed) as run:
-        verification = _Verification(subject, report, run, progress or (lambda *_: None))
+        verification = _Verification(subject, report, run, progress or silent)
         if plan is None:
             verification.check_files(manifest.objects)
         else:
@@ -271,7 +271,11 @@ class _Verification:
         data = {each.path for table in shards.values() for some in table.values() for each in some}
         self.check_files(each for each in manifest.objects if each.path not in data)
         damaged = {each.file for each in report.findings}
-        whole = [name for name in recipe.tables if not damaged & set(metadata_files(recipe, name))]
+        whole = [
+            table.name
+            for table in map(recipe.table, recipe.tables)
+            if not damaged & set(metadata_files(table))
+        ]
         calls = (
             (block, shards[table.name].get(number, ()), table.name in whole, again)
             for table in plan.tables

@@ -7,82 +7,87 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
+from deepbench.format import DIGEST
 from pipeline.metadata import count
-from pipeline.tables import batches, digest_bytes, numbers, read_labels, row_count
+from pipeline.parquet import batches, digest_bytes, numbers, read_labels, row_count
 from pipeline.verify.findings import DAMAGE, NAMED, Finding, Subject
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from deepbench.tables import Table
     from pipeline.plan import Block
 
 EXAMINED = 100
-"""Pairs of equal samples whose labels are compared."""
+"""Number of pairs of equal samples whose labels are compared."""
 
 HELD = 2**21
-"""Rows that are held in memory while equal ones are looked for: some 100 bytes each, with copies."""
+"""Number of rows that are held in memory while equal ones are looked for: some 100 bytes each, with copies."""
 
 
 def check_table(subject: Subject, block: Block, summary: fmt.TableSummary) -> list[Finding]:
     """Check a table as a whole against what the manifest says of it."""
     file = f"{fmt.METADATA}/{block.table}.parquet"
     try:
+        table = subject.table(block.table)
         return [
-            *_check_summary(subject, block.table, summary),
-            *_check_groups(subject, block.table, summary.samples),
-            *_check_duplicates(subject, block.table, summary),
+            *_check_summary(subject, table, summary),
+            *_check_groups(subject, table, summary.samples),
+            *_check_duplicates(subject, table, summary),
         ]
     except (*DAMAGE, DeepBenchError) as error:
         return [Finding("labels", f"cannot be read: {error}", file, block.table)]
 
 
-def _check_summary(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
+def _check_summary(
+    subject: Subject, table: Table[Any], summary: fmt.TableSummary
+) -> Iterator[Finding]:
     """Compare counts of classes, splits and copies, and the data digest, with the manifest."""
     variables = list(summary.variables)
     digest = fmt.DataDigest(variables)
-    plan = subject.recipe().table(table).plan
+    plan = table.plan
     columns = {column.name: column for column in plan.columns}
     counts: dict[str, Counter[str]] = {"class": Counter(), "split": Counter()}
     repeats = [f"{each}.repeat" for each in plan.repeated_names]
     copies = 0
-    names = [*counts, *repeats, *(fmt.DIGEST + each for each in variables)]
-    for rows in batches(subject.location, table, names):
+    names = [*counts, *repeats, *(DIGEST + each for each in variables)]
+    for rows in batches(subject.location, table.name, names):
         for name, counter in counts.items():
             codes = numbers(rows.column(name), columns[name])
             count(counter, columns[name].meanings, codes)
         copies += sum(int(numbers(rows.column(name), columns[name]).sum()) for name in repeats)
         for variable in variables:
-            digest.update(variable, digest_bytes(rows.column(fmt.DIGEST + variable)))
+            digest.update(variable, digest_bytes(rows.column(DIGEST + variable)))
     if copies != summary.objects:
         message = f"its labels have {copies} copies of repeated objects, the manifest says {summary.objects}"
-        yield Finding("manifest", message, fmt.MANIFEST, table)
+        yield Finding("manifest", message, fmt.MANIFEST, table.name)
     if plan.object_columns:
-        file = f"{fmt.METADATA}/{table}.objects.parquet"
+        file = f"{fmt.METADATA}/{table.name}.objects.parquet"
         rows = row_count(subject.location, file)
         if rows != copies:
             message = f"has {rows} rows, the labels say {copies} copies"
-            yield Finding("labels", message, file, table)
+            yield Finding("labels", message, file, table.name)
     for name, wanted in (("class", summary.classes), ("split", summary.splits)):
         if dict(counts[name]) != wanted:
             message = f"its samples by {name} are {dict(counts[name])}, the manifest says {wanted}"
-            yield Finding("manifest", message, fmt.MANIFEST, table)
+            yield Finding("manifest", message, fmt.MANIFEST, table.name)
     if digest.hexdigest() != summary.data_digest:
         message = (
             f"its data digest is {digest.hexdigest()}, the manifest says {summary.data_digest}"
         )
-        yield Finding("manifest", message, fmt.MANIFEST, table)
+        yield Finding("manifest", message, fmt.MANIFEST, table.name)
 
 
-def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Finding]:
+def _check_groups(subject: Subject, table: Table[Any], samples: int) -> Iterator[Finding]:
     """Look for groups in two splits."""
-    columns = {column.name: column for column in subject.recipe().table(table).plan.columns}
+    columns = {column.name: column for column in table.plan.columns}
     passes = -(-samples // HELD)
 
     def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
@@ -103,12 +108,14 @@ def _check_groups(subject: Subject, table: str, samples: int) -> Iterator[Findin
         found += np.sort(numbered[order[wrong + 1]])[:NAMED].tolist()
     if found:
         message = "their groups are in more than one split"
-        yield Finding("groups", message, "", table, tuple(sorted(found)[:NAMED]), total)
+        yield Finding("groups", message, "", table.name, tuple(sorted(found)[:NAMED]), total)
 
 
-def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -> Iterator[Finding]:
+def _check_duplicates(
+    subject: Subject, table: Table[Any], summary: fmt.TableSummary
+) -> Iterator[Finding]:
     """Look for samples with the same values in every data variable."""
-    names = [fmt.DIGEST + each for each in summary.variables]
+    names = [DIGEST + each for each in summary.variables]
     passes = -(-summary.samples * len(names) // HELD)
 
     def read(rows: pa.Table) -> tuple[NDArray, NDArray, NDArray]:
@@ -137,14 +144,13 @@ def _check_duplicates(subject: Subject, table: str, summary: fmt.TableSummary) -
     if by_recipe:
         message += ", because the recipe gave them the same parameters"
     named = tuple(later for later, _ in pairs[:NAMED])
-    yield Finding("duplicates", message, "", table, named, total, note=by_recipe)
+    yield Finding("duplicates", message, "", table.name, named, total, note=by_recipe)
 
 
-def _same_labels(subject: Subject, table: str, one: int, other: int) -> bool:
+def _same_labels(subject: Subject, table: Table[Any], one: int, other: int) -> bool:
     """Return whether two samples have the same class and parameters."""
-    plan = subject.recipe().table(table).plan
     first, second = (
-        read_labels(subject.location, plan, table, sample, sample + 1) for sample in (one, other)
+        read_labels(subject.location, table, sample, sample + 1) for sample in (one, other)
     )
     columns = set(first.columns) - {"id", "group", "split"}
     objects = set(first.objects) - {"sample"}
@@ -160,7 +166,7 @@ def _same_labels(subject: Subject, table: str, one: int, other: int) -> bool:
 
 def _passes(
     subject: Subject,
-    table: str,
+    table: Table[Any],
     names: list[str],
     passes: int,
     read: Callable[[pa.Table], tuple[NDArray, NDArray, NDArray]],
@@ -172,7 +178,7 @@ def _passes(
     """
     for number in range(passes):
         keys, samples, values, start = [], [], [], 0
-        for rows in batches(subject.location, table, names):
+        for rows in batches(subject.location, table.name, names):
             among, found, held = read(rows)
             chosen = np.flatnonzero(found % np.uint64(passes) == number)
             keys.append(found[chosen])

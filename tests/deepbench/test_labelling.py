@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.stats import chi2
 
 from deepbench.errors import LabelError, RecipeError
-from deepbench.images.model.instruments import PsfEntry
+from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import NoiseEntry
+from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.draw import check
 from deepbench.labelling.draw import draw as draw_range
 from deepbench.labelling.plan import LabelPlan, thresholds

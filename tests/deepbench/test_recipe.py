@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from deepbench.errors import CatalogError, RecipeError
-from deepbench.images.model.instruments import ImagePsf, PsfEntry
+from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import NoiseEntry
+from deepbench.images.psf.model import ImagePsf, PsfEntry
 from deepbench.language.one_of import MAXIMUM_COPIES
 from deepbench.language.specification import Specification, parameters_of
 from deepbench.numerics.stream_names import stream_number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import functools
 import hashlib
 import os
@@ -22,6 +23,7 @@ import pytest
 from deepbench import format as fmt
 from deepbench.catalog import Release, find
 from deepbench.recipe import parse_recipe
+from deepbench.samples import render
 from pipeline.build import build
 from pipeline.cli import main
 from pipeline.execution.cluster import ClusterOptions
@@ -201,11 +203,31 @@ def bucket(object_store):
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory, object_store):
+def compile_kernels(tmp_path_factory):
+    """Return a function that compiles the kernels of a recipe, one process after the other, before all workers do."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+
+    def run(text):
+        recipe = parse_recipe(text)
+        left = signal.alarm(0)  # a test that waits for compilers does not hang
+        with (folder / "kernels.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            for name, table in recipe.tables.items():
+                render(recipe, name, 0, min(20, table.samples))
+        signal.alarm(left)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory, object_store, compile_kernels):
     """One local cluster of two workers for all tests that do not need one of their own."""
     import dask
     from distributed import LocalCluster
 
+    compile_kernels(RECIPE)
     settings = {
         "distributed.scheduler.allowed-failures": 1,
         "distributed.deploy.lost-worker-timeout": "1000 days",

@@ -46,6 +46,7 @@ def test_chunks_and_shards_change_no_value(make, make_recipe, built, tmp_path, c
     assert digests(check(tmp_path)) == digests(built.release.manifest)
 
 
+@pytest.mark.slow
 def test_the_number_of_workers_changes_no_value(recipe, built, tmp_path, check):
     result = build(recipe, str(tmp_path), cluster=ClusterOptions(workers=1))
     assert digests(check(tmp_path)) == digests(built.release.manifest)

@@ -294,7 +294,7 @@ def test_the_same_recipe_with_other_labels(side_of, altered):
 
 def test_what_is_the_same_by_its_recipe_is_not_looked_at(side_of, recipe_of, monkeypatch):
     drawn = []
-    monkeypatch.setattr(diff, "draw_labels", lambda _, table, *__: drawn.append(table))
+    monkeypatch.setattr(diff, "draw_labels", lambda table, *_: drawn.append(table.name))
     early(side_of("plain", V100), V100, recipe_of("grown", V110))
     assert drawn == []
     with pytest.raises(ReleaseError, match="samples 64 → 20"):  # nor what is refused already
@@ -318,9 +318,9 @@ def test_samples_of_each_class_are_rendered(side_of, recipe_of, monkeypatch):
     rendered = []
     render = diff.render_arrays
 
-    def watched(recipe, table, some):
+    def watched(table, some):
         rendered.append(some)
-        return render(recipe, table, some)
+        return render(table, some)
 
     monkeypatch.setattr(diff, "render_arrays", watched)
     monkeypatch.setattr(diff, "FIRST_PIXELS", 3)
@@ -353,7 +353,7 @@ def test_what_is_known_early_is_what_is_found_later(side_of, recipe_of):
         found = compare(side_of("plain", V100), side_of(new, V110))
         for name, table in found.tables.items():
             seen = diff.foresee(
-                side_of("plain", V100), recipe_of(new, V110), name, later=True, values=True
+                side_of("plain", V100), recipe_of(new, V110).table(name), later=True, values=True
             )
             few = {"compared": 0, "changed": None, "pixels": {}}
             assert dataclasses.replace(seen, **few) == dataclasses.replace(table, **few)

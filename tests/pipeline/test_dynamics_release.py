@@ -49,7 +49,8 @@ def recipe():
 
 
 @pytest.fixture
-def release(recipe, make, tmp_path):
+def release(recipe, make, tmp_path, compile_kernels):
+    compile_kernels(RECIPE)
     make(recipe, tmp_path / "releases")
     return find("tiny", "1.0.0", tmp_path / "releases")
 

@@ -21,7 +21,7 @@ from deepbench.errors import BuildError, ClusterError, LabelError, ReleaseError
 from deepbench.recipe import load_recipe
 from pipeline import block as work
 from pipeline import build as building
-from pipeline import publish, store
+from pipeline import encoding, publish
 from pipeline.build import build
 from pipeline.cli.main import exit_code
 from pipeline.plan import Block, make_plan
@@ -426,7 +426,7 @@ def test_damaged_metadata_of_the_store_is_written_again(make, recipe, tmp_path, 
     make(recipe, tmp_path)
     folder = tmp_path / "small/1.0.0"
     same(tmp_path)
-    for key, content in store.template(recipe).items():
+    for key, content in encoding.template(recipe).items():
         assert (folder / fmt.DATA / key).read_bytes() == content
 
 

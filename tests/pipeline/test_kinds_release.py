@@ -40,7 +40,8 @@ storage: {chunk_bytes: 1024, shard_bytes: 4096}
 
 
 @pytest.fixture
-def catalog(make, tmp_path):
+def catalog(make, tmp_path, compile_kernels):
+    compile_kernels(RECIPE)
     make(parse_recipe(RECIPE), tmp_path / "releases")
     return tmp_path / "releases"
 

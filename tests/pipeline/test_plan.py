@@ -170,7 +170,7 @@ import json, re, resource, sys
 import psutil
 from deepbench.recipe import load_recipe
 from pipeline.block import make_block
-from pipeline.build import prepare
+from pipeline.files import prepare
 from pipeline.plan import Block, make_plan
 from pipeline.staging import Staging
 from pipeline.target import target_of

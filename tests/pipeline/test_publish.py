@@ -16,7 +16,7 @@ import xarray as xr
 
 import deepbench
 from deepbench import format as fmt
-from deepbench import labels, render
+from deepbench import render
 from deepbench.catalog import releases
 from deepbench.errors import ReleaseError
 from deepbench.recipe import load_recipe
@@ -25,7 +25,6 @@ from pipeline.software import versions
 from pipeline.target import BucketTarget, FolderTarget, Hold, target_of
 from pipeline.target import bucket as bucket_module
 from pipeline.target.base import nothing
-from pipeline.verify import verify
 
 
 def test_a_release_is_what_its_manifest_lists(built, check):
@@ -55,14 +54,6 @@ def test_the_manifest(built):
     assert [each.path for each in manifest.objects] == sorted(
         each.path for each in manifest.objects
     )
-
-
-def test_software_is_recorded():
-    found = versions()
-    assert found["format"] == str(fmt.FORMAT_VERSION)
-    assert found["render"] == str(fmt.RENDER_VERSION)
-    assert found["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert found["numpy"] == np.__version__
 
 
 def test_the_resolved_recipe_is_in_the_release(built):
@@ -265,87 +256,3 @@ def test_a_file_that_disappears_is_an_error(make, recipe, tmp_path, monkeypatch)
     ):
         make(recipe, tmp_path)
     assert not (tmp_path / "small").exists()
-
-
-# --- recipes that draw from a catalogue ----------------------------------------------------------
-
-
-@pytest.fixture
-def with_catalogue(make_recipe, tmp_path):
-    """A recipe's file, beside it the catalogue that it names."""
-    folder = tmp_path / "recipes"
-    folder.mkdir()
-    (folder / "sizes.csv").write_text("radius,flux\n1.5,10\n2.5,20\n3.25,40\n")
-    recipe = make_recipe()
-    data = recipe.resolved()
-    data["tables"]["squares"]["variables"] = {"row": {"catalog": {"file": "sizes.csv"}}}
-    data["tables"]["squares"]["classes"]["square"]["objects"] = [
-        {"circle": {"x": 4, "y": 4, "radius": "= row.radius", "amplitude": "= row.flux"}}
-    ]
-    from deepbench.language.load import write_document
-
-    (folder / "recipe.yaml").write_text(write_document(data))
-    return folder / "recipe.yaml"
-
-
-def test_a_release_renders_again_from_its_folder_alone(make, with_catalogue, tmp_path, check):
-    recipe = load_recipe(with_catalogue)
-    make(recipe, tmp_path / "releases")
-    manifest = check(tmp_path / "releases")
-    folder = tmp_path / "releases/small/1.0.0"
-    (copy,) = [each.path for each in manifest.objects if each.path.startswith("inputs/")]
-    assert re.fullmatch(r"inputs/[0-9a-f]{12}\.csv", copy)
-    moved = tmp_path / "elsewhere"
-    folder.rename(moved)
-    for path in with_catalogue.parent.iterdir():
-        path.unlink()
-
-    again = load_recipe(moved / "recipe.yaml")
-    assert again.hash == recipe.hash
-    data = xr.open_datatree(moved / "data.zarr", engine="zarr")["squares"].to_dataset()
-    rendered = render(again, "squares")
-    assert np.array_equal(rendered["image"], data["image"])
-    assert set(labels(again, "squares")["circle.radius"]) == {1.5, 2.5, 3.25}
-
-
-def test_a_release_can_be_built_again_from_its_folder(make, with_catalogue, tmp_path, check):
-    make(load_recipe(with_catalogue), tmp_path / "one")
-    first = check(tmp_path / "one")
-    make(load_recipe(tmp_path / "one/small/1.0.0/recipe.yaml"), tmp_path / "two")
-    second = check(tmp_path / "two")
-    assert second.tables == first.tables
-    assert second.objects == first.objects
-
-
-def test_a_psf_from_a_file_goes_into_the_release(make, tmp_path, check):
-    folder = tmp_path / "recipes"
-    folder.mkdir()
-    np.save(folder / "psf.npy", np.outer([1, 3, 2, 1], [1, 2, 4, 2, 1]))
-    psf = {"image": {"file": "psf.npy", "oversampling": 1, "includes_pixel": True}}
-    star = {"star": {"x": {"uniform": [0, 16]}, "y": 7.5, "flux": 9.0}}
-    table = {"kind": "image", "samples": 20, "size": [16, 16]}
-    alike = {"classes": {"star": {"objects": [star]}}, "psf": psf}
-    own = {"classes": {"star": {"objects": [{"star": star["star"] | {"psf": psf}}]}}, "psf": psf}
-    head = {"name": "small", "version": "1.0.0", "title": "Stars", "seed": 3}
-    tables = {"stars": table | alike, "others": table | own}
-    (folder / "recipe.yaml").write_text(json.dumps(head | {"tables": tables}))
-    make(load_recipe(folder / "recipe.yaml"), tmp_path / "releases")
-    manifest = check(tmp_path / "releases")
-    (copy,) = [each.path for each in manifest.objects if each.path.startswith("inputs/")]
-    assert re.fullmatch(r"inputs/[0-9a-f]{12}\.npy", copy)
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
-
-    recipe = (tmp_path / "releases/small/1.0.0/recipe.yaml").read_text()
-    assert recipe.count(copy) == 3
-    report = verify(deepbench.find("small", catalog=tmp_path / "releases"), rerender=1.0)
-    assert report.findings == []
-    assert report.rerendered == 40
-
-
-def test_recipe_files(recipe, with_catalogue):
-    assert list(publish.recipe_files(recipe)) == ["recipe.yaml"]
-    files = publish.recipe_files(load_recipe(with_catalogue))
-    assert len(files) == 2
-    assert b"3.25,40" in next(iter(files.values()))

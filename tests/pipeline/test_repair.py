@@ -21,8 +21,8 @@ from deepbench.errors import ReleaseError
 from deepbench.recipe import Recipe
 from deepbench.storage.locations import location_of
 from pipeline import block as work
+from pipeline import encoding, staging
 from pipeline import repair as repairing
-from pipeline import store
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.staging import lock_name
@@ -288,10 +288,10 @@ def test_a_file_in_place_of_a_folder_is_refused(copy):
 @pytest.fixture
 def other_codec(monkeypatch):
     """Let all shards be written by a codec that makes other bytes of the same values."""
-    monkeypatch.setattr(store, "BloscCodec", _other_codec)
-    work._template.cache_clear()
+    monkeypatch.setattr(encoding, "BloscCodec", _other_codec)
+    staging._template.cache_clear()
     yield
-    work._template.cache_clear()
+    staging._template.cache_clear()
 
 
 def _other_codec(**options):
@@ -414,7 +414,7 @@ def test_a_repair_that_is_interrupted(copy, mended, monkeypatch, when):
 
     with pytest.MonkeyPatch.context() as patch:
         if when == "rendering":
-            patch.setattr(store, "encode", end)
+            patch.setattr(encoding, "encode", end)
         elif when == "tidying":
             patch.setattr(repairing, "tidy", end)
         else:

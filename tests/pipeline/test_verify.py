@@ -14,6 +14,7 @@ import runpy
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -430,8 +431,8 @@ def test_pixels_and_all_their_digests_changed(copy):
 def test_the_sign_of_zero_is_a_bit(copy, monkeypatch):
     from pipeline.verify import data
 
-    def zeros(recipe, table, labels):
-        made, found = data_render(recipe, table, labels)
+    def zeros(table, labels):
+        made, found = data_render(table, labels)
         made["image"][labels.samples == 7] = 0.0
         return made, found
 
@@ -480,10 +481,8 @@ def test_samples_of_several_variables_are_equal_only_if_all_are():
         patch.setattr(whole, "_same_labels", lambda *_: False)
         summary = fmt.TableSummary("image", 4, "", "", 4, {"a": {}, "b": {}}, {}, {}, ())
 
-        class Subject:
-            location = None
-
-        (finding,) = whole._check_duplicates(Subject, "images", summary)
+        subject, table = SimpleNamespace(location=None), SimpleNamespace(name="images")
+        (finding,) = whole._check_duplicates(subject, table, summary)
     assert (finding.samples, finding.count) == ((2,), 1)
 
 
@@ -1124,7 +1123,7 @@ def test_one_group_is_held_as_one_row(built, monkeypatch):
 
     monkeypatch.setattr(whole, "_passes", spy)
     subject = Subject(built.release.location, "")
-    (finding,) = whole._check_groups(subject, "images", 20)
+    (finding,) = whole._check_groups(subject, built.recipe.table("images"), 20)
     assert held == [6]
     assert finding.samples == (8, 10, 18)
 

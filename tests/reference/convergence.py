@@ -1,5 +1,7 @@
 """The convergence spectrum from CAMB's matter power, with its halofit, and a sum along the line of sight."""
 
+from functools import lru_cache
+
 import camb
 import numpy as np
 
@@ -25,10 +27,16 @@ def parameters(cosmology, amplitude, redshifts, kmax):
     return found
 
 
+@lru_cache
+def camb_sigma_8(cosmology):
+    """Return CAMB's σ8 of an amplitude of 2e-9; that of the cosmology is not used."""
+    return camb.get_results(parameters(cosmology, 2e-9, [0.0], 10.0)).get_sigma8_0()
+
+
 def scaled_parameters(cosmology, redshifts, kmax=20.0):
     """Return CAMB's parameters with the cosmology's σ8 and Takahashi's halofit."""
-    first = parameters(cosmology, 2e-9, [0.0], 10.0)
-    amplitude = 2e-9 * (cosmology.sigma_8 / camb.get_results(first).get_sigma8_0()) ** 2
+    unscaled = (cosmology[0], None, *cosmology[2:])
+    amplitude = 2e-9 * (cosmology.sigma_8 / camb_sigma_8(unscaled)) ** 2
     found = parameters(cosmology, amplitude, redshifts, kmax)
     found.NonLinear = camb.model.NonLinear_both
     found.NonLinearModel.set_params(halofit_version="takahashi")

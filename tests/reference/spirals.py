@@ -18,22 +18,29 @@ SCALE = 1.6783469900166605  # half-light radius of an exponential disk in scale 
 CENTRE = 5e-3  # pixels: the light inside of this radius is left out
 
 
-def arm(form, winding, a, b, size, radius):
+def arm(row, size, radius):
     """Return the angle of an arm at radii."""
-    if form == 0:
-        return np.log(radius / size) / math.tan(math.radians(winding))
+    if row["form"] == 0:
+        return np.log(radius / size) / math.tan(math.radians(row["pitch_angle_degrees"]))
     # r = A / ln(B tan(φ / 2N)), its φ counted backwards from Nπ
+    winding, a, b = row["winding"], row["arm_scale"], row["arm_opening"]
     return winding * math.pi - 2 * winding * np.arctan(np.exp(np.minimum(a / radius, 700)) / b)
 
 
 def points(row, reach, resolution):
     """Return x, y and light of the points of a row of arms, those within ``reach`` of the centre."""
-    flux, _, _, hlr, q, angle, arms, form, winding, a, b, contrast, width, inner, start, hand = row
-    size = hlr / math.sqrt(q)
+    q, arms, width, inner = (
+        row[name] for name in ("axis_ratio", "arms", "arm_width", "inner_radius")
+    )
+    angle, start = row["position_angle_degrees"], row["arm_angle_degrees"]
+    size = row["half_light_radius"] / math.sqrt(q)
     scale = size / SCALE
     kappa = math.log(2) / (1 - math.cos(math.pi * width))
     terms = arms * (3 + 5 * math.sqrt(kappa + 1))  # waves along a circle
-    sweep = 1 / math.tan(math.radians(winding)) if form == 0 else winding * (1 + abs(math.log(b)))
+    if row["form"] == 0:
+        sweep = 1 / math.tan(math.radians(row["pitch_angle_degrees"]))
+    else:
+        sweep = row["winding"] * (1 + abs(math.log(row["arm_opening"])))
     end = min(1.5 * reach / q, 25 * scale)
     step = 1 / resolution / max(0.4 * terms * math.hypot(1, sweep), 4 * min(end, 3 * reach), 30)
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
@@ -41,13 +48,14 @@ def points(row, reach, resolution):
     for radius in np.exp(np.arange(math.log(CENTRE), math.log(end), step)):
         count = int(resolution * (9 * radius + 1.5 * terms + 30))
         theta = 2 * math.pi * (np.arange(count) + 0.5) / count
-        turn = theta - hand * arm(int(form), winding, a, b, size, radius) - math.radians(start)
+        turn = theta - row["handedness"] * arm(row, size, radius) - math.radians(start)
         pulse = np.exp(kappa * (np.cos(arms * turn) - 1)) / i0e(kappa)
-        disk = flux / (2 * math.pi * scale**2) * math.exp(-radius / scale - (inner / radius) ** 2)
+        brightness = row["flux"] / (2 * math.pi * scale**2)
+        disk = brightness * math.exp(-radius / scale - (inner / radius) ** 2)
         u, v = radius * np.cos(theta), q * radius * np.sin(theta)
         x, y = u * cosine - v * sine, u * sine + v * cosine
         near = np.maximum(np.abs(x), np.abs(y)) < reach
-        cell = contrast * disk * radius**2 * step * 2 * math.pi / count
+        cell = row["contrast"] * disk * radius**2 * step * 2 * math.pi / count
         xs.append(x[near])
         ys.append(y[near])
         light.append(cell * (pulse - 1)[near])
@@ -83,7 +91,7 @@ def gaussian_image(row, fwhm, side, resolution=1.0):
     """Return the image behind a round Gaussian, float64[side, side]; ``row`` is one of arms."""
     sigma = fwhm / (2 * math.sqrt(2 * math.log(2)))
     xs, ys, light = points(row, side / 2 + 8 * sigma + 2, resolution)
-    return _gaussian(xs + row[1], ys + row[2], light, sigma, side)
+    return _gaussian(xs + row["x"], ys + row["y"], light, sigma, side)
 
 
 @numba.njit(cache=False)
@@ -111,7 +119,7 @@ def moffat_pixels(row, psf, positions, reach, resolution=1.0):
     square = (fwhm / 2) ** 2 / (2 ** (1 / beta) - 1)
     turn = math.radians(angle)
     values = _moffat(
-        xs + row[1], ys + row[2], light, px.ravel(), py.ravel(), math.sin(turn), math.cos(turn),
+        xs + row["x"], ys + row["y"], light, px.ravel(), py.ravel(), math.sin(turn), math.cos(turn),
         square / q, square * q, beta,
     )  # fmt: skip
     return np.einsum("pij,i,j->p", values.reshape(px.shape), weight / 2, weight / 2)

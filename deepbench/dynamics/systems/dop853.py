@@ -15,10 +15,10 @@ NODES = np.array([
     0.3333333333333333, 0.25, 0.3076923076923077, 0.6512820512820513, 0.6, 0.8571428571428571,
     1.0,
 ])  # fmt: skip
-"""Where in the step each stage is."""
+"""Parts of the step that have passed at each stage."""
 
 WEIGHTS = np.zeros((STAGES, STAGES))
-"""What each stage takes of those before it."""
+"""Weights of earlier stages in each stage."""
 
 WEIGHTS[1, :1] = [
     0.05260015195876773,
@@ -65,7 +65,7 @@ RESULT = np.array([
     -5.801203960010585, 0.3111643669578199, -0.1521609496625161, 0.20136540080403034,
     0.04471061572777259,
 ])  # fmt: skip
-"""What the result takes of each stage."""
+"""Weights of the stages in the result."""
 
 ERROR_5 = np.array([
     0.01312004499419488, 0.0, 0.0, 0.0, 0.0, -1.2251564463762044, -0.4957589496572502,
@@ -76,4 +76,4 @@ ERROR_3 = RESULT.copy()
 ERROR_3[0] -= 0.244094488188976377952755905512
 ERROR_3[8] -= 0.733846688281611857341361741547
 ERROR_3[11] -= 0.0220588235294117647058823529412
-"""What the two estimates of the error take of each stage."""
+"""Weights of the stages in the two estimates of the error."""

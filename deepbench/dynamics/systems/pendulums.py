@@ -1,237 +1,279 @@
-"""Pendulums on one arm: the exact motion, that of small angles, and a symplectic integrator.
+"""Pendulums: what a recipe may say about them, and how they move.
 
-With w² = g / L and the energy k² = sin²(θ₀/2) + (θ₀′ / 2w)², the motion θ″ = −w² sin θ is
-
-    k < 1 (swinging)       sin(θ/2) = k sn(wt + u₀ | k²),    cos(θ/2) = dn,   θ′ = 2wk cn
-    k > 1 (turning over)   sin(θ/2) = ± sn(kwt + u₀ | k⁻²),  cos(θ/2) = cn,   θ′ = ± 2wk dn
-
-(Abramowitz and Stegun 1964, 16.1 and 17.1). The angle of a pendulum that turns over goes on growing.
+Pendulums hang in metres, kilograms and seconds from the origin; their angles are degrees, counter-clockwise from
+straight down, and +y is up.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
+
 import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
-from deepbench.numerics.elliptic_functions import LEVELS, TWO_PI, incomplete, jacobi, landen
-from deepbench.numerics.kernels import inline, kernel
-from deepbench.numerics.mathfast import atan2_64, sin64, sincos64, sincosd64
+from deepbench.dynamics.systems.system import LONG_NAMES, RADIAN, Setting, System, error_of
+from deepbench.language.specification import parameter, problem
+from deepbench.language.values import Value
 
-RADIAN = 0.017453292519943295
+if TYPE_CHECKING:
+    from deepbench.dynamics.systems.class_batch import ClassBatch
 
-STAGES = (
-    0.13020248308889008, 0.56116298177510838, -0.38947496264484729, 0.15884190655515560,
-    -0.39590389413323757, 0.18453964097831570, 0.25837438768632205, 0.29501172360931030,
-    -0.60550853383003451, 0.29501172360931030, 0.25837438768632205, 0.18453964097831570,
-    -0.39590389413323757, 0.15884190655515560, -0.38947496264484729, 0.56116298177510838,
-    0.13020248308889008,
-)  # fmt: skip
-"""Fractions of a step of Kahan and Li's composition of order 8 (1997, Math. Comp. 66, 1089; table 2, s17odr8a)."""
+HANGING = Setting(
+    "metres and seconds",
+    2,
+    {
+        "time": "s",
+        "position": "m",
+        "velocity": "m/s",
+        "q": "rad",
+        "p": "kg m2/s",
+        "dq_dt": "rad/s",
+        "dp_dt": "kg m2/s2",
+    },
+)
+"""The setting of pendulums."""
 
-LONGEST_STEP = 0.1
-"""Steps of the symplectic integrator are at most this times 1 / w, for an energy error far below 1e-10 g L m."""
+NEWTON = 6.6743e-11
+"""Gravitational constant in m³ / (kg s²), CODATA 2018 (Tiesinga et al. 2021, Rev. Mod. Phys. 93, 025010)."""
 
-LARGEST_TURN = 0.4
-"""Radian by which a pendulum may turn in such a step; twice as much errs by 3e-10 g L m."""
+TURNS_OFTEN = (
+    "it swings or turns too often; "
+    "shorten the duration, or narrow the priors of angular_velocity, gravity or length"
+)
+DRIVEN_TOO_FAST = (
+    "its friction, its torque or its rotation is too fast for the duration; narrow the priors of damping, "
+    "drive_amplitude, drive_frequency, angular_velocity, gravity or length, or shorten the duration"
+)
+ARMS_TOO_FAST = (
+    "its arms turn too fast for the duration; narrow the priors of the angular velocities, of gravity, and of "
+    "lengths and masses that differ much, or shorten the duration"
+)
+"""Why motions take too many steps."""
 
-
-EXACT, SMALL_ANGLE, SYMPLECTIC = 0, 1, 2
-"""How the motion of a pendulum is found."""
-
-
-@inline
-def _exact(w, angle, velocity, times, need_angles, angles, rates, sines, cosines, moduli, work):
-    """Write the exact motion of one pendulum; angle and velocity at time 0 are in degrees."""
-    turns = np.rint(angle / 360.0)
-    s, c = sincosd64(0.5 * (angle - 360.0 * turns))
-    y = 0.5 * velocity * RADIAN / w
-    if y == 0.0 and c == 0.0:  # upright at rest: it stays
-        angles[:], rates[:], sines[:], cosines[:] = angle * RADIAN, 0.0, 0.0, -1.0
-        return
-    k = np.sqrt(s * s + y * y)
-    excess = (abs(y) - c) * (abs(y) + c)  # k² − 1
-    turning = excess > 0.0
-    side = -1.0 if turning and y < 0.0 else 1.0
-    complement = np.sqrt(excess) / k if turning else np.sqrt(-excess)
-    pace = k * w if turning else w
-    amplitude = side * 0.5 * (angle - 360.0 * turns) * RADIAN if turning else atan2_64(s, y)
-    count, mean = landen(complement, moduli)
-    start, pace = mean * incomplete(amplitude, complement), mean * pace
-    phases, deltas = work[0], work[1]
-    for j in range(times.size):
-        phases[j] = start + pace * times[j]
-    for j in range(times.size):
-        sines[j], cosines[j] = sincos64(phases[j])
-    jacobi(count, moduli, sines, cosines, deltas)
-    if turning:
-        for j in range(times.size):
-            rates[j] = side * 2.0 * w * k * deltas[j]
-    else:
-        for j in range(times.size):
-            rates[j] = 2.0 * w * k * cosines[j]
-            sines[j], cosines[j] = k * sines[j], deltas[j]
-    if need_angles:
-        for j in range(times.size):
-            half = atan2_64(sines[j], cosines[j])
-            half += TWO_PI * np.rint((phases[j] - half) / TWO_PI) if turning else 0.0
-            angles[j] = side * 2.0 * half + TWO_PI * turns
-    for j in range(times.size):
-        s, c = sines[j], cosines[j]
-        sines[j], cosines[j] = side * 2.0 * s * c, (c - s) * (c + s)
+Floats = NDArray[np.float64]
 
 
-@inline
-def _small_angle(w, angle, velocity, times, angles, rates):
-    """Write the motion θ″ = −w² θ of one pendulum."""
-    begin, ratio = angle * RADIAN, velocity * RADIAN / w
-    for j in range(times.size):
-        s, c = sincos64(w * times[j])
-        angles[j] = begin * c + ratio * s
-        rates[j] = w * (ratio * c - begin * s)
+class Suspended(System):
+    """A system that hangs in a uniform field: its gravity is given, or that on the surface of a planet, G M / r²."""
 
+    variables: ClassVar[tuple[str, ...]] = tuple(LONG_NAMES)
+    has_arms: ClassVar[bool] = True
+    plural: ClassVar[str] = "pendulums"
 
-@inline
-def _step(angle, rate, h):
-    """Return angle and rate after a step h of θ″ = −sin θ: drift, kick, drift of each stage."""
-    drift = 0.5 * h * STAGES[0]
-    for stage in range(len(STAGES)):
-        angle += drift * rate
-        rate -= h * STAGES[stage] * sin64(angle)
-        after = STAGES[stage + 1] if stage + 1 < len(STAGES) else 0.0
-        drift = 0.5 * h * (STAGES[stage] + after)
-    return angle + drift * rate, rate
-
-
-@inline
-def _longest_step(w, velocity):
-    """Return the longest step of a motion, over 1 / w; its energy allows no faster θ′ than √(θ₀′² + 4 w²)."""
-    rate = velocity * RADIAN / w
-    return min(LONGEST_STEP, LARGEST_TURN / np.sqrt(rate * rate + 4.0))
-
-
-@inline
-def _symplectic(w, angle, velocity, times, angles, rates):
-    """Write the motion of one pendulum by steps that keep areas in phase space."""
-    longest = _longest_step(w, velocity)
-    angle, rate, before = angle * RADIAN, velocity * RADIAN / w, 0.0
-    for j in range(times.size):
-        span = w * (times[j] - before)
-        before = times[j]
-        steps = int(np.ceil(span / longest))
-        for _ in range(steps):
-            angle, rate = _step(angle, rate, span / steps)
-        angles[j] = angle
-        rates[j] = w * rate
-
-
-@inline
-def hang(lengths, sines, cosines, rates, position, velocity):
-    """Write where the bobs of a chain of arms are; each arm hangs from the bob of the one before.
-
-    Parameters
-    ----------
-    lengths : float64[d]
-        Metres.
-    sines, cosines, rates : float64[d, t]
-        Of the arms' angles from straight down; radian per second.
-    position, velocity : float64[t, bodies, 2]
-        Bodies 0 … d − 1 are written, in metres and metres per second; an array without bodies is left alone.
-    """
-    arms, steps = sines.shape
-    for arm in range(arms):
-        length, sine, cosine, rate = lengths[arm], sines[arm], cosines[arm], rates[arm]
-        if position.shape[1] > 0:
-            for j in range(steps):
-                position[j, arm, 0] = length * sine[j]
-                position[j, arm, 1] = -length * cosine[j]
-            if arm > 0:
-                position[:, arm] += position[:, arm - 1]
-        if velocity.shape[1] > 0:
-            for j in range(steps):
-                velocity[j, arm, 0] = length * rate[j] * cosine[j]
-                velocity[j, arm, 1] = length * rate[j] * sine[j]
-            if arm > 0:
-                velocity[:, arm] += velocity[:, arm - 1]
-
-
-@kernel
-def symplectic_steps(parameters, duration):
-    """Return how many steps the symplectic integrator needs, float64[n]; the parameters are those of ``swing``."""
-    steps = np.empty(len(parameters))
-    for i in range(steps.size):
-        length, gravity, _, velocity = parameters[i]
-        w = np.sqrt(gravity / length)
-        steps[i] = w * duration / _longest_step(w, velocity)
-    return steps
-
-
-@kernel
-def swing(solution, parameters, times, rows, result_angles, result_rates, positions, velocities):
-    """Write the motion of pendulums on one arm.
-
-    Parameters
-    ----------
-    solution : int
-        EXACT, SMALL_ANGLE or SYMPLECTIC.
-    parameters : float64[n, 4]
-        Length (m) and gravity (m/s²), positive; angle (degree) and angular velocity (degree/s) at time 0.
-    times : float64[t]
-        Seconds, from 0 on, increasing.
-    rows : int64[n]
-        Where each pendulum stands in the positions and velocities.
-    result_angles, result_rates : float64[n, t, 1]
-        Written, in radian and radian per second; or float64[n, t, 0].
-    positions, velocities : float64[m, t, bodies, 2]
-        Body 0 is written, in metres and metres per second; or float64[m, t, 0, 2].
-    """
-    moduli, work = np.empty(LEVELS), np.empty((2, times.size))
-    shape = 1, times.size
-    angles, rates, sines, cosines = (
-        np.empty(shape), np.empty(shape), np.empty(shape), np.empty(shape),
-    )  # fmt: skip
-    for i in range(rows.size):
-        length, gravity, angle, velocity = parameters[i]
-        w, row = np.sqrt(gravity / length), rows[i]
-        if solution == EXACT:
-            _exact(
-                w, angle, velocity, times, result_angles.shape[2] > 0,
-                angles[0], rates[0], sines[0], cosines[0], moduli, work,
-            )  # fmt: skip
-        else:
-            if solution == SMALL_ANGLE:
-                _small_angle(w, angle, velocity, times, angles[0], rates[0])
-            else:
-                _symplectic(w, angle, velocity, times, angles[0], rates[0])
-            for j in range(times.size):
-                sines[0, j], cosines[0, j] = sincos64(angles[0, j])
-        hang(parameters[i, :1], sines, cosines, rates, positions[row], velocities[row])
-        for degree in range(result_angles.shape[2]):
-            result_angles[i, :, degree] = angles[degree]
-        for degree in range(result_rates.shape[2]):
-            result_rates[i, :, degree] = rates[degree]
-
-
-@kernel
-def hang_all(lengths, angles, rates, rows, positions, velocities):
-    """Write where the bobs of chains of arms are.
-
-    Parameters
-    ----------
-    lengths : float64[n, d]
-        Metres.
-    angles, rates : float64[n, t, d]
-        Radian and radian per second.
-    rows, positions, velocities
-        As for ``swing``; bodies 0 … d − 1 are written.
-    """
-    count, steps, arms = angles.shape
-    sines, cosines, paces = (
-        np.empty((arms, steps)),
-        np.empty((arms, steps)),
-        np.empty((arms, steps)),
+    gravity: Value | None = parameter(
+        "gravitational acceleration", unit="m/s2", above=0, default=None
     )
-    for i in range(count):
-        for arm in range(arms):
-            for j in range(steps):
-                sines[arm, j], cosines[arm, j] = sincos64(angles[i, j, arm])
-                paces[arm, j] = rates[i, j, arm]
-        hang(lengths[i], sines, cosines, paces, positions[rows[i]], velocities[rows[i]])
+    gravity_error: Value | None = error_of("gravity", "m/s2")
+    planet_mass: Value | None = parameter("mass of the planet", unit="kg", above=0, default=None)
+    planet_mass_error: Value | None = error_of("mass of the planet", "kg")
+    planet_radius: Value | None = parameter("radius of the planet", unit="m", above=0, default=None)
+    planet_radius_error: Value | None = error_of("radius of the planet", "m")
+
+    @property
+    def setting(self) -> Setting:
+        """Units and axes of its motion."""
+        return HANGING
+
+    @model_validator(mode="after")
+    def _one_gravity(self) -> Self:
+        names = ("gravity", "planet_mass", "planet_radius")
+        given = [name for name in names if getattr(self, name) is not None]
+        if given not in (["gravity"], ["planet_mass", "planet_radius"]):
+            found = " and ".join(given) or "none of them"
+            raise problem(
+                f"must have either gravity, or planet_mass and planet_radius; it has {found}"
+            )
+        return self
+
+    def _true_gravity(self, batch: ClassBatch) -> Floats:
+        """Return the gravitational acceleration in m/s²; g = G M / r² on a planet."""
+        if self.gravity is not None:
+            return batch.true("gravity")
+        radius = batch.true("planet_radius")
+        return NEWTON * batch.true("planet_mass") / (radius * radius)
+
+
+class SinglePendulum(Suspended):
+    """A point mass on a massless rod."""
+
+    length: Value = parameter("length of the arm", unit="m", above=0)
+    length_error: Value | None = error_of("length of the arm", "m")
+    mass: Value = parameter("mass of the bob", unit="kg", above=0, default=1.0)
+    angle: Value = parameter("angle at time 0, counter-clockwise from straight down", unit="degree")
+    angle_error: Value | None = error_of("angle at time 0", "degree")
+    angular_velocity: Value = parameter("angular velocity at time 0", unit="degree/s", default=0.0)
+
+    def _arms(self, batch: ClassBatch) -> NDArray[np.void]:
+        """Return the arms of pendulums that nothing drives, ARM[k]."""
+        from deepbench.dynamics.systems.arms import ARM
+
+        arms = np.empty(len(batch), ARM)
+        arms["length"], arms["gravity"] = batch.true("length"), self._true_gravity(batch)
+        arms["angle_degrees"] = batch.true("angle")
+        arms["angular_velocity_degrees"] = batch.true("angular_velocity")
+        return arms
+
+    def _swing(self, batch: ClassBatch, arms: NDArray[np.void], solution: int) -> None:
+        """Write the motion of pendulums that nothing drives."""
+        from deepbench.dynamics.systems.arms import SMALL_ANGLE, swing
+        from deepbench.numerics.mathfast import sin
+
+        angles = np.empty((len(batch), len(batch.times), 1 if batch.wants_canonical else 0))
+        rates = np.empty_like(angles)
+        swing(solution, arms, batch.times, batch.rows, angles, rates, *batch.of_bodies())
+        if batch.wants_canonical:
+            mass, length, gravity = batch.true("mass"), arms["length"], arms["gravity"]
+            fall = angles if solution == SMALL_ANGLE else sin(angles)
+            forces = -_column(mass * gravity * length) * fall
+            momenta = _column(mass * length * length) * rates
+            batch.write(q=angles, p=momenta, dq_dt=rates, dp_dt=forces)
+
+
+class Pendulum(SinglePendulum):
+    """A pendulum that swings, or turns over, by the exact solution or by that for small angles."""
+
+    solution: Literal["exact", "small_angle"] = Field(
+        "exact", description="of the equation with the sine of the angle, or with the angle itself"
+    )
+
+    def move(self, batch: ClassBatch) -> None:
+        """Write the motions of some samples."""
+        from deepbench.dynamics.systems.arms import EXACT, SMALL_ANGLE
+
+        solutions = {"exact": EXACT, "small_angle": SMALL_ANGLE}
+        self._swing(batch, self._arms(batch), solutions[self.solution])
+
+
+class HamiltonianPendulum(SinglePendulum):
+    """A pendulum by a symplectic integrator of eighth order, as learned Hamiltonians are compared with."""
+
+    def move(self, batch: ClassBatch) -> None:
+        """Write the motions of some samples; raises LabelError where one needs too many steps."""
+        from deepbench.dynamics.systems.arms import SYMPLECTIC, symplectic_steps
+        from deepbench.dynamics.systems.integrators import MAXIMUM_STEPS, TOO_MANY
+
+        arms = self._arms(batch)
+        steps = symplectic_steps(arms, batch.times[-1])
+        far = np.flatnonzero(~(steps <= MAXIMUM_STEPS))
+        if far.size:
+            raise batch.refusal(
+                int(far[0]),
+                f"the motion of '{batch.name}' {TOO_MANY}, and it needs {steps[far[0]]:.3g}: {TURNS_OFTEN}",
+            )
+        self._swing(batch, arms, SYMPLECTIC)
+
+
+class DrivenPendulum(SinglePendulum):
+    """A pendulum with friction and a periodic torque: θ″ = (g/L) (a cos(2π f t + φ) − sin θ) − γ θ′."""
+
+    chaotic: ClassVar[bool] = True
+
+    damping: Value = parameter("γ, friction per velocity", unit="1/s", minimum=0, default=0.0)
+    drive_amplitude: Value = parameter(
+        "a, largest torque over that of gravity on the level arm", minimum=0, default=0.0
+    )
+    drive_frequency: Value = parameter("f of the torque", unit="Hz", minimum=0, default=0.0)
+    drive_phase: Value = parameter("φ of the torque at time 0", unit="degree", default=0.0)
+
+    def move(self, batch: ClassBatch) -> Floats:
+        """Write the motions of some samples, and return how differences grew."""
+        from deepbench.dynamics.systems.arms import hang_all
+        from deepbench.dynamics.systems.integrators import integrate
+        from deepbench.dynamics.systems.pendulum_equations import DRIVEN, follow_driven
+        from deepbench.numerics.mathfast import cos, sin
+
+        length, gravity, damping = (
+            batch.true("length"), self._true_gravity(batch), batch.true("damping"),
+        )  # fmt: skip
+        amplitude, phase = batch.true("drive_amplitude"), RADIAN * batch.true("drive_phase")
+        pace, stiffness = 2.0 * np.pi * batch.true("drive_frequency"), gravity / length
+        driven = np.empty(len(batch), DRIVEN)
+        driven["stiffness"], driven["damping"] = stiffness, damping
+        driven["amplitude"], driven["pace"], driven["phase"] = amplitude, pace, phase
+        starts = RADIAN * np.column_stack([batch.true("angle"), batch.true("angular_velocity")])
+        floors = np.column_stack([np.ones(len(batch)), np.sqrt(stiffness)])
+        states, growths = integrate(follow_driven, batch, driven, starts, floors, DRIVEN_TOO_FAST)
+        angles, rates = states[..., :1], states[..., 1:]
+        hang_all(length[:, None], angles, rates, batch.rows, *batch.of_bodies())
+        if batch.wants_canonical:
+            inertia = _column(batch.true("mass") * length * length)
+            torque = _column(amplitude) * cos(_column(pace) * batch.times[:, None] + _column(phase))
+            forces = _column(stiffness) * (torque - sin(angles)) - _column(damping) * rates
+            batch.write(q=angles, p=inertia * rates, dq_dt=rates, dp_dt=inertia * forces)
+        return growths
+
+
+class DoublePendulum(Suspended):
+    """A pendulum on the bob of another one; both angles are counter-clockwise from straight down."""
+
+    chaotic: ClassVar[bool] = True
+
+    length_1: Value = parameter("length of the upper arm", unit="m", above=0)
+    length_1_error: Value | None = error_of("length of the upper arm", "m")
+    length_2: Value = parameter("length of the lower arm", unit="m", above=0)
+    length_2_error: Value | None = error_of("length of the lower arm", "m")
+    mass_1: Value = parameter("mass of the upper bob", unit="kg", above=0)
+    mass_2: Value = parameter("mass of the lower bob", unit="kg", above=0)
+    angle_1: Value = parameter("angle of the upper arm at time 0", unit="degree")
+    angle_1_error: Value | None = error_of("angle of the upper arm", "degree")
+    angle_2: Value = parameter("angle of the lower arm at time 0", unit="degree")
+    angle_2_error: Value | None = error_of("angle of the lower arm", "degree")
+    angular_velocity_1: Value = parameter(
+        "angular velocity of the upper arm at time 0", unit="degree/s", default=0.0
+    )
+    angular_velocity_2: Value = parameter(
+        "angular velocity of the lower arm at time 0", unit="degree/s", default=0.0
+    )
+
+    @property
+    def body_count(self) -> int:
+        """Number of bobs."""
+        return 2
+
+    def move(self, batch: ClassBatch) -> Floats:
+        """Write the motions of some samples, and return how differences grew."""
+        from deepbench.dynamics.systems.arms import hang_all
+        from deepbench.dynamics.systems.integrators import integrate
+        from deepbench.dynamics.systems.pendulum_equations import DOUBLE, follow_double
+        from deepbench.numerics.mathfast import cos, sin
+
+        double = np.empty(len(batch), DOUBLE)
+        for name in ("length_1", "length_2", "mass_1", "mass_2"):
+            double[name] = batch.true(name)
+        double["gravity"] = self._true_gravity(batch)
+        names = ("angle_1", "angle_2", "angular_velocity_1", "angular_velocity_2")
+        starts = RADIAN * np.column_stack([batch.true(name) for name in names])
+        lengths = np.column_stack([double["length_1"], double["length_2"]])
+        paces = np.sqrt(double["gravity"][:, None] / lengths)
+        floors = np.column_stack([np.ones_like(paces), paces])
+        states, growths = integrate(follow_double, batch, double, starts, floors, ARMS_TOO_FAST)
+        angles, rates = states[..., :2], states[..., 2:]
+        hang_all(lengths, angles, rates, batch.rows, *batch.of_bodies())
+        if batch.wants_canonical:
+            l1, l2, m1, m2, g = (double[name][:, None] for name in DOUBLE.names or ())
+            q1, q2, r1, r2 = (states[..., each] for each in range(4))
+            total, shared = m1 + m2, m2 * l1 * l2
+            mixed, twist = shared * cos(q1 - q2), shared * sin(q1 - q2) * r1 * r2
+            momenta = (total * l1 * l1 * r1 + mixed * r2, m2 * l2 * l2 * r2 + mixed * r1)
+            forces = (-twist - total * g * l1 * sin(q1), twist - m2 * g * l2 * sin(q2))
+            batch.write(
+                q=angles,
+                p=np.stack(momenta, axis=-1),
+                dq_dt=rates,
+                dp_dt=np.stack(forces, axis=-1),
+            )
+        return growths
+
+
+PENDULUMS: dict[str, type[System]] = {
+    "pendulum": Pendulum,
+    "hamiltonian_pendulum": HamiltonianPendulum,
+    "driven_pendulum": DrivenPendulum,
+    "double_pendulum": DoublePendulum,
+}
+"""Pendulums by the name that a recipe has for them."""
+
+
+def _column(values: Floats) -> Floats:
+    return values[:, None, None]

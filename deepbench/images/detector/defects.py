@@ -1,67 +1,87 @@
-"""Defects: tracks of cosmic rays and bad pixels, which are in an image but not in the scene."""
+"""Defects, which are in an image but not in the scene: their specifications, and the rows that kernels read."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.rows import bad_rows, track_rows
-from deepbench.images.shapes.draw import draw_shapes
-from deepbench.numerics.kernels import kernel
+from deepbench.images.model.image_object import ImageObject
+from deepbench.images.shapes.model import Line
+from deepbench.language.specification import parameter, problem
+from deepbench.language.values import Expression, Value
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
-    from deepbench.labelling.scopes import Labels
 
-COSMIC_RAY, BAD = 2, 4
-"""Bits of the mask."""
-
-
-class Defects:
-    """The defects of some samples in a band, given by its number."""
-
-    def __init__(self, table: ImageTable, labels: Labels, band: int) -> None:
-        self._tracks = track_rows(table, labels, band)
-        self._offsets, self._blocks = bad_rows(table, labels, band)
-
-    def charge(self, rows: slice, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """Return the charge that cosmic rays leave in images of this shape, float32[n, y, x]."""
-        charges = np.empty(shape, np.float32)
-        edges = slice(rows.start, rows.stop + 1)
-        draw_shapes(self._tracks.offsets[edges], *self._tracks[1:], np.zeros(shape[0]), charges)
-        return charges
-
-    def mark(
-        self,
-        rows: slice,
-        charges: NDArray[np.float32],
-        images: NDArray[np.float32],
-        masks: NDArray[np.uint8],
-    ) -> None:
-        """Write what is read of bad pixels, and add the bits of all defects to the masks."""
-        masks[charges > 0.0] |= COSMIC_RAY
-        mark_blocks(self._offsets[rows.start : rows.stop + 1], self._blocks, images, masks)
+BLOCK_ROW = np.dtype(
+    [(name, np.float64) for name in ("x", "y", "width", "height", "level")], align=True
+)
+"""Row of a block of bad pixels: its left column, lowest row and sides (pixel), and the level that is read there."""
 
 
-@kernel
-def mark_blocks(offsets, blocks, images, masks):
-    """Write the level of bad pixels, and add their bit to the masks.
+class Defect(ImageObject):
+    """Base of defects: they are not seen through the PSF, and the mask tells where they are."""
 
-    Parameters
-    ----------
-    offsets, blocks
-        As ``bad_rows`` returns them.
-    images, masks : float32[n, y, x], uint8[n, y, x]
-        Changed.
-    """
-    count, ny, nx = images.shape
-    for i in range(count):
-        for j in range(offsets[i], offsets[i + 1]):
-            left, bottom = np.floor(blocks[j, 0] + 0.5), np.floor(blocks[j, 1] + 0.5)
-            right, top = min(left + blocks[j, 2], nx), min(bottom + blocks[j, 3], ny)
-            for y in range(int(max(bottom, 0.0)), int(top)):
-                for x in range(int(max(left, 0.0)), int(right)):
-                    images[i, y, x] = blocks[j, 4]
-                    masks[i, y, x] |= BAD
+    band: Value | None = parameter(
+        "number of the band that has it, from 0; all when absent",
+        minimum=0,
+        integer=True,
+        default=None,
+    )
+
+    def check(self, kind: str, table: ImageTable) -> None:
+        """Refuse a band that the table does not have."""
+        if self.band is None:
+            return
+        highest = 0.0 if isinstance(self.band, Expression) else self.band.support()[1]
+        count = len(table.bands)
+        if highest >= count:
+            allowed = f"must be below {count}" if count else "needs an `instrument`"
+            raise problem(f"the band of a {kind} {allowed}: it is the number of a band, from 0")
+
+
+class CosmicRay(Defect):
+    """The straight track of a particle through the detector, which leaves a charge."""
+
+    x: Value = parameter(
+        "middle, to the right from the centre of the lower left pixel", unit="pixel"
+    )
+    y: Value = parameter("middle, upwards from the centre of the lower left pixel", unit="pixel")
+    length: Value = parameter("length of the track", unit="pixel", minimum=0.01)
+    thickness: Value = parameter("width of the track", unit="pixel", minimum=0.01, default=1.0)
+    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+    charge: Value = parameter(
+        "sum over the track, in electrons behind an instrument, else in units of the image",
+        minimum=0,
+    )
+
+    @classmethod
+    def rows(cls, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.void]:
+        """Return the rows of tracks, as ``SHAPE_ROW`` says: lines, with their charge spread over them."""
+        area = values["length"] * values["thickness"]
+        return Line.rows({**values, "amplitude": values["charge"] / area})
+
+
+class BadPixels(Defect):
+    """A block of pixels that are read as one level, whatever falls on them."""
+
+    x: Value = parameter("its left column; the nearest whole number counts", unit="pixel")
+    y: Value = parameter("its lowest row; the nearest whole number counts", unit="pixel")
+    width: Value = parameter("number of columns", unit="pixel", minimum=1, integer=True, default=1)
+    height: Value = parameter("number of rows", unit="pixel", minimum=1, integer=True, default=1)
+    level: Value = parameter("what is read, in units of the image")
+
+    @classmethod
+    def rows(cls, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.void]:
+        """Return the rows of blocks, as ``BLOCK_ROW`` says."""
+        rows = np.empty(len(values["x"]), BLOCK_ROW)
+        for name in BLOCK_ROW.names or ():
+            rows[name] = values[name]
+        return rows
+
+
+DEFECTS: dict[str, type[Defect]] = {"cosmic_ray": CosmicRay, "bad_pixels": BadPixels}
+"""Defects by the name that a recipe has for them."""

@@ -12,32 +12,42 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.detector.noise import Steps
+from deepbench.images.detector.mask import SATURATED
+from deepbench.images.detector.noise_steps import Steps, key_of, words_of
 from deepbench.images.model.instruments import MAGNITUDE, band_streams
-from deepbench.numerics import streams
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.mathfast import exp
 from deepbench.numerics.poisson import POISSON_TILE, fill_poissons
-from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import fill_normals
 
 if TYPE_CHECKING:
     from deepbench.images.model.instruments import Instrument
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
+    from deepbench.tables import Table
 
-COLUMNS = ("time", "background", "read_variance", "full_well", "scale", "offset", "rounded")
-"""Of an exposure: seconds; electrons of sky and dark current in a pixel; electrons²; electrons; what is read is
-electrons × scale + offset, rounded to a whole number where the last column is 1."""
-
-SATURATED = 1
-"""Bit of the mask."""
+EXPOSURE_ROW = np.dtype(
+    [
+        ("time", np.float64),
+        ("background", np.float64),
+        ("read_variance", np.float64),
+        ("full_well", np.float64),
+        ("scale", np.float64),
+        ("offset", np.float64),
+        ("rounded", np.bool_),
+    ],
+    align=True,
+)
+"""Row of a band: the time of its exposures (s), sky and dark current in a pixel (electron), the variance of the
+noise of reading (electron²), the full well (electron); what is read is electrons × scale + offset, which may be rounded
+to a whole number.
+"""
 
 
 def exposure_rows(
     instrument: Instrument, band: str, columns: dict[str, NDArray]
-) -> NDArray[np.float64]:
-    """Return the exposures of a band, float64[n, 7], as ``COLUMNS`` says.
+) -> NDArray[np.void]:
+    """Return the exposures of a band, ``EXPOSURE_ROW[n]``.
 
     Parameters
     ----------
@@ -56,15 +66,18 @@ def exposure_rows(
     rate = sky * instrument.pixel_scale**2 + label("dark_current")
     background = rate * time
     units = {"electron": np.ones_like(time), "adu": 1.0 / label("gain"), "flux": 1.0 / time}
-    scale = units[instrument.unit]
-    offset = label("bias") if instrument.unit == "adu" else np.zeros_like(time)
     kept = instrument.background == "kept"
+    rows = np.zeros(len(time), EXPOSURE_ROW)
+    rows["time"], rows["background"] = time, background
+    rows["read_variance"] = label("read_noise") ** 2 * exposures
+    rows["full_well"] = label("full_well") * exposures
+    rows["scale"] = units[instrument.unit]
     if not kept:
-        offset = -background * scale
-    rounded = np.full_like(time, instrument.unit == "adu" and kept)
-    read_variance = label("read_noise") ** 2 * exposures
-    full = label("full_well") * exposures
-    return np.column_stack([time, background, read_variance, full, scale, offset, rounded])
+        rows["offset"] = -background * rows["scale"]
+    elif instrument.unit == "adu":
+        rows["offset"] = label("bias")
+    rows["rounded"] = kept and instrument.unit == "adu"
+    return rows
 
 
 @kernel
@@ -73,8 +86,7 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
 
     Parameters
     ----------
-    rows : float64[n, 7]
-        As ``COLUMNS`` says.
+    rows : EXPOSURE_ROW[n]
     samples : int64[n]
         Sample numbers.
     key, photons, reading : uint32[2]
@@ -84,7 +96,7 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
     images : float32[n, y, x]
         Electrons per second; what is read afterwards.
     variances : float32[n, y, x]
-        Of the noise, estimated from what is read; written.
+        Variance of the noise, estimated from what is read; written.
     masks : uint8[n, y, x]
         ``SATURATED`` is added where a pixel is full.
     """
@@ -94,15 +106,17 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
     for i in range(count):
         image, mask = images[i].reshape(height * width), masks[i].reshape(height * width)
         variance, charge = variances[i].reshape(height * width), charges[i].reshape(height * width)
-        time, background, read_variance, full, scale, offset, rounded = rows[i]
+        row = rows[i]
+        time, background, read_variance = row.time, row.background, row.read_variance
+        full, scale, offset, rounded = row.full_well, row.scale, row.offset, row.rounded
         sigma = np.sqrt(read_variance)
         fill_normals(normals, samples[i], key[0], key[1], reading[0], reading[1])
         for start in range(0, image.size, POISSON_TILE):
             size = min(POISSON_TILE, image.size - start)
             for e in range(size):
                 means[e] = image[start + e] * time + background
-            place = start, samples[i], key[0], key[1], photons[0], photons[1]
-            fill_poissons(counts[:size], means[:size], *place)
+            counter = start, samples[i], key[0], key[1], photons[0], photons[1]
+            fill_poissons(counts[:size], means[:size], *counter)
             for e in range(size):
                 pixel = start + e
                 electrons = counts[e] + sigma * normals[pixel] + charge[pixel]
@@ -111,41 +125,36 @@ def expose(rows, samples, key, photons, reading, charges, images, variances, mas
                     mask[pixel] |= SATURATED
                 variance[pixel] = (max(electrons, 0.0) + read_variance) * scale * scale
                 value = electrons * scale + offset
-                image[pixel] = np.rint(value) if rounded > 0.0 else value
+                image[pixel] = np.rint(value) if rounded else value
 
 
 class Detector:
-    """How a band of an instrument takes images of some samples.
+    """A band of an instrument, as it takes images of some samples.
 
     Parameters
     ----------
-    seed : int
-    name : str
-        Of the table.
-    table : ImageTable
-        With an instrument.
+    table : Table
+        Of images with an instrument.
     labels : Labels
     band : str
     """
 
-    def __init__(self, seed: int, name: str, table: ImageTable, labels: Labels, band: str) -> None:
-        instrument = table.instrument
+    def __init__(self, table: Table[ImageTable], labels: Labels, band: str) -> None:
+        instrument = table.specification.instrument
         assert instrument is not None
-        self._patches = Steps(seed, name, table, labels)
+        self._patches = Steps(table, labels)
         self._samples = labels.samples
         self._rows = exposure_rows(instrument, band, labels.columns)
-        self._key = np.array(streams.key_words(seed), np.uint32)
-        self._photons, self._reading = (
-            np.array(streams.stream_words(stream_number(f"{name}/{each}")), np.uint32)
-            for each in band_streams(band)
-        )
+        self._key = key_of(table)
+        self._photons, self._reading = words_of(table, band_streams(band))
 
     def variance(
         self, rows: slice, images: NDArray[np.float32]
     ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
         """Return the variance of the noise of images, and of images without light, in (electron/s)²."""
-        time, background, read_variance, *_ = self._rows[rows].T
-        empty = (background + read_variance) / time**2
+        row = self._rows[rows]
+        time = row["time"]
+        empty = (row["background"] + row["read_variance"]) / time**2
         light = np.maximum(images, 0.0) / time[:, None, None] + empty[:, None, None]
         patches, patch = self._patches.variance(rows, images)
         return (light + patches).astype(np.float32), empty + patch
@@ -162,7 +171,7 @@ class Detector:
         Parameters
         ----------
         rows : slice
-            Of the samples.
+            Rows of the samples.
         images : float32[n, y, x]
             Electrons per second; what is read afterwards.
         planes : dict of str to ndarray
@@ -171,18 +180,19 @@ class Detector:
         charges : float32[n, y, x], optional
             Electrons that did not come as light.
         """
-        row = self._rows[rows]
-        time, background, read_variance, _, scale, offset, _ = row.T[:, :, None, None]
-        electrons = images * time + background
+        exposures = self._rows[rows]
+        row = exposures[:, None, None]
+        time, scale = row["time"], row["scale"]
+        electrons = images * time + row["background"]
         if "image_true" in planes:
-            planes["image_true"][:] = electrons * scale + offset
+            planes["image_true"][:] = electrons * scale + row["offset"]
         if "variance_true" in planes:
             patches = self._patches.variance(rows, images)[0] * time**2
-            found = np.maximum(electrons, 0.0) + read_variance + patches
+            found = np.maximum(electrons, 0.0) + row["read_variance"] + patches
             planes["variance_true"][:] = found * scale**2
         variance = planes.get("variance", np.empty_like(images))
         mask = planes.get("mask", np.zeros(images.shape, np.uint8))
         charges = np.zeros_like(images) if charges is None else charges
         self._patches.apply(rows, images, {})
         words = self._key, self._photons, self._reading
-        expose(row, self._samples[rows], *words, charges, images, variance, mask)
+        expose(exposures, self._samples[rows], *words, charges, images, variance, mask)

@@ -26,12 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.images.galaxies.sersic import (
-    ellipse,
+    component_ellipse,
     light_outside,
     shape_constants,
     within_range,
 )
-from deepbench.images.psf.psf_transforms import variance, wing
+from deepbench.images.psf.psf_profiles import psf_wing, transform_size, variance
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import cos, exp32, exp64, log32, log64, pow64, sincosd64
 
@@ -39,7 +39,7 @@ NODE_COUNTS = (3, 5, 9, 16, 32)
 """Points along each axis: 3 for further copies, for near ones the more the narrower the ellipse."""
 
 AXIS_RATIOS = (0.45, 0.25)
-"""From these on, 9 and 16 points are enough; 5 and 9 where the copies are faint."""
+"""Axis ratios from which on 9 and 16 points are enough; 5 and 9 where the copies are faint."""
 
 FAINT = 3e-5
 """Copies are faint where they are below this part of the peak; their blur is left out."""
@@ -51,7 +51,7 @@ ANGLES = 16
 """Directions in which the light outside of a square is found."""
 
 MOST_POINTS = 8 * NODE_COUNTS[-1] ** 2
-"""Eight copies at all points: the most values that are computed at once."""
+"""Largest number of values that are computed at once: eight copies at all points."""
 
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
 _TINY = np.float32(1e-20)
@@ -71,14 +71,14 @@ class Nodes(NamedTuple):
 def chebyshev_nodes(count: int, size: int) -> Nodes:
     """Return the Chebyshev points of an axis, and each one's polynomial at the pixels."""
     half = 0.5 * (size - 1)
-    places = cos(np.pi * (np.arange(count) + 0.5) / count)[:, None]
+    points = cos(np.pi * (np.arange(count) + 0.5) / count)[:, None]
     pixels = np.arange(size) / half - 1.0 if half > 0.0 else np.zeros(1)
     total = np.ones((count, size))
-    before, now = (np.ones_like(places), np.ones(size)), (places, pixels)
+    before, now = (np.ones_like(points), np.ones(size)), (points, pixels)
     for _ in range(1, count):
         total += 2.0 * now[0] * now[1]
-        before, now = now, (2.0 * places * now[0] - before[0], 2.0 * pixels * now[1] - before[1])
-    positions = half * (1.0 + places[:, 0])
+        before, now = now, (2.0 * points * now[0] - before[0], 2.0 * pixels * now[1] - before[1])
+    positions = half * (1.0 + points[:, 0])
     return Nodes(positions.astype(np.float32), (total / count).astype(np.float32))
 
 
@@ -87,8 +87,8 @@ def all_nodes(ny: int, nx: int) -> tuple[tuple[Nodes, Nodes], ...]:
     return tuple((chebyshev_nodes(n, ny), chebyshev_nodes(n, nx)) for n in NODE_COUNTS)
 
 
-class Wing(NamedTuple):
-    """What the light far from the centre depends on; ``xx``, ``yy`` are 1/a² and 1/b², ``power`` 1/(2n)."""
+class FarLight(NamedTuple):
+    """Numbers from which the light far from the centre follows; ``xx``, ``yy`` are 1/a² and 1/b², ``power`` 1/(2n)."""
 
     sine: np.float32
     cosine: np.float32
@@ -105,14 +105,14 @@ class Wing(NamedTuple):
 
 
 @kernel
-def make_wing(component, psf, psf_table, tables, period):
-    """Return the ``Wing`` of a component behind a point spread function."""
-    shape = ellipse(component[3], component[4], component[5])
-    inverse_index = 1.0 / within_range(component[6])
-    b, norm = shape_constants(component[6], tables)
-    c, psf_core, psf_power = wing(psf)
-    spread = variance(psf_table, psf[1], 8.0 * np.pi / period) + 1.0 / 12.0
-    return Wing(
+def make_far_light(component, psf, psf_table, tables, period):
+    """Return the ``FarLight`` of a component behind a point spread function."""
+    shape, flux = component_ellipse(component), component.flux
+    inverse_index = 1.0 / within_range(component.sersic_index)
+    b, norm = shape_constants(component.sersic_index, tables)
+    c, psf_core, psf_power = psf_wing(psf)
+    spread = variance(psf_table, transform_size(psf), 8.0 * np.pi / period) + 1.0 / 12.0
+    return FarLight(
         np.float32(shape.sine),
         np.float32(shape.cosine),
         np.float32(1.0 / (shape.a * shape.a)),
@@ -120,9 +120,9 @@ def make_wing(component, psf, psf_table, tables, period):
         np.float32(b),
         np.float32(0.5 * inverse_index),
         np.float32(1.0 - pow64(0.5, inverse_index)),
-        np.float32(component[0] * norm / (shape.a * shape.b)),
+        np.float32(flux * norm / (shape.a * shape.b)),
         np.float32(np.sqrt(spread)),
-        np.float32(component[0] * c),
+        np.float32(flux * c),
         np.float32(psf_core),
         np.float32(psf_power),
     )
@@ -143,7 +143,7 @@ def _profile(w, along, across):
 
 
 @inline
-def _psf_wing(w, dx, dy):
+def _psf_light(w, dx, dy):
     return w.psf_norm * exp32(-w.psf_power * log32(dx * dx + dy * dy + w.psf_core))
 
 
@@ -156,7 +156,7 @@ def _brightness(w, dx, dy):
     total = _WEIGHTS[0] * _profile(w, along, across)
     total += _WEIGHTS[1] * (_profile(w, along, across - near) + _profile(w, along, across + near))
     total += _WEIGHTS[2] * (_profile(w, along, across - far) + _profile(w, along, across + far))
-    return w.norm * total + _psf_wing(w, dx, dy)
+    return w.norm * total + _psf_light(w, dx, dy)
 
 
 @inline
@@ -164,7 +164,7 @@ def _faint_brightness(w, dx, dy):
     """Return the light per pixel at (dx, dy) from the centre, without the blur across the ellipse."""
     along = dx * w.cosine + dy * w.sine
     across = dy * w.cosine - dx * w.sine
-    return w.norm * _profile(w, along, across) + _psf_wing(w, dx, dy)
+    return w.norm * _profile(w, along, across) + _psf_light(w, dx, dy)
 
 
 @inline
@@ -182,7 +182,7 @@ def _gap(centre, size):
     return max(max(-centre, centre - (size - 1)), 0.0)
 
 
-class WingScratch(NamedTuple):
+class CopyScratch(NamedTuple):
     """Arrays that are written over: copies, points float32[3, MOST_POINTS], values at the nodes, lines of the frame."""
 
     copies: NDArray[np.float32]
@@ -191,11 +191,11 @@ class WingScratch(NamedTuple):
     lines: NDArray[np.float32]
 
 
-def wing_scratch(nx: int) -> WingScratch:
+def copy_scratch(nx: int) -> CopyScratch:
     """Return the arrays for frames of ``nx`` columns."""
     most = NODE_COUNTS[-1]
     shapes = (2, 72), (3, MOST_POINTS), (most * most,), (most * nx,)
-    return WingScratch(*(np.empty(shape, np.float32) for shape in shapes))
+    return CopyScratch(*(np.empty(shape, np.float32) for shape in shapes))
 
 
 @inline
@@ -290,21 +290,21 @@ def _far_copies(x, y, period, copies):
 @kernel
 def galaxy_outside(component, half, tables):
     """Return about which part of a profile's light lies outside of a square of this half-width around it."""
-    shape = ellipse(component[3], component[4], component[5])
+    shape, index = component_ellipse(component), component.sersic_index
     total = 0.0
-    if light_outside(half / shape.a, component[6], tables) > NEGLIGIBLE:
+    if light_outside(half / shape.a, index, tables) > NEGLIGIBLE:
         for i in range(ANGLES):
             sine, cosine = sincosd64((i + 0.5) * 180.0 / ANGLES)
             x = shape.a * cosine * shape.cosine - shape.b * sine * shape.sine
             y = shape.a * cosine * shape.sine + shape.b * sine * shape.cosine
-            total += light_outside(half / max(abs(x), abs(y)), component[6], tables)
+            total += light_outside(half / max(abs(x), abs(y)), index, tables)
     return total / ANGLES
 
 
 @kernel
 def psf_outside(psf, half):
     """Return about which part of its light a point spread function has outside of a square of this half-width."""
-    c, core, power = wing(psf)
+    c, core, power = psf_wing(psf)
     if c == 0.0:
         return 0.0
     square = 4.0 / np.pi * half * half + core  # of the circle with the square's area
@@ -312,10 +312,10 @@ def psf_outside(psf, half):
 
 
 @kernel
-def add_wing(frame, w, component, nodes, scratch):
+def add_far_light(frame, w, component, nodes, scratch):
     """Add the light of a galaxy whose centre is far outside of the frame; see ``subtract_copies``."""
-    near = _nodes_of(component[4], False, nodes)
-    scratch.copies[0, 0], scratch.copies[1, 0] = component[1], component[2]
+    near = _nodes_of(component.axis_ratio, False, nodes)
+    scratch.copies[0, 0], scratch.copies[1, 0] = component.x, component.y
     _write_light(w, 1, False, near, scratch)
     _add_to_frame(frame, near, np.float32(1.0), scratch)
 
@@ -328,31 +328,31 @@ def subtract_copies(frame, w, component, psf, period, tables, nodes, scratch):
     ----------
     frame : float32[ny, nx]
         Changed in place.
-    w : Wing
-    component, psf : float64[7], float64[5]
-        As ``COMPONENT_ROW`` and ``PSF_ROW`` say.
+    w : FarLight
+    component, psf : COMPONENT_ROW, PSF_ROW
     period : int
-        The copies are centred at multiples of this from the galaxy, in pixels.
+        Distance of the copies, in pixels: they are centred at multiples of this from the galaxy.
     tables : SersicTables
     nodes : tuple of pairs of Nodes
         ``all_nodes(ny, nx)``.
-    scratch : WingScratch
-        Of any content.
+    scratch : CopyScratch
+        Arrays of any content.
     """
-    x, y, size = component[1], component[2], frame.shape[0] * frame.shape[1]
-    least = NEGLIGIBLE * abs(component[0]) / size
+    x, y, size = component.x, component.y, frame.shape[0] * frame.shape[1]
+    flux, radius, width = component.flux, component.half_light_radius, transform_size(psf)
+    least = NEGLIGIBLE * abs(flux) / size
     count, most = _near_copies(w, x, y, period, frame.shape, least, scratch.copies)
     if count > 0:
-        extent = component[3] * component[3] + 0.5 * psf[1] * psf[1]
-        faint = most < FAINT * abs(component[0]) / (2.0 * np.pi * extent)
-        near = _nodes_of(component[4], faint, nodes)
+        extent = radius * radius + 0.5 * width * width
+        faint = most < FAINT * abs(flux) / (2.0 * np.pi * extent)
+        near = _nodes_of(component.axis_ratio, faint, nodes)
         _write_light(w, count, faint, near, scratch)
         _add_to_frame(frame, near, np.float32(-1.0), scratch)
     if 72.0 * _bound(w, 1.5 * period) > least:
         count = _far_copies(x, y, period, scratch.copies)
         _write_light(w, count, True, nodes[0], scratch)
         half = 4.5 * period
-        even = component[0] * (galaxy_outside(component, half, tables) + psf_outside(psf, half))
+        even = flux * (galaxy_outside(component, half, tables) + psf_outside(psf, half))
         even /= float(period) * period
         scratch.values[:9] += np.float32(even)
         _add_to_frame(frame, nodes[0], np.float32(-1.0), scratch)

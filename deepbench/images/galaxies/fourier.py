@@ -4,10 +4,9 @@ The transform of an image of galaxies is the sum over its components of flux × 
 spread function and of the pixel (Bertin 2011, ASP Conf. 442, 435; Rowe et al. 2015, Astronomy and Computing 10, 121),
 all known in closed form or from tables. Its values at all k + 2πm are added, as sampling at the pixels' centres folds
 them; wave numbers end at 5π, as point spread functions wider than a pixel, and Airy's of half a pixel, leave nothing
-beyond. The
-inverse FFT has the period N = ``period(ny, nx)``, at least twice the frame, and gives the image and its copies N pixels
-apart; ``wings`` removes their light. A pixel holds the profile integrated over its square, and a frame what a larger
-frame holds there.
+beyond. The inverse FFT has the period N = ``period(ny, nx)``, at least twice the frame, and gives the image and its
+copies N pixels apart; ``fft_copies`` removes their light. A pixel holds the profile integrated over its square, and a
+frame what a larger frame holds there.
 
 The time goes into the tables' values on a half-disc of wave numbers and into the FFT. The plane of a point spread
 function is kept for as long as images follow that have the same.
@@ -15,6 +14,7 @@ function is kept for as long as images follow that have the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -23,21 +23,28 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from deepbench.images.galaxies.fft_copies import (
-    WingScratch,
-    add_wing,
+    CopyScratch,
+    add_far_light,
     all_nodes,
-    make_wing,
+    copy_scratch,
+    make_far_light,
     subtract_copies,
-    wing_scratch,
 )
 from deepbench.images.galaxies.sersic import (
-    SersicTables,
+    component_ellipse,
     ellipse,
+    psf_ellipse,
     quadratic_form,
     sersic_tables,
     write_sersic,
 )
-from deepbench.images.psf.psf_transforms import OpticsTables, optics_tables, write_psf
+from deepbench.images.psf.psf_profiles import (
+    is_round,
+    psf_tables,
+    same_transform,
+    transform_size,
+    write_transform,
+)
 from deepbench.images.psf.transform_tables import NODES, PIECES, piece_of, transform_at, write_form
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sin, sincos32
@@ -50,13 +57,13 @@ LANES = 16
 batch: always in the lanes of a vector, never in what remains of one."""
 
 STEPS = 32
-"""The disc of wave numbers ends at a multiple of π / STEPS."""
+"""Steps of the radius of the disc of wave numbers in π."""
 
 MOST_WAVES = 5
-"""And at this multiple of π at most."""
+"""Largest radius of the disc of wave numbers, in π."""
 
 TAIL = 3e-5
-"""The part of the sum over the wave numbers that may lie outside of the disc."""
+"""Largest part of the sum over the wave numbers that may lie outside of the disc."""
 
 TURN = np.float32(2.0 * np.pi)
 
@@ -102,7 +109,7 @@ class Scratch(NamedTuple):
     forms: NDArray[np.float64]
     pieces: NDArray[np.int32]
     lines: NDArray[np.float32]
-    wing: WingScratch
+    copies: CopyScratch
 
 
 def make_scratch(size: int, nx: int, components: int) -> Scratch:
@@ -117,15 +124,15 @@ def make_scratch(size: int, nx: int, components: int) -> Scratch:
         forms=np.empty((components, 3)),
         pieces=np.empty(most, np.int32),
         lines=np.empty((3, most), np.float32),
-        wing=wing_scratch(nx),
+        copies=copy_scratch(nx),
     )
 
 
 @inline
-def near(row, frame_shape, size):
-    """Return whether a component is so near that no copy of it is nearer to the frame's centre."""
+def near(component, frame_shape, size):
+    """Tell whether a component is so near that no copy of it is nearer to the frame's centre."""
     height, width = frame_shape
-    dx, dy = row[1] - 0.5 * (width - 1), row[2] - 0.5 * (height - 1)
+    dx, dy = component.x - 0.5 * (width - 1), component.y - 0.5 * (height - 1)
     return abs(dx) <= 0.5 * size and abs(dy) <= 0.5 * size
 
 
@@ -136,24 +143,30 @@ def table_pieces(shape, step):
     return piece_of(low * low), piece_of(high * high)
 
 
+@inline
+def write_psf_table(psf, tables, size, values, table):
+    """Write the transform of a point spread function for all wave numbers of an FFT of ``size``."""
+    shape = psf_ellipse(psf, transform_size(psf))
+    first, last = table_pieces(shape, 2.0 * np.pi / size)
+    write_transform(psf, tables, first, last, values, table)
+
+
 @kernel
-def _reach(rows, profiles, psf, psf_table, frame_shape, size):
+def _reach(components, profiles, psf, psf_table, frame_shape, size):
     """Return the radius of the disc of wave numbers, in steps of 2π / size; 0 where no component is near."""
     outer = np.zeros(MOST_WAVES * STEPS + 1)
     inner = 0.0
-    psf_shape = ellipse(psf[1], psf[3], psf[4])
-    for c in range(rows.shape[0]):
-        if not near(rows[c], frame_shape, size):
+    psf_shape = psf_ellipse(psf, transform_size(psf))
+    for c in range(components.shape[0]):
+        if not near(components[c], frame_shape, size):
             continue
-        shape = ellipse(rows[c, 3], rows[c, 4], rows[c, 5])
+        shape, flux = component_ellipse(components[c]), components[c].flux
         for i in range(1, MOST_WAVES * STEPS + 1):
             k = i * np.pi / STEPS
             square = k * k
-            optics = k * abs(
-                rows[c, 0] * transform_at(psf_table, square * psf_shape.b * psf_shape.b)
-            )
-            outer[i] += optics * abs(transform_at(profiles[c], square * shape.b * shape.b))
-            inner += optics * abs(transform_at(profiles[c], square * shape.a * shape.b))
+            seen = k * abs(flux * transform_at(psf_table, square * psf_shape.b * psf_shape.b))
+            outer[i] += seen * abs(transform_at(profiles[c], square * shape.b * shape.b))
+            inner += seen * abs(transform_at(profiles[c], square * shape.a * shape.b))
     if inner == 0.0:
         return 0
     last, tail = MOST_WAVES * STEPS, 0.0
@@ -164,15 +177,21 @@ def _reach(rows, profiles, psf, psf_table, frame_shape, size):
 
 
 @inline
-def write_phases(row, step_count, size, phases):
+def _write_phases_along(position, step_count, size, cosines, sines):
+    """Write cos and −sin of k × position at the multiples of 2π / size."""
+    turn = position / size
+    for i in range(step_count):
+        turns = i * turn
+        s, c = sincos32(np.float32(turns - np.floor(turns + 0.5)) * TURN)
+        cosines[i] = c
+        sines[i] = -s
+
+
+@inline
+def write_phases(component, step_count, size, phases):
     """Write cos and −sin of k x, then of k y, at the multiples of 2π / size."""
-    for axis in range(2):
-        place = row[1 + axis] / size
-        for i in range(step_count):
-            turns = i * place
-            s, c = sincos32(np.float32(turns - np.floor(turns + 0.5)) * TURN)
-            phases[2 * axis, i] = c
-            phases[2 * axis + 1, i] = -s
+    _write_phases_along(component.x, step_count, size, phases[0], phases[1])
+    _write_phases_along(component.y, step_count, size, phases[2], phases[3])
 
 
 @inline
@@ -191,15 +210,20 @@ def write_row(form, j, count, table, pieces, target):
 @kernel
 def write_psf_plane(psf, psf_table, radius, response, size, pieces, plane):
     """Write the transforms of the point spread function and the pixel on a disc: row j, or from the end if negative."""
-    form = quadratic_form(ellipse(psf[1] * 2.0 * np.pi / size, psf[3], psf[4]))
-    round_psf = psf[3] >= 1.0
-    for j in range(0 if round_psf else -radius, radius + 1):
+    form = quadratic_form(psf_ellipse(psf, transform_size(psf) * 2.0 * np.pi / size))
+    for j in range(0 if is_round(psf) else -radius, radius + 1):
         count = half_chord(radius, j) + 1
         target = plane[j if j >= 0 else plane.shape[0] + j]
         write_row(form, j, count, psf_table, pieces, target)
         factor = response[abs(j)]
         for i in range(count):
             target[i] *= factor * response[i]
+
+
+@inline
+def plane_row(plane, j, round_psf):
+    """Return the row j of a plane that ``write_psf_plane`` wrote."""
+    return plane[abs(j) if round_psf else (j if j >= 0 else plane.shape[0] + j)]
 
 
 @inline
@@ -230,18 +254,13 @@ def fold(real, imaginary, count, j, size, spectrum):
 
 
 @inline
-def same(a, b):
-    """Return whether two rows are equal."""
-    return np.all(a == b)
-
-
-@inline
-def _write_spectrum(spectrum, rows, plane, round_psf, radius, frame_shape, size, scratch):
+def _write_spectrum(spectrum, components, plane, round_psf, radius, frame_shape, size, scratch):
     """Add the image's transform on the disc of wave numbers."""
     step = 2.0 * np.pi / size
-    for c in range(rows.shape[0]):
-        write_phases(rows[c], radius + 1, size, scratch.phases[c])
-        shape = ellipse(step * rows[c, 3], rows[c, 4], rows[c, 5])
+    for c in range(components.shape[0]):
+        own = components[c]
+        write_phases(own, radius + 1, size, scratch.phases[c])
+        shape = ellipse(step * own.half_light_radius, own.axis_ratio, own.position_angle_degrees)
         form = quadratic_form(shape)
         for i in range(3):
             scratch.forms[c, i] = form[i]
@@ -250,33 +269,34 @@ def _write_spectrum(spectrum, rows, plane, round_psf, radius, frame_shape, size,
         count = half_chord(radius, j) + 1
         real[:count] = 0.0
         imaginary[:count] = 0.0
-        for c in range(rows.shape[0]):
-            if near(rows[c], frame_shape, size):
+        for c in range(components.shape[0]):
+            if near(components[c], frame_shape, size):
                 write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
-                flux = np.float32(rows[c, 0])
+                flux = np.float32(components[c].flux)
                 add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
-        at = abs(j) if round_psf else (j if j >= 0 else plane.shape[0] + j)
-        optics = plane[at]
+        let_pass = plane_row(plane, j, round_psf)
         for i in range(count):
-            real[i] *= optics[i]
-            imaginary[i] *= optics[i]
+            real[i] *= let_pass[i]
+            imaginary[i] *= let_pass[i]
         fold(real, imaginary, count, j, size, spectrum)
 
 
 @kernel
-def _write_tables(rows, psf, new_psf, sersic, optics, size, scratch):
+def _write_tables(components, psf, new_psf, sersic, tables, size, scratch):
     """Write the tables of an image's components and, where it is new, of its point spread function."""
-    step = 2.0 * np.pi / size
     if new_psf:
-        first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), step)
-        write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
-    for c in range(rows.shape[0]):
-        first, last = table_pieces(ellipse(rows[c, 3], rows[c, 4], rows[c, 5]), step)
-        write_sersic(rows[c, 6], sersic, first, last, scratch.values[0], scratch.profile[c])
+        write_psf_table(psf, tables, size, scratch.values, scratch.psf_table)
+    for c in range(components.shape[0]):
+        shape = component_ellipse(components[c])
+        first, last = table_pieces(shape, 2.0 * np.pi / size)
+        index = components[c].sersic_index
+        write_sersic(index, sersic, first, last, scratch.values[0], scratch.profile[c])
 
 
 @kernel
-def write_spectra(spectra, offsets, rows, psfs, frame_shape, sersic, optics, response, scratch):
+def write_spectra(
+    spectra, offsets, components, psfs, frame_shape, sersic, tables, response, scratch
+):
     """Add the transforms of images; return how many columns are not zero.
 
     ``spectra`` is float32[images, N, N/2 + 1 or more, 2], zero before: real and imaginary parts.
@@ -285,9 +305,9 @@ def write_spectra(spectra, offsets, rows, psfs, frame_shape, sersic, optics, res
     columns = 1
     plane_radius = -1
     for image in range(spectra.shape[0]):
-        own, psf = rows[offsets[image] : offsets[image + 1]], psfs[image]
-        new_psf = image == 0 or not same(psf, psfs[image - 1])
-        _write_tables(own, psf, new_psf, sersic, optics, size, scratch)
+        own, psf = components[offsets[image] : offsets[image + 1]], psfs[image]
+        new_psf = image == 0 or not same_transform(psf, psfs[image - 1])
+        _write_tables(own, psf, new_psf, sersic, tables, size, scratch)
         radius = _reach(own, scratch.profile, psf, scratch.psf_table, frame_shape, size)
         if new_psf or radius > plane_radius:
             write_psf_plane(
@@ -295,12 +315,11 @@ def write_spectra(spectra, offsets, rows, psfs, frame_shape, sersic, optics, res
             )
             plane_radius = radius
         if radius > 0:
-            round_psf = psf[3] >= 1.0
             _write_spectrum(
                 spectra[image],
                 own,
                 scratch.psf_plane,
-                round_psf,
+                is_round(psf),
                 radius,
                 frame_shape,
                 size,
@@ -311,20 +330,19 @@ def write_spectra(spectra, offsets, rows, psfs, frame_shape, sersic, optics, res
 
 
 @kernel
-def add_wings(frames, offsets, rows, psfs, size, sersic, optics, nodes, scratch):
+def remove_copies(frames, offsets, components, psfs, size, sersic, tables, nodes, scratch):
     """Subtract the light of the copies of each component that is near, and add that of the others."""
     for image in range(frames.shape[0]):
         psf = psfs[image]
-        if image == 0 or not same(psf, psfs[image - 1]):
-            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
-            write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
+        if image == 0 or not same_transform(psf, psfs[image - 1]):
+            write_psf_table(psf, tables, size, scratch.values, scratch.psf_table)
         for c in range(offsets[image], offsets[image + 1]):
-            row, frame = rows[c], frames[image]
-            w = make_wing(row, psf, scratch.psf_table, sersic, size)
-            if near(row, frame.shape, size):
-                subtract_copies(frame, w, row, psf, size, sersic, nodes, scratch.wing)
+            component, frame = components[c], frames[image]
+            light = make_far_light(component, psf, scratch.psf_table, sersic, size)
+            if near(component, frame.shape, size):
+                subtract_copies(frame, light, component, psf, size, sersic, nodes, scratch.copies)
             else:
-                add_wing(frame, w, row, nodes, scratch.wing)
+                add_far_light(frame, light, component, nodes, scratch.copies)
 
 
 def rounded(count: int) -> int:
@@ -332,10 +350,26 @@ def rounded(count: int) -> int:
     return -(-count // LANES) * LANES
 
 
-def inverse(spectra: NDArray[np.complex64], ny: int, nx: int) -> NDArray[np.float32]:
-    """Return the images of spectra, of which the last columns may be missing, cropped to the frame."""
+def chunks(count: int, size: int) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """Yield the numbers of some images at a time, and spectra for them, zero: float32[images, N, columns, 2].
+
+    Parameters
+    ----------
+    count : int
+        Number of images.
+    size : int
+        The period N of the FFT.
+    """
+    for begin in range(0, count, CHUNK):
+        some = slice(begin, min(begin + CHUNK, count))
+        yield some, np.zeros((some.stop - begin, size, rounded(size // 2 + 1), 2), np.float32)
+
+
+def inverse(spectra: NDArray[np.float32], columns: int, ny: int, nx: int) -> NDArray[np.float32]:
+    """Return the images of spectra, of which the first ``columns`` may be not zero, cropped to the frame."""
     size = spectra.shape[1]
-    lines = scipy.fft.ifft(spectra, axis=1, overwrite_x=True, workers=1)
+    half = spectra.view(np.complex64)[:, :, : rounded(columns), 0]
+    lines = scipy.fft.ifft(half, axis=1, overwrite_x=True, workers=1)
     half = lines[:, : rounded(ny), : size // 2 + 1]
     return scipy.fft.irfft(half, n=size, axis=2, workers=1)[:, :ny, :nx]
 
@@ -343,8 +377,8 @@ def inverse(spectra: NDArray[np.complex64], ny: int, nx: int) -> NDArray[np.floa
 def render_components(
     frames: NDArray[np.float32],
     offsets: NDArray[np.int64],
-    component_rows: NDArray[np.float64],
-    psf_rows: NDArray[np.float64],
+    components: NDArray[np.void],
+    psfs: NDArray[np.void],
 ) -> None:
     """Add Sérsic components behind point spread functions to images.
 
@@ -353,11 +387,9 @@ def render_components(
     frames : float32[images, ny, nx]
         Changed in place.
     offsets : int64[images + 1]
-        The components of image i are the rows offsets[i] to offsets[i + 1] − 1.
-    component_rows : float64[components, 7]
-        As ``COMPONENT_ROW`` says, in pixels and degrees.
-    psf_rows : float64[images, 5]
-        As ``PSF_ROW`` says, in pixels and degrees.
+        Image i has the components offsets[i] to offsets[i + 1] − 1.
+    components : COMPONENT_ROW[k]
+    psfs : PSF_ROW[images]
 
     Notes
     -----
@@ -367,22 +399,14 @@ def render_components(
     """
     count, ny, nx = frames.shape
     size = period(ny, nx)
-    sersic: SersicTables = sersic_tables()
-    optics: OpticsTables = optics_tables()
-    most = int(np.diff(offsets).max(initial=0))
-    scratch = make_scratch(size, nx, most)
-    width = rounded(size // 2 + 1)
-    for begin in range(0, count, CHUNK):
-        end = min(begin + CHUNK, count)
-        own, psfs = offsets[begin : end + 1], psf_rows[begin:end]
-        spectra = np.zeros((end - begin, size, width, 2), np.float32)
+    sersic, tables = sersic_tables(), psf_tables()
+    scratch = make_scratch(size, nx, int(np.diff(offsets).max(initial=0)))
+    for some, spectra in chunks(count, size):
+        own, seen = offsets[some.start : some.stop + 1], psfs[some]
         columns = write_spectra(
-            spectra, own, component_rows, psfs, (ny, nx), sersic, optics,
-            pixel_response(size), scratch,
-        )  # fmt: skip
-        spectra = spectra.view(np.complex64)[:, :, : rounded(columns), 0]
-        frames[begin:end] += inverse(spectra, ny, nx)
-        add_wings(
-            frames[begin:end], own, component_rows, psfs, size, sersic, optics,
-            all_nodes(ny, nx), scratch,
-        )  # fmt: skip
+            spectra, own, components, seen, (ny, nx), sersic, tables, pixel_response(size), scratch
+        )
+        frames[some] += inverse(spectra, columns, ny, nx)
+        remove_copies(
+            frames[some], own, components, seen, size, sersic, tables, all_nodes(ny, nx), scratch
+        )

@@ -7,7 +7,7 @@ apart, as in ``fourier``. A star is an object whose transform is 1.
 
 The samples reach E pixels. On a frame of F pixels N is at least F + E and 2 F, so that the point spread function of no
 copy reaches into it. In a stamp of F pixels, in whose middle the object is, N is at least 2 F, and samples further than
-N / 2 from the centre are left out. What is left of copies is the wings of galaxies. They are removed as if the point
+N / 2 from the centre are left out. Only wings of galaxies are left of the copies. They are removed as if the point
 spread function were a Gaussian with the same transform at a small wave number.
 """
 
@@ -21,30 +21,32 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from deepbench.images.galaxies import truncated
-from deepbench.images.galaxies.fft_copies import all_nodes, wing_scratch
+from deepbench.images.galaxies.fft_copies import all_nodes, copy_scratch
 from deepbench.images.galaxies.fourier import (
-    CHUNK,
     STEPS,
     Scratch,
     add_component,
-    add_wings,
+    chunks,
     fold,
     inverse,
     near,
     period,
-    rounded,
+    remove_copies,
     smooth,
     write_phases,
     write_row,
 )
-from deepbench.images.galaxies.oversampled import FINER, grid_period
-from deepbench.images.galaxies.sersic import ellipse, quadratic_form, sersic_tables, write_sersic
-from deepbench.images.galaxies.sky_rows import POINT
-from deepbench.images.galaxies.spirals import light_of_arms
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
+from deepbench.images.galaxies.sersic import (
+    component_ellipse,
+    ellipse,
+    quadratic_form,
+    sersic_tables,
+    write_sersic,
+)
+from deepbench.images.model.sky import POINT
+from deepbench.images.psf.model import FWHM_OF_SIGMA, empty_rows
 from deepbench.images.psf.psf_files import PsfFile, samples_of
-from deepbench.images.psf.psf_transforms import optics_tables
+from deepbench.images.psf.psf_profiles import psf_tables
 from deepbench.images.psf.transform_tables import NODES, PIECES, piece_of
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import cos, log, sin
@@ -56,10 +58,10 @@ LINES = 64
 """Rows or columns of samples per FFT."""
 
 WIDEST = 2046.0
-"""The largest half-width of a stamp of a point spread function, in pixels."""
+"""Largest half-width of a stamp of a point spread function (pixel)."""
 
 LOW = 4
-"""The Gaussian agrees at this wave number, in steps of 2π / N."""
+"""Wave number at which the Gaussian agrees (2π / N)."""
 
 
 # the samples
@@ -149,14 +151,14 @@ class Plane(NamedTuple):
     values : float32[2 reach + 1, reach + 1, 2]
         Real and imaginary parts at the wave numbers (j − reach, i).
     counts : int64[2 reach + 1]
-        Values of each row that are used.
-    gaussian : float64[5]
-        The Gaussian with the same transform at a small wave number, without the pixel, as ``PSF_ROW`` says.
+        Number of values of each row that are used.
+    gaussian : PSF_ROW[1]
+        The Gaussian with the same transform at a small wave number, without the pixel.
     """
 
     values: NDArray[np.float32]
     counts: NDArray[np.int64]
-    gaussian: NDArray[np.float64]
+    gaussian: NDArray[np.void]
 
 
 def _transform(file: PsfFile, size: int, reach: int) -> NDArray[np.float32]:
@@ -204,8 +206,9 @@ def plane_of(file: PsfFile, size: int) -> Plane:
     k = 2.0 * np.pi * LOW / size
     variance = -(log(np.array(squares)).sum() / 2.0 - 2.0 * log(np.float64(pixel))) / (k * k)
     variance -= 1.0 / 12.0 if file.includes_pixel else 0.0
-    width = FWHM_OF_SIGMA * np.sqrt(max(float(variance), 1e-4))
-    return Plane(values, _counts(values), np.array([0.0, width, 0.0, 1.0, 0.0]))
+    gaussian = empty_rows(1)
+    gaussian["fwhm"] = FWHM_OF_SIGMA * np.sqrt(max(float(variance), 1e-4))
+    return Plane(values, _counts(values), gaussian)
 
 
 # galaxies and stars
@@ -221,7 +224,7 @@ def _period(file: PsfFile, frame_shape: tuple[int, int], centred: bool) -> int:
 
 
 @inline
-def _behind(plane_row, count, real, imaginary):
+def put_behind(plane_row, count, real, imaginary):
     """Multiply a row of the half-plane by that of the point spread function."""
     for i in range(count):
         x, y = plane_row[i, 0], plane_row[i, 1]
@@ -231,20 +234,24 @@ def _behind(plane_row, count, real, imaginary):
 
 
 @kernel
-def _write_spectra(spectra, offsets, rows, plane, frame_shape, sersic, scratch):
+def _write_spectra(spectra, offsets, components, plane, frame_shape, sersic, scratch):
     """Add the transforms of images; ``spectra`` is float32[images, N, N/2 + 1 or more, 2]."""
     size, reach = spectra.shape[1], plane.values.shape[1] - 1
     step = 2.0 * np.pi / size
     values, real, imaginary = scratch.lines[0], scratch.lines[1], scratch.lines[2]
     for image in range(spectra.shape[0]):
-        own = rows[offsets[image] : offsets[image + 1]]
+        own = components[offsets[image] : offsets[image + 1]]
         for c in range(own.shape[0]):
             write_phases(own[c], reach + 1, size, scratch.phases[c])
-            shape = ellipse(own[c, 3], own[c, 4], own[c, 5])
+            shape = component_ellipse(own[c])
             low, high = min(step, np.pi / STEPS) * shape.b, 1.5 * reach * step * shape.a
             first, last = piece_of(low * low), piece_of(high * high)
-            write_sersic(own[c, 6], sersic, first, last, scratch.values[0], scratch.profile[c])
-            form = quadratic_form(ellipse(step * own[c, 3], own[c, 4], own[c, 5]))
+            index = own[c].sersic_index
+            write_sersic(index, sersic, first, last, scratch.values[0], scratch.profile[c])
+            shape = ellipse(
+                step * own[c].half_light_radius, own[c].axis_ratio, own[c].position_angle_degrees
+            )
+            form = quadratic_form(shape)
             for i in range(3):
                 scratch.forms[c, i] = form[i]
         for j in range(-reach, reach + 1):
@@ -256,19 +263,20 @@ def _write_spectra(spectra, offsets, rows, plane, frame_shape, sersic, scratch):
             for c in range(own.shape[0]):
                 if not near(own[c], frame_shape, size):
                     continue
-                if own[c, 3] <= POINT:
+                if own[c].half_light_radius <= POINT:
                     values[:count] = 1.0
                 else:
                     write_row(
                         scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values
                     )
-                flux = np.float32(own[c, 0])
+                flux = np.float32(own[c].flux)
                 add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
-            _behind(plane.values[j + reach], count, real, imaginary)
+            put_behind(plane.values[j + reach], count, real, imaginary)
             fold(real, imaginary, count, j, size, spectra[image])
 
 
-def _scratch(reach: int, nx: int, components: int) -> Scratch:
+def make_scratch(reach: int, nx: int, components: int) -> Scratch:
+    """Return the arrays for planes up to ``reach``, frames of ``nx`` columns and so many components in an image."""
     return Scratch(
         profile=np.empty((components, PIECES, 4), np.float32),
         psf_table=np.empty((PIECES, 4), np.float32),
@@ -278,14 +286,14 @@ def _scratch(reach: int, nx: int, components: int) -> Scratch:
         forms=np.empty((components, 3)),
         pieces=np.empty(reach + 1, np.int32),
         lines=np.empty((3, reach + 1), np.float32),
-        wing=wing_scratch(nx),
+        copies=copy_scratch(nx),
     )
 
 
 def render_behind(
     frames: NDArray[np.float32],
     offsets: NDArray[np.int64],
-    rows: NDArray[np.float64],
+    components: NDArray[np.void],
     file: PsfFile,
     *,
     centred: bool,
@@ -297,102 +305,25 @@ def render_behind(
     frames : float32[images, ny, nx]
         Changed in place.
     offsets : int64[images + 1]
-        The components of image i are the rows offsets[i] to offsets[i + 1] − 1.
-    rows : float64[components, 7]
-        As ``COMPONENT_ROW`` says, in pixels and degrees; those of radius ``POINT`` are stars.
+        Image i has the components offsets[i] to offsets[i + 1] − 1.
+    components : COMPONENT_ROW[k]
+        Those of radius ``POINT`` are stars.
     file : PsfFile
     centred : bool
         Whether the frames are stamps, with their objects in the middle.
     """
     count, ny, nx = frames.shape
     size = _period(file, (ny, nx), centred)
-    plane = plane_of(file, size)
+    plane, sersic, tables = plane_of(file, size), sersic_tables(), psf_tables()
     reach = plane.values.shape[1] - 1
-    scratch = _scratch(reach, nx, int(np.diff(offsets).max(initial=0)))
-    galaxies = rows[:, 3] > POINT
+    scratch = make_scratch(reach, nx, int(np.diff(offsets).max(initial=0)))
+    galaxies = components["half_light_radius"] > POINT
     before = np.concatenate([[0], np.cumsum(galaxies)])
-    for begin in range(0, count, CHUNK):
-        end = min(begin + CHUNK, count)
-        own = offsets[begin : end + 1]
-        spectra = np.zeros((end - begin, size, rounded(size // 2 + 1), 2), np.float32)
-        _write_spectra(spectra, own, rows, plane, (ny, nx), sersic_tables(), scratch)
-        columns = rounded(min(reach, size // 2) + 1)
-        frames[begin:end] += inverse(spectra.view(np.complex64)[:, :, :columns, 0], ny, nx)
-        add_wings(
-            frames[begin:end], before[own], rows[galaxies],
-            np.tile(plane.gaussian, (end - begin, 1)), size, sersic_tables(), optics_tables(),
-            all_nodes(ny, nx), scratch,
+    for some, spectra in chunks(count, size):
+        own = offsets[some.start : some.stop + 1]
+        _write_spectra(spectra, own, components, plane, (ny, nx), sersic, scratch)
+        frames[some] += inverse(spectra, min(reach, size // 2) + 1, ny, nx)
+        remove_copies(
+            frames[some], before[own], components[galaxies], np.repeat(plane.gaussian, len(spectra)),
+            size, sersic, tables, all_nodes(ny, nx), scratch,
         )  # fmt: skip
-
-
-# truncated profiles and arms
-
-
-@kernel
-def _write_truncated(spectra, rows, plane, sersic, scratch):
-    """Add the transforms of truncated profiles, one in each image."""
-    size, reach = spectra.shape[1], plane.values.shape[1] - 1
-    values, real, imaginary = scratch.lines[0], scratch.lines[1], scratch.lines[2]
-    for image in range(spectra.shape[0]):
-        table, form = truncated.make_transform(rows[image], 1.5 * reach, size, sersic)
-        write_phases(rows[image], reach + 1, size, scratch.phases[0])
-        flux = np.float32(rows[image, 0])
-        for j in range(-reach, reach + 1):
-            count = plane.counts[j + reach]
-            truncated.write_row(form, j, count, table, scratch.pieces, values)
-            real[:count] = 0.0
-            imaginary[:count] = 0.0
-            add_component(values, flux, scratch.phases[0], j, count, real, imaginary)
-            _behind(plane.values[j + reach], count, real, imaginary)
-            fold(real, imaginary, count, j, size, spectra[image])
-
-
-def add_truncated_behind(
-    stamps: NDArray[np.float32], rows: NDArray[np.float64], file: PsfFile
-) -> None:
-    """Add truncated Sérsic profiles behind a point spread function from a file; see ``truncated.add_truncated``."""
-    side = stamps.shape[1]
-    size = _period(file, (side, side), True)
-    plane = plane_of(file, size)
-    scratch = _scratch(plane.values.shape[1] - 1, side, 1)
-    for begin in range(0, len(stamps), CHUNK):
-        own = rows[begin : begin + CHUNK]
-        spectra = np.zeros((len(own), size, rounded(size // 2 + 1), 2), np.float32)
-        _write_truncated(spectra, own, plane, sersic_tables(), scratch)
-        images = inverse(spectra.view(np.complex64)[..., 0], side, side)
-        stamps[begin : begin + CHUNK] += images
-
-
-@kernel
-def _fold_behind(fine, plane, real, imaginary, spectra):
-    """Add the spectra of fine grids, behind the point spread function, to those of images."""
-    size, rows, reach = spectra.shape[1], fine.shape[1], plane.values.shape[1] - 1
-    most = min(reach, rows // 2 - 1)
-    for image in range(fine.shape[0]):
-        for j in range(-most, most + 1):
-            count = min(plane.counts[j + reach], most + 1)
-            source = fine[image, j if j >= 0 else rows + j]
-            for i in range(count):
-                real[i] = source[i, 0]
-                imaginary[i] = source[i, 1]
-            _behind(plane.values[j + reach], count, real, imaginary)
-            fold(real, imaginary, count, j, size, spectra[image])
-
-
-def add_arms_behind(stamps: NDArray[np.float32], rows: NDArray[np.float64], file: PsfFile) -> None:
-    """Add spiral arms behind a point spread function from a file to stamps; see ``spirals.add_arms``."""
-    side = stamps.shape[1]
-    size = grid_period(side)
-    plane = plane_of(file, size)
-    columns = rounded(min(plane.values.shape[1], FINER * size // 2 + 1))
-    real, imaginary = np.empty((2, columns), np.float32)
-    edge = size // 2 - side // 2
-    for some, grids in light_of_arms(rows, FINER, side):
-        lines = scipy.fft.rfft(grids, axis=2, overwrite_x=True, workers=1)[:, :, :columns]
-        fine = np.ascontiguousarray(scipy.fft.fft(lines, axis=1, workers=1)).view(np.float32)
-        spectra = np.zeros((len(grids), size, rounded(size // 2 + 1), 2), np.float32)
-        _fold_behind(fine.reshape(*lines.shape, 2), plane, real, imaginary, spectra)
-        half = scipy.fft.ifft(spectra.view(np.complex64)[..., 0], axis=1, workers=1)
-        half = half[:, edge : edge + rounded(side), : size // 2 + 1]
-        images = scipy.fft.irfft(half, n=size, axis=2, workers=1)
-        stamps[some] += images[:, :side, edge : edge + side]

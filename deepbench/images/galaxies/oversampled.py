@@ -1,6 +1,6 @@
 """Light given on a fine grid, behind a point spread function and in pixels.
 
-A surface brightness without a known transform is sampled on a grid ``refinement`` times finer than the pixels. The
+A surface brightness without a known transform is sampled on a grid finer than the pixels, ``refinements`` times. The
 transform of the samples is that of the light and its aliases; the point spread function and the pixel, known at all
 wave numbers, let only low ones pass, where the aliases are faint. What passes is folded, as sampling at the pixels'
 centres does, and the inverse FFT gives the image (as ``fourier`` has it, where transforms are known).
@@ -24,13 +24,18 @@ from deepbench.images.galaxies.fourier import (
     fold,
     half_chord,
     pixel_response,
+    plane_row,
     rounded,
-    same,
-    table_pieces,
     write_psf_plane,
+    write_psf_table,
 )
-from deepbench.images.galaxies.sersic import ellipse
-from deepbench.images.psf.psf_transforms import OpticsTables, optics_tables, write_psf
+from deepbench.images.galaxies.sersic import psf_ellipse
+from deepbench.images.psf.psf_profiles import (
+    is_round,
+    psf_tables,
+    same_transform,
+    transform_size,
+)
 from deepbench.images.psf.transform_tables import NODES, PIECES, transform_at
 from deepbench.numerics.kernels import inline, kernel
 
@@ -41,10 +46,10 @@ FINE, FINER = 2, 4
 """Points per pixel along an axis."""
 
 WIDE = 2.0
-"""From this size of a point spread function on, in pixels along its minor axis, FINE is enough."""
+"""Least size of a point spread function for which FINE is enough (pixel along the minor axis)."""
 
 LEAST_MARGIN = 8
-"""Pixels between the stamp and the edge of its grid, or an eighth of the stamp where that is more."""
+"""Least distance between the stamp and the edge of its grid (pixel); an eighth of the stamp where that is more."""
 
 DARK = 2e-6
 """Where the transform of the point spread function is below this, the disc of wave numbers ends."""
@@ -56,9 +61,14 @@ REACH = 2 * len(HALF_WAY)
 """Points beyond a grid's light that ``halve`` may write to."""
 
 
-def refinement(psf_row: NDArray[np.float64]) -> int:
-    """Return how many times finer than the pixels the grid is, from the width of the point spread function."""
-    return FINE if psf_row[1] * np.sqrt(psf_row[3]) >= WIDE else FINER
+@kernel
+def refinements(psfs):
+    """Return how many times finer than the pixels grids are, from the width of each point spread function, int64[m]."""
+    found = np.empty(psfs.shape[0], np.int64)
+    for i in range(psfs.shape[0]):
+        width = transform_size(psfs[i]) * np.sqrt(psfs[i].axis_ratio)
+        found[i] = FINE if width >= WIDE else FINER
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -99,7 +109,7 @@ def _grid_scratch(size: int) -> GridScratch:
 @inline
 def disc(psf, table, size, most):
     """Return the radius of the disc of wave numbers that the point spread function lets pass, in steps of 2π / size."""
-    scale = 2.0 * np.pi / size * ellipse(psf[1], psf[3], psf[4]).b
+    scale = 2.0 * np.pi / size * psf_ellipse(psf, transform_size(psf)).b
     radius = most
     while radius > 1 and abs(transform_at(table, (radius * scale) * (radius * scale))) < DARK:
         radius -= 1
@@ -107,23 +117,22 @@ def disc(psf, table, size, most):
 
 
 @kernel
-def reach(psfs, optics, size, refined, scratch):
+def reach(psfs, tables, size, refined, scratch):
     """Return the radius of the disc of wave numbers of each point spread function."""
     radii = np.empty(psfs.shape[0], np.int64)
     most = refined * size // 2 - 1
     for image in range(psfs.shape[0]):
         psf = psfs[image]
-        if image > 0 and same(psf, psfs[image - 1]):
+        if image > 0 and same_transform(psf, psfs[image - 1]):
             radii[image] = radii[image - 1]
             continue
-        first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
-        write_psf(psf, optics, first, last, scratch.values, scratch.table)
+        write_psf_table(psf, tables, size, scratch.values, scratch.table)
         radii[image] = disc(psf, scratch.table, size, most)
     return radii
 
 
 @kernel
-def fold_spectra(fine, psfs, radii, optics, response, scratch, spectra):
+def fold_spectra(fine, psfs, radii, tables, response, scratch, spectra):
     """Add the spectra of fine grids, behind the point spread functions and in pixels, to those of images.
 
     ``fine`` is float32[images, N, columns, 2], ``spectra`` float32[images, size, size/2 + 1 or more, 2].
@@ -132,18 +141,15 @@ def fold_spectra(fine, psfs, radii, optics, response, scratch, spectra):
     real, imaginary = scratch.lines[0], scratch.lines[1]
     for image in range(fine.shape[0]):
         psf, radius = psfs[image], radii[image]
-        round_psf = psf[3] >= 1.0
-        if image == 0 or not same(psf, psfs[image - 1]):
-            shape = ellipse(psf[1], psf[3], psf[4])
-            first, last = table_pieces(shape, 2.0 * np.pi / size)
-            write_psf(psf, optics, first, last, scratch.values, scratch.table)
+        round_psf = is_round(psf)
+        if image == 0 or not same_transform(psf, psfs[image - 1]):
+            write_psf_table(psf, tables, size, scratch.values, scratch.table)
             write_psf_plane(
                 psf, scratch.table, radius, response, size, scratch.pieces, scratch.plane
             )
         for j in range(-radius, radius + 1):
             count = half_chord(radius, j) + 1
-            plane_row = abs(j) if round_psf else (j if j >= 0 else scratch.plane.shape[0] + j)
-            plane = scratch.plane[plane_row]
+            plane = plane_row(scratch.plane, j, round_psf)
             source = fine[image, j if j >= 0 else rows + j]
             for i in range(count):
                 real[i] = source[i, 0] * plane[i]
@@ -151,9 +157,7 @@ def fold_spectra(fine, psfs, radii, optics, response, scratch, spectra):
             fold(real, imaginary, count, j, size, spectra[image])
 
 
-def convolve(
-    grids: NDArray[np.float32], psf_rows: NDArray[np.float64], side: int
-) -> NDArray[np.float32]:
+def convolve(grids: NDArray[np.float32], psfs: NDArray[np.void], side: int) -> NDArray[np.float32]:
     """Return the images of light on fine grids.
 
     Parameters
@@ -161,10 +165,10 @@ def convolve(
     grids : float32[images, N, N]
         Light per point, N = refinement × ``grid_period(side)``; overwritten. The first point is the centre of the pixel
         side // 2 − grid_period(side) / 2 along each axis, counted from the first one of the stamp.
-    psf_rows : float64[images, 5]
-        As ``PSF_ROW`` says, all of the same refinement.
+    psfs : PSF_ROW[images]
+        All of the same refinement.
     side : int
-        Of the stamps, in pixels.
+        Edge of the stamps in pixels.
 
     Returns
     -------
@@ -172,15 +176,15 @@ def convolve(
     """
     size = grid_period(side)
     refined = grids.shape[1] // size
-    optics: OpticsTables = optics_tables()
+    tables = psf_tables()
     scratch = _grid_scratch(size)
-    radii = reach(psf_rows, optics, size, refined, scratch)
+    radii = reach(psfs, tables, size, refined, scratch)
     lines = scipy.fft.rfft(grids, axis=2, overwrite_x=True, workers=1)
     columns = lines[:, :, : rounded(int(radii.max()) + 1)]
     fine = np.ascontiguousarray(scipy.fft.fft(columns, axis=1, workers=1)).view(np.float32)
     spectra = np.zeros((len(grids), size, rounded(size // 2 + 1), 2), np.float32)
     fold_spectra(
-        fine.reshape(*columns.shape, 2), psf_rows, radii, optics, pixel_response(size), scratch,
+        fine.reshape(*columns.shape, 2), psfs, radii, tables, pixel_response(size), scratch,
         spectra,
     )  # fmt: skip
     half = spectra.view(np.complex64)[..., 0]

@@ -13,6 +13,7 @@ along a ray of the complex plane and err by less than 1e-7 of the flux.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from deepbench.images.psf.transform_tables import (
     at_nodes,
-    chebyshev_place,
+    chebyshev_coordinate,
     chebyshev_sum,
     series,
     write_table,
@@ -33,11 +34,10 @@ INDEX = (0.3, 6.2)
 """Range of the Sérsic index; values outside are drawn as the nearest."""
 
 LEAST_AXIS_RATIO = 0.05
+"""Least axis ratio of an ellipse; smaller ones are drawn as this."""
 
-COMPONENT_ROW = (
-    *("flux", "x", "y", "half_light_radius", "axis_ratio", "position_angle", "sersic_index"),
-)
-"""The columns of a component's row, in pixels and degrees."""
+DEGREES = 180.0 / math.pi
+"""Degrees in a radian."""
 
 
 class SersicTables(NamedTuple):
@@ -62,22 +62,22 @@ def within_range(index):
 
 
 @inline
-def _place(index):
-    """Return the place of an index in the series."""
-    return chebyshev_place(log64(index), log64(INDEX[0]), log64(INDEX[1]))
+def _coordinate(index):
+    """Return the coordinate of an index in the series, from −1 to 1."""
+    return chebyshev_coordinate(log64(index), log64(INDEX[0]), log64(INDEX[1]))
 
 
 @kernel
 def write_sersic(index, tables, first, last, values, table):
     """Write the transform of a Sérsic profile as a function of u = (|k| × half_light_radius)²; see ``write_table``."""
-    write_table(_place(index), tables.functions, first, last, values, table)
+    write_table(_coordinate(index), tables.functions, first, last, values, table)
 
 
 @kernel
 def shape_constants(index, tables):
     """Return b, and I0 for unit flux and unit half-light radius."""
-    place = _place(index)
-    return chebyshev_sum(place, tables.b), exp64(chebyshev_sum(place, tables.log_norm))
+    x = _coordinate(index)
+    return chebyshev_sum(x, tables.b), exp64(chebyshev_sum(x, tables.log_norm))
 
 
 @kernel
@@ -128,6 +128,20 @@ def ellipse(size, axis_ratio, position_angle):
     root = np.sqrt(min(max(axis_ratio, LEAST_AXIS_RATIO), 1.0))
     sine, cosine = sincosd64(position_angle)
     return Ellipse(size / root, size * root, sine, cosine)
+
+
+@inline
+def component_ellipse(component):
+    """Return the ellipse of a row that holds half of its light."""
+    return ellipse(
+        component.half_light_radius, component.axis_ratio, component.position_angle_degrees
+    )
+
+
+@inline
+def psf_ellipse(psf, size):
+    """Return the ellipse of a circularised size that has the shape of a row of a point spread function."""
+    return ellipse(size, psf.axis_ratio, psf.position_angle * DEGREES)
 
 
 @inline

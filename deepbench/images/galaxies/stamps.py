@@ -9,93 +9,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.galaxies.fft_copies import galaxy_outside, psf_outside
+from deepbench.errors import LabelError
 from deepbench.images.galaxies.fourier import render_components
-from deepbench.images.galaxies.image_psf import (
-    add_arms_behind,
-    add_truncated_behind,
-    half_widths,
-    render_behind,
-)
-from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, ellipse, light_radius, sersic_tables
+from deepbench.images.galaxies.image_psf import half_widths, render_behind
+from deepbench.images.galaxies.model import ENGINES
+from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
 from deepbench.images.galaxies.sky_rows import SkyRows
-from deepbench.images.galaxies.spirals import add_arms
-from deepbench.images.galaxies.truncated import add_truncated
+from deepbench.images.galaxies.stamp_sizes import MAXIMUM_STAMP, SIZES, component_edges
 from deepbench.images.psf.psf_rows import Psfs
-from deepbench.images.psf.psf_transforms import psf_radius
-from deepbench.images.stars.point_sources import add_point, stamp_radius
+from deepbench.images.stars.point_sources import add_point, stamp_radii
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import log
 
 if TYPE_CHECKING:
     from deepbench.images.psf.psf_files import PsfFile
 
-SIZES = np.array(
-    [16, 20, 24, *(m * 2**e for e in range(4, 11) for m in (2, 2.5, 3)), 4096], np.int64
-)
-"""Edges of stamps in pixels; their FFTs have periods of twice that."""
-
-MAXIMUM_STAMP = int(SIZES[-1])
-
 WIDTHS, PSF_WIDTHS = 3.0, 6.0
-"""What galaxies are drawn on is so many times as wide as their semi-major half-light radius, and as their PSF."""
+"""Least width of what galaxies are drawn on, in their semi-major half-light radii and in widths of their PSF."""
 
 REST = 0.9999
-"""The part of their light that stamps of arms and truncated profiles hold of galaxies on whole frames."""
+"""Part of their light that stamps of arms and truncated profiles hold of galaxies on whole frames."""
 
 STAMP_PIXELS = 2**18
 """Pixels of stamps that are rendered together."""
 
 
-@kernel
-def _outside(components, psf, half, tables):
-    """Return about which part of a galaxy's light lies outside of a square of this half-width around it."""
-    blur = ellipse(psf[1], psf[3], psf[4]).a
-    total = psf_outside(psf, half)
-    for row in components:
-        total += row[0] * galaxy_outside(row, max(half - blur, 0.0), tables)
-    return total
+class Engine(Protocol):
+    """Functions of a module of ``model.ENGINES``: it draws pieces in stamps, one in each, as large as they need.
 
-
-@kernel
-def stamp_edges(parts, components, psfs, fractions, sizes, tables):
-    """Return the edges of the smallest stamps that hold at least a fraction of the light of galaxies.
-
-    Parameters
-    ----------
-    parts, components
-        As in ``SkyRows``.
-    psfs : float64[m, 5]
-        As ``psf_transforms.PSF_ROW`` says.
-    fractions : float64[m]
-        Below 1; 0 where no edge is asked for.
-    sizes : int64[s]
-        The edges there are, even and in order.
-    tables : SersicTables
-
-    Returns
-    -------
-    int64[m]
-        More than the largest of the sizes where none is enough.
+    The rows of pieces are structured arrays of its own type, with the fields ``flux``, ``x`` and ``y``; ``psfs`` is
+    ``PSF_ROW[m]``.
     """
-    edges = np.zeros(fractions.size, np.int64)
-    for i in range(fractions.size):
-        if fractions[i] <= 0.0:
-            continue
-        own, psf, lost = components[parts[i] : parts[i + 1]], psfs[i], 1.0 - fractions[i]
-        least = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
-        edges[i] = sizes[-1] + 1
-        for size in sizes[::-1]:
-            half = 0.5 * size - 1.0  # from the centre's pixel, to the nearer side
-            if half < least or _outside(own, psf, half, tables) > lost:
-                break
-            edges[i] = size
-    return edges
+
+    def stamp_edges(
+        self, rows: NDArray[np.void], psfs: NDArray[np.void], fractions: NDArray[np.float64]
+    ) -> NDArray[np.int64]:
+        """Return the edges of stamps that hold parts of the light, int64[m]; see ``component_edges``."""
+
+    def add_to_stamps(
+        self, stamps: NDArray[np.float32], rows: NDArray[np.void], psfs: NDArray[np.void]
+    ) -> None:
+        """Add pieces behind point spread functions to stamps, float32[m, side, side]."""
+
+    def add_behind_image(
+        self, stamps: NDArray[np.float32], rows: NDArray[np.void], file: PsfFile
+    ) -> None:
+        """Add pieces behind a point spread function from a file to stamps, float32[m, side, side]."""
+
+
+def engine_of(name: str) -> Engine:
+    """Return an engine by its name in ``model.ENGINES``."""
+    module: Any = import_module(ENGINES[name])
+    return module
 
 
 class Boxes(NamedTuple):
@@ -104,7 +75,7 @@ class Boxes(NamedTuple):
     Attributes
     ----------
     edges : int64[m]
-        Of the stamps in pixels; 0 for the whole frame, −1 where nothing of it is in the frame. Beyond
+        Edges of the stamps in pixels; 0 for the whole frame, −1 where nothing of it is in the frame. Beyond
         ``MAXIMUM_STAMP``, it cannot be drawn.
     corners : int64[m, 2]
         x and y of the stamps' lower left pixels.
@@ -113,34 +84,67 @@ class Boxes(NamedTuple):
     edges: NDArray[np.int64]
     corners: NDArray[np.int64]
 
+    def take(self, chosen: slice) -> Boxes:
+        """Return some of them."""
+        return Boxes(self.edges[chosen], self.corners[chosen])
+
 
 class Stamps(NamedTuple):
-    """Where galaxies are drawn: their components, the arms of spirals, and truncated profiles."""
+    """Where galaxies are drawn: their components together, and each of ``SkyRows.pieces`` on its own."""
 
     galaxies: Boxes
-    arms: Boxes
-    truncated: Boxes
+    pieces: tuple[Boxes, ...]
+
+    def between(self, sky: SkyRows, first: int, last: int) -> Stamps:
+        """Return where the galaxies from ``first`` to ``last`` − 1 are drawn."""
+        some = [slice(*np.searchsorted(piece.owners, [first, last])) for piece in sky.pieces]
+        boxes = zip(self.pieces, some, strict=True)
+        return Stamps(
+            self.galaxies.take(slice(first, last)), tuple(each.take(rows) for each, rows in boxes)
+        )
+
+    def check_sizes(self, sky: SkyRows, table_name: str, samples: NDArray[np.int64]) -> None:
+        """Refuse galaxies that need a stamp of too many pixels.
+
+        Parameters
+        ----------
+        sky : SkyRows
+        table_name : str
+        samples : int64[m]
+            The sample of each object, for the message.
+
+        Raises
+        ------
+        LabelError
+        """
+        owners = np.arange(len(sky)), *(piece.owners for piece in sky.pieces)
+        for boxes, owner in zip((self.galaxies, *self.pieces), owners, strict=True):
+            large = np.flatnonzero(boxes.edges > MAXIMUM_STAMP)
+            if large.size:
+                raise LabelError.of_sample(
+                    table_name,
+                    samples[owner[large[0]]],
+                    f"a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
+                    "lower its stamp_flux, or make it smaller",
+                )
 
 
 def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     """Return where galaxies are drawn."""
-    tables, optics = sersic_tables(), _optics(sky, psfs)
-    whole, points = np.isnan(sky.stamp_flux), sky.is_star & ~psfs.are_images
+    tables, rows = sersic_tables(), _enclosing_rows(sky, psfs)
+    whole, points = np.isnan(sky.stamp_flux), sky.are_points & ~psfs.are_images
     fractions = np.where(whole | points, 0.0, sky.stamp_flux)
-    edges = stamp_edges(sky.parts, sky.components, optics, fractions, SIZES, tables)
+    edges = component_edges(sky.parts, sky.components, rows, fractions, SIZES, tables)
     edges = _enlarged(sky, psfs, edges, frame_shape)
     absent = points | (np.diff(sky.parts) == 0)
-    galaxies = _boxes(edges, absent, sky.places, frame_shape)
+    galaxies = _boxes(edges, absent, sky.positions, frame_shape)
     fractions = np.where(whole, REST, sky.stamp_flux)
-    disks = sky.arms[:, :7].copy()
-    disks[:, 6] = 1.0
-    own = optics[sky.arms_of], fractions[sky.arms_of]
-    edges = stamp_edges(np.arange(len(disks) + 1), disks, *own, SIZES, tables)
-    arms = _boxes(edges, edges < 0, sky.places[sky.arms_of], frame_shape)
-    own = optics[sky.truncated_of], fractions[sky.truncated_of]
-    edges = whole_edges(sky.truncated, *own, SIZES, tables)
-    truncated = _boxes(edges, edges < 0, sky.places[sky.truncated_of], frame_shape)
-    return Stamps(galaxies, arms, truncated)
+    pieces = []
+    for piece in sky.pieces:
+        own = rows[piece.owners], fractions[piece.owners]
+        edges = engine_of(piece.engine).stamp_edges(piece.rows, *own)
+        pieces.append(_boxes(edges, edges < 0, sky.positions[piece.owners], frame_shape))
+    return Stamps(galaxies, tuple(pieces))
 
 
 def _enlarged(
@@ -152,13 +156,14 @@ def _enlarged(
     """
     widths = np.zeros(len(sky))
     owner = np.repeat(np.arange(len(sky)), np.diff(sky.parts))
-    ratio = np.maximum(sky.components[:, 4], LEAST_AXIS_RATIO)
-    axes = np.where(sky.components[:, 0] > 0.0, sky.components[:, 3] / np.sqrt(ratio), 0.0)
+    components = sky.components
+    ratio = np.maximum(components["axis_ratio"], LEAST_AXIS_RATIO)
+    axes = np.where(components["flux"] > 0.0, components["half_light_radius"] / np.sqrt(ratio), 0.0)
     np.maximum.at(widths, owner, WIDTHS * axes)
-    blurs = PSF_WIDTHS * psfs.profiles[:, 0] / np.sqrt(psfs.profiles[:, 3])
+    blurs = PSF_WIDTHS * psfs.rows["fwhm"] / np.sqrt(psfs.rows["axis_ratio"])
     least = np.where(np.diff(sky.parts) > 0, np.maximum(widths, blurs), 0.0)
     size = max(frame_shape)
-    far = np.maximum(np.abs(sky.places), np.abs(np.array(frame_shape[::-1]) - 1 - sky.places))
+    far = np.maximum(np.abs(sky.positions), np.abs(np.array(frame_shape[::-1]) - 1 - sky.positions))
     whole = (edges == 0) | (edges >= size)
     least = np.where(whole & (least > size), np.maximum(least, 2 * far.max(axis=1) + 4), least)
     return np.maximum(np.where(whole, 0, edges), np.where(whole & (least <= size), 0, _size(least)))
@@ -170,63 +175,34 @@ def _size(least: NDArray[np.float64]) -> NDArray[np.int64]:
     return sizes[np.minimum(np.searchsorted(SIZES, least), len(SIZES))]
 
 
-def _optics(sky: SkyRows, psfs: Psfs) -> NDArray[np.float64]:
-    """Return the transforms, in place of an image a Gaussian that holds the light in the square that holds the image's.
+def _enclosing_rows(sky: SkyRows, psfs: Psfs) -> NDArray[np.void]:
+    """Return rows, where an image has a Gaussian that holds the light in the square that holds the image's.
 
     Of a galaxy's light outside of a stamp, half may be that of the image.
     """
-    optics = psfs.transforms
+    rows = psfs.rows
     for file, chosen in psfs.by_file():
         if file is None or not chosen.any():
             continue
-        optics = optics.copy()
+        rows = rows.copy()
         outside = 1.0 - np.where(np.isnan(sky.stamp_flux), REST, sky.stamp_flux)[chosen]
-        own = half_widths(file, np.where(sky.is_star[chosen], outside, 0.5 * outside))
-        optics[chosen, 1] = own / np.sqrt(-log(outside) / math.log(16.0))
-    return optics
+        own = half_widths(file, np.where(sky.are_points[chosen], outside, 0.5 * outside))
+        rows["fwhm"][chosen] = own / np.sqrt(-log(outside) / math.log(16.0))
+    return rows
 
 
 def _boxes(
     edges: NDArray[np.int64],
     absent: NDArray[np.bool_],
-    places: NDArray[np.float64],
+    positions: NDArray[np.float64],
     frame_shape: tuple[int, int],
 ) -> Boxes:
-    """Return boxes around places; those that do not meet the frame are empty."""
+    """Return boxes around positions; those that do not meet the frame are empty."""
     ny, nx = frame_shape
-    middle = np.floor(places + 0.5).astype(np.int64)
+    middle = np.floor(positions + 0.5).astype(np.int64)
     corners = np.where(edges[:, None] == 0, 0, middle - edges[:, None] // 2)
     outside = ((corners + edges[:, None] <= 0) | (corners >= (nx, ny))).any(axis=1) & (edges > 0)
     return Boxes(np.where(outside | absent, -1, edges), corners)
-
-
-@kernel
-def whole_edges(rows, psfs, fractions, sizes, tables):
-    """Return the edges of stamps of truncated profiles: as large as the ellipse at which each ends, and its blur.
-
-    Parameters
-    ----------
-    rows : float64[m, 8]
-        As ``truncated.TRUNCATED_ROW`` says.
-    psfs, fractions, sizes, tables
-        As for ``stamp_edges``. A profile that falls to less than what is left out before it ends counts to there.
-
-    Returns
-    -------
-    int64[m]
-    """
-    edges = np.zeros(len(rows), np.int64)
-    for i in range(len(rows)):
-        lost, row, psf = 0.5 * (1.0 - fractions[i]), rows[i], psfs[i]
-        end = min(row[7], row[3] * light_radius(row[6], lost, tables))
-        optics = ellipse(psf_radius(psf, lost), psf[3], psf[4]).a
-        least = ellipse(end, row[4], row[5]).a + optics
-        edges[i] = sizes[-1] + 1
-        for size in sizes[::-1]:
-            if 0.5 * size - 1.0 < least:
-                break
-            edges[i] = size
-    return edges
 
 
 def galaxy_stamps(
@@ -239,8 +215,8 @@ def galaxy_stamps(
 ) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float32], NDArray[np.int64]]]:
     """Yield some of the galaxies, their stamps as float32[n, edge, edge], and x and y of the lower left pixels.
 
-    First the components of those that are ``chosen``, whole frames before stamps by their size, then arms and truncated
-    profiles of all; those of one size in their order. Objects behind images come with each image on its own, and last.
+    First the components of those that are ``chosen``, whole frames before stamps by their size, then the pieces of all
+    by their engines; those of one size in their order. Objects behind images come with each image on its own, and last.
     """
     for file, seen in psfs.by_file():
         own = chosen & seen
@@ -261,36 +237,40 @@ def _stamps_behind(
     for some, stamps in _batches(where.galaxies, chosen, frame_shape):
         corners = where.galaxies.corners[some]
         offsets, components = sky.components_of(some, fluxes[some])
-        components[:, 1:3] -= np.repeat(corners, np.diff(offsets), axis=0)
+        _move(components, np.repeat(corners, np.diff(offsets), axis=0))
         whole = bool(where.galaxies.edges[some[0]] == 0)
         render_behind_any(stamps, offsets, components, psfs.take(some), centred=not whole)
         yield some, stamps, corners
-    for rows, owners, boxes, add, add_behind in (
-        (sky.arms, sky.arms_of, where.arms, add_arms, add_arms_behind),
-        (sky.truncated, sky.truncated_of, where.truncated, add_truncated, add_truncated_behind),
-    ):
+    for piece, boxes in zip(sky.pieces, where.pieces, strict=True):
+        engine, owners = engine_of(piece.engine), piece.owners
         for some, stamps in _batches(boxes, seen[owners], frame_shape):
-            own = rows[some]
-            own[:, 0] *= fluxes[owners[some]]
-            own[:, 1:3] -= boxes.corners[some]
+            own = piece.rows[some]
+            own["flux"] *= fluxes[owners[some]]
+            _move(own, boxes.corners[some])
             if file is None:
-                add(stamps, own, psfs.transforms[owners[some]])
+                engine.add_to_stamps(stamps, own, psfs.rows[owners[some]])
             else:
-                add_behind(stamps, own, file)
+                engine.add_behind_image(stamps, own, file)
             yield owners[some], stamps, boxes.corners[some]
+
+
+def _move(rows: NDArray[np.void], corners: NDArray[np.int64]) -> None:
+    """Count the positions of rows from corners."""
+    rows["x"] -= corners[:, 0]
+    rows["y"] -= corners[:, 1]
 
 
 def render_behind_any(
     frames: NDArray[np.float32],
     offsets: NDArray[np.int64],
-    components: NDArray[np.float64],
+    components: NDArray[np.void],
     psfs: Psfs,
     *,
     centred: bool,
 ) -> None:
     """Add components to frames, one PSF for each: all of them functions, or all of them the same image."""
     if psfs.files[0] is None:
-        render_components(frames, offsets, components, psfs.transforms)
+        render_components(frames, offsets, components, psfs.rows)
     else:
         render_behind(frames, offsets, components, psfs.files[0], centred=centred)
 
@@ -363,14 +343,13 @@ def cutouts(
     """Return the light of every object; the arguments are as for ``galaxy_stamps``."""
     ny, nx = frame_shape
     low, high = np.full((len(sky), 2), max(ny, nx)), np.zeros((len(sky), 2), np.int64)
-    stars = np.flatnonzero(sky.is_star & ~psfs.are_images)
-    radii = star_radii(psfs.families[stars], psfs.profiles[stars], sky.stamp_flux[stars])
-    corners = np.floor(sky.places[stars] + 0.5).astype(np.int64) - radii[:, None]
+    stars = np.flatnonzero(sky.are_points & ~psfs.are_images)
+    radii = stamp_radii(psfs.rows[stars], sky.stamp_flux[stars])
+    corners = np.floor(sky.positions[stars] + 0.5).astype(np.int64) - radii[:, None]
     for owners, boxes in (
         (stars, Boxes(2 * radii + 1, corners)),
         (np.arange(len(sky)), where.galaxies),
-        (sky.arms_of, where.arms),
-        (sky.truncated_of, where.truncated),
+        *((piece.owners, own) for piece, own in zip(sky.pieces, where.pieces, strict=True)),
     ):
         drawn = boxes.edges >= 0
         own, begin, edges = owners[drawn], boxes.corners[drawn], boxes.edges[drawn, None]
@@ -381,7 +360,7 @@ def cutouts(
     boxes_of = np.concatenate([low, high - low], axis=1)
     offsets = np.concatenate([[0], np.cumsum(boxes_of[:, 2] * boxes_of[:, 3])]).astype(np.int64)
     found = Cutouts(boxes_of, offsets, np.zeros(offsets[-1], np.float32))
-    draw_stars(found, stars, radii, sky.places, fluxes, psfs.families, psfs.profiles)
+    draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows)
     every = np.ones(len(sky), bool)
     for some, stamps, begin in galaxy_stamps(sky, every, where, fluxes, psfs, frame_shape):
         keep_stamps(found, some, stamps, begin)
@@ -389,32 +368,14 @@ def cutouts(
 
 
 @kernel
-def star_radii(families, profiles, fractions):
-    """Return the half-sizes of the squares that hold a fraction of the light of stars, int64[m]; see ``Psfs``."""
-    radii = np.empty(fractions.size, np.int64)
-    for i in range(fractions.size):
-        fwhm, shape, truncation, ratio = (
-            profiles[i, 0],
-            profiles[i, 1],
-            profiles[i, 2],
-            profiles[i, 3],
-        )
-        radii[i] = stamp_radius(families[i], fwhm, shape, truncation, ratio, fractions[i])
-    return radii
-
-
-@kernel
-def draw_stars(found, stars, radii, places, fluxes, families, profiles):
+def draw_stars(found, stars, radii, positions, fluxes, psfs):
     """Draw stars in their cutouts."""
     for k in range(stars.size):
         i = stars[k]
         left, bottom, width, height = found.boxes[i]
         view = found.light[found.offsets[i] : found.offsets[i + 1]].reshape((height, width))
-        x, y = places[i, 0] - left, places[i, 1] - bottom
-        fwhm, shape, truncation, ratio, angle = profiles[i]
-        add_point(
-            view, x, y, fluxes[i], families[i], fwhm, shape, truncation, ratio, angle, radii[k]
-        )
+        x, y = positions[i, 0] - left, positions[i, 1] - bottom
+        add_point(view, x, y, fluxes[i], psfs[i], radii[k])
 
 
 @kernel

@@ -19,29 +19,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.images.galaxies.fft_copies import (
-    WingScratch,
+    CopyScratch,
     all_nodes,
-    make_wing,
+    copy_scratch,
+    make_far_light,
     subtract_copies,
-    wing_scratch,
 )
 from deepbench.images.galaxies.fourier import (
-    CHUNK,
     add_component,
+    chunks,
     fold,
     half_chord,
     inverse,
     period,
     pixel_response,
-    rounded,
-    same,
-    table_pieces,
+    plane_row,
     write_phases,
     write_psf_plane,
+    write_psf_table,
 )
+from deepbench.images.galaxies.image_psf import make_scratch, plane_of, put_behind
 from deepbench.images.galaxies.oversampled import disc
 from deepbench.images.galaxies.sersic import (
-    COMPONENT_ROW,
     ellipse,
     light_radius,
     quadratic_form,
@@ -49,27 +48,23 @@ from deepbench.images.galaxies.sersic import (
     shape_constants,
     within_range,
 )
-from deepbench.images.psf.psf_profiles import disc_transform
-from deepbench.images.psf.psf_transforms import optics_tables, write_psf
+from deepbench.images.galaxies.stamp_sizes import SIZES, psf_reach
+from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from deepbench.images.psf.airy import disc_transform
+from deepbench.images.psf.psf_files import PsfFile
+from deepbench.images.psf.psf_profiles import is_round, psf_tables, same_transform
 from deepbench.images.psf.transform_tables import NODES, PIECES
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64, pow64
 
-TRUNCATED_ROW = (*COMPONENT_ROW, "truncation")
-"""The columns of a row, in pixels and degrees.
-
-``half_light_radius`` is that of the profile before it is cut, ``truncation`` the circularised radius of the ellipse at
-which it ends, ``flux`` the light inside.
-"""
-
 STEP = 0.2
-"""Of |k| T in the table."""
+"""Step of |k| T in the table."""
 
 LEAST_DISCS = 48
-"""Discs of the stack, besides one for each unit of the largest |k| T."""
+"""Number of discs of the stack, besides one for each unit of the largest |k| T."""
 
 NOTHING = 1e-6
-"""A profile is cut where it has no more than this part of its light left."""
+"""Part of its light that is left where a profile is cut."""
 
 _ONE, _TWO, _THREE, _SIX = np.float32(1.0), np.float32(2.0), np.float32(3.0), np.float32(6.0)
 
@@ -83,7 +78,7 @@ class Scratch(NamedTuple):
     phases: NDArray[np.float32]
     pieces: NDArray[np.int32]
     lines: NDArray[np.float32]
-    wing: WingScratch
+    copies: CopyScratch
 
 
 def _make_scratch(size: int, side: int) -> Scratch:
@@ -95,15 +90,15 @@ def _make_scratch(size: int, side: int) -> Scratch:
         phases=np.empty((4, most), np.float32),
         pieces=np.empty(most, np.int32),
         lines=np.empty((3, most), np.float32),
-        wing=wing_scratch(side),
+        copies=copy_scratch(side),
     )
 
 
 @inline
 def _make_stack(row, end, discs, tables):
     """Return the radii of discs and their parts of the light, float64[discs] each; the last one ends at ``end``."""
-    inverse_index = 1.0 / within_range(row[6])
-    b = shape_constants(row[6], tables)[0]
+    inverse_index, half_light_radius = 1.0 / within_range(row.sersic_index), row.half_light_radius
+    b = shape_constants(row.sersic_index, tables)[0]
     radii, light = np.empty(discs), np.empty(discs)
     total = 0.0
     for i in range(discs):
@@ -112,7 +107,7 @@ def _make_stack(row, end, discs, tables):
         cube = tau * tau * tau
         radius = end * cube * tau * (35.0 - 84.0 * tau + 70.0 * tau * tau - 20.0 * cube)
         slope = end * 140.0 * cube * rest * rest * rest / discs
-        t = b * pow64(radius / row[3], inverse_index)
+        t = b * pow64(radius / half_light_radius, inverse_index)
         area = np.pi * radius * radius
         share = area if i == discs - 1 else area * slope * t * inverse_index / radius
         radii[i], light[i] = radius, share * exp64(-t)
@@ -134,10 +129,17 @@ def _write_transform(radii, light, step, table):
 
 
 @inline
+def _end(row, lost, tables):
+    """Return the circularised radius where a profile ends, or falls to less than a part of its light before that."""
+    radius = row.half_light_radius * light_radius(row.sersic_index, lost, tables)
+    return min(row.truncation, radius)
+
+
+@inline
 def make_transform(row, radius, size, tables):
     """Return the transform of a profile up to a wave number, in steps of 2π / size, and its form for ``write_row``."""
-    end = min(row[7], row[3] * light_radius(row[6], NOTHING, tables))
-    shape = ellipse(2.0 * np.pi / size * end / STEP, row[4], row[5])
+    end = _end(row, NOTHING, tables)
+    shape = ellipse(2.0 * np.pi / size * end / STEP, row.axis_ratio, row.position_angle_degrees)
     most = radius * shape.a
     radii, light = _make_stack(row, end, LEAST_DISCS + int(most * STEP), tables)
     table = np.empty(int(most) + 5, np.float32)
@@ -151,10 +153,10 @@ def write_row(form, j, count, table, pieces, target):
     xx, xy, yy = np.float32(form[0]), np.float32(form[1] * j), np.float32(form[2] * j * j)
     for i in range(count):
         x = np.float32(np.int32(i))
-        place = np.sqrt(max((xx * x + xy) * x + yy, np.float32(0.0)))
-        piece = np.int32(place)
+        step = np.sqrt(max((xx * x + xy) * x + yy, np.float32(0.0)))
+        piece = np.int32(step)
         pieces[i] = piece
-        target[i] = place - np.float32(piece)
+        target[i] = step - np.float32(piece)
     for i in range(count):
         at = np.uint32(pieces[i])
         p = target[i]
@@ -164,17 +166,16 @@ def write_row(form, j, count, table, pieces, target):
 
 
 @kernel
-def write_spectra(spectra, rows, psfs, sersic, optics, response, scratch):
+def write_spectra(spectra, rows, psfs, sersic, tables, response, scratch):
     """Add the transforms of images; ``spectra`` is float32[images, N, N/2 + 1 or more, 2]."""
     size = spectra.shape[1]
     radius = 0
     values, real, imaginary = scratch.lines[0], scratch.lines[1], scratch.lines[2]
     for image in range(spectra.shape[0]):
         row, psf = rows[image], psfs[image]
-        round_psf = psf[3] >= 1.0
-        if image == 0 or not same(psf, psfs[image - 1]):
-            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
-            write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
+        round_psf, flux = is_round(psf), np.float32(row.flux)
+        if image == 0 or not same_transform(psf, psfs[image - 1]):
+            write_psf_table(psf, tables, size, scratch.values, scratch.psf_table)
             radius = disc(psf, scratch.psf_table, size, 3 * size // 2)
             write_psf_plane(
                 psf, scratch.psf_table, radius, response, size, scratch.pieces, scratch.plane
@@ -186,9 +187,8 @@ def write_spectra(spectra, rows, psfs, sersic, optics, response, scratch):
             write_row(form, j, count, table, scratch.pieces, values)
             real[:count] = 0.0
             imaginary[:count] = 0.0
-            add_component(values, np.float32(row[0]), scratch.phases, j, count, real, imaginary)
-            at = abs(j) if round_psf else (j if j >= 0 else scratch.plane.shape[0] + j)
-            plane = scratch.plane[at]
+            add_component(values, flux, scratch.phases, j, count, real, imaginary)
+            plane = plane_row(scratch.plane, j, round_psf)
             for i in range(count):
                 real[i] *= plane[i]
                 imaginary[i] *= plane[i]
@@ -196,22 +196,20 @@ def write_spectra(spectra, rows, psfs, sersic, optics, response, scratch):
 
 
 @kernel
-def _subtract_wings(stamps, rows, psfs, size, sersic, optics, nodes, scratch):
+def _remove_copies(stamps, points, psfs, size, sersic, tables, nodes, scratch):
     """Subtract the light of the copies of each profile, taken for points of light."""
-    point = np.empty(7)
     for image in range(stamps.shape[0]):
         psf = psfs[image]
-        if image == 0 or not same(psf, psfs[image - 1]):
-            first, last = table_pieces(ellipse(psf[1], psf[3], psf[4]), 2.0 * np.pi / size)
-            write_psf(psf, optics, first, last, scratch.values, scratch.psf_table)
-        point[:] = rows[image, :7]
-        point[3], point[4], point[6] = 0.01, 1.0, 0.5
-        w = make_wing(point, psf, scratch.psf_table, sersic, size)
-        subtract_copies(stamps[image], w, point, psf, size, sersic, nodes, scratch.wing)
+        if image == 0 or not same_transform(psf, psfs[image - 1]):
+            write_psf_table(psf, tables, size, scratch.values, scratch.psf_table)
+        light = make_far_light(points[image], psf, scratch.psf_table, sersic, size)
+        subtract_copies(
+            stamps[image], light, points[image], psf, size, sersic, nodes, scratch.copies
+        )
 
 
-def add_truncated(
-    stamps: NDArray[np.float32], rows: NDArray[np.float64], psf_rows: NDArray[np.float64]
+def add_to_stamps(
+    stamps: NDArray[np.float32], rows: NDArray[np.void], psfs: NDArray[np.void]
 ) -> None:
     """Add truncated Sérsic profiles behind point spread functions to stamps.
 
@@ -219,21 +217,92 @@ def add_truncated(
     ----------
     stamps : float32[m, side, side]
         Changed in place; at least as large as the ellipse at which the profile ends.
-    rows : float64[m, 8]
-        As ``TRUNCATED_ROW`` says, in pixels and degrees.
-    psf_rows : float64[m, 5]
-        As ``PSF_ROW`` says, in pixels and degrees.
+    rows : TRUNCATED_ROW[m]
+    psfs : PSF_ROW[m]
     """
     side = stamps.shape[1]
     size = period(side, side)
-    sersic, optics, scratch = sersic_tables(), optics_tables(), _make_scratch(size, side)
-    for begin in range(0, len(stamps), CHUNK):
-        some = slice(begin, begin + CHUNK)
-        own, psfs = rows[some], psf_rows[some]
-        spectra = np.zeros((len(own), size, rounded(size // 2 + 1), 2), np.float32)
-        write_spectra(spectra, own, psfs, sersic, optics, pixel_response(size), scratch)
-        images = inverse(spectra.view(np.complex64)[..., 0], side, side)
-        stamps[some] += images
-        _subtract_wings(
-            stamps[some], own, psfs, size, sersic, optics, all_nodes(side, side), scratch
+    sersic, tables, scratch = sersic_tables(), psf_tables(), _make_scratch(size, side)
+    fields = {name: rows[name] for name in ("flux", "x", "y", "position_angle_degrees")}
+    like_points = {"half_light_radius": 0.01, "axis_ratio": 1.0, "sersic_index": 0.5}
+    points = rows_of(COMPONENT_ROW, len(rows), **fields, **like_points)
+    for some, spectra in chunks(len(stamps), size):
+        seen = psfs[some]
+        write_spectra(spectra, rows[some], seen, sersic, tables, pixel_response(size), scratch)
+        stamps[some] += inverse(spectra, size // 2 + 1, side, side)
+        _remove_copies(
+            stamps[some], points[some], seen, size, sersic, tables, all_nodes(side, side), scratch
         )
+
+
+# behind an image of a point spread function
+
+
+@kernel
+def _write_behind(spectra, rows, plane, sersic, scratch):
+    """Add the transforms of profiles behind the plane of a point spread function, one in each image."""
+    size, reach = spectra.shape[1], plane.values.shape[1] - 1
+    values, real, imaginary = scratch.lines[0], scratch.lines[1], scratch.lines[2]
+    for image in range(spectra.shape[0]):
+        table, form = make_transform(rows[image], 1.5 * reach, size, sersic)
+        write_phases(rows[image], reach + 1, size, scratch.phases[0])
+        flux = np.float32(rows[image].flux)
+        for j in range(-reach, reach + 1):
+            count = plane.counts[j + reach]
+            write_row(form, j, count, table, scratch.pieces, values)
+            real[:count] = 0.0
+            imaginary[:count] = 0.0
+            add_component(values, flux, scratch.phases[0], j, count, real, imaginary)
+            put_behind(plane.values[j + reach], count, real, imaginary)
+            fold(real, imaginary, count, j, size, spectra[image])
+
+
+def add_behind_image(stamps: NDArray[np.float32], rows: NDArray[np.void], file: PsfFile) -> None:
+    """Add truncated Sérsic profiles behind a point spread function from a file; see ``add_to_stamps``."""
+    side = stamps.shape[1]
+    size = period(side, side)
+    plane, sersic = plane_of(file, size), sersic_tables()
+    scratch = make_scratch(plane.values.shape[1] - 1, side, 1)
+    for some, spectra in chunks(len(stamps), size):
+        _write_behind(spectra, rows[some], plane, sersic, scratch)
+        stamps[some] += inverse(spectra, size // 2 + 1, side, side)
+
+
+# the size of the stamps
+
+
+@kernel
+def _edges(rows, psfs, fractions, sizes, tables):
+    """Return the edges of stamps; see ``stamp_edges``."""
+    edges = np.zeros(len(rows), np.int64)
+    for i in range(len(rows)):
+        lost = 0.5 * (1.0 - fractions[i])
+        row, blur = rows[i], psf_reach(psfs[i], lost)
+        shape = ellipse(_end(row, lost, tables), row.axis_ratio, row.position_angle_degrees)
+        least = shape.a + blur
+        edges[i] = sizes[-1] + 1
+        for size in sizes[::-1]:
+            if 0.5 * size - 1.0 < least:
+                break
+            edges[i] = size
+    return edges
+
+
+def stamp_edges(
+    rows: NDArray[np.void], psfs: NDArray[np.void], fractions: NDArray[np.float64]
+) -> NDArray[np.int64]:
+    """Return the edges of stamps of truncated profiles: as large as the ellipse at which each ends, and its blur.
+
+    Parameters
+    ----------
+    rows : TRUNCATED_ROW[m]
+    psfs : PSF_ROW[m]
+    fractions : float64[m]
+        Parts of the light, below 1. A profile that falls to less than what is left out before it ends counts to there.
+
+    Returns
+    -------
+    int64[m]
+        Edges among ``SIZES``, or more than the largest where none is enough.
+    """
+    return _edges(rows, psfs, fractions, SIZES, sersic_tables())

@@ -1,41 +1,38 @@
-"""What a recipe may say about a table of images: classes of objects, PSF, noise or an instrument, and what is stored.
+"""Tables of images: their classes of objects, PSF, noise or instrument, and what is stored.
 
 These are frozen specifications without arrays. ``objects`` has what is drawn, ``instruments`` what it is seen through.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.images.model.instruments import (
-    MAXIMUM_SIGMA,
-    NARROWEST,
-    NARROWEST_AIRY_OF_GALAXIES,
-    NARROWEST_OF_GALAXIES,
-    ImagePsf,
-    Instrument,
-    PsfEntry,
-    band_streams,
+from deepbench.images.detector.noise import (
+    Background,
+    CorrelatedNoise,
+    NoiseEntry,
+    noise_streams,
 )
-from deepbench.images.model.objects import Defect, Galaxy, ObjectEntry
+from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME
+from deepbench.images.model.instruments import Instrument, band_streams
+from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
-from deepbench.labelling.scopes import EVERY_CLASS, VARIABLES, Scope, scope_of, variables_scope
-from deepbench.language.one_of import NamedOneOf, names_of, one_of
+from deepbench.images.psf.model import PsfEntry
+from deepbench.labelling.objects import object_scopes
+from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
+from deepbench.language.one_of import names_of
 from deepbench.language.plain import show
 from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
-    Specification,
-    parameter,
     problem,
 )
-from deepbench.language.values import Expression, Value
 from deepbench.tables import (
     ClassSpecification,
     Coordinate,
@@ -48,11 +45,8 @@ MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
-MAXIMUM_GALAXY_FRAME = 512
-"""Pixels along an edge of a frame on which galaxies are drawn as a whole; in a larger one they have stamps."""
-
 TYPICAL_CUTOUT = 128 * 128
-"""Pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
+"""Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
 Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
 PLANES: dict[str, tuple[str, str]] = {
@@ -65,7 +59,7 @@ PLANES: dict[str, tuple[str, str]] = {
         "int32",
     ),
 }
-"""What may be stored beside the image: its description and type."""
+"""Planes that may be stored beside the image: their descriptions and types."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -92,59 +86,6 @@ class ImageClass(ClassSpecification):
         if reserved:
             raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
         return objects
-
-
-class GaussianNoise(Specification):
-    """Independent normal noise."""
-
-    sigma: Value = parameter("standard deviation", minimum=0)
-
-
-class PoissonNoise(Specification):
-    """Photon noise of the image and a background: Poisson(gain × (image + background)) / gain − background.
-
-    Where image + background is negative, the mean is zero.
-    """
-
-    gain: Value = parameter("counted electrons per unit of the image", above=0, default=1.0)
-    background: Value = parameter(
-        "level that adds to the noise and is subtracted", minimum=0, default=0.0
-    )
-
-
-class CorrelatedNoise(Specification):
-    """Normal noise that is smooth: white noise behind a Gaussian, as of a patchy sky or of resampled images.
-
-    Behind an instrument, it is added to the light on the detector before its photons are counted.
-    """
-
-    sigma: Value = parameter("standard deviation; electron/s behind an instrument", minimum=0)
-    length: Value = parameter(
-        "standard deviation of the Gaussian; pixels r apart are correlated by exp(−r² / (4 length²))",
-        unit="pixel",
-        minimum=0.5,
-        maximum=100,
-    )
-
-
-class Background(Specification):
-    """A constant level, added."""
-
-    level: Value = parameter("level")
-
-
-NOISE_STEPS: dict[str, type[Specification]] = {
-    "background": Background,
-    "poisson": PoissonNoise,
-    "gaussian": GaussianNoise,
-    "correlated": CorrelatedNoise,
-}
-"""Steps of the noise by the name that a recipe has for them."""
-
-
-@one_of(NOISE_STEPS)
-class NoiseEntry(NamedOneOf):
-    """One step of the noise."""
 
 
 class ImageTable(TableSpecification):
@@ -202,7 +143,7 @@ class ImageTable(TableSpecification):
         if self.instrument is not None:
             if self.pixel_scale is not None:
                 raise problem("the instrument has its own pixel_scale: leave out `pixel_scale`")
-            if any(entry.correlated is None for entry in self.noise):
+            if any(not isinstance(entry.chosen, CorrelatedNoise) for entry in self.noise):
                 raise problem(
                     "the instrument has its own noise: `noise` may have correlated steps only"
                 )
@@ -212,125 +153,46 @@ class ImageTable(TableSpecification):
                 raise problem(f"the plane '{needy[0]}' needs an `instrument`")
             if "mask" in (self.planes or ()) and not self.has_defects:
                 raise problem("the plane 'mask' needs an `instrument`, a cosmic_ray or bad_pixels")
-        for entry in self._sky:
-            self._check_light(entry)
-        for entry in self._defects:
-            band = entry.chosen.band
-            highest = band.support()[1] if hasattr(band, "support") else 0
-            if band is not None and highest >= len(self.bands):
-                allowed = (
-                    f"must be below {len(self.bands)}" if self.bands else "needs an `instrument`"
-                )
-                raise problem(
-                    f"the band of a {entry.kind} {allowed}: it is the number of a band, from 0"
-                )
-        if self.measure or "segmentation" in (self.planes or ()):
-            self._check_measurable()
-        return self
-
-    def _check_light(self, entry: ObjectEntry) -> None:
-        """Refuse magnitudes without an instrument, and light in other bands than its own."""
-        described = entry.chosen
-        if self.instrument is None:
-            for name in ("fluxes", "magnitude", "magnitudes", "colors"):
-                if getattr(described, name) is not None:
-                    raise problem(
-                        f"the {name} of a {entry.kind} needs an `instrument`; else give `flux`"
-                    )
-            return
-        bands = list(self.instrument.bands)
-        for name in ("fluxes", "magnitudes", "colors"):
-            given = getattr(described, name) or {}
-            missing = set(bands) - set(given) if given and name != "colors" else ()
-            if missing or not set(given) <= set(bands):
-                raise problem(
-                    f"the {name} of a {entry.kind} must be given for the bands {', '.join(bands)}, "
-                    f"not for {', '.join(given)}"
-                )
-
-    def _check_measurable(self) -> None:
-        what = "measure" if self.measure else "the plane 'segmentation'"
-        if not self._sky:
-            raise problem(f"{what} needs stars or galaxies")
-        if self.instrument is None and not any(entry.background is None for entry in self.noise):
-            raise problem(f"{what} needs noise: an `instrument`, poisson, gaussian or correlated")
-
-    @model_validator(mode="after")
-    def _visible(self) -> Self:
-        """Refuse a star without a PSF, arcseconds without a scale, and shapes behind a PSF of the sky."""
-        entries = [entry for each in self.classes.values() for entry in each.objects]
-        shapes = [entry for entry in entries if entry.is_shape]
-        for psf in self.psfs.values():
-            if psf is None and self._sky and any(each.chosen.psf is None for each in self._sky):
-                raise problem(f"a {self._sky[0].kind} is seen through a PSF: add `psf`")
-            if shapes and psf is not None and not psf.is_round_gaussian:
-                raise problem(
-                    f"a {shapes[0].kind} can be blurred by a round `psf: {{gaussian: …}}` only; "
-                    "give it a table without stars"
-                )
-        in_arcsec = [
-            f"the place of a {each.kind}" for each in self._sky if each.chosen.dx is not None
-        ]
-        in_arcsec += ["the width of the PSF" for psf in self._all_psfs() if psf.in_arcsec]
-        in_arcsec += [f"the radius of a {each.kind}" for each in self._galaxies]
-        in_arcsec += ["the wcs"] if self.wcs is not None else []
-        if self.scale is None and in_arcsec:
-            raise problem(f"{in_arcsec[0]} is given in arcsec: add `pixel_scale`, arcsec per pixel")
         return self
 
     @model_validator(mode="after")
-    def _drawable(self) -> Self:
-        """Refuse galaxies on frames, and behind PSFs, on which they cannot be drawn."""
-        for entry in self._galaxies:
-            if max(self.size) > MAXIMUM_GALAXY_FRAME and entry.chosen.stamp_flux is None:
-                raise problem(
-                    f"a {entry.kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
-                    "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
-                )
-        if self._galaxies and any(
-            psf.moffat and psf.moffat.truncation is not None for psf in self._all_psfs()
-        ):
+    def _objects_fit(self) -> Self:
+        """Refuse objects that cannot be seen here, labels without noise, and arcseconds without a scale."""
+        for entry in self._entries:
+            entry.chosen.check(entry.kind, self)
+        if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
-        for entry in self._sky:
-            self._check_psf(entry)
-            self._check_place(entry)
+        if self.measure or "segmentation" in (self.planes or ()):
+            self._check_measurable()
+        for psf in self.psfs.values():
+            if psf is not None and psf.chosen.in_arcsec:
+                self.require_scale("the width of the PSF")
+        if self.wcs is not None:
+            self.require_scale("the wcs")
         return self
 
-    def _check_psf(self, entry: ObjectEntry) -> None:
-        """Refuse a PSF that can be too narrow."""
-        own = entry.chosen.psf
-        for psf in [own] if own is not None else self.psfs.values():
-            if psf is None or psf.image or (psf.in_arcsec and self.scale is None):
-                continue
-            width, minor = psf.least_widths(self.scale or 1.0)
-            least = NARROWEST
-            if isinstance(entry.chosen, Galaxy):
-                width, least = (
-                    minor,
-                    NARROWEST_OF_GALAXIES if psf.airy is None else NARROWEST_AIRY_OF_GALAXIES,
-                )
-            if width < least:
-                raise problem(
-                    f"the PSF of a {entry.kind} can be {width:.3g} pixels wide (full width at half maximum, galaxies "
-                    f"along the minor axis); it must be {least} or more"
-                )
+    def _check_measurable(self) -> None:
+        """Refuse measurements of nothing, or without noise."""
+        what = "measure" if self.measure else "the plane 'segmentation'"
+        if not any(entry.is_sky for entry in self._entries):
+            raise problem(f"{what} needs stars or galaxies")
+        if self.instrument is None and all(
+            isinstance(entry.chosen, Background) for entry in self.noise
+        ):
+            raise problem(f"{what} needs noise: an `instrument`, poisson, gaussian or correlated")
 
-    def _check_place(self, entry: ObjectEntry) -> None:
-        """Refuse an object that is never less than a frame away from the frame."""
-        for name, size in (("x", self.size[1]), ("y", self.size[0])):
-            for field, scale in ((name, 1.0), (f"d{name}", self.scale)):
-                value = getattr(entry.chosen, field)
-                if value is None or isinstance(value, Expression) or scale is None:
-                    continue
-                low, high = (end / scale for end in value.support())
-                shift = 0.5 * (size - 1) if field != name else 0.0
-                if low + shift > 2 * size or high + shift < -size:
-                    reach = f"from {low * scale:g} to {high * scale:g}"
-                    raise problem(
-                        f"a {entry.kind} is never in the frame: its {field} is {reach}, the frame has {size} pixels"
-                    )
+    def require_scale(self, what: str) -> None:
+        """Refuse something in arcseconds where no pixel has a size.
+
+        Raises
+        ------
+        PydanticCustomError
+            The table has neither ``pixel_scale`` nor an instrument.
+        """
+        if self.scale is None:
+            raise problem(f"{what} is given in arcsec: add `pixel_scale`, arcsec per pixel")
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -352,26 +214,22 @@ class ImageTable(TableSpecification):
     @property
     def has_defects(self) -> bool:
         """Whether there are cosmic rays or bad pixels."""
-        return bool(self._defects)
+        return any(entry.is_defect for entry in self._entries)
 
     @property
-    def _defects(self) -> list[ObjectEntry]:
-        entries = (entry for each in self.classes.values() for entry in each.objects)
-        return [entry for entry in entries if isinstance(entry.chosen, Defect)]
-
-    @property
-    def _sky(self) -> list[ObjectEntry]:
-        entries = (entry for each in self.classes.values() for entry in each.objects)
-        return [entry for entry in entries if entry.is_sky]
+    def _entries(self) -> list[ObjectEntry]:
+        """Objects of all classes, in written order."""
+        return [entry for each in self.classes.values() for entry in each.objects]
 
     @property
     def _galaxies(self) -> list[ObjectEntry]:
-        return [entry for entry in self._sky if isinstance(entry.chosen, Galaxy)]
+        """Objects of the sky that are drawn in stamps or on the whole frame."""
+        return [entry for entry in self._entries if entry.is_sky and not entry.chosen.is_point]
 
-    def _all_psfs(self) -> Iterator[PsfEntry]:
-        """Yield the PSFs of the table and its objects."""
-        yield from (psf for psf in self.psfs.values() if psf is not None)
-        yield from (entry.chosen.psf for entry in self._sky if entry.chosen.psf is not None)
+    def _all_psfs(self) -> list[PsfEntry]:
+        """Return the PSFs of the table and of its objects."""
+        own = [entry.chosen.psf for entry in self._entries if entry.is_sky]
+        return [psf for psf in (*self.psfs.values(), *own) if psf is not None]
 
     def scopes(self) -> list[Scope]:
         """Return every set of parameters that is drawn together, in the order of the recipe."""
@@ -379,13 +237,11 @@ class ImageTable(TableSpecification):
         for class_name, described in self.classes.items():
             path = ("classes", class_name)
             scopes.append(variables_scope(described.variables, (*path, "variables"), class_name))
-            names = names_of(described.objects)
-            for index, (name, entry) in enumerate(zip(names, described.objects, strict=True)):
-                place = (*path, "objects", index, entry.kind)
-                scope = scope_of(entry.chosen, name, place, class_name, entry.repeat)
-                if self.measure and entry.is_sky:
-                    scope = replace(scope, measured=self._measured())
-                scopes.append(scope)
+            scopes += object_scopes(
+                class_name,
+                described.objects,
+                lambda entry: self._measured() if self.measure and entry.is_sky else {},
+            )
         for name, psf in self.psfs.items():
             if psf is not None:
                 band = name.partition(".")[2]
@@ -424,13 +280,13 @@ class ImageTable(TableSpecification):
         """
         if self.wcs is None or self.scale is None:
             raise LabelError("the table has no `wcs`: its images are nowhere on the sky")
-        place = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
-        return tan_header(self.size, self.scale, *place)
+        direction = (float(label[f"wcs.{name}"]) for name in ("ra", "dec", "rotation"))
+        return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        steps = [f"{EVERY_CLASS}/noise.{name}/pixels" for name in names_of(self.noise)]
-        return steps + [stream for band in self.bands for stream in band_streams(band)]
+        of_bands = [stream for band in self.bands for stream in band_streams(band)]
+        return [*noise_streams(self.noise), *of_bands]
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
@@ -461,29 +317,20 @@ class ImageTable(TableSpecification):
 
     def working_bytes(self) -> int:
         """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
-        shapes = any(entry.is_shape for each in self.classes.values() for entry in each.objects)
-        widest = max(map(_widest, self.psfs.values())) if shapes else 0.0
+        shapes = any(entry.is_shape for entry in self._entries)
+        blurs = [psf.chosen.most_sigma() for psf in self.psfs.values() if psf is not None]
+        widest = max(blurs, default=0.0) if shapes else 0.0
         ny, nx = (edge + 2 * int(4 * widest + 2) for edge in self.size)
         pixels = self.size[0] * self.size[1]
         edge = max(*self.size, 16)
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
         spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
-        images = max(
-            (self._image_bytes(psf.image) for psf in self._all_psfs() if psf.image), default=0
-        )
-        return 12 * ny * nx + planes + spectra + images + self._cutout_bytes()
-
-    def _image_bytes(self, image: ImagePsf) -> int:
-        """Return the bytes of the samples of a PSF, of its transform, and of the FFTs behind it."""
-        side = min(max(*self.size, 16), max(image.extent, TYPICAL_CUTOUT**0.5))
-        period = 1.2 * (side + max(side, image.extent))
-        together = max(
-            1, min(16, 2**18 // int(side * side))
-        )  # as many stamps or frames as are drawn at once
-        finest = (period * image.oversampling) ** 2
-        samples = (image.extent * image.oversampling) ** 2
-        return int(8 * samples + 4 * finest + 16 * together * period**2)
+        seen_through = [
+            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5)
+            for psf in self._all_psfs()
+        ]
+        return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()
 
     def _cutout_bytes(self) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
@@ -500,13 +347,3 @@ class ImageTable(TableSpecification):
             )
             for each in self.classes.values()
         )
-
-
-def _widest(psf: PsfEntry | None) -> float:
-    """Return the largest standard deviation of the Gaussian that blurs shapes, in pixels."""
-    sigma = getattr(psf.chosen, "sigma", None) if psf is not None else None
-    if psf is None or not psf.is_round_gaussian:
-        return 0.0
-    if sigma is None or isinstance(sigma, Expression):
-        return MAXIMUM_SIGMA
-    return min(sigma.support()[1], MAXIMUM_SIGMA)

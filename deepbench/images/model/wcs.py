@@ -1,4 +1,4 @@
-"""Where an image is on the sky: the tangential projection (Calabretta & Greisen 2002, A&A 395, 1077)."""
+"""The direction of images on the sky: the tangential projection (Calabretta & Greisen 2002, A&A 395, 1077)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tan_header(
     pixel_scale : float
         Arcsec per pixel.
     ra, dec, rotation : float
-        As ``Wcs`` says, in degrees.
+        Values of ``Wcs`` (degree).
 
     Examples
     --------

@@ -1,7 +1,8 @@
 """Point spread functions in files: images of samples, checked when the recipe is read.
 
 The samples stand on a grid that is finer than the pixels, or as fine; the centre of the point spread function is the
-centre of the array, ((ny − 1) / 2, (nx − 1) / 2). Their sum is made 1. ``sampled`` draws what is seen through them.
+centre of the array, ((ny − 1) / 2, (nx − 1) / 2). Their sum is made 1. ``galaxies.image_psf`` draws
+through them.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ FITS_ENDINGS = (".fits", ".fit", ".fts")
 
 
 class PsfFile(NamedTuple):
-    """A file, and how its samples stand to the pixels; see ``instruments.ImagePsf``."""
+    """A file, and how its samples stand to the pixels; see ``model.ImagePsf``."""
 
     path: Path
     sha256: str

@@ -1,101 +1,81 @@
-"""Profiles of point spread functions: what a telescope and the air make of a point.
+"""Profiles of point spread functions: what a telescope and the air make of a point, and the transforms of that.
 
-A profile is a function f(t) of t = (r / scale)², with f(0) = 1; its intensity, flux 1 over the
-infinite plane, is peak × f. An ellipse of axis ratio q has t = (u² q + v² / q) / scale² along its
-axes u and v, which keeps areas and so the flux: ``fwhm`` is the geometric mean of the two widths.
+A row of ``model.PSF_ROW`` describes one; functions here tell its families apart by their codes. A profile is a function
+f(t) of t = (r / scale)², with f(0) = 1; its intensity, flux 1 over the infinite plane, is peak × f. An ellipse of axis
+ratio q has t = (u² q + v² / q) / scale² along its axes u and v, which keeps areas and so the flux: ``fwhm`` is the
+geometric mean of the two widths. The transform is a table of u = (|k| × size)², as ``transform_tables`` has it.
 
-=============  ===============  =======================================  ==============================
-family         scale            f(t)                                     paper
-=============  ===============  =======================================  ==============================
-gaussian       σ                exp(−t/2)
-moffat         α                (1 + t)^−β, to a truncation radius       Moffat 1969, A&A 3, 455;
-                                                                         Trujillo et al. 2001, MNRAS
-                                                                         328, 977
-airy           λ/(πD)           ((j(x) − ε² j(εx)) / (1 − ε²))²,         Born & Wolf 1999, §8.5.2 and
-                                j(x) = 2 J1(x)/x, x² = t                 §8.6.2
-kolmogorov     the FWHM         the transform of exp(−k^(5/3))           Fried 1966, JOSA 56, 1372
-=============  ===============  =======================================  ==============================
+==========  =======  ==================================  ========  ================================================
+family      scale    f(t)                                size      transform, s = |k| × size
+==========  =======  ==================================  ========  ================================================
+gaussian    σ        exp(−t/2)                           fwhm      exp(−s² / (16 ln 2))
+moffat      α        (1 + t)^−β, to a truncation radius  fwhm      2 (x/2)^ν K_ν(x) / Γ(ν), ν = β − 1, x = s α / fwhm
+airy        λ/(πD)   ((j(x) − ε² j(εx)) / (1 − ε²))²,    λ/D       overlap of two annular pupils s / 2π apart
+                     x² = t, see ``airy``
+kolmogorov  fwhm     the transform of exp(−k^(5/3))      fwhm      exp(−3.4419 (s / (2π · 0.97586))^{5/3})
+==========  =======  ==================================  ========  ================================================
 
-The polynomials are our own. j(x) is a Chebyshev fit in x² to x = 5, and beyond it x^(−3/2) times an
-amplitude and a cosine, whose phase and amplitude are polynomials in x⁻² (9e-8 and 8e-9 apart). The
-Kolmogorov profile is y^(11/5) p(2y − 1) with y = (1 + t/c)^(−5/6), whose powers are those of its tail
-(r^−11/3, r^−16/3, …); p is a minimax fit (Lawson's iteration) to 300 values from its power series and
-its asymptotic series in 80 digits or more, and is within 2.1e-7 of f(0) and 4e-4 of f. Its integral is
-a polynomial of y as well, which gives the encircled flux. ``tests/reference/point_sources.py`` has
-the profiles anew, from integrals and scipy's Bessel functions, and the tests compare them.
+Moffat 1969, A&A 3, 455; Trujillo et al. 2001, MNRAS 328, 977, for its truncation and its transform; Fried 1966, JOSA
+56, 1372, for the long exposure through Kolmogorov's turbulence.
+
+The Kolmogorov profile is y^(11/5) p(2y − 1) with y = (1 + t/c)^(−5/6), whose powers are those of its tail (r^−11/3,
+r^−16/3, …). The polynomial p is our own, a minimax fit (Lawson's iteration) to 300 values from its power series and its
+asymptotic series in 80 digits or more, and is within 2.1e-7 of f(0) and 4e-4 of f. Its integral is a polynomial of y as
+well, which gives the encircled flux. ``tests/reference/point_sources.py`` has the profiles anew, from integrals and
+scipy's Bessel functions, and the tests compare them.
 """
 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.numerics.kernels import from_bits, inline, kernel, polynomial, to_bits
-from deepbench.numerics.mathfast import asin64, cos64, exp32, exp64, log64, sin64
-
-GAUSSIAN, MOFFAT, AIRY, KOLMOGOROV = 0, 1, 2, 3
+from deepbench.images.psf.airy import (
+    airy_differences,
+    airy_fwhm,
+    airy_radius,
+    airy_transform,
+    disc_transform,
+)
+from deepbench.images.psf.float32_functions import float32, power
+from deepbench.images.psf.model import AIRY, GAUSSIAN, KOLMOGOROV, MOFFAT
+from deepbench.images.psf.transform_tables import (
+    at_nodes,
+    chebyshev_coordinate,
+    nodes,
+    series,
+    transform_at,
+    write_table,
+)
+from deepbench.numerics.kernels import inline, kernel, polynomial
+from deepbench.numerics.mathfast import exp, exp32, exp64, log, log64, pow64
 
 ERROR = 1e-6
-"""Pixels far from the centre are averaged over by differences where their error, of f(0), is below this."""
+"""Largest error, in units of f(0), with which pixels far from the centre are averaged over by differences."""
 
 LIGHTLESS = 60.0
-"""The Gaussian is taken as zero from this t on: 1e-13 of the peak."""
+"""The t from which on the Gaussian is taken as zero: 1e-13 of the peak."""
+
+BETA = (1.1, 10.0)
+"""Range of the exponent of a Moffat profile in transforms; values outside are drawn as the nearest."""
+
+OBSCURATION = 0.9
+"""Largest obscuration of an Airy pattern in transforms."""
 
 LN2 = math.log(2.0)
 
+GAUSSIAN_RATE = 1.0 / (16.0 * math.log(2.0))
+KOLMOGOROV_RATE = 3.44193859115 / (2.0 * math.pi * 0.975863432579) ** (5.0 / 3.0)
+"""Rate in the transform exp(−rate × s^(5/3)); 0.9759 λ/r0 is the full width at half maximum."""
 
-class Profile(NamedTuple):
-    """A circular profile of flux 1.
-
-    Attributes
-    ----------
-    family : int
-        GAUSSIAN, MOFFAT, AIRY or KOLMOGOROV.
-    scale, peak : float
-        The length of t = 1 in pixels, and the intensity at the centre in 1/pixel².
-    shape : float
-        The Moffat's β, the Airy pattern's obscuration ε.
-    end : float
-        The t beyond which the profile is zero; inf if there is none.
-    truncated : bool
-        Whether it jumps to zero there.
-    inside : float
-        Of a Moffat, the flux to ``end`` as a part of the flux of one that is not truncated.
-    width, growth : float
-        f is as smooth at t as a Gaussian of the standard deviation width × w(t) in units of the scale, where
-        w = √(1 + growth t), or its root for an Airy pattern.
-    """
-
-    family: int
-    scale: float
-    peak: float
-    shape: float
-    end: float
-    truncated: bool
-    inside: float
-    width: float
-    growth: float
-
-
-# --- Airy ---
-
-# j(x) = polynomial(2 x**2 / 25 - 1), x <= 5
-_NEAR = (
-    0.06928172707557678, -0.4540262520313263, 0.3457736372947693, -0.10930154472589493,
-    0.019255775958299637, -0.002177950693294406, 0.0001730156218400225, -1.0093448508996516e-05,
-)  # fmt: skip
-# j(x) = x**-1.5 amplitude(x**-2) cos(x - 3 pi / 4 + phase(x**-2) / x), x >= 5
-_AMPLITUDE = (1.5957691669464111, 0.2991279363632202, -0.297685831785202, 0.7479185461997986)
-_PHASE = (0.3749998211860657, -0.16389989852905273, 0.3479679822921753, -1.1827996969223022)
-# FWHM / (lambda / D) = polynomial(obscuration**2), to 2e-8
-_AIRY_FWHM = (
-    1.0289939483639596, -0.5772954918812708, 0.5562170489745659, -0.6572624624303575,
-    0.8511909694729646, -1.0840357049316096, 1.203560289434142, -1.0386111882444082,
-    0.6244908780915595, -0.2276151562405857, 0.037432631650120694,
-)  # fmt: skip
+KOLMOGOROV_WING = (
+    KOLMOGOROV_RATE * -(2.0 ** (5.0 / 3.0)) * math.gamma(11 / 6) / (math.pi * math.gamma(-5 / 6))
+)
+"""Factor of the Kolmogorov profile far from the centre, this × fwhm^(5/3) × r^(−11/3)."""
 
 # --- Kolmogorov ---
 
@@ -112,123 +92,52 @@ _KOLMOGOROV_SUM = tuple(
     float(value) for value in np.polynomial.polynomial.polyint(_KOLMOGOROV, lbnd=-1)
 )  # the integral of the polynomial from -1
 
-
-def _float32(*values: float) -> tuple[np.float32, ...]:
-    return tuple(np.float32(value) for value in values)
-
-
-_NEAR_32, _AMPLITUDE_32, _PHASE_32 = _float32(*_NEAR), _float32(*_AMPLITUDE), _float32(*_PHASE)
-_KOLMOGOROV_32 = _float32(*_KOLMOGOROV)
-_ZERO, _ONE, _TWO, _FIVE = _float32(0.0, 1.0, 2.0, 5.0)
-_HALF_NEGATIVE, _FIVE_SIXTHS_NEGATIVE = _float32(-0.5, -5.0 / 6.0)
-_ROUND, _LEAST = _float32(12582912.0, -126.0)
-_ROUND_BITS, _FRACTION = np.uint32(0x4B400000), np.uint32(0x007FFFFF)
-_SQRT_HALF_BITS, _OFFSET_BITS = np.uint32(0x3F3504F3), np.uint32(0x3F800000 - 0x3F3504F3)
-# log2(1 + f) = f * polynomial(f), sqrt(1/2) <= 1 + f < sqrt(2), to 1.3e-7; 2**r, |r| <= 1/2, to 1e-7
-_LOG2_32 = _float32(
-    1.442694902420044, -0.721352756023407, 0.4809240400791168, -0.36024197936058044,
-    0.28707560896873474, -0.24882180988788605, 0.2342098504304886, -0.14620353281497955,
-)  # fmt: skip
-_EXP2_32 = _float32(
-    1.0000001192092896, 0.6931471824645996, 0.2402210682630539, 0.05550327152013779,
-    0.009676037356257439, 0.0013400432653725147,
-)  # fmt: skip
-_INVERSE_TURN, _TURN_HIGH, _LAST_WAVE = _float32(0.5 / math.pi, 6.28125, 2e5)
-_TURN_MIDDLE, _TURN_LOW = _float32(0.0019350051879882812, 3.019916050561733e-07)
-# cos(r) = polynomial(r**2), |r| <= pi
-_COS_32 = _float32(
-    1.0, -0.49999988079071045, 0.041666481643915176, -0.0013887761160731316,
-    2.4768965886323713e-05, -2.706998714074871e-07, 1.7211935210426077e-09,
-)  # fmt: skip
-_NODE = 1.0 - 1.0 / (
-    1.0 + 0.5 * math.sqrt(3.0)
-)  # where a cubic Chebyshev polynomial on [0, 1] with a zero at 0 has others
-_NEAR_SCALE, _THREE_QUARTER_TURNS = _float32(2.0 / 25.0, 0.75 * math.pi)
+_KOLMOGOROV_32 = float32(*_KOLMOGOROV)
+_ZERO, _ONE, _TWO = float32(0.0, 1.0, 2.0)
+_HALF_NEGATIVE, _FIVE_SIXTHS_NEGATIVE = float32(-0.5, -5.0 / 6.0)
 _INVERSE_CORE = np.float32(1.0 / _CORE)
 
 
-@inline
-def _power(x, exponent):
-    """Return x**exponent of float32, x >= 1 and exponent < 0, not below 1e-38, to about 5e-7 of 1."""
-    bits = np.uint32(to_bits(x) + _OFFSET_BITS)
-    whole = np.float32(np.int32(np.int32(bits >> 23) - 127))
-    rest = from_bits(np.uint32((bits & _FRACTION) + _SQRT_HALF_BITS)) - _ONE
-    y = exponent * (whole + rest * polynomial(rest, _LOG2_32))
-    y = y if y > _LEAST else _LEAST
-    shifted = y + _ROUND
-    n = np.int32(np.uint32(to_bits(shifted) - _ROUND_BITS))
-    scale = from_bits(np.uint32(np.int32(n + 127) << 23))
-    return polynomial(y - (shifted - _ROUND), _EXP2_32) * scale
+# --- profiles ---
+
+
+class Profile(NamedTuple):
+    """A circular profile of flux 1.
+
+    Attributes
+    ----------
+    family : int
+        GAUSSIAN, MOFFAT, AIRY or KOLMOGOROV.
+    scale, peak : float
+        Length of t = 1 in pixels, and intensity at the centre in 1/pixel².
+    shape : float
+        The Moffat's β, the Airy pattern's obscuration ε.
+    end : float
+        The t beyond which the profile is zero; inf if there is none.
+    truncated : bool
+        Whether it jumps to zero there.
+    inside : float
+        Flux of a Moffat to ``end``, as a part of the flux of one that is not truncated.
+    width, growth : float
+        f is as smooth at t as a Gaussian of the standard deviation width × w(t) in units of the scale, where
+        w = √(1 + growth t), or its root for an Airy pattern.
+    """
+
+    family: int
+    scale: float
+    peak: float
+    shape: float
+    end: float
+    truncated: bool
+    inside: float
+    width: float
+    growth: float
 
 
 @inline
-def _cosine(x):
-    """Return cos(x) of a float32, 0 <= x <= _LAST_WAVE, to 5e-7 for x below 1e4."""
-    turns = (x * _INVERSE_TURN + _ROUND) - _ROUND
-    r = ((x - turns * _TURN_HIGH) - turns * _TURN_MIDDLE) - turns * _TURN_LOW
-    return polynomial(r * r, _COS_32)
-
-
-@inline
-def disc_transform(square):
-    """Return 2 J1(x)/x of a float32 x², not negative."""
-    x = np.sqrt(square)
-    far = x if x > _FIVE else _FIVE
-    inverse = _ONE / far
-    v = inverse * inverse
-    phase = far - _THREE_QUARTER_TURNS + inverse * polynomial(v, _PHASE_32)
-    wave = _cosine(phase if phase < _LAST_WAVE else _LAST_WAVE)
-    tail = inverse * np.sqrt(inverse) * polynomial(v, _AMPLITUDE_32) * wave
-    return polynomial(square * _NEAR_SCALE - _ONE, _NEAR_32) if x < _FIVE else tail
-
-
-@kernel
-def evaluate(profile, values, count):
-    """Replace the first ``count`` t in ``values`` (float32, not negative) by f(t); no truncation."""
-    shape = np.float32(profile.shape)
-    if profile.family == GAUSSIAN:
-        for i in range(count):
-            values[i] = exp32(values[i] * _HALF_NEGATIVE)
-    elif profile.family == MOFFAT:
-        for i in range(count):
-            values[i] = _power(_ONE + values[i], -shape)
-    elif profile.family == KOLMOGOROV:
-        for i in range(count):
-            far = _ONE + values[i] * _INVERSE_CORE
-            y = _power(far, _FIVE_SIXTHS_NEGATIVE)
-            values[i] = y / far * polynomial(_TWO * y - _ONE, _KOLMOGOROV_32)
-    elif shape == _ZERO:
-        for i in range(count):
-            amplitude = disc_transform(values[i])
-            values[i] = amplitude * amplitude
-    else:
-        part = shape * shape
-        whole = _ONE / (_ONE - part)
-        for i in range(count):
-            amplitude = (
-                disc_transform(values[i]) - part * disc_transform(part * values[i])
-            ) * whole
-            values[i] = amplitude * amplitude
-
-
-def airy_fwhms(obscurations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the FWHM of Airy patterns in units of λ/D, outside of kernels."""
-    square = obscurations * obscurations
-    total = np.full_like(square, _AIRY_FWHM[-1])
-    for coefficient in _AIRY_FWHM[-2::-1]:
-        total = total * square + coefficient
-    return total
-
-
-@inline
-def airy_fwhm(obscuration):
-    """Return the FWHM of an Airy pattern in units of λ/D; ``obscuration`` is that of the diameter, below 1."""
-    return polynomial(obscuration * obscuration, _AIRY_FWHM)
-
-
-@inline
-def make_profile(family, fwhm, shape, truncation):
-    """Return the ``Profile`` of a family; see ``add_point``."""
+def make_profile(psf):
+    """Return the ``Profile`` of a row of a point spread function."""
+    family, fwhm, shape = psf.family, psf.fwhm, psf.shape
     end, truncated, inside = np.inf, False, 1.0
     if family == GAUSSIAN:
         scale = fwhm / (2.0 * math.sqrt(2.0 * LN2))
@@ -236,8 +145,8 @@ def make_profile(family, fwhm, shape, truncation):
         end, width, growth = LIGHTLESS, 1.0, 0.0
     elif family == MOFFAT:
         scale = 0.5 * fwhm / np.sqrt(exp64(LN2 / shape) - 1.0)
-        if truncation > 0.0:
-            end, truncated = (truncation / scale) * (truncation / scale), True
+        if psf.truncation > 0.0:
+            end, truncated = (psf.truncation / scale) * (psf.truncation / scale), True
             inside = 1.0 - exp64((1.0 - shape) * log64(1.0 + end))
         peak = (shape - 1.0) / (math.pi * scale * scale * inside)
         # 15 / width⁶ is the sixth derivative at the centre, of (1 + x²)^−β as of exp(−x² / 2 width²)
@@ -261,30 +170,33 @@ def smoothness(profile, t):
     return profile.width * (np.sqrt(factor) if profile.family == AIRY else factor)
 
 
-@inline
-def _sinc(angle):
-    return sin64(angle) / angle
-
-
-@inline
-def _airy_differences(frequency):
-    """Return the coefficients (a, b) of ``differences`` for an Airy pattern, and their error.
-
-    A wave cos(kx) has the mean sinc(k/2) over a pixel, which 1 + a z + b z² with z = 1 − cos k interpolates at 0 and
-    at two k below the highest frequency, where the largest error between them is least. From π on that error is that
-    of the wave that looks the same at whole pixels.
-    """
-    span = 1.0 - cos64(min(frequency, math.pi))
-    z1, z2 = span * _NODE, 2.0 * span * _NODE
-    slope1 = (_sinc(asin64(np.sqrt(0.5 * z1))) - 1.0) / z1
-    slope2 = (_sinc(asin64(np.sqrt(0.5 * z2))) - 1.0) / z2
-    b = (slope2 - slope1) / (z2 - z1)
-    a = slope1 - b * z1
-    z = 1.0 - cos64(frequency)
-    error = abs(1.0 + a * z + b * z * z - _sinc(0.5 * frequency))
-    if frequency > math.pi:
-        error = max(error, 1.0 + 2.0 * a + 4.0 * b - 2.0 / math.pi)
-    return a, b, error
+@kernel
+def evaluate(profile, values, count):
+    """Replace the first ``count`` t in ``values`` (float32, not negative) by f(t); no truncation."""
+    shape = np.float32(profile.shape)
+    if profile.family == GAUSSIAN:
+        for i in range(count):
+            values[i] = exp32(values[i] * _HALF_NEGATIVE)
+    elif profile.family == MOFFAT:
+        for i in range(count):
+            values[i] = power(_ONE + values[i], -shape)
+    elif profile.family == KOLMOGOROV:
+        for i in range(count):
+            far = _ONE + values[i] * _INVERSE_CORE
+            y = power(far, _FIVE_SIXTHS_NEGATIVE)
+            values[i] = y / far * polynomial(_TWO * y - _ONE, _KOLMOGOROV_32)
+    elif shape == _ZERO:
+        for i in range(count):
+            amplitude = disc_transform(values[i])
+            values[i] = amplitude * amplitude
+    else:
+        part = shape * shape
+        whole = _ONE / (_ONE - part)
+        for i in range(count):
+            amplitude = (
+                disc_transform(values[i]) - part * disc_transform(part * values[i])
+            ) * whole
+            values[i] = amplitude * amplitude
 
 
 @inline
@@ -307,7 +219,7 @@ def differences(profile, axis_ratio):
     small = profile.scale * np.sqrt(axis_ratio)  # pixels
     least = 16.0 / (small * small) - 1.0  # 4 pixels
     if profile.family == AIRY:
-        a, b, error = _airy_differences(2.0 / small)
+        a, b, error = airy_differences(2.0 / small)
         root, part = 1.0 + np.sqrt(profile.shape), profile.shape * profile.shape
         envelope = 4.0 / math.pi * (root * root) / ((1.0 - part) * (1.0 - part))
         sparse = exp64(log64(error * envelope / ERROR) * (2.0 / 3.0))
@@ -316,40 +228,21 @@ def differences(profile, axis_ratio):
     sixth = 367.0 / 967680.0 / (small * small * small * small * small * small)
     if profile.family == GAUSSIAN:
         return (0.0 if 15.0 * sixth < ERROR else np.inf), a, b
-    power, factor, core = 2.0 * profile.shape, 1.0, 1.0
+    slope, factor, core = 2.0 * profile.shape, 1.0, 1.0
     if profile.family == KOLMOGOROV:
-        power, factor, core = 11.0 / 3.0, 10.0 * _TAIL, 0.5
+        slope, factor, core = 11.0 / 3.0, 10.0 * _TAIL, 0.5
     for k in range(6):
-        factor *= power + k
-    return max(exp64(log64(sixth * factor / ERROR) / (0.5 * power + 3.0)) - core, least), a, b
+        factor *= slope + k
+    return max(exp64(log64(sixth * factor / ERROR) / (0.5 * slope + 3.0)) - core, least), a, b
 
 
 @inline
 def mean_within(profile, t):
     """Return the mean of a Moffat's f over the ellipse t, as if it were not truncated."""
-    power = 1.0 - profile.shape
+    exponent = 1.0 - profile.shape
     if t < 1e-8:
         return 1.0 - 0.5 * profile.shape * t
-    return (exp64(power * log64(1.0 + t)) - 1.0) / (power * t)
-
-
-@inline
-def _airy_radius(profile, fraction):
-    """Return the x within which a part of the flux of an Airy pattern lies: (1 − ε²)/2 times the integral of f x.
-
-    Far out 2 / (π (1 − ε) x) of the flux lies beyond x.
-    """
-    part = profile.shape * profile.shape
-    step, reached = 0.0625, 0.0
-    for k in range(int(100.0 / (step * (1.0 - profile.shape)))):
-        x = step * (k + 0.5)
-        outer, inner = disc_transform(np.float32(x * x)), disc_transform(np.float32(part * x * x))
-        amplitude = np.float64(outer) - part * np.float64(inner)
-        held = 0.5 * step * x * amplitude * amplitude / (1.0 - part)
-        if reached + held >= fraction:
-            return step * (k + (fraction - reached) / held) if held > 0.0 else x
-        reached += held
-    return 2.0 / (math.pi * (1.0 - profile.shape) * (1.0 - fraction))
+    return (exp64(exponent * log64(1.0 + t)) - 1.0) / (exponent * t)
 
 
 @inline
@@ -360,7 +253,7 @@ def flux_radius(profile, fraction):
     elif profile.family == MOFFAT:
         t = exp64(log64(1.0 - fraction * profile.inside) / (1.0 - profile.shape)) - 1.0
     elif profile.family == AIRY:
-        x = _airy_radius(profile, fraction)
+        x = airy_radius(profile.shape, fraction)
         t = x * x
     else:
         low, high = 0.0, 1.0
@@ -370,3 +263,120 @@ def flux_radius(profile, fraction):
             low, high = (y, high) if beyond < 1.0 - fraction else (low, y)
         t = _CORE * (exp64(log64(high) * -1.2) - 1.0)
     return profile.scale * np.sqrt(t)
+
+
+# --- transforms ---
+
+
+class PsfTables(NamedTuple):
+    """Functions of u at the nodes, float32: the Moffat series and the transforms without a parameter; and u."""
+
+    moffat: NDArray[np.float32]
+    gaussian: NDArray[np.float32]
+    kolmogorov: NDArray[np.float32]
+    positions: NDArray[np.float64]
+
+
+@lru_cache(maxsize=1)
+def psf_tables() -> PsfTables:
+    """Return the tables of this process, made at the first call."""
+    u = nodes()
+    gaussian = exp(-GAUSSIAN_RATE * u)
+    kolmogorov = exp(-KOLMOGOROV_RATE * exp(5.0 / 6.0 * log(u)))
+    return PsfTables(
+        at_nodes(series()["moffat"]),
+        gaussian.astype(np.float32)[None],
+        kolmogorov.astype(np.float32)[None],
+        u,
+    )
+
+
+@inline
+def transform_size(psf):
+    """Return the length that scales the transform of a row, in pixels: λ/D of an Airy pattern, else the FWHM."""
+    return psf.fwhm / airy_fwhm(psf.shape) if psf.family == AIRY else psf.fwhm
+
+
+@inline
+def is_round(psf):
+    """Tell whether a row is that of a circular profile."""
+    return psf.axis_ratio >= 1.0
+
+
+@inline
+def same_transform(a, b):
+    """Tell whether two rows have one transform."""
+    return (
+        a.family == b.family
+        and a.fwhm == b.fwhm
+        and a.shape == b.shape
+        and a.axis_ratio == b.axis_ratio
+        and a.position_angle == b.position_angle
+    )
+
+
+@kernel
+def write_transform(psf, tables, first, last, values, table):
+    """Write the transform of a circular point spread function, between two pieces, both included.
+
+    Parameters
+    ----------
+    psf : PSF_ROW
+    tables : PsfTables
+    first, last : int
+    values, table : float32[2, NODES], float32[PIECES, 4]
+        Scratch, and what is written.
+    """
+    if psf.family == MOFFAT:
+        x = chebyshev_coordinate(1.0 / psf.shape, 1.0 / BETA[0], 1.0 / BETA[1])
+        write_table(x, tables.moffat, first, last, values[0], table)
+    elif psf.family == AIRY:
+        obscuration = min(max(psf.shape, 0.0), OBSCURATION)
+        computed = values[1:2]
+        for node in range(2 * first, 2 * last + 3):
+            computed[0, node] = airy_transform(np.sqrt(tables.positions[node]), obscuration)
+        write_table(0.0, computed, first, last, values[0], table)
+    else:
+        function = tables.gaussian if psf.family == GAUSSIAN else tables.kolmogorov
+        write_table(0.0, function, first, last, values[0], table)
+
+
+@inline
+def moffat_scale(fwhm, beta):
+    """Return the scale radius α."""
+    return 0.5 * fwhm / np.sqrt(pow64(2.0, 1.0 / beta) - 1.0)
+
+
+@kernel
+def psf_wing(psf):
+    """Return (c, core, power) of the wing c (r² + core)^(−power) of a point spread function of unit flux."""
+    if psf.family == MOFFAT:
+        beta = min(max(psf.shape, BETA[0]), BETA[1])
+        alpha = moffat_scale(psf.fwhm, beta)
+        c = (beta - 1.0) / math.pi * pow64(alpha, 2.0 * beta - 2.0)
+        return c, alpha * alpha, beta
+    if psf.family == KOLMOGOROV:
+        return KOLMOGOROV_WING * pow64(psf.fwhm, 5.0 / 3.0), 0.0, 11.0 / 6.0
+    if psf.family == AIRY:
+        inner = min(max(psf.shape, 0.0), OBSCURATION)
+        return transform_size(psf) / (math.pi**3 * (1.0 - inner)), 0.0, 1.5
+    return 0.0, 0.0, 1.0
+
+
+@kernel
+def psf_radius(psf, outside):
+    """Return a circular radius outside of which at most a part of the light of a round point spread function lies."""
+    if psf.family == GAUSSIAN:
+        return psf.fwhm * np.sqrt(-log64(outside) / (4.0 * math.log(2.0)))
+    c, core, exponent = psf_wing(psf)
+    # the wing's light outside; for a Moffat profile it is exact, the others' is no more than twice their wing's
+    rest = outside if psf.family == MOFFAT else 0.5 * outside
+    square = pow64(rest * (exponent - 1.0) / (math.pi * c), 1.0 / (1.0 - exponent)) - core
+    return max(np.sqrt(max(square, 0.0)), transform_size(psf))
+
+
+@inline
+def variance(table, size, k):
+    """Return the variance along an axis of the Gaussian that has the same transform at the wave number k."""
+    value = transform_at(table, (k * size) * (k * size))
+    return -2.0 * log64(max(value, 1e-30)) / (k * k)

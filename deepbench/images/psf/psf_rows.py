@@ -3,50 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
-from deepbench.images.psf.psf_profiles import airy_fwhms
-from deepbench.images.psf.psf_transforms import PSFS
-from deepbench.images.stars.point_sources import FAMILIES
+from deepbench.errors import LabelError
+from deepbench.images.psf.model import FAMILIES, NARROWEST, empty_rows
 
 if TYPE_CHECKING:
-    from deepbench.images.model.instruments import PsfEntry
-    from deepbench.images.psf.psf_files import PsfFile
+    from collections.abc import Mapping
 
-PSF_COLUMNS = ("fwhm", "shape", "truncation", "axis_ratio", "position_angle")
-"""What describes a PSF of a family, in pixels and radians: β of a Moffat or the obscuration of an Airy is its shape."""
+    from deepbench.images.psf.model import PsfEntry
+    from deepbench.images.psf.psf_files import PsfFile
 
 
 @dataclass(frozen=True)
 class Psfs:
-    """Point spread functions, one in each row.
+    """Point spread functions, one for each sample or object.
 
     Attributes
     ----------
-    families : int64[m]
-        As ``point_sources.FAMILIES`` numbers them.
-    profiles : float64[m, 5]
-        As ``PSF_COLUMNS`` says.
-    transforms : float64[m, 5]
-        The same as ``psf_transforms.PSF_ROW`` says, in pixels and degrees.
+    rows : PSF_ROW[m]
+        See ``model.PSF_ROW``. Those that are images have rows without any width.
     files : object[m]
-        The ``PsfFile`` of those that are images; None for the others. Images have no family, profile and transform.
+        The ``PsfFile`` of those that are images; None for the others.
     """
 
-    families: NDArray[np.int64]
-    profiles: NDArray[np.float64]
-    transforms: NDArray[np.float64]
+    rows: NDArray[np.void]
     files: NDArray[np.object_]
 
-    def take(self, rows: NDArray[np.intp] | slice) -> Psfs:
-        """Return some of them, by their rows."""
-        return Psfs(
-            self.families[rows], self.profiles[rows], self.transforms[rows], self.files[rows]
-        )
+    def take(self, chosen: NDArray[np.intp] | slice) -> Psfs:
+        """Return some of them."""
+        return Psfs(self.rows[chosen], self.files[chosen])
 
     @property
     def are_images(self) -> NDArray[np.bool_]:
@@ -63,58 +52,77 @@ class Psfs:
         codes = np.array([number[file] for file in files])
         return [(file, codes == code) for file, code in number.items()]
 
-    @classmethod
-    def empty(cls, count: int) -> Psfs:
-        """Return as many without any width."""
-        profiles = np.tile([0.0, 0.0, 0.0, 1.0, 0.0], (count, 1))
-        transforms = np.tile([0.0, 0.0, 0.0, 1.0, 0.0], (count, 1))
-        files = np.full(count, None, object)
-        return cls(np.full(count, FAMILIES["gaussian"]), profiles, transforms, files)
-
-    def put(self, rows: NDArray[np.intp] | slice, others: Psfs) -> None:
+    def put(self, chosen: NDArray[np.intp] | slice, others: Psfs) -> None:
         """Replace some of them."""
-        self.families[rows] = others.families
-        self.profiles[rows] = others.profiles
-        self.transforms[rows] = others.transforms
-        self.files[rows] = others.files
+        self.rows[chosen] = others.rows
+        self.files[chosen] = others.files
+
+    def check_widths(
+        self, table_name: str, samples: NDArray[np.int64], are_points: NDArray[np.bool_]
+    ) -> None:
+        """Refuse one that is too narrow for its light to be integrated over a pixel.
+
+        Parameters
+        ----------
+        table_name : str
+        samples : int64[m]
+            The sample of each, for the message.
+        are_points : bool[m]
+            Whether a point is seen through each; else a galaxy, whose limit is one of the width along the minor axis.
+
+        Raises
+        ------
+        LabelError
+        """
+        of_family = np.zeros(len(FAMILIES))
+        for psf in FAMILIES.values():
+            of_family[psf.family] = psf.narrowest_of_galaxies
+        narrowest = np.where(are_points, NARROWEST, of_family[self.rows["family"]])
+        widths = self.rows["fwhm"] * np.where(are_points, 1.0, np.sqrt(self.rows["axis_ratio"]))
+        narrow = np.flatnonzero((widths < narrowest) & ~self.are_images)
+        if narrow.size:
+            first = narrow[0]
+            raise LabelError.of_sample(
+                table_name,
+                samples[first],
+                f"the full width at half maximum of the PSF is {widths[first]:.3g} pixels, "
+                f"it must be {narrowest[first]} or more",
+            )
 
 
 def psf_rows(
-    psf: PsfEntry | None, columns: dict[str, NDArray], prefix: str, scale: float | None, count: int
+    psf: PsfEntry | None,
+    columns: Mapping[str, NDArray],
+    prefix: str,
+    scale: float | None,
+    count: int,
 ) -> Psfs:
     """Return the PSFs whose parameters are columns of that prefix; none has no width."""
-    found = Psfs.empty(count)
+    files = np.full(count, None, object)
     if psf is None:
-        return found
-    if psf.image is not None:
-        found.files.fill(psf.image.source)
-        return found
-    kind, values = psf.kind, found.profiles
-
-    def column(name: str, default: float = 0.0) -> Any:
-        return columns.get(f"{prefix}{name}", default)
-
-    if f"{prefix}sigma" in columns:
-        values[:, 0] = column("sigma") * FWHM_OF_SIGMA
-    else:
-        values[:, 0] = column("fwhm") / scale
-    values[:, 1] = column("beta") if kind == "moffat" else column("obscuration")
-    if f"{prefix}truncation" in columns:
-        values[:, 2] = column("truncation") / scale
-    values[:, 3] = column("axis_ratio", 1.0)
-    values[:, 4] = column("position_angle") / (180 / np.pi)
-    size = values[:, 0] / airy_fwhms(values[:, 1]) if kind == "airy" else values[:, 0]
-    code = np.full(count, float(PSFS[kind]))
-    transforms = np.column_stack([code, size, values[:, 1], values[:, 3], np.degrees(values[:, 4])])
-    return Psfs(np.full(count, FAMILIES[kind]), values, transforms, found.files)
+        return Psfs(empty_rows(count), files)
+    if psf.chosen.source is not None:
+        files.fill(psf.chosen.source)
+    return Psfs(psf.chosen.rows(_own(columns, prefix), scale, count), files)
 
 
 def sigmas_of(
-    psf: PsfEntry | None, columns: dict[str, NDArray], prefix: str, scale: float | None, count: int
+    psf: PsfEntry | None,
+    columns: Mapping[str, NDArray],
+    prefix: str,
+    scale: float | None,
+    count: int,
 ) -> NDArray[np.float64]:
     """Return the standard deviations of the Gaussians that blur shapes, in pixels; 0 for none."""
-    if psf is None or not psf.is_round_gaussian:
+    if psf is None:
         return np.zeros(count)
-    if f"{prefix}sigma" in columns:
-        return np.ascontiguousarray(columns[f"{prefix}sigma"], np.float64)
-    return columns[f"{prefix}fwhm"] / scale / FWHM_OF_SIGMA
+    return psf.chosen.sigmas(_own(columns, prefix), scale, count)
+
+
+def _own(columns: Mapping[str, NDArray], prefix: str) -> dict[str, NDArray]:
+    """Return the columns of a prefix by their names without it."""
+    return {
+        name.removeprefix(prefix): values
+        for name, values in columns.items()
+        if name.startswith(prefix)
+    }

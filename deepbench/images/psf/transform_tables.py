@@ -2,7 +2,7 @@
 
 A circular profile has a transform that depends on u = |k|² × size² alone. Its table has pieces of equal width inside
 each octave of u, so the bits of a float32 u are the number of its piece (exponent and first bits of the fraction) and
-its place inside (the other bits): no logarithm, no search. On each piece the function is the parabola through its
+its offset inside (the other bits): no logarithm, no search. On each piece the function is the parabola through its
 values at both ends and in the middle.
 
 Families of profiles (a Sérsic index n, a Moffat β) are Chebyshev series in a function of the parameter, whose
@@ -35,7 +35,7 @@ NODES = 2 * PIECES + 1
 LEAST, MOST = np.float32(2.0**FIRST_OCTAVE), np.float32(2.0**LAST_OCTAVE * (1.0 - 1e-6))
 
 _SHIFT = np.uint32(23 - 5)
-_PLACE = np.uint32((1 << 18) - 1)
+_OFFSET = np.uint32((1 << 18) - 1)
 _UNIT = np.float32(2.0**-18)
 _FIRST_PIECE = np.uint32((127 + FIRST_OCTAVE) * PIECES_PER_OCTAVE)
 _ZERO, _ONE, _TWO = np.float32(0.0), np.float32(1.0), np.float32(2.0)
@@ -45,8 +45,8 @@ _THREE, _FOUR = np.float32(3.0), np.float32(4.0)
 def nodes() -> NDArray[np.float64]:
     """Return u at the nodes, float64[NODES]."""
     step = np.arange(NODES)
-    octave, place = np.divmod(step, 2 * PIECES_PER_OCTAVE)
-    return np.ldexp(1.0 + place / (2.0 * PIECES_PER_OCTAVE), octave + FIRST_OCTAVE)
+    octave, offset = np.divmod(step, 2 * PIECES_PER_OCTAVE)
+    return np.ldexp(1.0 + offset / (2.0 * PIECES_PER_OCTAVE), octave + FIRST_OCTAVE)
 
 
 @lru_cache(maxsize=1)
@@ -81,7 +81,7 @@ def at_nodes(coefficients: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 @inline
-def chebyshev_place(value, low, high):
+def chebyshev_coordinate(value, low, high):
     """Return where a value lies between two others, as a number from −1 to 1, clipped."""
     x = (2.0 * value - low - high) / (high - low)
     return min(max(x, -1.0), 1.0)
@@ -98,19 +98,19 @@ def chebyshev_sum(x, coefficients):
 
 
 @inline
-def _piece_and_place(u):
-    """Return the number of the piece that holds u, a float32, and the place inside."""
+def _piece_and_offset(u):
+    """Return the number of the piece that holds u, a float32, and the offset inside, from 0 to 1."""
     bounded = LEAST if u < LEAST else u
     bounded = MOST if bounded > MOST else bounded
     bits = to_bits(bounded)
     piece = np.int32(np.uint32(np.uint32(bits >> _SHIFT) - _FIRST_PIECE))
-    return piece, np.float32(np.int32(np.uint32(bits & _PLACE))) * _UNIT
+    return piece, np.float32(np.int32(np.uint32(bits & _OFFSET))) * _UNIT
 
 
 @inline
 def piece_of(u):
     """Return the number of the piece that holds u, a float64."""
-    return np.int64(_piece_and_place(np.float32(u))[0])
+    return np.int64(_piece_and_offset(np.float32(u))[0])
 
 
 @kernel
@@ -128,7 +128,7 @@ def write_table(x, functions, first, last, values, table):
     values : float32[NODES]
         Scratch.
     table : float32[PIECES, 4]
-        Written: the parabola's three coefficients in the place inside a piece, from 0 to 1.
+        Written: the parabola's three coefficients in the offset inside a piece, from 0 to 1.
     """
     begin, end = 2 * first, 2 * last + 3
     total = values[begin:end]
@@ -149,9 +149,9 @@ def write_table(x, functions, first, last, values, table):
 
 
 @inline
-def _parabola(table, piece, place):
+def _parabola(table, piece, offset):
     piece = np.uint32(piece)  # so that no negative index is looked for
-    return table[piece, 0] + place * (table[piece, 1] + place * table[piece, 2])
+    return table[piece, 0] + offset * (table[piece, 1] + offset * table[piece, 2])
 
 
 @inline
@@ -171,9 +171,9 @@ def write_form(table, xx, xy, yy, count, pieces, target):
     """
     for i in range(count):
         x = np.float32(np.int32(i))
-        piece, place = _piece_and_place((xx * x + xy) * x + yy)
+        piece, offset = _piece_and_offset((xx * x + xy) * x + yy)
         pieces[i] = piece
-        target[i] = place
+        target[i] = offset
     for i in range(count):
         target[i] = _parabola(table, pieces[i], target[i])
 
@@ -181,5 +181,5 @@ def write_form(table, xx, xy, yy, count, pieces, target):
 @inline
 def transform_at(table, u):
     """Return the value of a table at u, a float64."""
-    piece, place = _piece_and_place(np.float32(u))
-    return np.float64(_parabola(table, piece, place))
+    piece, offset = _piece_and_offset(np.float32(u))
+    return np.float64(_parabola(table, piece, offset))

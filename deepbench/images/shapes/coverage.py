@@ -20,7 +20,7 @@ import numpy as np
 from deepbench.numerics.kernels import inline, kernel
 
 SNAP = 1e-9
-"""Covers nearer than this to 0 or 1 are exactly 0 or 1: this absorbs the rounding of the sums."""
+"""Distance from 0 or 1 below which covers are exactly 0 or 1: this absorbs the rounding of the sums."""
 
 
 class Window(NamedTuple):
@@ -47,7 +47,7 @@ class Polygon(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Where a polygon lies: (u, v) goes to (x + xu·u + xv·v, y + yu·u + yv·v)."""
+    """Position and axes of a polygon: (u, v) goes to (x + xu·u + xv·v, y + yu·u + yv·v)."""
 
     x: float
     y: float

@@ -10,15 +10,17 @@ from deepbench.numerics.kernels import kernel
 
 
 @kernel
-def draw_shapes(offsets, codes, covers, rows, sigmas, images):
+def draw_shapes(offsets, rows, sigmas, images):
     """Draw the shapes of images, blurred, each image from its own rows alone.
 
     Parameters
     ----------
-    offsets, codes, covers, rows
-        As ``shape_rows`` returns them.
+    offsets : int64[n + 1]
+        Image i has the shapes ``offsets[i]`` … ``offsets[i + 1] - 1``.
+    rows : SHAPE_ROW[m]
+        Shapes, in the order in which they are drawn.
     sigmas : float64[n]
-        Of the Gaussian PSF, in pixels; 0 for none.
+        Standard deviations of the Gaussian PSFs (pixel); 0 for none.
     images : float32[n, y, x]
         Every pixel is written.
     """
@@ -35,9 +37,7 @@ def draw_shapes(offsets, codes, covers, rows, sigmas, images):
         plane = planes[: rows_here * columns_here].reshape((rows_here, columns_here))
         bottom, top, left, right = rows_here, 0, columns_here, 0
         for j in range(offsets[i], offsets[i + 1]):
-            box = draw_object(
-                plane, -float(edge), -float(edge), codes[j], covers[j], rows[j], cells
-            )
+            box = draw_object(plane, -float(edge), -float(edge), rows[j], cells)
             bottom, top = min(bottom, box[0]), max(top, box[1])
             left, right = min(left, box[2]), max(right, box[3])
         gaussian_blur(plane, (bottom, top, left, right), sigmas[i], images[i], taps, line)

@@ -1,4 +1,4 @@
-"""Point spread functions: the blur of an image.
+"""The blur of an image by a Gaussian.
 
 The Gaussian is sampled at whole pixels up to 4σ and normalised, as in
 ``scipy.ndimage.gaussian_filter``; but where sampling would make it narrower than its label says (by
@@ -14,16 +14,16 @@ from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64, log64
 
 TRUNCATE = 4.0
-"""The kernel ends at this many standard deviations, rounded to a whole pixel."""
+"""Number of standard deviations at which the Gaussian ends, rounded to a whole pixel."""
 
 WELL_SAMPLED = 1.0
-"""From this standard deviation on, in pixels, sampling keeps the width: to 1e-7, but for the tails cut at 4σ."""
+"""Standard deviation (pixel) from which on sampling keeps the width: to 1e-7, but for the tails cut at 4σ."""
 
 LEAST = 1e-4
-"""Standard deviations below this, in pixels, would move less light than float32 can tell."""
+"""Standard deviation (pixel) below which a Gaussian would move less light than float32 can tell."""
 
 NEWTON_STEPS = 6
-"""Enough for the variance to 1e-12 (tested)."""
+"""Number of steps of Newton's iteration: enough for the variance to 1e-12 (tested)."""
 
 
 @inline

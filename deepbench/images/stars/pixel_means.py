@@ -29,16 +29,16 @@ from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
 LIMIT = 1e9
-"""Positions beyond ±LIMIT pixels are taken as ±LIMIT."""
+"""Largest coordinate of a position (pixel); those beyond ±LIMIT are taken as ±LIMIT."""
 
 FEW, MANY = 1.3, 0.55
-"""The least standard deviations, in sides of a cell, of a Gaussian that 3 × 3 and 5 × 5 points integrate."""
+"""Least standard deviations, in sides of a cell, of a Gaussian that 3 × 3 and 5 × 5 points integrate."""
 
 BAND, CELLS = 8, 128
 """Rows far out, and cells near the centre, that are evaluated together."""
 
 DEPTH = 12
-"""How often a pixel is quartered at most."""
+"""Largest number of times that a pixel is quartered."""
 
 _FAR_NODE, _NEAR_NODE = (
     math.sqrt(5.0 + sign * 2.0 * math.sqrt(10.0 / 7.0)) / 3.0 for sign in (1, -1)
@@ -50,15 +50,15 @@ WEIGHTS_5 = np.array([_FAR_WEIGHT, _NEAR_WEIGHT, 64.0 / 225.0, _NEAR_WEIGHT, _FA
 
 NODES_3 = np.array([-math.sqrt(0.6), 0.0, math.sqrt(0.6)])
 WEIGHTS_3 = np.array([5.0 / 18.0, 8.0 / 18.0, 5.0 / 18.0])
-"""The same of three points."""
+"""Gauss–Legendre's three points on [−1, 1], and their weights for a mean."""
 
 _MANY_NODES, _MANY_WEIGHTS = NODES_5.astype(np.float32), WEIGHTS_5.astype(np.float32)
 _FEW_NODES, _FEW_WEIGHTS = NODES_3.astype(np.float32), WEIGHTS_3.astype(np.float32)
 _ZERO = np.float32(0.0)
 
 
-class ObjectColumns(NamedTuple):
-    """A profile at a place: t = (ux dx + uy dy)² + (vx dx + vy dy)² = xx dx² + 2 xy dx dy + yy dy².
+class Source(NamedTuple):
+    """A profile around a position: t = (ux dx + uy dy)² + (vx dx + vy dy)² = xx dx² + 2 xy dx dy + yy dy².
 
     ``small`` is the length of t = 1 along the minor axis in pixels. From ``sparse`` on pixels follow from values at
     centres: the mean along an axis is ``tap0`` f, plus ``tap1`` f and ``tap2`` f of the next neighbours.
@@ -82,17 +82,17 @@ class ObjectColumns(NamedTuple):
 
 
 @inline
-def make_source(x, y, family, fwhm, shape, truncation, axis_ratio, position_angle):
-    """Return the ``ObjectColumns`` of a family; see ``add_point``."""
-    profile = make_profile(family, fwhm, shape, truncation)
-    sine, cosine = sincos64(position_angle) if axis_ratio != 1.0 else (0.0, 1.0)
+def make_source(x, y, psf):
+    """Return the ``Source`` of a row of a point spread function around (x, y)."""
+    profile, axis_ratio = make_profile(psf), psf.axis_ratio
+    sine, cosine = sincos64(psf.position_angle) if axis_ratio != 1.0 else (0.0, 1.0)
     root = np.sqrt(axis_ratio)
     small = profile.scale * root
     ux, uy = cosine * root / profile.scale, sine * root / profile.scale
     vx, vy = -sine / small, cosine / small
     xx, xy, yy = ux * ux + vx * vx, ux * uy + vx * vy, uy * uy + vy * vy
     sparse, a, b = differences(profile, axis_ratio)
-    return ObjectColumns(
+    return Source(
         profile,
         min(max(x, -LIMIT), LIMIT),
         min(max(y, -LIMIT), LIMIT),
@@ -215,7 +215,7 @@ def _add_smooth(
     image, source, amplitude, bottom, spans, least, below, nodes, weights, cells, work, means
 ):
     """Add the pixels of the spans where the profile's smoothness is between ``least`` and ``below``."""
-    places = np.empty((2, CELLS), np.int64)
+    rows, columns = np.empty(CELLS, np.int64), np.empty(CELLS, np.int64)
     cells[2] = 0.5
     count = 0
     for k in range(spans.shape[0]):
@@ -225,16 +225,16 @@ def _add_smooth(
             width = source.small * smoothness(source.profile, square(source, dx, dy))
             if least <= width < below:
                 cells[0, count], cells[1, count] = dx, dy
-                places[0, count], places[1, count] = bottom + k, i
+                rows[count], columns[count] = bottom + k, i
                 count += 1
             if count == CELLS:
                 _means(source, cells, count, nodes, weights, work, means)
                 for c in range(count):
-                    image[places[0, c], places[1, c]] += amplitude * means[c]
+                    image[rows[c], columns[c]] += amplitude * means[c]
                 count = 0
     _means(source, cells, count, nodes, weights, work, means)
     for c in range(count):
-        image[places[0, c], places[1, c]] += amplitude * means[c]
+        image[rows[c], columns[c]] += amplitude * means[c]
 
 
 @inline

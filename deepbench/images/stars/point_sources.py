@@ -15,15 +15,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepbench.images.psf.psf_profiles import (
-    AIRY,
-    GAUSSIAN,
-    KOLMOGOROV,
-    MOFFAT,
-    flux_radius,
-    make_profile,
-    mean_within,
-)
+from deepbench.images.psf.model import GAUSSIAN
+from deepbench.images.psf.psf_profiles import flux_radius, make_profile, mean_within
 from deepbench.images.stars.pixel_means import (
     LIMIT,
     NODES_3,
@@ -38,10 +31,6 @@ from deepbench.images.stars.pixel_means import (
 )
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import normal_cdf64
-
-FAMILIES = {"gaussian": GAUSSIAN, "moffat": MOFFAT, "airy": AIRY, "kolmogorov": KOLMOGOROV}
-"""The number of each family that ``add_point`` takes."""
-
 
 # --- on the boundary of a truncated profile ---
 
@@ -142,9 +131,7 @@ def _limits(centre, reach, radius, size):
 
 
 @kernel
-def add_point(
-    image, x, y, flux, family, fwhm, shape, truncation, axis_ratio, position_angle, radius
-):
+def add_point(image, x, y, flux, psf, radius):
     """Add a point source, inside a kernel.
 
     Parameters
@@ -155,20 +142,8 @@ def add_point(
         Position in pixels from the centre of the pixel at the lower left; may lie outside the image.
     flux : float
         Total flux over the infinite plane; of a truncated profile, as truncated.
-    family : int
-        One of ``FAMILIES``.
-    fwhm : float
-        Full width at half maximum of the profile before the pixel, √(ab) of an ellipse; pixels, positive. Of an Airy
-        pattern it is ``airy_fwhm(obscuration)`` λ/D.
-    shape : float
-        The Moffat's β, above 1; the central obscuration of an Airy pattern, as a part of the diameter, from 0 to
-        below 1. Else unused.
-    truncation : float
-        The circularised radius in pixels where a Moffat ends; 0 for none. Else unused.
-    axis_ratio : float
-        Minor over major axis, above 0 and up to 1.
-    position_angle : float
-        Of the major axis, in radian counter-clockwise from +x.
+    psf : PSF_ROW
+        Row of a point spread function; its ``fwhm`` is positive, of an Airy pattern ``airy_fwhm(obscuration)`` λ/D.
     radius : int
         Pixels further than this from the source's pixel along x or y are left alone; see ``stamp_radius``.
 
@@ -177,7 +152,7 @@ def add_point(
     Each pixel's value is rounded to float32 and added once. It follows from the source alone: not from the image's
     size or content, nor from ``radius``. Pixels of smooth profiles are within 1e-5 of the brightest (tested).
     """
-    source = make_source(x, y, family, fwhm, shape, truncation, axis_ratio, position_angle)
+    source = make_source(x, y, psf)
     profile = source.profile
     ny, nx = image.shape
     # the distance over which √t may change from the centre of a pixel to its corner, and the extent of the light
@@ -188,7 +163,7 @@ def add_point(
     left, right = _limits(source.x, outer * area * np.sqrt(source.yy), radius, nx)
     if bottom == top or left == right:
         return
-    if family == GAUSSIAN and abs(source.xy) <= 1e-12 * np.sqrt(source.xx * source.yy):
+    if psf.family == GAUSSIAN and abs(source.xy) <= 1e-12 * np.sqrt(source.xx * source.yy):
         _add_separable(image, source, flux, bottom, top, left, right)
         return
 
@@ -220,13 +195,12 @@ def add_point(
 
 
 @kernel
-def stamp_radius(family, fwhm, shape, truncation, axis_ratio, fraction):
+def stamp_radius(psf, fraction):
     """Return the ``radius`` of the smallest stamp around the ellipse that holds a part of a point source's flux.
 
     Parameters
     ----------
-    family, fwhm, shape, truncation, axis_ratio
-        As for ``add_point``.
+    psf : PSF_ROW
     fraction : float
         Part of the flux, from 0 to below 1.
 
@@ -235,5 +209,36 @@ def stamp_radius(family, fwhm, shape, truncation, axis_ratio, fraction):
     int
         Half the side of the stamp in pixels, rounded up, at most ``LIMIT``. The square holds more than the ellipse.
     """
-    profile = make_profile(family, fwhm, shape, truncation)
-    return int(np.ceil(min(flux_radius(profile, fraction) / np.sqrt(axis_ratio), LIMIT)))
+    profile = make_profile(psf)
+    return int(np.ceil(min(flux_radius(profile, fraction) / np.sqrt(psf.axis_ratio), LIMIT)))
+
+
+@kernel
+def stamp_radii(psfs, fractions):
+    """Return the ``stamp_radius`` of each row of ``PSF_ROW[m]`` for its fraction, int64[m]."""
+    radii = np.empty(fractions.size, np.int64)
+    for i in range(fractions.size):
+        radii[i] = stamp_radius(psfs[i], fractions[i])
+    return radii
+
+
+@kernel
+def add_stars(images, samples, positions, fractions, fluxes, psfs):
+    """Add stars to images, each as its PSF shows it.
+
+    Parameters
+    ----------
+    images : float32[n, y, x]
+        Changed.
+    samples : int64[m]
+        The image of each star.
+    positions : float64[m, 2]
+        x and y in pixels.
+    fractions, fluxes : float64[m]
+        The part of the light that the stamp holds, and the flux.
+    psfs : PSF_ROW[m]
+    """
+    for j in range(samples.size):
+        x, y = positions[j]
+        radius = stamp_radius(psfs[j], fractions[j])
+        add_point(images[samples[j]], x, y, fluxes[j], psfs[j], radius)

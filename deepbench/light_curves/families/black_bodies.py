@@ -13,8 +13,9 @@ from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64, log64
 
 NODES = 7
+"""Number of nodes of the rule."""
 
-PLACES = (
+ABSCISSAE = (
     0.025446043828620737737, 0.12923440720030278007, 0.29707742431130141655, 0.5,
     0.70292257568869858345, 0.87076559279969721993, 0.97455395617137926226,
 )  # fmt: skip
@@ -23,12 +24,13 @@ WEIGHTS = (
     0.20897959183673469388, 0.19091502525255947248, 0.13985269574463833395,
     0.064742483084434846635,
 )  # fmt: skip
-"""The rule on the unit interval."""
+"""Nodes and weights of the rule on the unit interval."""
 
 HC_OVER_K = 14387768.775039337
-"""h c / k in nm K, from the SI's exact constants."""
+"""Constant h c / k, nm K, from the SI's exact constants."""
 
-_TO_EXPONENT = -0.9210340371976183  # −0.4 ln 10
+_TO_EXPONENT = -0.9210340371976183
+"""Number −0.4 ln 10, one last place from ``units.LOG_FLUX``: released values have it."""
 
 
 @kernel
@@ -40,7 +42,7 @@ def write_band(edges, redshift, reddening, temperatures, weights):
     edges : float64[2]
         Shortest and longest wavelength, nm, observed.
     redshift : float
-        Of the body.
+        Redshift of the body.
     reddening : float
         E(B − V) of the Milky Way, magnitudes.
     temperatures, weights : float64[7]
@@ -48,7 +50,7 @@ def write_band(edges, redshift, reddening, temperatures, weights):
     """
     low, high = log64(edges[0]), log64(edges[1])
     for q in range(NODES):
-        wavelength = exp64(low + (high - low) * PLACES[q])
+        wavelength = exp64(low + (high - low) * ABSCISSAE[q])
         temperatures[q] = HC_OVER_K * (1.0 + redshift) / wavelength
         weights[q] = WEIGHTS[q] * exp64(_TO_EXPONENT * reddening * extinction(wavelength))
 

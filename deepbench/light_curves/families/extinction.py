@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from deepbench.numerics.kernels import inline, kernel
 
 R_V = 3.1
+"""Ratio of total to selective extinction, A(V) / E(B − V)."""
 
 _C2 = -0.824 + 4.717 / R_V
 _C1 = 2.030 - 3.007 * _C2
 _C3, _C4 = 3.23, 0.41
-_BUMP_PLACE, _BUMP_WIDTH = 4.596, 0.99  # 1/µm
+_BUMP_CENTRE, _BUMP_WIDTH = 4.596, 0.99  # 1/µm
 _LONGEST_ULTRAVIOLET = 1.0 / 0.27  # 1/µm
 
 
@@ -25,7 +26,7 @@ _LONGEST_ULTRAVIOLET = 1.0 / 0.27  # 1/µm
 def _ultraviolet(x):
     """Return A / E(B − V) at x = 1/λ in 1/µm by the curve of the ultraviolet."""
     square = x * x
-    away = square - _BUMP_PLACE * _BUMP_PLACE
+    away = square - _BUMP_CENTRE * _BUMP_CENTRE
     bump = square / (away * away + square * _BUMP_WIDTH * _BUMP_WIDTH)
     far = max(x - 5.9, 0.0)
     rise = far * far * (0.5392 + 0.05644 * far)

@@ -19,14 +19,14 @@ from deepbench.numerics.mathfast import atan2_64, pow64, sincos64
 
 TURN = 6.283185307179586
 BEHIND = 1e300
-"""The separation where the body in front is behind."""
+"""Separation where the body in front is behind."""
 
 TILE = 256
-"""Separations are made for so many instants at once."""
+"""Number of instants for which separations are made at once."""
 
 RELATIVE_GOAL = 1e-4
 ABSOLUTE_GOAL = 1e-6
-"""How far the mean over an exposure may be off: so much of the depth, or of the star's light."""
+"""Largest errors of the mean over an exposure: part of the depth, and part of the star's light."""
 
 MOST_NODES = 2048.0
 _ONE_PANEL = 32.0
@@ -35,7 +35,7 @@ _TOUCHING_ERROR = 1.0  # where discs of the same size come to cover each other
 _SMOOTH_ERROR = 4.0
 _STEPS = 40
 _MARGIN = 1e-9
-"""Windows are longer than the events that they hold by this part."""
+"""Part by which windows are longer than the events that they hold."""
 
 
 class Orbit(NamedTuple):
@@ -245,6 +245,42 @@ def fill_separations(orbit, number, times, out):
         across = c * toward
         apart = np.sqrt(along * along + across * across)
         out[i] = apart if toward > 0.0 else BEHIND
+
+
+@inline
+def multiply_events(factor, shape, orbit, window, rows, times, bands, factors):
+    """Multiply by the light that is left in the events of an orbit.
+
+    Parameters
+    ----------
+    factor : function
+        Takes the row of a band, ``shape`` and the projected separation; returns the factor of the band.
+    shape : any
+        What the bands share.
+    orbit : Orbit
+    window : Window
+        Of its events; where there are none, nothing is done.
+    rows : records[b]
+    times : float64[m]
+        Days, ascending.
+    bands : int8[m]
+        Band of each instant.
+    factors : float64[m]
+        Changed in place; instants outside events are not touched.
+    """
+    if not window.after >= 0.0:
+        return
+    separations = np.empty(TILE)
+    first, stop = 0, times.size
+    while first < stop:
+        number, begin, end = next_event(orbit, window, times, first, stop)
+        first = max(end, first + 1)
+        for start in range(begin, end, TILE):
+            part = times[start : min(start + TILE, end)]
+            fill_separations(orbit, number, part, separations)
+            for i in range(part.size):
+                row = rows[bands[start + i]]
+                factors[start + i] *= factor(row, shape, separations[i])
 
 
 # --- exposures near conjunctions ---

@@ -80,19 +80,19 @@ _CEPHEID = {
 
 
 def _interpolation(log_periods: Sequence[float], values: Sequence[float]) -> str:
-    """Return the expression of straight lines in log10(period) between the places of a table, flat beyond them."""
+    """Return the expression of straight lines in log10(period) between the knots of a table, flat beyond them."""
 
     def terms() -> Iterator[str]:
         yield f"= {values[0]!r}"
         slope = 0.0
         lines = zip(pairwise(log_periods), pairwise(values), strict=True)
         slopes = [(y[1] - y[0]) / (x[1] - x[0]) for x, y in lines]
-        for place, following in zip(log_periods, [*slopes, 0.0], strict=True):
+        for knot, following in zip(log_periods, [*slopes, 0.0], strict=True):
             bend = round(following - slope, 3)
             slope += bend
             if bend:
                 sign = "-" if bend < 0 else "+"
-                shift = f"{'+' if place < 0 else '-'} {abs(place)!r}"
+                shift = f"{'+' if knot < 0 else '-'} {abs(knot)!r}"
                 yield f"{sign} {abs(bend)!r} * max(log10(period) {shift}, 0)"
 
     return " ".join(terms())
@@ -114,4 +114,4 @@ RELATIONS: dict[str, dict[str, str]] = {
     "rr_lyrae_c": {"amplitude": "= 0.42", **_expressions(_RRC_LOG_PERIODS, _RRC)},
     "cepheid": _expressions(_CEPHEID_LOG_PERIODS, _CEPHEID),
 }
-"""Expressions by kind and field (columns of ``pulsations.PULSATION``); a ratio or phase that is not named is 0."""
+"""Expressions by kind and field (fields of ``pulsation.PULSATION``); a ratio or phase that is not named is 0."""

@@ -1,17 +1,19 @@
-"""When a survey looks: at regular times, in nights of seasons, or at the times in a file.
+"""Cadences, which say when a survey looks: at regular times, in nights of seasons, or at the times in a file.
 
-Times are days since the survey's epoch, and belong to the middles of exposures.
+Times are days since the survey's epoch, and belong to the middles of exposures. A new cadence is a class here, and its
+entry in ``CADENCES``.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
+from abc import abstractmethod
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,21 +26,26 @@ from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
+from deepbench.light_curves.units import DAY, MINUTES, YEAR
 
-DAY = 86400.0
-"""Seconds."""
-
-YEAR = 365.25
-"""Days, after which the seasons come again."""
+if TYPE_CHECKING:
+    from deepbench.light_curves.streams import TableStreams
 
 FARTHEST = 10_000_000
-"""Days from the epoch, at most."""
+"""Largest number of days from the epoch."""
 
 MAXIMUM_TIMES = 2**22
+"""Largest number of times of a sample."""
 
 NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
 VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
 """Streams of the nights: whether there is a visit, and the visits; without the table's name."""
+
+VISITED = np.dtype(
+    [(name, np.float64) for name in ("opposition", "visit_probability", "pair_probability")],
+    align=True,
+)
+"""Row of a sample that is visited in nights: day, and two probabilities."""
 
 
 class SharedTimes(NamedTuple):
@@ -59,7 +66,103 @@ class SharedTimes(NamedTuple):
     missing: NDArray[np.bool_]
 
 
-class Regular(Specification):
+class NightRules(NamedTuple):
+    """Rules that the nights of all samples share; days.
+
+    Attributes
+    ----------
+    start, duration, season : float
+    least_wait, greatest_wait : float
+        Between two visits of a night.
+    night : float
+        Length of a night.
+    hour_angle : float
+        Time before and after its highest in which a target is seen.
+    """
+
+    start: float
+    duration: float
+    season: float
+    least_wait: float
+    greatest_wait: float
+    night: float
+    hour_angle: float
+
+
+class CadenceSpecification(Specification):
+    """Base of cadences, with all that each provides.
+
+    Attributes
+    ----------
+    is_shared : bool
+        Whether all samples are observed at the same times.
+    streams : tuple of str
+        Random streams that it draws from, without the table's name.
+    """
+
+    is_shared: ClassVar[bool] = False
+    streams: ClassVar[tuple[str, ...]] = ()
+
+    def check(self, exposures: Mapping[str, float]) -> None:
+        """Refuse the lengths of the exposures in each band, seconds, that do not fit; raises pydantic's error."""
+
+    @classmethod
+    def in_bands(cls, body: dict[str, Any], bands: set[str]) -> dict[str, Any]:
+        """Return what a preset says of the cadence where only some of its bands are kept."""
+        return body
+
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:
+        """Return the times at which all samples are observed; None where each sample has its own."""
+        return None
+
+    @abstractmethod
+    def width(self, bands: tuple[str, ...]) -> int:
+        """Return the number of times that there is room for in each sample."""
+
+    def visits(
+        self,
+        bands: tuple[str, ...],
+        columns: Mapping[str, NDArray],
+        samples: NDArray[np.int64],
+        streams: TableStreams,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
+        """Return the times of samples that have their own.
+
+        Parameters
+        ----------
+        bands : tuple of str
+            Names of the survey's bands.
+        columns : mapping of str to ndarray, shape (n,)
+            Labels.
+        samples : int64[n]
+            Sample numbers.
+        streams : TableStreams
+
+        Returns
+        -------
+        counts : int64[n]
+            Number of times of each sample, which may be more than there is room for.
+        days, bands : float64[n, w], int8[n, w]
+            Times, ascending, and their bands; NaN and −1 where there are none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has one time for all samples")
+
+
+class SharedCadence(CadenceSpecification):
+    """A cadence whose times are those of all samples."""
+
+    is_shared: ClassVar[bool] = True
+
+    @abstractmethod
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes:
+        """Return the times at which all samples are observed."""
+
+    def width(self, bands: tuple[str, ...]) -> int:
+        """Return the number of times."""
+        return len(self.shared(bands).days)
+
+
+class Regular(SharedCadence):
     """Exposures one after another, the same for all samples, with gaps."""
 
     interval: Annotated[Number, Field(gt=0)] = Field(
@@ -91,7 +194,8 @@ class Regular(Specification):
             raise problem(
                 f"has {self.count:,} exposures; allowed are 1 to {MAXIMUM_TIMES:,}: change interval or duration"
             )
-        if not len(self.times().days) or self.times().missing.all():
+        times = self.shared(())
+        if not len(times.days) or times.missing.all():
             raise problem("has no exposure outside of its gaps")
         return self
 
@@ -100,7 +204,19 @@ class Regular(Specification):
         """Number of exposures, those in gaps too."""
         return math.floor(self.duration * DAY / self.interval * (1 + 1e-12))
 
-    def times(self) -> SharedTimes:
+    def check(self, exposures: Mapping[str, float]) -> None:
+        """Refuse several bands, and exposures that overlap."""
+        longest = max(exposures.values())
+        if len(exposures) > 1:
+            raise problem(
+                "a regular cadence has one band; name it in `bands`, or give the times of several in a file"
+            )
+        if longest > self.interval * (1 + 1e-9):
+            raise problem(
+                f"an exposure of {longest:g} s does not end before the next begins, {self.interval:g} s later"
+            )
+
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes:
         """Return the times at which all samples are observed."""
         since = np.arange(self.count, dtype=np.float64) * self.interval / DAY
         lost = np.zeros(self.count, bool)
@@ -110,7 +226,7 @@ class Regular(Specification):
         return SharedTimes(self.start + since[kept], np.zeros(kept.sum(), np.int8), lost[kept])
 
 
-class Nights(Specification):
+class Nights(CadenceSpecification):
     """A toy of a survey from the ground: seasons, clear nights, one or two visits in each, bands by chance.
 
     It has the season, the sidereal day and the gaps of real cadences, not their strategy. The season of a target is
@@ -118,6 +234,8 @@ class Nights(Specification):
     In a night with a visit it is seen at a random time when the Sun is down and it stands within ``hour_angle`` of its
     highest; with ``pair_probability``, once more after ``pair_interval``.
     """
+
+    streams: ClassVar[tuple[str, ...]] = (NIGHTS, VISITS)
 
     duration: Annotated[Number, Field(ge=1, le=36525)] = Field(description="of the survey, days")
     start: Annotated[int, Field(strict=True, ge=-FARTHEST, le=FARTHEST)] = Field(
@@ -176,24 +294,66 @@ class Nights(Specification):
         variance = nights * highest[0] * (1 + 3 * highest[1])
         return min(math.ceil(mean + 8 * math.sqrt(variance)), 2 * math.ceil(nights))
 
-    def rows(self, columns: Mapping[str, NDArray]) -> NDArray[np.float64]:
-        """Return what ``lay_nights`` needs of each sample, float64[n, 3]."""
-        names = ("opposition", "visit_probability", "pair_probability")
-        return np.column_stack([columns[f"cadence.{name}"] for name in names])
+    def check(self, exposures: Mapping[str, float]) -> None:
+        """Refuse shares of unknown bands, and exposures longer than the wait for a second visit."""
+        longest = max(exposures.values())
+        unseen = [name for name in self.fractions if name not in exposures]
+        if unseen:
+            raise problem(unknown("band", unseen[0], exposures), "unknown_name")
+        if longest > self.pair_interval[0] * 60.0:
+            raise problem(
+                f"an exposure of {longest:g} s does not end before the second visit of a night; "
+                "make pair_interval longer"
+            )
+
+    @classmethod
+    def in_bands(cls, body: dict[str, Any], bands: set[str]) -> dict[str, Any]:
+        """Return the nights with the visits of some bands."""
+        kept = {name: share for name, share in body["fractions"].items() if name in bands}
+        return {**body, "fractions": kept}
+
+    def width(self, bands: tuple[str, ...]) -> int:
+        """Return the cap."""
+        return self.cap
+
+    def visits(
+        self,
+        bands: tuple[str, ...],
+        columns: Mapping[str, NDArray],
+        samples: NDArray[np.int64],
+        streams: TableStreams,
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
+        """Return the visits of each sample."""
+        from deepbench.light_curves.survey.observing import lay_nights
+
+        shape = len(samples), self.cap
+        days, of_bands = np.full(shape, np.nan), np.full(shape, -1, np.int8)
+        drawn = samples, streams.key, streams.words(NIGHTS), streams.words(VISITS)
+        rules, limits, rows = self.rules(), self.limits(bands), self.rows(columns)
+        counts = lay_nights(rules, limits, rows, *drawn, days, of_bands)
+        return counts, days, of_bands
+
+    def rows(self, columns: Mapping[str, NDArray]) -> NDArray:
+        """Return what ``lay_nights`` needs of each sample, ``VISITED[n]``."""
+        names = VISITED.names or ()
+        rows = np.empty(len(columns["id"]), VISITED)
+        for name in names:
+            rows[name] = columns[f"cadence.{name}"]
+        return rows
 
     def limits(self, bands: tuple[str, ...]) -> NDArray[np.float64]:
-        """Return the upper limits of the bands' intervals in [0, 1]; a band without visits has the one before."""
+        """Return the upper limits of the bands' intervals in [0, 1]; a band without visits ends with the one before."""
         shares = np.cumsum([self.fractions.get(band, 0.0) for band in bands])
         return shares / shares[-1]
 
-    def numbers(self) -> NDArray[np.float64]:
+    def rules(self) -> NightRules:
         """Return what ``lay_nights`` needs for all samples."""
-        low, high = (minutes / 1440.0 for minutes in self.pair_interval)
+        low, high = (minutes / MINUTES for minutes in self.pair_interval)
         rest = self.season, low, high, self.night / 24.0, self.hour_angle / 24.0
-        return np.array([self.start, math.ceil(self.duration), *rest], np.float64)
+        return NightRules(float(self.start), float(math.ceil(self.duration)), *rest)
 
 
-class TimesFile(NamedFile):
+class TimesFile(SharedCadence, NamedFile):
     """Times in a CSV file, the same for all samples: columns time (days, ascending), and band if there are several."""
 
     what: ClassVar[str] = "file of times"
@@ -204,7 +364,17 @@ class TimesFile(NamedFile):
         """Return times and bands in a file of this SHA-256; raises LabelError where it holds no ascending times."""
         return _columns(path, sha256)
 
-    def times(self, bands: tuple[str, ...]) -> SharedTimes:
+    def check(self, exposures: Mapping[str, float]) -> None:
+        """Refuse exposures that overlap."""
+        times = self.shared(tuple(exposures))
+        half = 0.5 * np.array([*exposures.values()])[times.bands]
+        early = np.diff(times.days) * DAY < (half[1:] + half[:-1]) * (1 - 1e-9)
+        if early.any():
+            raise problem(
+                f"the exposure at the time {times.days[np.argmax(early)]:.10g} does not end before the next begins"
+            )
+
+    def shared(self, bands: tuple[str, ...]) -> SharedTimes:
         """Return the times at which all samples are observed.
 
         Raises
@@ -280,7 +450,7 @@ def _number(text: Any) -> float:
         return math.nan
 
 
-CADENCES: dict[str, type[Specification]] = {
+CADENCES: dict[str, type[CadenceSpecification]] = {
     "regular": Regular,
     "nights": Nights,
     "file": TimesFile,
@@ -292,8 +462,7 @@ CADENCES: dict[str, type[Specification]] = {
 class Cadence(OneOf):
     """When a survey looks."""
 
-    def shared(self, bands: tuple[str, ...]) -> SharedTimes | None:
-        """Return the times at which all samples are observed; None where each has its own."""
-        if self.regular is not None:
-            return self.regular.times()
-        return None if self.file is None else self.file.times(bands)
+
+def cadence_in_bands(cadence: dict[str, Any], bands: set[str]) -> dict[str, Any]:
+    """Return what a preset says under ``cadence`` where only some of its bands are kept."""
+    return {kind: CADENCES[kind].in_bands(body, bands) for kind, body in cadence.items()}

@@ -13,20 +13,19 @@ from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64, pow64
 
 MOST_NODES = 32
-"""Of one rule. An exposure that needs more is cut into equal panels of as many."""
+"""Largest number of nodes of one rule. An exposure that needs more is cut into equal panels of as many."""
 
 MOST_PANELS = 64
-"""In one exposure."""
+"""Largest number of panels in one exposure."""
 
 SMOOTH_PANELS = 4
-"""In one exposure, for what is smooth; what changes faster is refused."""
+"""Largest number of panels in one exposure for what is smooth; what changes faster is refused."""
 
 ERROR = 1e-6
 """Largest error of the mean over an exposure of a sinusoid of amplitude 1."""
 
 GOAL = 0.5 * ERROR
 """Largest error of the mean of the product of all that is smooth."""
-
 
 _PER_PANEL = 1.0 / 20.0
 """Panels of MOST_NODES per radian of half an exposure."""
@@ -54,40 +53,78 @@ class Times(NamedTuple):
 
 
 class Observations(NamedTuple):
-    """What of it is observed.
+    """The observations that are made of samples.
 
     Attributes
     ----------
     offsets : int64[n + 1]
         Sample i has the observations ``offsets[i]`` … ``offsets[i + 1] - 1``.
-    places : int64[m]
-        Where each stands in the sample's variables.
+    positions : int64[m]
+        Position of each in the sample's variables.
     times : float64[m]
         Middles of the exposures, days, ascending within a sample.
     exposures : float64[m]
         Their lengths, days.
     bands : int8[m]
     scheduled : Times
-        With those that are lost.
+        The times, those that are lost among them.
     """
 
     offsets: NDArray[np.int64]
-    places: NDArray[np.int64]
+    positions: NDArray[np.int64]
     times: NDArray[np.float64]
     exposures: NDArray[np.float64]
     bands: NDArray[np.int8]
     scheduled: Times
 
 
-@lru_cache(maxsize=1)
-def rules() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return nodes and weights of all rules, and how far each of n = 0 … MOST_NODES reaches.
+class Nodes(NamedTuple):
+    """The instants at which light is computed: the nodes of each observation, one after another.
 
-    Row n <= MOST_NODES has n nodes, in [−1/2, 1/2], and their weights, which add up to 1; row MOST_NODES + P − 1 has
-    those of P panels (``row_of`` knows the row). The nodes are the roots of the Legendre polynomial by Newton's method,
-    in sums and products alone, so that their bits are the same everywhere. The reach of a rule is the largest
-    rate × exposure / 2 of a sinusoid whose mean it finds within ``ERROR``; its error is ``error_constants`` times the
-    2n-th power of that over (2n)!, at most.
+    Attributes
+    ----------
+    firsts : int64[m + 1]
+        Observation e has the nodes ``firsts[e]`` … ``firsts[e + 1] - 1``.
+    offsets : int64[n + 1]
+        Sample i has the nodes ``offsets[i]`` … ``offsets[i + 1] - 1``.
+    times : float64[f]
+        Days, ascending within a sample.
+    bands : int8[f]
+        Band of each.
+    seen : Observations
+    """
+
+    firsts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    times: NDArray[np.float64]
+    bands: NDArray[np.int8]
+    seen: Observations
+
+
+class Rules(NamedTuple):
+    """The rules of quadrature.
+
+    Attributes
+    ----------
+    nodes, weights : float64[r, MOST_NODES × MOST_PANELS]
+        Row n <= MOST_NODES has n nodes, in [−1/2, 1/2], and their weights, which add up to 1; row MOST_NODES + P − 1
+        has those of P panels (``row_of`` knows the row).
+    reach : float64[MOST_NODES + 1]
+        Largest rate × exposure / 2 of a sinusoid whose mean the rule of n nodes finds within ``ERROR``.
+    """
+
+    nodes: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    reach: NDArray[np.float64]
+
+
+@lru_cache(maxsize=1)
+def rules() -> Rules:
+    """Return all rules.
+
+    The nodes are the roots of the Legendre polynomial by Newton's method, in sums and products alone, so that their
+    bits are the same everywhere. The error of a rule at its reach is ``error_constants`` times the 2n-th power of that
+    over (2n)!, at most.
     """
     shape = (MOST_NODES + MOST_PANELS, MOST_NODES * MOST_PANELS)
     nodes, weights, reach = np.zeros(shape), np.zeros(shape), np.zeros(MOST_NODES + 1)
@@ -111,7 +148,7 @@ def rules() -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float6
             middle = (panel + 0.5) / panels - 0.5
             nodes[last + panels - 1, own] = middle + nodes[last, one] / panels
             weights[last + panels - 1, own] = weights[last, one] / panels
-    return nodes, weights, reach
+    return Rules(nodes, weights, reach)
 
 
 @lru_cache(maxsize=1)
@@ -279,13 +316,13 @@ def count_nodes(offsets, exposures, starts, amplitudes, rates, constants, nodes)
 
 
 @kernel
-def lay_nodes(firsts, places, times, exposures, bands, node_times, node_bands):
+def lay_nodes(firsts, abscissae, times, exposures, bands, node_times, node_bands):
     """Lay out the nodes of exposures: exposure e has ``firsts[e]`` … ``firsts[e + 1] - 1``.
 
     Parameters
     ----------
     firsts : int64[m + 1]
-    places : float64[r, MOST_NODES × MOST_PANELS]
+    abscissae : float64[r, MOST_NODES × MOST_PANELS]
         Nodes of the rules.
     times, exposures, bands : float64[m], float64[m], int8[m]
     node_times, node_bands : float64[k], int8[k]
@@ -295,7 +332,7 @@ def lay_nodes(firsts, places, times, exposures, bands, node_times, node_bands):
         n = firsts[e + 1] - firsts[e]
         row = row_of(n)
         for j in range(n):
-            node_times[firsts[e] + j] = times[e] + exposures[e] * places[row, j]
+            node_times[firsts[e] + j] = times[e] + exposures[e] * abscissae[row, j]
             node_bands[firsts[e] + j] = bands[e]
 
 

@@ -1,12 +1,11 @@
-"""What a survey makes of the light: its noise, its error bars, outliers, what is not detected."""
+"""Kernels of what a survey makes of the light: noise, error bars, outliers, what is not detected."""
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from deepbench.light_curves.families.random_walks import walk
+from deepbench.light_curves.families.random_walk_kernels import walk
+from deepbench.light_curves.units import LOG_FLUX
 from deepbench.numerics.kernels import kernel
 from deepbench.numerics.mathfast import exp64
 from deepbench.numerics.streams import fill_normals
@@ -14,27 +13,33 @@ from deepbench.numerics.streams import fill_normals
 MISSING, OUTLIER, UPPER_LIMIT = 1, 2, 4
 """Bits of the mask."""
 
-DEPTH = 0.4 * math.log(10.0)
+SUMMARY = np.dtype(
+    [(name, np.float64) for name in ("n_observations", "n_detections", "variability_snr")],
+    align=True,
+)
+"""Row of what is measured of a sample."""
 
 
 @kernel
-def variances_of(rows, offsets, places, bands, samples, key, words, fluxes, terms, variances):
+def variances_of(
+    rows, offsets, positions, bands, samples, key, words, fluxes, photons, constants, variances
+):
     """Write the variance of the noise of each observation.
 
     Parameters
     ----------
-    rows : float64[n, b, 4]
-        Noise of the samples in each band; ``surveys.NOISE`` says what.
-    offsets, places, bands : int64[n + 1], int64[m], int8[m]
+    rows : NOISE[n, b]
+        Noise of the samples in each band.
+    offsets, positions, bands : int64[n + 1], int64[m], int8[m]
         As in ``Observations``.
     samples : int64[n]
         Sample numbers.
     key, words : uint32[2]
         Words of the seed, and of the stream of the scatter of the depth.
     fluxes : float64[m]
-        Without noise.
-    terms : float64[m, 2]
-        Written: photons and constant of the law at the depth of the observation.
+        Light without noise.
+    photons, constants : float64[m]
+        Written: these terms of the noise at the depth of the observation.
     variances : float64[m]
         Written.
     """
@@ -43,33 +48,41 @@ def variances_of(rows, offsets, places, bands, samples, key, words, fluxes, term
         first, last = offsets[i], offsets[i + 1]
         scatters = False
         for band in range(rows.shape[1]):
-            scatters |= rows[i, band, 3] > 0.0
+            scatters |= rows[i, band].scatter > 0.0
         if scatters and last > first:
-            if normals.size <= places[last - 1]:
-                normals = np.empty(places[last - 1] + 1, np.float32)
-            drawn = normals[: places[last - 1] + 1]
+            if normals.size <= positions[last - 1]:
+                normals = np.empty(positions[last - 1] + 1, np.float32)
+            drawn = normals[: positions[last - 1] + 1]
             fill_normals(drawn, samples[i], key[0], key[1], words[0], words[1])
         for e in range(first, last):
-            systematic, photons, constant, scatter = rows[i, bands[e]]
+            row = rows[i, bands[e]]
+            systematic, photon, constant, scatter = (
+                row.systematic,
+                row.photons,
+                row.constant,
+                row.scatter,
+            )
             if scatter > 0.0:
-                growth = exp64(-DEPTH * scatter * normals[places[e]])
-                photons, constant = photons * growth, constant * growth * growth
+                growth = exp64(LOG_FLUX * scatter * normals[positions[e]])
+                photon, constant = photon * growth, constant * growth * growth
             flux = fluxes[e]
-            terms[e, 0], terms[e, 1] = photons, constant
-            variances[e] = (systematic * flux) ** 2 + photons * max(flux, 0.0) + constant
+            photons[e], constants[e] = photon, constant
+            variances[e] = (systematic * flux) ** 2 + photon * max(flux, 0.0) + constant
 
 
 @kernel
-def redden(red, counts, days, bands, lengths, offsets, places, samples, key, words, fluxes):
+def redden(
+    sigmas, timescales, counts, days, bands, lengths, offsets, positions, samples, key, words, fluxes
+):  # fmt: skip
     """Multiply fluxes with 1 + x, x the mean over an exposure of normal noise correlated as exp(−|Δt| / timescale).
 
     Parameters
     ----------
-    red : float64[n, 2]
-        Standard deviation of the noise, and timescale in days.
+    sigmas, timescales : float64[n]
+        Standard deviation of the noise, and its timescale in days.
     counts, days, bands, lengths
         As in ``Times``; the noise goes over those that are lost, too.
-    offsets, places : int64[n + 1], int64[m]
+    offsets, positions : int64[n + 1], int64[m]
         As in ``Observations``.
     samples, key, words
         As for ``variances_of``; the words are those of the stream of the red noise.
@@ -83,76 +96,77 @@ def redden(red, counts, days, bands, lengths, offsets, places, samples, key, wor
         row, count = i if len(days) > 1 else 0, counts[i]
         fill_normals(normals[: 3 * count], samples[i], key[0], key[1], words[0], words[1])
         walk(
-            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], red[i, 1],
+            days[row, :count], bands[row, :count], lengths, normals[: 3 * count], timescales[i],
             work[:, :count], means[:count],
         )  # fmt: skip
         for e in range(offsets[i], offsets[i + 1]):
-            fluxes[e] *= 1.0 + red[i, 0] * means[places[e]]
+            fluxes[e] *= 1.0 + sigmas[i] * means[positions[e]]
 
 
 @kernel
 def observe(
-    rows, offsets, places, bands, samples, key, words, detection, terms, variances, deviations,
-    light, fluxes, errors, masks,
+    rows, offsets, positions, bands, samples, key, words, detection, photons, constants, variances,
+    deviations, light, fluxes, errors, masks,
 ):  # fmt: skip
     """Make observations: add the noise, and write error bars as they follow from what is observed.
 
     Parameters
     ----------
-    rows, offsets, places, bands, samples, key, words, terms, variances
+    rows, offsets, positions, bands, samples, key, words, photons, constants, variances
         As for ``variances_of``; the words are those of the stream of the noise.
     detection : float
         Signal-to-noise ratio below which an observation is an upper limit.
     deviations : float64[m]
-        What is wrong with outliers, in standard deviations; 0 elsewhere.
+        Errors of outliers, in standard deviations; 0 elsewhere.
     light : float64[m]
-        What reaches the detector.
+        Light that reaches the detector.
     fluxes, errors : float32[n, w]
         Written where there are observations.
     masks : uint8[n, w]
-        The same; 0 where nothing is to be said.
+        Written there, too; 0 where nothing is to be said.
     """
     for i in range(samples.size):
         first, last = offsets[i], offsets[i + 1]
         if last == first:
             continue
-        normals = np.empty(places[last - 1] + 1, np.float32)
+        normals = np.empty(positions[last - 1] + 1, np.float32)
         fill_normals(normals, samples[i], key[0], key[1], words[0], words[1])
         for e in range(first, last):
-            place = places[e]
-            flux = light[e] + np.sqrt(variances[e]) * (normals[place] + deviations[e])
-            systematic = rows[i, bands[e], 0]
-            error = np.sqrt((systematic * flux) ** 2 + terms[e, 0] * max(flux, 0.0) + terms[e, 1])
-            fluxes[i, place], errors[i, place] = flux, error
+            position = positions[e]
+            flux = light[e] + np.sqrt(variances[e]) * (normals[position] + deviations[e])
+            systematic = rows[i, bands[e]].systematic
+            error = np.sqrt((systematic * flux) ** 2 + photons[e] * max(flux, 0.0) + constants[e])
+            fluxes[i, position], errors[i, position] = flux, error
             mask = OUTLIER if deviations[e] != 0.0 else 0
             if flux < detection * error:
                 mask |= UPPER_LIMIT
-            masks[i, place] = mask
+            masks[i, position] = mask
 
 
 @kernel
-def deviate(of_outliers, outliers, offsets, times, deviations):
+def deviate(firsts, outliers, offsets, times, deviations):
     """Write how wrong outliers are, each at the observation that is nearest in time.
 
     Parameters
     ----------
-    of_outliers : int64[n + 1]
-        Sample i has the outliers ``of_outliers[i]`` … ``of_outliers[i + 1] - 1``.
-    outliers : float64[k, 2]
-        Time in days and deviation in standard deviations.
+    firsts : int64[n + 1]
+        Sample i has the outliers ``firsts[i]`` … ``firsts[i + 1] - 1``.
+    outliers : DEVIATION[k]
     offsets, times : int64[n + 1], float64[m]
         As in ``Observations``.
     deviations : float64[m]
         Changed; where two are nearest to one observation, they add up.
     """
-    for i in range(of_outliers.size - 1):
+    for i in range(firsts.size - 1):
         of_sample = times[offsets[i] : offsets[i + 1]]
-        for j in range(of_outliers[i], of_outliers[i + 1]):
+        for j in range(firsts[i], firsts[i + 1]):
             if of_sample.size:
-                after = min(np.searchsorted(of_sample, outliers[j, 0]), of_sample.size - 1)
+                time = outliers[j].time
+                after = min(np.searchsorted(of_sample, time), of_sample.size - 1)
                 before = max(after - 1, 0)
-                near_before = outliers[j, 0] - of_sample[before] < of_sample[after] - outliers[j, 0]
-                deviations[offsets[i] + (before if near_before else after)] += outliers[j, 1]
+                near_before = time - of_sample[before] < of_sample[after] - time
+                nearest = before if near_before else after
+                deviations[offsets[i] + nearest] += outliers[j].deviation
 
 
 @kernel
@@ -183,19 +197,19 @@ def signal_to_noise(offsets, owners, sample_offsets, changes, variances, found):
 
 
 @kernel
-def summarize(offsets, places, bands, fluxes, variances, masks, found):
+def summarize(offsets, positions, bands, fluxes, variances, masks, found):
     """Write of each sample: its observations, those that are detected, and how much its flux changes.
 
     The last is √Σ((F − F̄)² / σ²), F being the flux without noise and F̄ its mean in the band with the weights 1 / σ².
 
     Parameters
     ----------
-    offsets, places, bands : int64[n + 1], int64[m], int8[m]
+    offsets, positions, bands : int64[n + 1], int64[m], int8[m]
         As in ``Observations``.
     fluxes, variances : float64[m]
-        Without noise, and of the noise.
+        Light without noise, and variance of the noise.
     masks : uint8[n, w]
-    found : float64[n, 3]
+    found : SUMMARY[n]
         Written.
     """
     for i in range(offsets.size - 1):
@@ -207,7 +221,7 @@ def summarize(offsets, places, bands, fluxes, variances, masks, found):
         for e in range(last - 1, first - 1, -1):
             sums[bands[e], 0] = fluxes[e]
         for e in range(first, last):
-            if masks[i, places[e]] & UPPER_LIMIT == 0:
+            if masks[i, positions[e]] & UPPER_LIMIT == 0:
                 detected += 1
             if variances[e] > 0.0:
                 sums[bands[e], 1] += (fluxes[e] - sums[bands[e], 0]) / variances[e]
@@ -217,12 +231,16 @@ def summarize(offsets, places, bands, fluxes, variances, masks, found):
                 one, change, weight = sums[bands[e]]
                 rest = fluxes[e] - one - change / weight
                 total += rest * rest / variances[e]
-        found[i, 0], found[i, 1], found[i, 2] = last - first, detected, np.sqrt(total)
+        found[i].n_observations, found[i].n_detections = last - first, detected
+        found[i].variability_snr = np.sqrt(total)
 
 
 @kernel
 def constant_signal(owners, offsets, bands, of_source, variances, found):
-    """Write √Σ(F² / variance) of sources, F being their constant flux; the arguments are as above."""
+    """Write √Σ(F² / variance) of sources, F being their constant flux.
+
+    ``of_source`` is float64[n, b]; the other arguments are as for ``signal_to_noise``.
+    """
     for j in range(owners.size):
         total, i = 0.0, owners[j]
         for e in range(offsets[i], offsets[i + 1]):
@@ -232,8 +250,8 @@ def constant_signal(owners, offsets, bands, of_source, variances, found):
 
 
 @kernel
-def place(offsets, places, values, plane):
-    """Write the values of observations, float64[m], to their places in a plane, float32[n, w]."""
+def write_plane(offsets, positions, values, plane):
+    """Write the values of observations, float64[m], to their positions in a plane, float32[n, w]."""
     for i in range(offsets.size - 1):
         for e in range(offsets[i], offsets[i + 1]):
-            plane[i, places[e]] = values[e]
+            plane[i, positions[e]] = values[e]

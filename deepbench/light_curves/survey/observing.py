@@ -1,4 +1,4 @@
-"""Which observations are made of each sample: from the survey's cadence and the gaps among the labels."""
+"""The observations that are made of each sample, from the survey's cadence and the gaps among the labels."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.light_curves.survey.cadences import NIGHTS, VISITS, YEAR
 from deepbench.light_curves.survey.exposures import Observations, Times
-from deepbench.numerics import streams
+from deepbench.light_curves.units import YEAR
 from deepbench.numerics.kernels import kernel
-from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import philox4x32, uniform53
 
 if TYPE_CHECKING:
-    from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
     from deepbench.light_curves.model import LightCurveTable
+    from deepbench.light_curves.rows import SampleRows
+    from deepbench.light_curves.streams import TableStreams
+    from deepbench.tables import Table
 
 
 class Schedule:
@@ -26,32 +26,23 @@ class Schedule:
 
     Parameters
     ----------
-    seed : int
-    name : str
-        Of the table.
-    table : LightCurveTable
+    table : Table
     labels : Labels
-    gaps : list of ObjectColumns
-        What is lost.
+    streams : TableStreams
+    gaps : SampleRows
+        Times that are lost, ``GAP``.
     """
 
     def __init__(
         self,
-        seed: int,
-        name: str,
-        table: LightCurveTable,
+        table: Table[LightCurveTable],
         labels: Labels,
-        gaps: list[ObjectColumns],
+        streams: TableStreams,
+        gaps: SampleRows,
     ) -> None:
-        self._name, self._table, self._labels = name, table, labels
-        self._shared = table.survey.cadence.shared(table.survey.names)
-        self._key = np.array(streams.key_words(seed), np.uint32)
-        columns = ("start", "duration")
-        parts = [np.column_stack([each.columns[column] for column in columns]) for each in gaps]
-        owners = np.concatenate([np.zeros(0, np.int64), *(each.samples for each in gaps)])
-        order = np.argsort(owners, kind="stable")
-        self._gaps = np.concatenate([np.zeros((0, 2)), *parts])[order]
-        self._of_gaps = np.searchsorted(owners[order], np.arange(len(labels) + 1))
+        self._table, self._labels, self._streams, self._gaps = table, labels, streams, gaps
+        self._survey = table.specification.survey
+        self._shared = self._survey.cadence.chosen.shared(self._survey.names)
 
     def observations(self, rows: slice) -> Observations:
         """Return the observations of some samples.
@@ -62,85 +53,75 @@ class Schedule:
             There are more visits than there is room for.
         """
         times, missing = self._times(rows)
-        gaps = slice(self._of_gaps[rows.start], self._of_gaps[rows.stop])
-        of_gaps = self._of_gaps[rows.start : rows.stop + 1] - gaps.start
-        found = gather(*times, missing, of_gaps, self._gaps[gaps])
-        offsets, places, days, exposures, bands = found
+        found = gather(*times, missing, *self._gaps.part(rows))
+        offsets, positions, days, exposures, bands = found
         used = slice(0, offsets[-1])
-        return Observations(offsets, places[used], days[used], exposures[used], bands[used], times)
+        return Observations(
+            offsets, positions[used], days[used], exposures[used], bands[used], times
+        )
 
     def _times(self, rows: slice) -> tuple[Times, NDArray[np.bool_]]:
         """Return the times of some samples, and which of them are lost."""
-        samples, lengths = self._labels.samples[rows], self._table.survey.exposures
+        samples, lengths = self._labels.samples[rows], self._survey.exposures
         if self._shared is not None:
             counts = np.full(len(samples), len(self._shared.days))
             days, bands, missing = self._shared
             return Times(counts, days[None], bands[None], lengths), missing[None]
-        nights = self._table.survey.cadence.nights
-        assert nights is not None
-        shape = len(samples), nights.cap
-        visits = np.full(shape, np.nan), np.full(shape, -1, np.int8)
-        words = (
-            np.array(streams.stream_words(stream_number(f"{self._name}/{each}")), np.uint32)
-            for each in (NIGHTS, VISITS)
+        columns = {name: values[rows] for name, values in self._labels.columns.items()}
+        counts, days, bands = self._survey.cadence.chosen.visits(
+            self._survey.names, columns, samples, self._streams
         )
-        of_samples = nights.rows(self._labels.columns)[rows]
-        limits = nights.limits(self._table.survey.names)
-        counts = lay_nights(
-            nights.numbers(), limits, of_samples, samples, self._key, *words, *visits
-        )  # fmt: skip
-        if (counts > nights.cap).any():
-            first = int(np.argmax(counts > nights.cap))
-            raise LabelError(
-                f"table '{self._name}', sample {samples[first]}: it is observed {counts[first]} times, but the cadence "
-                f"has a cap of {nights.cap}; make it larger",
-                table=self._name,
-                sample=int(samples[first]),
+        room = days.shape[1]
+        if (counts > room).any():
+            first = int(np.argmax(counts > room))
+            raise LabelError.of_sample(
+                self._table.name,
+                samples[first],
+                f"it is observed {counts[first]} times, but the cadence has a cap of {room}; make it larger",
             )
-        return Times(counts, *visits, lengths), np.zeros(shape, bool)
+        return Times(counts, days, bands, lengths), np.zeros(days.shape, bool)
 
 
 @kernel
-def gather(counts, days, bands, lengths, missing, of_gaps, gaps):
-    """Return the observations of samples that are not lost: offsets, places, times, exposures, bands.
+def gather(counts, days, bands, lengths, missing, firsts, gaps):
+    """Return the observations of samples that are not lost: offsets, positions, times, exposures, bands.
 
     Parameters
     ----------
     counts, days, bands, lengths
         As in ``Times``.
     missing : bool[r, w]
-        Which times are lost.
-    of_gaps : int64[n + 1]
-        Sample i has the gaps ``of_gaps[i]`` … ``of_gaps[i + 1] - 1``.
-    gaps : float64[g, 2]
-        Start and duration, days.
+        Times that are lost.
+    firsts : int64[n + 1]
+        Sample i has the gaps ``firsts[i]`` … ``firsts[i + 1] - 1``.
+    gaps : GAP[g]
     """
     room = counts.sum()
-    offsets, places = np.zeros(counts.size + 1, np.int64), np.empty(room, np.int64)
+    offsets, positions = np.zeros(counts.size + 1, np.int64), np.empty(room, np.int64)
     times, exposures, of_bands = np.empty(room), np.empty(room), np.empty(room, np.int8)
     e = 0
     for i in range(counts.size):
         row = i if len(days) > 1 else 0
-        for place in range(counts[i]):
-            day, lost = days[row, place], missing[row, place]
-            for gap in range(of_gaps[i], of_gaps[i + 1]):
-                start = gaps[gap, 0]
-                lost |= start <= day and day < start + gaps[gap, 1]
+        for position in range(counts[i]):
+            day, lost = days[row, position], missing[row, position]
+            for gap in range(firsts[i], firsts[i + 1]):
+                start = gaps[gap].start
+                lost |= start <= day and day < start + gaps[gap].duration
             if not lost:
-                places[e], times[e] = place, day
-                exposures[e], of_bands[e] = lengths[bands[row, place]], bands[row, place]
+                positions[e], times[e] = position, day
+                exposures[e], of_bands[e] = lengths[bands[row, position]], bands[row, position]
                 e += 1
         offsets[i + 1] = e
-    return offsets, places, times, exposures, of_bands
+    return offsets, positions, times, exposures, of_bands
 
 
 @kernel
-def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands):
+def lay_nights(rules, limits, rows, samples, key, nights, visits, times, bands):
     """Lay out the visits of some samples; return how many each has, int64[n].
 
     Parameters
     ----------
-    numbers, limits, rows
+    rules, limits, rows
         As ``Nights`` returns them.
     samples : int64[n]
         Sample numbers.
@@ -149,10 +130,11 @@ def lay_nights(numbers, limits, rows, samples, key, nights, visits, times, bands
     times, bands : float64[n, cap], int8[n, cap]
         Written as far as there are visits; where there are more than room, the number tells.
     """
-    start, duration, season, low, high, night, hour_angle = numbers
+    start, duration, season, low, high, night, hour_angle = rules
     counts = np.zeros(len(samples), np.int64)
     for i in range(len(samples)):
-        opposition, visit_probability, pair_probability = rows[i]
+        opposition = rows[i].opposition
+        visit_probability, pair_probability = rows[i].visit_probability, rows[i].pair_probability
         for day in range(int(duration)):
             midnight = start + day
             years = np.floor((midnight - opposition) / YEAR + 0.5)

@@ -1,1 +1,1 @@
-"""Random fields on the sphere: spectra and coefficients."""
+"""Random fields on the sphere: specifications (``fields``), formulas of their spectra, and coefficients."""

@@ -174,10 +174,10 @@ def _correction(cosmology: Cosmology, k: Array) -> Array:
     RANGES; without the correction, 0.8 %.
     """
     low, high = np.log(_CORRECTED)
-    place = (2.0 * np.log(np.asarray(k) * cosmology.h) - low - high) / (high - low)
+    scaled = (2.0 * np.log(np.asarray(k) * cosmology.h) - low - high) / (high - low)
     matter = np.log(cosmology.omega_m * cosmology.h**2 / 0.14)
     series = _CORRECTION @ (1.0, matter)
-    return np.exp(np.polynomial.chebyshev.chebval(np.clip(place, -1.0, 1.0), series))
+    return np.exp(np.polynomial.chebyshev.chebval(np.clip(scaled, -1.0, 1.0), series))
 
 
 def _unscaled_power(cosmology: Cosmology, k: Array) -> Array:
@@ -284,8 +284,8 @@ def lensing_efficiency(cosmology: Cosmology, redshift: Array, source_redshift: f
 
 def _line_of_sight(cosmology: Cosmology, source_redshift: float) -> tuple[Array, Array, Array]:
     """Return redshifts before the sources, distances, and weights for integrals over distance."""
-    places, weights = np.polynomial.legendre.leggauss(_REDSHIFTS)
-    redshifts = 0.5 * source_redshift * (1.0 + places)
+    nodes, weights = np.polynomial.legendre.leggauss(_REDSHIFTS)
+    redshifts = 0.5 * source_redshift * (1.0 + nodes)
     steps = 0.5 * source_redshift * weights * HUBBLE_DISTANCE / expansion(cosmology, redshifts)
     return redshifts, comoving_distance(cosmology, redshifts), steps
 

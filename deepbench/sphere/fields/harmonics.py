@@ -1,6 +1,6 @@
 """Spherical harmonic coefficients a_ℓm of random fields.
 
-They stand as healpy and ducc0 want them: only m >= 0, all ℓ of m = 0, then those of m = 1, … (``place`` says where).
+They stand as healpy and ducc0 want them: only m >= 0, all ℓ of m = 0, then those of m = 1, … (``rank_of`` says where).
 Where a spectrum is C_ℓ, a_ℓ0 is a real normal of variance C_ℓ, and real and imaginary parts of the others are normals
 of variance C_ℓ / 2. The normals are drawn ℓ by ℓ: element ℓ² of the stream is that of a_ℓ0, the elements ℓ² + 2m − 1
 and ℓ² + 2m those of a_ℓm. So the coefficients of low ℓ do not change with lmax, which healpy.synalm does not give.
@@ -35,7 +35,7 @@ def count(lmax: int) -> int:
 
 
 @inline
-def place(ell, m, lmax):
+def rank_of(ell, m, lmax):
     """Return where a_ℓm stands."""
     return m * (2 * lmax + 1 - m) // 2 + ell
 
@@ -93,7 +93,7 @@ def _draw(roots, blocks, sample, k0, k1, c2, c3, alm):
                 for ell in range(low, high):
                     alm[i, ell, 0] += roots[i, j, ell] * part[ell * ell - 4 * first]
                 for m in range(1, high):
-                    begin = place(0, m, lmax)
+                    begin = rank_of(0, m, lmax)
                     for ell in range(max(low, m), high):
                         at = ell * ell + 2 * m - 1 - 4 * first
                         scale = half * roots[i, j, ell]
@@ -122,7 +122,7 @@ def draw_coefficients(
     Raises
     ------
     StreamError
-        If a number does not fit into its place in the counter, or there are more than MAX_FIELDS fields or
+        If a number does not fit into the counter, or there are more than MAX_FIELDS fields or
         multipoles beyond MAX_ELL.
     """
     fields, lmax = len(roots), roots.shape[2] - 1
@@ -151,7 +151,7 @@ def multiply_coefficients(alm, factors):
     """
     lmax = factors.size - 1
     for m in range(lmax + 1):
-        begin = place(0, m, lmax)
+        begin = rank_of(0, m, lmax)
         for ell in range(m, lmax + 1):
             alm[begin + ell] *= factors[ell]
 

@@ -1,4 +1,4 @@
-"""Where the formulas of the sphere hold."""
+"""Ranges in which the formulas of the sphere hold."""
 
 COSMOLOGIES = {
     "omega_m": (0.2, 0.4),
@@ -8,7 +8,7 @@ COSMOLOGIES = {
     "source_redshift": (0.5, 2.0),
     "omega_b": (0.04, 0.06),
 }
-"""Where spectra of the convergence were held against CAMB."""
+"""Ranges of cosmologies in which spectra of the convergence were held against CAMB."""
 
 CMB_MAX_ELL = 6143
 """Largest ℓ of the spectra of the microwave background."""

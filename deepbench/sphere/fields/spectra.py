@@ -53,8 +53,8 @@ def tabulated(multipoles: ArrayLike, values: ArrayLike, lmax: int) -> Array:
     at, given = np.asarray(multipoles, dtype=float), np.asarray(values, dtype=float)
     spectrum = np.zeros(lmax + 1)
     ell = np.arange(np.ceil(at[0]), min(np.floor(at[-1]), lmax) + 1.0)
-    place = np.clip(np.searchsorted(at, ell, side="right") - 1, 0, at.size - 2)
-    start, stop, low, high = at[place], at[place + 1], given[place], given[place + 1]
+    piece = np.clip(np.searchsorted(at, ell, side="right") - 1, 0, at.size - 2)
+    start, stop, low, high = at[piece], at[piece + 1], given[piece], given[piece + 1]
     part = (ell - start) / (stop - start)
     found = low + (high - low) * part
     curved = (low > 0.0) & (high > 0.0) & (start > 0.0) & (part > 0.0)
@@ -118,8 +118,8 @@ def gaussian_beam(sigma: float, lmax: int, spin: int = 0) -> Array:
 
 def _unit_rule(n: int) -> tuple[Array, Array]:
     """Return the Gauss-Legendre rule of the unit interval."""
-    places, weights = np.polynomial.legendre.leggauss(n)
-    return 0.5 * (places + 1.0), 0.5 * weights
+    nodes, weights = np.polynomial.legendre.leggauss(n)
+    return 0.5 * (nodes + 1.0), 0.5 * weights
 
 
 def _pixel_edges() -> tuple[Array, Array, Array]:

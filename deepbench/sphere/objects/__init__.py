@@ -1,1 +1,1 @@
-"""Objects on the sphere, at their true angular sizes."""
+"""Objects on the sphere at their true angular sizes: specifications with their rows (``objects``), and kernels."""

@@ -24,7 +24,7 @@ LIMIT = 1.9
 """Nothing is drawn further than this from the origin of a plane, whose edge is 2 away: 143.6 degrees on the sphere."""
 
 OUTSIDE, CROSSED, INSIDE = -1, 0, 1
-"""How a cell lies to an outline: CROSSED where the bounds do not tell."""
+"""Relations of a cell to an outline: CROSSED where the bounds do not tell."""
 
 
 class Plane(NamedTuple):
@@ -36,7 +36,7 @@ class Plane(NamedTuple):
 
 
 class Outline(NamedTuple):
-    """What surrounds a shape, or all light of a profile that is drawn; lengths on the plane, in radian.
+    """Border of a shape, or of all light of a profile that is drawn; lengths on the plane, in radian.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ def project(plane, position):
 
 @inline
 def project_tangents(plane, face, x, y, to_x, to_y):
-    """Return m and n of a place on a face, and their derivatives along x and y, times 1 or −1: the side to take."""
+    """Return m and n of a position on a face, and their derivatives along x and y, times 1 or −1: the side to take."""
     position, along_x = tangent(face, x, y, to_x, 0.0)
     _, along_y = tangent(face, x, y, 0.0, to_y)
     rest = 1.0 + _dot(plane.origin, position)
@@ -122,7 +122,7 @@ def angle_of(extent):
 
 @inline
 def _distance(outline, m, n):
-    """Return a bound of the distance to the outline, negative inside; it changes by no more than the place does."""
+    """Return a bound of the distance to the outline, negative inside; it changes by no more than the position does."""
     if outline.box:
         return max(abs(m) - outline.a, abs(n) - outline.b)
     u, v = m / outline.a, n / outline.b
@@ -187,7 +187,7 @@ def cell_area(level):
 
 @inline
 def turn(x0, y0, x1, y1):
-    """Return the angle of one place from another, seen from the origin, in radian."""
+    """Return the angle of one point from another, seen from the origin, in radian."""
     return atan2_64(x0 * y1 - x1 * y0, x0 * x1 + y0 * y1)
 
 

@@ -51,7 +51,7 @@ SMOOTH = 1.6
 """Points inside represent cells whose sides are up to SMOOTH times the length over which the brightness changes."""
 
 FLAT = 0.03
-"""The same of cells whose centre represents them."""
+"""Sides of cells whose centre represents them, in the same length."""
 
 STRAIGHT = 48
 """Points represent no cell whose centre is nearer to a pole, in units of its side."""
@@ -61,7 +61,7 @@ BEND = 0.25
 
 _FIRST_PIECE = (1023 + FIRST_OCTAVE) * 8
 _SHIFT = np.uint64(52 - 3)
-_PLACE = np.uint64((1 << 49) - 1)
+_REST = np.uint64((1 << 49) - 1)
 _EXPONENT = np.uint64(0x7FF0000000000000)
 _LEAST, _MOST = 2.0**FIRST_OCTAVE, 2.0**LAST_OCTAVE * (1.0 - 1e-15)
 _NEAR_3, _WEIGHT_3, _MIDDLE_3 = 0.7745966692414834, 5.0 / 18.0, 8.0 / 18.0
@@ -79,7 +79,7 @@ class Profile(NamedTuple):
     Attributes
     ----------
     table : float64[PIECES, 6]
-        The coefficients of F in the place inside a piece, from 0 to 1.
+        The coefficients of F in the part of a piece that is passed, from 0 to 1.
     a, b : float
         Semi-axes of the ellipse that holds half of the light, in radian on the plane.
     reach : float
@@ -144,9 +144,9 @@ def write_profile(index, nodes, values, table):
         The radius, in half-light radii, of the ellipse that leaves out OUTSIDE_LIGHT, rounded up to a piece.
     """
     low, high = log64(INDEX[0]), log64(INDEX[1])
-    place = (log64(within_range(index)) - low) / (high - low) * (INDICES - 1.0)
-    first = min(max(int(place) - 1, 0), INDICES - 4)
-    t = place - first
+    rank = (log64(within_range(index)) - low) / (high - low) * (INDICES - 1.0)
+    first = min(max(int(rank) - 1, 0), INDICES - 4)
+    t = rank - first
     weights = (
         -(t - 1.0) * (t - 2.0) * (t - 3.0) / 6.0,
         t * (t - 2.0) * (t - 3.0) / 2.0,
@@ -176,10 +176,10 @@ def write_profile(index, nodes, values, table):
 
 @inline
 def _find(u):
-    """Return the piece that holds u, the place inside, and the piece's width."""
+    """Return the piece that holds u, the part of it that is passed, and its width."""
     bits = to_bits(min(max(u, _LEAST), _MOST))
     width = 0.125 * from_bits(bits & _EXPONENT)
-    return int(bits >> _SHIFT) - _FIRST_PIECE, float(bits & _PLACE) * 2.0**-49, width
+    return int(bits >> _SHIFT) - _FIRST_PIECE, float(bits & _REST) * 2.0**-49, width
 
 
 @inline
@@ -208,7 +208,7 @@ def brightness(table, u):
 
 @inline
 def _corner(plane, profile, face, x, y, side, to_x, to_y):
-    """Return a place in half-light radii, and its derivatives along x and y times the side of the cell.
+    """Return a position in half-light radii, and its derivatives along x and y times the side of the cell.
 
     The edges of the cell go from there to growing x or y where ``to_x`` and ``to_y`` are 1, else −1.
     """
@@ -220,7 +220,7 @@ def _corner(plane, profile, face, x, y, side, to_x, to_y):
 
 @inline
 def _on_edge(edge, s):
-    """Return u, u dφ/ds and the square of the speed at a place on an edge."""
+    """Return u, u dφ/ds and the square of the speed at a point of an edge."""
     x = edge[0] + s * (edge[1] + s * (edge[2] + s * edge[3]))
     y = edge[4] + s * (edge[5] + s * (edge[6] + s * edge[7]))
     dx = edge[1] + s * (2.0 * edge[2] + 3.0 * s * edge[3])
@@ -230,7 +230,7 @@ def _on_edge(edge, s):
 
 @inline
 def _flow(table, edge, s):
-    """Return F dφ/ds at a place on an edge."""
+    """Return F dφ/ds at a point of an edge."""
     u, turned, _ = _on_edge(edge, s)
     return light_inside(table, u) * turned
 

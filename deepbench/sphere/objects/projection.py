@@ -17,9 +17,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.galaxies.sersic import ellipse
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
+from deepbench.sphere.objects.objects import ARCMIN
 from deepbench.sphere.objects.outlines import (
     CROSSED,
     INSIDE,
@@ -43,45 +43,9 @@ from deepbench.sphere.pixels.pixels import (
     MOST_LEVEL,
     STEEPEST,
     cell_of,
-    face_place,
+    face_position,
     nest_number,
 )
-
-STAR, SERSIC, DISK, ANNULUS, ELLIPSE, RECTANGLE = range(6)
-
-
-class Kind(NamedTuple):
-    """The number of a kind of object, and the columns of its rows; those that follow are not read."""
-
-    code: int
-    columns: tuple[str, ...]
-
-
-KINDS = {
-    "star": Kind(STAR, ("longitude", "latitude", "flux", "fwhm")),
-    "sersic": Kind(
-        SERSIC,
-        ("longitude", "latitude", "flux", "half_light_radius", "sersic_index", "axis_ratio", "position_angle"),
-    ),
-    "disk": Kind(DISK, ("longitude", "latitude", "amplitude", "radius")),
-    "annulus": Kind(ANNULUS, ("longitude", "latitude", "amplitude", "inner_radius", "thickness")),
-    "ellipse": Kind(
-        ELLIPSE,
-        ("longitude", "latitude", "amplitude", "semi_major_axis", "axis_ratio", "position_angle"),
-    ),
-    "rectangle": Kind(
-        RECTANGLE, ("longitude", "latitude", "amplitude", "width", "height", "position_angle")
-    ),
-}  # fmt: skip
-"""Kinds of objects by name.
-
-Angles are in degrees, but ``fwhm`` and ``half_light_radius`` (circularised) in arcmin. ``flux`` is the total;
-``amplitude`` is per arcmin², as the map is.
-"""
-
-ROW_SIZE = 7
-
-DEGREE, ARCMIN = np.pi / 180.0, np.pi / 10800.0
 
 LEAST_LEVEL = 5
 """Edges are followed on cells of nside 32 at least."""
@@ -97,7 +61,7 @@ DEEPER = 4
 """Levels by which cells at a pole are below the others."""
 
 POLAR_EDGE = 48
-"""The same as POLAR of cells on an outline, whose edges are straight; they are few, so that all levels are used."""
+"""Sides from a pole as POLAR, of cells on an outline: their edges are straight. They are few: all levels are used."""
 
 
 class Scratch(NamedTuple):
@@ -137,7 +101,7 @@ def _make_scratch():
 @inline
 def _begin(stack, longitude, latitude, extent):
     """Put the smallest cell that holds a disc onto the stack, or all faces; return their number, and the level."""
-    face, x, y = face_place(longitude, latitude)
+    face, x, y = face_position(longitude, latitude)
     reach = STEEPEST * angle_of(extent)
     level = -1
     while level < MOST_LEVEL:
@@ -230,7 +194,7 @@ def _gather(order, longitude, latitude, plane, outline, profile, scratch, pixels
     profile : Profile
     scratch : Scratch
     pixels : int64[n]
-        Where to write; longer arrays take their place when needed.
+        Written; longer arrays replace them when needed.
     light : float64[n]
 
     Returns
@@ -273,72 +237,48 @@ def _gather(order, longitude, latitude, plane, outline, profile, scratch, pixels
 
 
 @kernel
-def _profile_of(kind, row, reach, table):
+def _profile_of(row, reach, table):
     """Return the plane, the outline and the profile of a star with a beam or a galaxy, of the reach of its index."""
-    beam = kind == STAR
-    size = 0.5 * row[3] if beam else row[3]
-    axis_ratio, position_angle = (1.0, 0.0) if beam else (row[5], row[6])
-    shape = ellipse(ARCMIN * size, axis_ratio, 0.0)
     return (
-        make_plane(row[0], row[1], position_angle),
-        make_outline(False, reach * shape.a, reach * shape.b, 0.0),
-        Profile(table, shape.a, shape.b, reach),
+        make_plane(row.longitude_degrees, row.latitude_degrees, row.position_angle_degrees),
+        make_outline(False, reach * row.a, reach * row.b, 0.0),
+        Profile(table, row.a, row.b, reach),
     )
 
 
-@inline
-def _shape_of(kind, row):
-    """Return the plane and the outline of a shape."""
-    size, other = DEGREE * row[3], DEGREE * row[4]
-    if kind == RECTANGLE:
-        plane = make_plane(row[0], row[1], row[5])
-        return plane, make_outline(True, 0.5 * other, 0.5 * size, 0.0)
-    if kind == ELLIPSE:
-        return make_plane(row[0], row[1], row[5]), make_outline(False, size, size * row[4], 0.0)
-    plane = make_plane(row[0], row[1], 0.0)
-    if kind == ANNULUS:
-        return plane, make_outline(False, size + other, size + other, size)
-    return plane, make_outline(False, size, size, 0.0)
-
-
 @kernel
-def _add_objects(sky, order, kinds, rows, nodes):
+def _add_objects(sky, order, rows, nodes):
     scratch = _make_scratch()
     pixels, light = np.empty(256, np.int64), np.empty(256)
     per_area = ARCMIN * ARCMIN / cell_area(order)
     last_index, reach = -1.0, 0.0
-    for k in range(kinds.size):
-        kind, row = kinds[k], rows[k]
-        longitude, latitude = row[0], row[1]
-        if kind > SERSIC:
-            plane, outline = _shape_of(kind, row)
+    for k in range(rows.size):
+        row = rows[k]
+        longitude, latitude, index = row.longitude_degrees, row.latitude_degrees, row.sersic_index
+        if index == 0.0:
+            plane = make_plane(longitude, latitude, row.position_angle_degrees)
+            outline = make_outline(row.is_box, row.a, row.b, row.inner)
             if outline.a > 0.0 and outline.b > 0.0:
-                _add_shape(sky, order, longitude, latitude, plane, outline, row[2], scratch)
+                _add_shape(sky, order, longitude, latitude, plane, outline, row.amount, scratch)
             continue
-        if not row[3] > 0.0:
-            face, x, y = face_place(longitude, latitude)
+        if not row.a > 0.0:
+            face, x, y = face_position(longitude, latitude)
             pixel = nest_number(order, face, cell_of(order, x), cell_of(order, y))
-            sky[pixel] += sky.dtype.type(row[2] * per_area)
+            sky[pixel] += sky.dtype.type(row.amount * per_area)
             continue
-        index = 0.5 if kind == STAR else row[4]
         if index != last_index:
             reach = write_profile(index, nodes, scratch.values, scratch.table)
             last_index = index
-        plane, outline, profile = _profile_of(kind, row, reach, scratch.table)
+        plane, outline, profile = _profile_of(row, reach, scratch.table)
         pixels, light, count, total = _gather(
             order, longitude, latitude, plane, outline, profile, scratch, pixels, light
         )
-        scale = row[2] * per_area / total
+        scale = row.amount * per_area / total
         for i in range(count):
             sky[pixels[i]] += sky.dtype.type(scale * light[i])
 
 
-def add_objects(
-    sky: NDArray[np.float32],
-    nside: int,
-    kinds: NDArray[np.int64],
-    rows: NDArray[np.float64],
-) -> None:
+def add_objects(sky: NDArray[np.float32], nside: int, rows: NDArray[np.void]) -> None:
     """Add objects to a full-sky map.
 
     Parameters
@@ -347,17 +287,15 @@ def add_objects(
         In NEST order, per arcmin²; changed in place. The sum times a pixel's area is the sum of all fluxes.
     nside : int
         A power of two.
-    kinds : int64[m]
-        The codes of KINDS.
-    rows : float64[m, 7]
-        The columns of KINDS.
+    rows : OBJECT[m]
+        As ``SphereObject.write`` writes them.
 
     Notes
     -----
     The light of a galaxy or a beam outside of an ellipse that leaves out 5e-5 of it, and further from the centre than
     ``outlines.LIMIT``, 108.9 degrees on the plane, is spread over the rest in proportion; shapes are cut there.
     All of a star of no width, or of a galaxy of no size, is in its pixel; nothing is drawn of a shape of no size.
-    Sérsic indices and axis ratios beyond those of ``deepbench.images.galaxies.sersic`` are drawn as the nearest.
+    Sérsic indices beyond those of ``deepbench.images.galaxies.sersic`` are drawn as the nearest.
     """
     order = nside.bit_length() - 1
-    _add_objects(sky, order, kinds, rows, profile_nodes())
+    _add_objects(sky, order, rows, profile_nodes())

@@ -46,6 +46,19 @@ def ring_of_nest(nside: int) -> NDArray[np.int32]:
     return numbers
 
 
+@lru_cache(maxsize=2)
+def sines_of_latitude(nside: int) -> NDArray[np.float32]:
+    """Return the sine of the latitude of each pixel in NEST order; the last two that were asked for are kept."""
+    from ducc0.healpix import Healpix_Base
+
+    base, count, step = Healpix_Base(nside, "NEST"), pixel_count(nside), 1 << 20
+    sines = np.empty(count, np.float32)
+    for first in range(0, count, step):
+        sines[first : first + step] = base.pix2vec(np.arange(first, min(first + step, count)))[:, 2]
+    sines.setflags(write=False)
+    return sines
+
+
 def synthesise(alm: NDArray[Any], nside: int, lmax: int, spin: int = 0) -> NDArray[Any]:
     """Return the maps of coefficients, in RING order.
 
@@ -121,7 +134,7 @@ def to_nest(maps: NDArray[Any], nside: int, out: NDArray[Any] | None = None) -> 
     return out
 
 
-# --- pixels, in place ----------------------------------------------------------------------------
+# --- pixels --------------------------------------------------------------------------------------
 
 
 @kernel
@@ -199,7 +212,7 @@ def add_noise(
     Raises
     ------
     StreamError
-        If a number does not fit into its place in the counter.
+        If a number does not fit into the counter.
     """
     require("sample", sample, sample, 32)
     require("element", 0, values.size - 1, 32)

@@ -28,7 +28,7 @@ STEEPEST = 1.46
 """One radian on the sphere changes x or y by STEEPEST at most: the gradient is largest at a pole, √(3/2 + 6/π²)."""
 
 FACE_AREA = math.pi / 3.0
-"""In steradian."""
+"""Area of a face (steradian)."""
 
 MOST_LEVEL = 29
 """Numbers of pixels fit into int64 up to nside = 2^29."""
@@ -83,12 +83,12 @@ def tangent(face, x, y, dx, dy):
 
 @inline
 def direction(face, x, y):
-    """Return the unit vector of a place on a face."""
+    """Return the unit vector of a position on a face."""
     return tangent(face, x, y, 0.0, 0.0)[0]
 
 
 @inline
-def face_place(longitude, latitude):
+def face_position(longitude, latitude):
     """Return the face that holds a direction, and its x and y, from 0 to 1.
 
     Parameters
@@ -136,14 +136,14 @@ def nest_number(level, face, column, row):
 
 
 @inline
-def cell_of(level, place):
+def cell_of(level, position):
     """Return the column or row, of 2^level, of an x or y."""
     count = 1 << level
-    return min(max(int(place * count), 0), count - 1)
+    return min(max(int(position * count), 0), count - 1)
 
 
 @kernel
 def pixel_of(level, longitude, latitude):
     """Return the NEST number, at nside = 2^level, of the pixel that holds a direction in degrees."""
-    face, x, y = face_place(longitude, latitude)
+    face, x, y = face_position(longitude, latitude)
     return nest_number(level, face, cell_of(level, x), cell_of(level, y))

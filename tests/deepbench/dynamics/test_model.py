@@ -8,7 +8,8 @@ import pytest
 
 from deepbench.dynamics.model import DynamicsClass, DynamicsTable
 from deepbench.dynamics.recording import Disk, Frames, MeasurementNoise, Rod, Times
-from deepbench.dynamics.systems.systems import Body, SystemEntry, body_names
+from deepbench.dynamics.systems.orbits import Body, body_names
+from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.errors import RecipeError
 from deepbench.language.specification import parameters_of
 from deepbench.recipe import Recipe, parse_recipe

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from deepbench.dynamics import model
-from deepbench.dynamics.systems.systems import Body, SystemEntry
+from deepbench.dynamics.systems.orbits import Body
+from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.specification import parameters_of
 from deepbench.recipe import parse_recipe

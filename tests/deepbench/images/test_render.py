@@ -7,9 +7,9 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from deepbench.errors import LabelError
-from deepbench.images.model.instruments import PsfEntry
+from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import NoiseEntry
+from deepbench.images.psf.model import PsfEntry
 from deepbench.images.shapes.gaussian_blur import margin
 from deepbench.images.shapes.outlines import cover
 from deepbench.language.specification import parameters_of

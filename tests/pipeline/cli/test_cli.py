@@ -196,6 +196,7 @@ def test_build_as_json(good, recipe_file, scheduler, built, tmp_path):
     assert second["data_digests"] == first["data_digests"]
 
 
+@pytest.mark.slow
 def test_build_with_a_local_cluster_and_a_log(good, recipe_file, tmp_path, check):
     good("build", recipe_file(), "--workers", 1)
     check(tmp_path / "releases")
@@ -204,6 +205,7 @@ def test_build_with_a_local_cluster_and_a_log(good, recipe_file, tmp_path, check
     assert logging.getLogger("pipeline").handlers == []
 
 
+@pytest.mark.slow
 def test_build_with_a_described_cluster(good, recipe_file, tmp_path, check):
     (tmp_path / "cluster.yaml").write_text(
         "class: distributed.LocalCluster\n"

@@ -13,9 +13,9 @@ import psutil
 import pytest
 
 from deepbench.errors import ClusterError
-from pipeline.build import prepare
 from pipeline.execution import cluster
 from pipeline.execution.cluster import ENVIRONMENT, ClusterOptions, check_workers, connect
+from pipeline.files import prepare
 from pipeline.software import MUST_AGREE, obstacles, probe_of, versions
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests

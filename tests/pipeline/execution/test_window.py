@@ -200,6 +200,7 @@ def test_a_worker_that_dies_once_costs_nothing_but_time(run, tmp_path):
     assert count(tmp_path, 3) == 2
 
 
+@pytest.mark.slow
 def test_a_block_that_hangs_has_its_worker_restarted(run, tmp_path, monkeypatch):
     monkeypatch.setattr(windows, "PATIENCE", 4.0)
     monkeypatch.setattr(windows, "TICK", 0.2)
@@ -308,6 +309,7 @@ def test_a_cluster_that_loses_all_its_workers_is_one_clear_error(scheduler, tmp_
             list(window.run(fine, calls(3)))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_restarts_its_workers_costs_nothing_but_time(client, tmp_path):
     """``Client.restart`` cancels the futures of every client."""
     from distributed import Client

@@ -15,10 +15,11 @@ import zarr
 from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, ExportError, ReleaseError
+from deepbench.kinds import KINDS
 from deepbench.recipe import parse_recipe
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
-from pipeline.export import export_light_curves, outputs
+from pipeline.export import EXPORTS, Export, export_table, outputs
 from pipeline.export.light_curves import _LightCurves, time_units
 from pipeline.target import FolderTarget
 
@@ -74,8 +75,9 @@ tables = pytest.mark.parametrize("table", ["visits", "steady"])
 
 
 @pytest.fixture(scope="session")
-def curves(tmp_path_factory, cluster):
+def curves(tmp_path_factory, cluster, compile_kernels):
     """A release with light curves at times of their own, at the same times, and images."""
+    compile_kernels(RECIPE)
     catalog = tmp_path_factory.mktemp("curves") / "releases"
     options = ClusterOptions(scheduler=cluster.scheduler_address)
     build(parse_recipe(RECIPE), str(catalog), cluster=options)
@@ -116,12 +118,12 @@ def same(one, other):
 @tables
 def test_every_observation_is_there_in_order(curves, tmp_path, raw, table, ending):
     path = tmp_path / f"out.{ending}"
-    made = export_light_curves(curves, table, str(path))
+    made = export_table(curves, table, str(path))
     data, release = raw(path), curves.open()[table].to_dataset().load()
     there = release["mask"].values & 1 == 0
     assert 0 < there.sum() < there.size
-    assert made == (release.sizes["sample"], there.sum())
-    assert data.sizes == {"sample": made.light_curves, "obs": made.observations}
+    assert made == {"light curves": release.sizes["sample"], "observations": there.sum()}
+    assert data.sizes == {"sample": made["light curves"], "obs": made["observations"]}
     assert (data["row_size"] == there.sum(axis=1)).all()
     assert data["row_size"].dtype == np.int32
     ends = np.cumsum(data["row_size"].values)
@@ -142,7 +144,7 @@ def test_every_observation_is_there_in_order(curves, tmp_path, raw, table, endin
 @tables
 def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
     path = tmp_path / f"out.{ending}"
-    export_light_curves(curves, table, str(path))
+    export_table(curves, table, str(path))
     data, release = raw(path), curves.open()[table].to_dataset()
     software = curves.manifest.software["deepbench"]
     assert data.attrs == {
@@ -188,7 +190,7 @@ def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
 
 def test_chunks_and_codecs(curves, tmp_path):
     path = str(tmp_path / "out.zarr")
-    export_light_curves(curves, "visits", path)
+    export_table(curves, "visits", path)
     root = zarr.open_group(path, mode="r", use_consolidated=True)
     assert root.metadata.zarr_format == 3
     assert [type(each).__name__ for each in root["flux"].compressors] == [
@@ -200,7 +202,7 @@ def test_chunks_and_codecs(curves, tmp_path):
 
 def test_netcdf_is_compressed(curves, tmp_path):
     path = str(tmp_path / "out.nc")
-    export_light_curves(curves, "visits", path)
+    export_table(curves, "visits", path)
     with h5py.File(path) as file:
         flux = file["flux"]
         assert (flux.compression, flux.compression_opts, flux.shuffle) == ("gzip", 4, True)
@@ -214,7 +216,7 @@ def test_netcdf_is_compressed(curves, tmp_path):
 def test_times_have_the_right_dates(curves, tmp_path, decoded, ending):
     """MJD 51544 is 2000-01-01."""
     path = tmp_path / f"out.{ending}"
-    export_light_curves(curves, "steady", str(path))
+    export_table(curves, "steady", str(path))
     data = decoded(path)
     assert data["time"].encoding["units"] == "days since 1858-11-17 00:00:00"
     assert {"time", "id"} <= set(data["flux"].coords) | set(data.coords)
@@ -256,7 +258,7 @@ def test_dates_outside_of_the_calendar(julian_date):
 @both
 @pytest.mark.parametrize(("chunk", "piece"), [(4, 64), (64, 64), (100, 1000)])
 def test_pieces_change_nothing(curves, tmp_path, raw, monkeypatch, ending, chunk, piece):
-    export_light_curves(curves, "visits", str(tmp_path / f"whole.{ending}"))
+    export_table(curves, "visits", str(tmp_path / f"whole.{ending}"))
     monkeypatch.setattr(outputs, "CHUNK", chunk)
     monkeypatch.setattr(outputs, "PIECE", piece)
     kind, sizes = outputs.FORMATS[f".{ending}"], []
@@ -268,8 +270,8 @@ def test_pieces_change_nothing(curves, tmp_path, raw, monkeypatch, ending, chunk
         write(self, name, start, values)
 
     monkeypatch.setattr(kind, "_write", spy)
-    made = export_light_curves(curves, "visits", str(tmp_path / f"pieces.{ending}"))
-    assert made.observations > 2 * piece
+    made = export_table(curves, "visits", str(tmp_path / f"pieces.{ending}"))
+    assert made["observations"] > 2 * piece
     assert max(sizes) == piece
     one, other = raw(tmp_path / f"whole.{ending}"), raw(tmp_path / f"pieces.{ending}")
     assert one.identical(other)
@@ -285,7 +287,7 @@ def test_no_more_than_a_shard_is_read_at_a_time(curves, tmp_path, monkeypatch):
 
     monkeypatch.setattr(_LightCurves, "_read", spy)
     monkeypatch.setattr(fmt, "LABEL_CHUNK", 32)
-    export_light_curves(curves, "visits", str(tmp_path / "out.zarr"))
+    export_table(curves, "visits", str(tmp_path / "out.zarr"))
     assert curves.manifest.tables["visits"].shard_length == 8
     assert sizes.pop("mask") == ([8] * 8 + [6]) * 2
     assert all(sizes.pop(name) == [8] * 8 + [6] for name in PER_OBSERVATION["visits"] - {"mask"})
@@ -293,9 +295,8 @@ def test_no_more_than_a_shard_is_read_at_a_time(curves, tmp_path, monkeypatch):
     assert sizes.keys() == set(curves.manifest.tables["visits"].columns)
 
 
-@pytest.mark.slow
-@both
-def test_memory_does_not_grow_with_the_table(make, tmp_path, monkeypatch, ending):
+@pytest.fixture(scope="module")
+def steady(tmp_path_factory, cluster):
     """1,024 light curves of 19,200 times, 170 MiB of flux, error and mask, and 150 MiB of times that are written."""
     recipe = parse_recipe(RECIPE).replace(
         {
@@ -305,16 +306,22 @@ def test_memory_does_not_grow_with_the_table(make, tmp_path, monkeypatch, ending
             "storage": {"chunk_bytes": 2**18, "shard_bytes": 2**22},
         }
     )
-    make(recipe, tmp_path / "releases")
-    release = find("curves", catalog=tmp_path / "releases")
+    catalog = tmp_path_factory.mktemp("steady")
+    build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
+    return find("curves", catalog=catalog)
+
+
+@pytest.mark.slow
+@both
+def test_memory_does_not_grow_with_the_table(steady, tmp_path, monkeypatch, ending):
     monkeypatch.setattr(outputs, "PIECE", 2**17)
     path = tmp_path / f"out.{ending}"
-    export_light_curves(release, "visits", str(tmp_path / f"first.{ending}"))  # imports
+    export_table(steady, "visits", str(tmp_path / f"first.{ending}"))  # imports
     tracemalloc.start()
-    made = export_light_curves(release, "steady", str(path))
+    made = export_table(steady, "steady", str(path))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert made.observations > 1.5e7
+    assert made["observations"] > 1.5e7
     assert peak < 50 * 2**20
 
 
@@ -334,12 +341,13 @@ def test_what_fails_leaves_nothing_and_can_be_done_again(curves, tmp_path, monke
     with monkeypatch.context() as patch:
         patch.setattr(kind, "_write", fail)
         with pytest.raises(KeyboardInterrupt):
-            export_light_curves(curves, "visits", str(path))
+            export_table(curves, "visits", str(path))
     assert list(tmp_path.iterdir()) == []
-    export_light_curves(curves, "visits", str(path))
+    export_table(curves, "visits", str(path))
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
 @both
 def test_an_export_that_is_killed_can_be_done_again(curves, tmp_path, command, raw, ending):
     kill = f"""
@@ -379,7 +387,7 @@ def test_a_file_that_appears_meanwhile_is_kept(curves, tmp_path, monkeypatch, en
 
     monkeypatch.setattr(kind, "close", disturb)
     with pytest.raises(ExportError, match="exists already"):
-        export_light_curves(curves, "visits", str(path))
+        export_table(curves, "visits", str(path))
     assert path.read_text() == "of somebody"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -390,7 +398,7 @@ def test_two_exports_into_one_file(curves, tmp_path):
         FolderTarget(str(tmp_path)).lock(".out.zarr.lock"),
         pytest.raises(ExportError, match=f"another process writes '{path}'; wait for it"),
     ):
-        export_light_curves(curves, "visits", str(path))
+        export_table(curves, "visits", str(path))
 
 
 @both
@@ -403,7 +411,8 @@ def test_light_curves_without_observations(curves, tmp_path, monkeypatch, raw, e
 
     monkeypatch.setattr(_LightCurves, "_read", lost)
     path = tmp_path / f"out.{ending}"
-    assert export_light_curves(curves, "visits", str(path)) == (70, 0)
+    made = export_table(curves, "visits", str(path))
+    assert made == {"light curves": 70, "observations": 0}
     data = raw(path)
     assert data.sizes == {"sample": 70, "obs": 0}
     assert (data["row_size"] == 0).all()
@@ -411,7 +420,7 @@ def test_light_curves_without_observations(curves, tmp_path, monkeypatch, raw, e
 
 def test_progress(curves, tmp_path):
     told = []
-    export_light_curves(curves, "steady", str(tmp_path / "a.zarr"), lambda *each: told.append(each))
+    export_table(curves, "steady", str(tmp_path / "a.zarr"), lambda *each: told.append(each))
     assert dict.fromkeys(step for step, _, _ in told).keys() == {
         "counting",
         "labels",
@@ -419,6 +428,40 @@ def test_progress(curves, tmp_path):
     }
     assert ("observations", 20, 20) in told
     assert all(0 < done <= total for _, done, total in told)
+
+
+# --- the registry of formats ---------------------------------------------------------------------
+
+
+def test_a_format_is_chosen_by_kind_and_ending(curves, built, tmp_path, monkeypatch):
+    told = []
+
+    def write(release, table, path, progress):
+        told.append((str(release), table, path))
+        progress("writing", 1, 1)
+        return {"images": 4}
+
+    monkeypatch.setitem(EXPORTS, "fits", Export(("image", "light_curve"), (".fits",), write))
+    assert export_table(curves, "images", "a.fits") == {"images": 4}
+    assert export_table(curves, "visits", "b.fits") == {"images": 4}
+    assert told == [("curves@1.0.0", "images", "a.fits"), ("curves@1.0.0", "visits", "b.fits")]
+    with pytest.raises(ExportError, match=r"^'a.nc' must end with .fits$"):
+        export_table(curves, "images", "a.nc")
+    with pytest.raises(ExportError, match=r"^'a' must end with .zarr or .nc or .fits$"):
+        export_table(curves, "visits", "a")
+    monkeypatch.setattr(
+        "pipeline.export.EXPORTS", dict.fromkeys("ab", Export(("a", "b_c"), (), write))
+    )
+    with pytest.raises(
+        ExportError, match="only as and b cs are exported, and tables of as and b cs"
+    ):
+        export_table(built.release, "images", "a")
+
+
+def test_formats_take_kinds_that_there_are():
+    for each in EXPORTS.values():
+        assert set(each.kinds) <= set(KINDS)
+        assert each.endings
 
 
 # --- mistakes ------------------------------------------------------------------------------------
@@ -461,22 +504,22 @@ def test_mistakes(curves, run, tmp_path, words, message):
 def test_a_link_to_nothing_is_not_overwritten(curves, tmp_path):
     (tmp_path / "out.nc").symlink_to(tmp_path / "absent")
     with pytest.raises(ExportError, match="exists already"):
-        export_light_curves(curves, "visits", str(tmp_path / "out.nc"))
+        export_table(curves, "visits", str(tmp_path / "out.nc"))
 
 
 def test_a_table_without_light_curves_beside_it(built, tmp_path):
     with pytest.raises(ExportError, match="tables of light curves are: none"):
-        export_light_curves(built.release, "images", str(tmp_path / "out.nc"))
+        export_table(built.release, "images", str(tmp_path / "out.nc"))
     with pytest.raises(CatalogError, match="there is no table 'other'"):
-        export_light_curves(built.release, "other", str(tmp_path / "out.nc"))
+        export_table(built.release, "other", str(tmp_path / "out.nc"))
 
 
 @pytest.mark.parametrize("package", ["h5netcdf", "h5py"])
 def test_netcdf_needs_packages(package, curves, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ExportError, match=re.escape("pip install 'deepbench[netcdf]'")):
-        export_light_curves(curves, "visits", str(tmp_path / "out.nc"))
-    export_light_curves(curves, "visits", str(tmp_path / "out.zarr"))
+        export_table(curves, "visits", str(tmp_path / "out.nc"))
+    export_table(curves, "visits", str(tmp_path / "out.zarr"))
 
 
 @pytest.mark.parametrize("damage", ["lost", "changed"])
@@ -492,5 +535,5 @@ def test_a_damaged_release(curves, tmp_path, damage):
     folder = tmp_path / "out"
     folder.mkdir()
     with pytest.raises(ReleaseError, match="missing" if damage == "lost" else "flux is damaged"):
-        export_light_curves(release, "visits", str(folder / "out.nc"))
+        export_table(release, "visits", str(folder / "out.nc"))
     assert list(folder.iterdir()) == []

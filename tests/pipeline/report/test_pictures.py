@@ -6,6 +6,8 @@ import pytest
 import xarray as xr
 
 from deepbench.errors import CatalogError
+from deepbench.kinds import KINDS
+from pipeline.report.panels import PANELS
 from pipeline.report.pictures import ENDINGS, describe, montage, portrait
 
 IMAGES = np.arange(5 * 6 * 7, dtype="f4").reshape(5, 6, 7)
@@ -85,3 +87,34 @@ def test_an_unknown_format(tmp_path, name):
 def test_a_folder_that_is_not_there(tmp_path):
     with pytest.raises(CatalogError, match=r"cannot write '.*picture.png': No such file"):
         portrait(samples(IMAGES)[0], "image", LABELS, tmp_path / "absent/picture.png", units=UNITS)
+
+
+# --- kinds of tables -----------------------------------------------------------------------------
+
+
+def test_panels_are_of_kinds_that_there_are():
+    assert set(PANELS) <= set(KINDS)
+
+
+@pytest.mark.parametrize("shape", [(), (40,), (5, 6), (5, 6, 7), (2, 3, 4, 5)])
+@pytest.mark.parametrize("dtype", ["f4", "u1"])
+def test_a_kind_without_a_panel_has_a_plain_picture(tmp_path, shape, dtype):
+    values = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
+    if dtype == "f4" and shape:
+        values.flat[3] = np.nan
+    sample = xr.Dataset({"thing": (list("abcd")[: len(shape)], values, {"units": "Jy"})})
+    montage([sample, sample], "new", ["one", "two"], tmp_path / "m.png")
+    portrait(sample, "new", LABELS, tmp_path / "p.png", units=UNITS)
+    assert pixels(tmp_path / "m.png").std() > 0
+    assert pixels(tmp_path / "p.png").std() > 0
+
+
+def test_a_plain_picture_shows_the_first_two_dimensions(tmp_path):
+    values = np.zeros((8, 8, 3), "f4")
+    values[:4, :, 0] = 1
+    for name, each in (("a", values), ("b", values[..., ::-1]), ("c", values[..., 0])):
+        sample = xr.Dataset({"thing": (list("abc")[: each.ndim], each)})
+        montage([sample], "new", [""], tmp_path / f"{name}.png")
+    one, other, same = (pixels(tmp_path / f"{name}.png") for name in "abc")
+    assert np.array_equal(one, same)
+    assert not np.array_equal(one, other)

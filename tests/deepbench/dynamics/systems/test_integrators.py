@@ -3,8 +3,14 @@
 import numpy as np
 import pytest
 
-from deepbench.dynamics.systems.equations import DOUBLE, DRIVEN, GRAVITY
-from deepbench.dynamics.systems.integrators import DONE, TOO_MANY_STEPS, follow
+from deepbench.dynamics.systems.gravity_equations import ATTRACTION, follow_gravity
+from deepbench.dynamics.systems.integrators import DONE, TOO_MANY_STEPS
+from deepbench.dynamics.systems.pendulum_equations import (
+    DOUBLE,
+    DRIVEN,
+    follow_double,
+    follow_driven,
+)
 from tests.reference.extrapolation import follow as reference
 
 EXTENDED = np.finfo(np.longdouble).eps < 1e-18
@@ -12,14 +18,20 @@ extended = pytest.mark.skipif(not EXTENDED, reason="longdouble is float64 here")
 TIMES = np.linspace(0, 6, 25)
 
 
-def integrate(code, parameters, start, times=TIMES, floors=None):
+def integrate(follow, parameters, start, times=TIMES, floors=None):
     """Return states, the logarithm of the growth, and what became of the motion."""
+    if follow is follow_gravity:
+        row = np.zeros(1, ATTRACTION)
+        row["constant"], row["softening"], *masses = parameters
+        row["masses"][0, : len(masses)] = masses
+    else:
+        row = np.array([tuple(parameters)], DRIVEN if follow is follow_driven else DOUBLE)
     start = np.asarray(start, float)[None]
     floors = np.ones_like(start) if floors is None else np.asarray(floors, float)[None]
     times = np.asarray(times, float)
     results = np.empty((1, len(times), start.shape[1]))
     growths, ends = np.empty(1), np.empty(1, np.int64)
-    follow(code, np.array([parameters], float), start, floors, times, results, growths, ends)
+    follow(row, start, floors, times, results, growths, ends)
     return results[0], growths[0], ends[0]
 
 
@@ -60,7 +72,9 @@ def double(l1, l2, m1, m2, g):
 )
 @pytest.mark.parametrize("start", [(0.3, 0.0), (2.8, -1.0), (-1.0, 9.0)])
 def test_driven_and_damped_pendulums_are_those_of_extended_precision(parameters, start):
-    states, growth, end = integrate(DRIVEN, parameters, start, floors=(1, parameters[0] ** 0.5))
+    states, growth, end = integrate(
+        follow_driven, parameters, start, floors=(1, parameters[0] ** 0.5)
+    )
     expected = reference(driven(*map(np.longdouble, parameters)), start, TIMES, 0.1)
     assert end == DONE
     assert growth < 10
@@ -75,7 +89,7 @@ def test_driven_and_damped_pendulums_are_those_of_extended_precision(parameters,
 def test_a_double_pendulum_is_that_of_extended_precision(angles, parameters):
     start = (*angles, 0.3, -0.5)
     pace = np.sqrt(parameters[4] / np.array(parameters[:2]))
-    states, growth, end = integrate(DOUBLE, parameters, start, TIMES[:17], (1, 1, *pace))
+    states, growth, end = integrate(follow_double, parameters, start, TIMES[:17], (1, 1, *pace))
     expected = reference(double(*map(np.longdouble, parameters)), start, TIMES[:17], 0.02)
     assert end == DONE
     assert growth < 10
@@ -89,41 +103,41 @@ def test_a_double_pendulum_is_that_of_extended_precision(angles, parameters):
 
 
 @pytest.mark.parametrize(
-    ("code", "parameters", "start", "moved"),
+    ("follow", "parameters", "start", "moved"),
     [
-        (DRIVEN, (9.0, 0.5, 1.15, 2.0, 0.3), (1.0, 0.0), (1, 0)),
-        (DOUBLE, (0.7, 1.2, 1.0, 0.4, 9.81), (2.0, 1.0, 0.5, 0.0), (1, 1, 0, 0)),
+        (follow_driven, (9.0, 0.5, 1.15, 2.0, 0.3), (1.0, 0.0), (1, 0)),
+        (follow_double, (0.7, 1.2, 1.0, 0.4, 9.81), (2.0, 1.0, 0.5, 0.0), (1, 1, 0, 0)),
         (
-            GRAVITY,
+            follow_gravity,
             (1.0, 0.05, 1.0, 0.7, 0.4),
             (1, 0, 0.1, -0.5, 0.8, 0, -0.6, -0.9, 0.2, 0, 0.3, 0, -0.2, 0, 0, 0.1, -0.2, 0.1),
             (1, 1, 1, 1 / 2, 1 / 2, 1 / 2, 1 / 3, 1 / 3, 1 / 3, *[0] * 9),
         ),
     ],
 )
-def test_the_growth_is_that_of_a_neighbour(code, parameters, start, moved):
+def test_the_growth_is_that_of_a_neighbour(follow, parameters, start, moved):
     times = np.linspace(0, 3, 13)
     floors = np.full(len(start), 1.3)
-    _, growth, _ = integrate(code, parameters, start, times, floors)
+    _, growth, _ = integrate(follow, parameters, start, times, floors)
     direction = np.array(moved) / np.linalg.norm(moved)
     size = 1e-7
-    after = integrate(code, parameters, start + size * 1.3 * direction, times, floors)[0]
-    before = integrate(code, parameters, start - size * 1.3 * direction, times, floors)[0]
+    after = integrate(follow, parameters, start + size * 1.3 * direction, times, floors)[0]
+    before = integrate(follow, parameters, start - size * 1.3 * direction, times, floors)[0]
     found = np.linalg.norm((after - before)[-1] / 1.3) / (2 * size)
     # central differences err by size² and by 1e-13 / size
     assert growth == pytest.approx(np.log(found), abs=1e-5)
-    few = integrate(code, parameters, start, times[[0, -1]], floors)[1]
+    few = integrate(follow, parameters, start, times[[0, -1]], floors)[1]
     assert few == pytest.approx(
         growth, abs=1e-9
     )  # however often the difference is made small again
 
 
 def test_a_point_at_rest_stays_and_friction_brings_others_to_it():
-    states, growth, end = integrate(DRIVEN, (9.0, 0.5, 0, 0, 0), (0, 0))
+    states, growth, end = integrate(follow_driven, (9.0, 0.5, 0, 0, 0), (0, 0))
     assert end == DONE
     assert not states.any()
     assert growth < 0
-    states, _, _ = integrate(DRIVEN, (9.0, 2.0, 0, 0, 0), (2.5, 0), [0, 40.0])
+    states, _, _ = integrate(follow_driven, (9.0, 2.0, 0, 0, 0), (2.5, 0), [0, 40.0])
     assert np.abs(states[-1]).max() < 1e-12
 
 
@@ -161,7 +175,9 @@ def invariants(states, masses, softening=0.0):
 def test_energy_momentum_and_angular_momentum_are_kept(softening):
     masses = (1.0, 0.5, 2.0, 0.0)
     start = np.concatenate([2 * RANDOM[0].ravel(), 0.3 * RANDOM[1].ravel()])
-    states, _, end = integrate(GRAVITY, (1.0, softening, *masses), start, np.linspace(0, 5, 51))
+    states, _, end = integrate(
+        follow_gravity, (1.0, softening, *masses), start, np.linspace(0, 5, 51)
+    )
     assert end == DONE
     energy, momentum, angular = invariants(states, masses, softening)
     # tolerance 1e-14 of a few hundred steps
@@ -173,16 +189,16 @@ def test_energy_momentum_and_angular_momentum_are_kept(softening):
 def test_motions_go_back_the_way_they_came():
     masses, times = (1.0, 0.5, 2.0), np.linspace(0, 4, 9)
     start = np.concatenate([2 * RANDOM[0, :3].ravel(), 0.3 * RANDOM[1, :3].ravel()])
-    there, growth, _ = integrate(GRAVITY, (1.0, 0.0, *masses), start, times)
+    there, growth, _ = integrate(follow_gravity, (1.0, 0.0, *masses), start, times)
     turned = there[-1] * np.repeat([1, -1], 9)
-    back, _, _ = integrate(GRAVITY, (1.0, 0.0, *masses), turned, times)
+    back, _, _ = integrate(follow_gravity, (1.0, 0.0, *masses), turned, times)
     difference = back[::-1] * np.repeat([1, -1], 9) - there
     assert np.abs(difference).max() < 1e-11 * np.exp(max(growth, 0))
 
 
 def test_the_figure_eight_closes():
     states, _, _ = integrate(
-        GRAVITY, (1, 0, 1, 1, 1), EIGHT, np.linspace(0, PERIOD, 4), np.ones(18)
+        follow_gravity, (1, 0, 1, 1, 1), EIGHT, np.linspace(0, PERIOD, 4), np.ones(18)
     )
     # the starting point is known to eight digits
     np.testing.assert_allclose(states[-1], EIGHT, rtol=0, atol=1e-7)
@@ -209,12 +225,12 @@ def test_gravity_is_that_of_extended_precision():
 
     start = np.concatenate([2 * RANDOM[0, :3].ravel(), 0.3 * RANDOM[1, :3].ravel()])
     times = np.linspace(0, 4, 9)
-    states, growth, _ = integrate(GRAVITY, (1.0, 0.1, *masses), start, times)
+    states, growth, _ = integrate(follow_gravity, (1.0, 0.1, *masses), start, times)
     expected = reference(derivative, start, times, 0.0125)
     assert np.abs(states - expected).max() < 1e-11 * np.exp(max(growth, 0))
 
 
 def test_a_collision_ends():
     start = [1, 0, 0, -1, 0, 0, *[0] * 6]
-    _, _, end = integrate(GRAVITY, (1, 0, 1, 1), start, [0, 5.0])
+    _, _, end = integrate(follow_gravity, (1, 0, 1, 1), start, [0, 5.0])
     assert end == TOO_MANY_STEPS

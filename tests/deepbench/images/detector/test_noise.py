@@ -9,15 +9,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, poisson
 
-from deepbench.images.detector.noise import (
-    BACKGROUND,
-    CORRELATED,
-    GAUSSIAN,
-    POISSON,
-    STEP_VALUES,
-    STEPS,
-)
-from deepbench.images.model.table import NoiseEntry
+from deepbench.images.detector import noise_steps
+from deepbench.images.detector.noise import CODES, NOISE_ROW, NoiseEntry
 from deepbench.language.specification import parameters_of
 from deepbench.numerics.poisson import poissons
 from deepbench.numerics.stream_names import stream_number
@@ -74,13 +67,12 @@ def photons(gain=1.0, background=0.0):
 
 
 def test_the_kernel_knows_every_step():
-    assert set(STEPS) == set(NoiseEntry.registry)
-    for kind, (_, fields) in STEPS.items():
+    assert set(CODES) == set(NoiseEntry.registry)
+    for kind, code in CODES.items():
+        assert getattr(noise_steps, kind.upper()) == code
         cls = NoiseEntry.model_fields[kind].annotation.__args__[0]
-        assert fields == tuple(parameters_of(cls))
-        assert len(fields) <= STEP_VALUES
-    assert len({code for code, _ in STEPS.values()}) == len(STEPS) == 4
-    assert (BACKGROUND, GAUSSIAN, POISSON, CORRELATED) == (0, 1, 2, 3)
+        assert set(parameters_of(cls)) <= set(NOISE_ROW.names)
+    assert len(set(CODES.values())) == len(CODES) == 4
 
 
 def test_a_background_is_added():

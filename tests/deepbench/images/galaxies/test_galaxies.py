@@ -8,9 +8,9 @@ import pytest
 
 from deepbench.errors import LabelError, RecipeError
 from deepbench.images.galaxies.fourier import render_components
-from deepbench.images.psf import psf_transforms
 from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
+from tests.sky_rows import airy_row, component_rows
 
 SCALE = 0.2
 SIZE = (48, 64)
@@ -174,9 +174,8 @@ def test_narrow_diffraction_is_that_of_galsim(galaxy, width, obscuration):
         folding_threshold=5e-4, maxk_threshold=1e-4, kvalue_accuracy=1e-6, maximum_fft_size=8192
     )
     frames = np.zeros((1, 64, 64), np.float32)
-    row = np.array([[1.0, 31.7, 32.2, size, ratio, 30.0, index]])
-    psf = np.array([[psf_transforms.PSFS["airy"], width, obscuration, 1.0, 0.0]])
-    render_components(frames, np.array([0, 1]), row, psf)
+    row = component_rows([1.0, 31.7, 32.2, size, ratio, 30.0, index])
+    render_components(frames, np.array([0, 1]), row, airy_row(width, obscuration))
     seen = galsim.Airy(lam_over_diam=width, obscuration=obscuration, gsparams=strict)
     light = galsim.Sersic(index, half_light_radius=size, gsparams=strict)
     light = light.shear(q=ratio, beta=30 * galsim.degrees)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.integrate import quad
-from scipy.special import erf, gamma, gammaincc, gammaincinv, j0, kv
+from scipy.special import erf, gamma, gammaincc, gammaincinv, j0
 
 from deepbench.images.galaxies.fourier import CHUNK, period, render_components
 from deepbench.images.galaxies.sersic import (
@@ -17,17 +17,12 @@ from deepbench.images.galaxies.sersic import (
     shape_constants,
     write_sersic,
 )
-from deepbench.images.galaxies.stamps import SIZES, stamp_edges
-from deepbench.images.psf.psf_transforms import (
-    PSFS,
-    airy_transform,
-    optics_tables,
-    psf_radius,
-    write_psf,
-)
-from deepbench.images.psf.transform_tables import NODES, PIECES, nodes, piece_of, transform_at
-from deepbench.numerics.kernels import kernel
+from deepbench.images.galaxies.stamp_sizes import SIZES, component_edges
+from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.transform_tables import NODES, PIECES
 from tests.reference.sersic import pixels
+from tests.sky_rows import airy_row, component_rows, psf_row, table_values
 
 INDICES = [0.3, 0.5, 0.77, 1.0, 1.5, 2.5, 4.0, 5.3, 6.2]
 TABLE = 5e-7  # float32 and the parabolas of a table, of the flux
@@ -35,11 +30,11 @@ FLOAT32 = 2e-6  # sums of a spectrum, of the peak
 
 
 def moffat(fwhm=3.0, beta=3.5, axis_ratio=1.0, position_angle=0.0):
-    return [PSFS["moffat"], fwhm, beta, axis_ratio, position_angle]
+    return psf_row("moffat", fwhm, beta, axis_ratio, position_angle)
 
 
 def gaussian(fwhm=3.0, axis_ratio=1.0, position_angle=0.0):
-    return [PSFS["gaussian"], fwhm, 0.0, axis_ratio, position_angle]
+    return psf_row("gaussian", fwhm, 0.0, axis_ratio, position_angle)
 
 
 def galaxy(
@@ -50,8 +45,8 @@ def galaxy(
 
 def render(components, psf, size=(64, 64)):
     frames = np.zeros((1, *size), np.float32)
-    rows = np.array(components, float).reshape(-1, 7)
-    render_components(frames, np.array([0, len(rows)]), rows, np.array([psf], float))
+    rows = component_rows(components)
+    render_components(frames, np.array([0, len(rows)]), rows, psf)
     return frames[0]
 
 
@@ -60,28 +55,10 @@ def difference(image, other):
     return np.abs(image - other).max() / np.abs(other).max()
 
 
-@kernel
-def _read(table, u, out):
-    for i in range(u.size):
-        out[i] = transform_at(table, u[i])
-
-
-def read(table, u):
-    out = np.empty(u.size)
-    _read(table, u, out)
-    return out
-
-
 def sersic_transform(n, s):
     table, values = np.empty((PIECES, 4), np.float32), np.empty(NODES, np.float32)
     write_sersic(n, sersic_tables(), 0, PIECES - 1, values, table)
-    return read(table, np.square(s))
-
-
-def psf_transform(psf, s):
-    table, values = np.empty((PIECES, 4), np.float32), np.empty((2, NODES), np.float32)
-    write_psf(np.array(psf, float), optics_tables(), 0, PIECES - 1, values, table)
-    return read(table, np.square(s))
+    return table_values(table, np.square(s))
 
 
 # --- transforms ----------------------------------------------------------------------------------
@@ -109,55 +86,6 @@ def test_transforms_are_hankel_transforms(n):
     for s in (0.03, 0.3, 1.0, 2.5):
         expected = quad(light, 0, 80 + 10 * n, args=(s,), limit=2000, epsabs=1e-10)[0]
         assert sersic_transform(n, np.array([s])) == pytest.approx(expected, abs=TABLE)
-
-
-@pytest.mark.parametrize("beta", [1.1, 1.3, 2.0, 2.5, 4.765, 10.0])
-def test_moffat_is_a_bessel_function(beta):
-    x = WAVES[1:] / (2 * np.sqrt(2 ** (1 / beta) - 1))
-    x, waves = x[x < 600], WAVES[1:][x < 600]
-    exact = 2 * (x / 2) ** (beta - 1) * kv(beta - 1, x) / gamma(beta - 1)
-    np.testing.assert_allclose(psf_transform(moffat(1.0, beta), waves), exact, atol=TABLE)
-
-
-def test_gaussian_and_kolmogorov():
-    exact = np.exp(-(WAVES**2) / (16 * np.log(2)))
-    np.testing.assert_allclose(psf_transform(gaussian(), WAVES), exact, atol=TABLE)
-    waves = np.linspace(0, 40, 20001)
-    kolmogorov = psf_transform([PSFS["kolmogorov"], 1.0, 0.0, 1.0, 0.0], waves) * waves
-    centre, half = np.trapezoid(kolmogorov, waves), np.trapezoid(kolmogorov * j0(waves / 2), waves)
-    assert half == pytest.approx(0.5 * centre, rel=1e-5)
-
-
-def test_airy():
-    waves = np.linspace(0, 7, 800)
-    ratio = np.minimum(waves / (2 * np.pi), 1)
-    exact = 2 / np.pi * (np.arccos(ratio) - ratio * np.sqrt(1 - ratio**2))
-    table = psf_transform([PSFS["airy"], 1.0, 0.0, 1.0, 0.0], waves)
-    np.testing.assert_allclose(
-        table, exact, atol=3e-4
-    )  # parabolas across the end, like (1 − ν)^1.5
-    assert np.abs(table - exact)[ratio < 0.9].max() < 2e-6
-
-
-@pytest.mark.parametrize("obscuration", [0.0, 0.2, 0.5, 0.9])
-def test_airy_is_the_overlap_of_two_pupils(obscuration):
-    axis = np.linspace(-3, 3, 1501)
-    x, y = np.meshgrid(axis, axis)
-
-    def pupil(shift):
-        square = (x - shift) ** 2 + y**2
-        return (square < 1) & (square > obscuration**2)
-
-    for shift in (0.0, 0.15, 0.6, 1.1, 1.7, 2.2):
-        expected = (pupil(0.0) & pupil(shift)).sum() / pupil(0.0).sum()
-        assert airy_transform(np.pi * shift, obscuration) == pytest.approx(expected, abs=0.01)
-
-
-def test_pieces_hold_their_nodes():
-    for piece in (0, 1, 31, 32, 33, 640, PIECES - 2):
-        assert piece_of(nodes()[2 * piece]) == piece
-        assert piece_of(nodes()[2 * piece + 1]) == piece
-    assert (piece_of(0.0), piece_of(1e30)) == (0, PIECES - 1)
 
 
 # --- the profile ---------------------------------------------------------------------------------
@@ -327,7 +255,7 @@ def test_flux_is_a_factor_and_frames_are_added_to():
     image = render(galaxy(3.0), moffat())
     assert difference(render(galaxy(3.0, flux=-250.0), moffat()), -250 * image) < FLOAT32
     frames = np.ones((1, 64, 64), np.float32)
-    render_components(frames, np.array([0, 1]), np.array([galaxy(3.0)]), np.array([moffat()]))
+    render_components(frames, np.array([0, 1]), component_rows(galaxy(3.0)), moffat())
     np.testing.assert_allclose(frames[0], 1 + image, atol=1e-7)
 
 
@@ -419,20 +347,25 @@ def test_strange_parameters_give_images():
     # far beyond the accurate range: finite, and nowhere brighter than the flux
     rng = np.random.default_rng(3)
     count = 500
-    rows = np.stack(
-        [
-            *(np.ones(count), rng.uniform(-200, 260, count), rng.uniform(-200, 260, count)),
-            *(np.exp(rng.uniform(-3, 6, count)), rng.uniform(0, 1, count)),
-            *(rng.uniform(-400, 400, count), np.exp(rng.uniform(-1.6, 2, count))),
-        ],
-        axis=1,
+    rows = rows_of(
+        COMPONENT_ROW,
+        count,
+        flux=1.0,
+        x=rng.uniform(-200, 260, count),
+        y=rng.uniform(-200, 260, count),
+        half_light_radius=np.exp(rng.uniform(-3, 6, count)),
+        axis_ratio=rng.uniform(0, 1, count),
+        position_angle_degrees=rng.uniform(-400, 400, count),
+        sersic_index=np.exp(rng.uniform(-1.6, 2, count)),
     )
-    psfs = np.stack(
-        [
-            *(rng.integers(0, 4, count), np.exp(rng.uniform(-1, 3.7, count))),
-            *(rng.uniform(0, 12, count), rng.uniform(0.3, 1, count), rng.uniform(0, 180, count)),
-        ],
-        axis=1,
+    psfs = rows_of(
+        PSF_ROW,
+        count,
+        family=rng.integers(0, len(FAMILIES), count),
+        fwhm=np.exp(rng.uniform(-1, 3.7, count)),
+        shape=rng.uniform(0, 12, count),
+        axis_ratio=rng.uniform(0.3, 1, count),
+        position_angle=rng.uniform(0, np.pi, count),
     )
     frames = np.zeros((count, 64, 64), np.float32)
     render_components(frames, np.arange(count + 1), rows, psfs)
@@ -448,15 +381,19 @@ def population(count, seed=5):
     rng = np.random.default_rng(seed)
     offsets = np.concatenate([[0], np.cumsum(rng.integers(0, 4, count))])
     total = offsets[-1]
-    rows = np.stack(
-        [
-            *(rng.uniform(0, 5, total), rng.uniform(-60, 120, total), rng.uniform(-60, 120, total)),
-            *(rng.uniform(1.5, 8, total), rng.uniform(0.1, 1, total), rng.uniform(0, 180, total)),
-            rng.uniform(0.3, 6.2, total),
-        ],
-        axis=1,
+    rows = rows_of(
+        COMPONENT_ROW,
+        total,
+        flux=rng.uniform(0, 5, total),
+        x=rng.uniform(-60, 120, total),
+        y=rng.uniform(-60, 120, total),
+        half_light_radius=rng.uniform(1.5, 8, total),
+        axis_ratio=rng.uniform(0.1, 1, total),
+        position_angle_degrees=rng.uniform(0, 180, total),
+        sersic_index=rng.uniform(0.3, 6.2, total),
     )
-    psfs = np.array([moffat(), gaussian(2.0), [2, 3.0, 0, 0.9, 20.0], [3, 1.5, 0.3, 1.0, 0.0]])
+    kolmogorov = psf_row("kolmogorov", 3.0, 0.0, 0.9, 20.0)
+    psfs = np.concatenate([moffat(), gaussian(2.0), kolmogorov, airy_row(1.5, 0.3)])
     return offsets, rows, psfs[rng.integers(0, len(psfs), count)]
 
 
@@ -485,7 +422,7 @@ def test_inputs_are_not_changed():
 
 def test_images_without_components_stay():
     frames = np.full((2, 8, 9), 3, np.float32)
-    render_components(frames, np.zeros(3, int), np.empty((0, 7)), np.array([moffat(), moffat()]))
+    render_components(frames, np.zeros(3, int), np.empty(0, COMPONENT_ROW), np.repeat(moffat(), 2))
     np.testing.assert_array_equal(frames, 3)
 
 
@@ -505,23 +442,17 @@ def test_the_period_is_at_least_twice_the_frame(size):
 
 
 @pytest.mark.parametrize(
-    "psf", [moffat(3.0, 2.5), gaussian(4.0), [2, 3.0, 0, 1.0, 0.0], [3, 2.0, 0.3, 1.0, 0.0]]
+    "psf", [moffat(3.0, 2.5), gaussian(4.0), psf_row("kolmogorov", 3.0), airy_row(2.0, 0.3)]
 )
 @pytest.mark.parametrize("n", [0.7, 2.0, 4.0])
 def test_a_stamp_holds_its_fraction(n, psf):
     component = galaxy(n, 2.0, 0.6)
-    rows = np.array([component, component]), np.array([psf, psf], float)
+    rows = component_rows([component, component]), np.repeat(psf, 2)
     fractions = np.array([0.97, 0.7])
-    edges = stamp_edges(np.arange(3), *rows, fractions, SIZES, sersic_tables())
+    edges = component_edges(np.arange(3), *rows, fractions, SIZES, sersic_tables())
     for edge, fraction in zip(edges, fractions, strict=True):
         middle = edge // 2
         for place in (middle - 0.5, middle, middle + 0.5):
             image = render([1.0, place, place, *component[3:]], psf, (edge, edge))
             assert fraction <= image.sum(dtype=float) < 1.0001
     assert edges[1] < edges[0] or edges[0] == SIZES[0]
-
-
-def test_the_radius_of_a_moffat_profile_is_exact():
-    alpha = 1.5 / math.sqrt(2 ** (1 / 2.5) - 1)
-    radius = psf_radius(np.array(moffat(3.0, 2.5)), 0.01)
-    assert (1 + (radius / alpha) ** 2) ** -1.5 == pytest.approx(0.01, rel=1e-9)

@@ -6,25 +6,23 @@ import numpy as np
 import pytest
 from scipy.special import ive
 
+from deepbench.images.galaxies.arms import MOST_TERMS, write_series
 from deepbench.images.galaxies.fourier import render_components
+from deepbench.images.galaxies.model import ARMS_ROW, LOGARITHMIC, RINGERMACHER_MEAD
 from deepbench.images.galaxies.oversampled import (
     CHUNK,
     FINE,
     FINER,
     convolve,
     grid_period,
-    refinement,
+    refinements,
 )
-from deepbench.images.galaxies.spirals import (
-    ARMS_ROW,
-    FORMS,
-    MOST_TERMS,
-    add_arms,
-    write_series,
-)
-from deepbench.images.psf.psf_transforms import PSFS
+from deepbench.images.galaxies.spirals import add_to_stamps
+from deepbench.images.model.sky import rows_of
+from deepbench.images.psf.model import PSF_ROW
 from deepbench.numerics.kernels import kernel
 from tests.reference.spirals import gaussian_image, moffat_pixels
+from tests.sky_rows import component_rows, psf_row
 
 GALAXY = {
     "flux": 1.0,
@@ -32,43 +30,45 @@ GALAXY = {
     "y": 31.7,
     "half_light_radius": 5.0,
     "axis_ratio": 0.6,
-    "position_angle": 30.0,
+    "position_angle_degrees": 30.0,
     "arms": 2.0,
-    "form": FORMS["logarithmic"],
-    "winding": 20.0,
-    "A": 12.0,
-    "B": 1.5,
+    "form": LOGARITHMIC,
+    "pitch_angle_degrees": 20.0,
+    "winding": 4.0,
+    "arm_scale": 12.0,
+    "arm_opening": 1.5,
     "contrast": 0.8,
     "arm_width": 0.35,
     "inner_radius": 1.5,
-    "arm_angle": 20.0,
+    "arm_angle_degrees": 20.0,
     "handedness": 1.0,
 }
-RINGERMACHER = {"form": FORMS["ringermacher_mead"], "winding": 4.0}
+RINGERMACHER = {"form": RINGERMACHER_MEAD}
 
 
 def row(**changes):
-    return np.array([{**GALAXY, **changes}[name] for name in ARMS_ROW], float)
+    return rows_of(ARMS_ROW, 1, **{**GALAXY, **changes})
 
 
 def gaussian(fwhm):
-    return np.array([PSFS["gaussian"], fwhm, 0.0, 1.0, 0.0])
+    return psf_row("gaussian", fwhm)
 
 
 def moffat(fwhm=3.0, beta=2.5, axis_ratio=1.0, position_angle=0.0):
-    return np.array([PSFS["moffat"], fwhm, beta, axis_ratio, position_angle])
+    return psf_row("moffat", fwhm, beta, axis_ratio, position_angle)
 
 
 def render(rows, psfs, side=64):
-    rows, psfs = np.atleast_2d(rows), np.atleast_2d(psfs)
     stamps = np.zeros((len(rows), side, side), np.float32)
-    add_arms(stamps, rows, psfs)
+    add_to_stamps(stamps, rows, psfs)
     return stamps
 
 
 def disk(own, psf, side=64):
     frames = np.zeros((1, side, side), np.float32)
-    render_components(frames, np.array([0, 1]), np.array([[*own[:6], 1.0]]), psf[None])
+    names = ("flux", "x", "y", "half_light_radius", "axis_ratio", "position_angle_degrees")
+    component = component_rows([*(own[name][0] for name in names), 1.0])
+    render_components(frames, np.array([0, 1]), component, psf)
     return frames[0]
 
 
@@ -82,21 +82,21 @@ def draws(count):
         if i % 4 == 3:
             form = RINGERMACHER | {
                 "winding": rng.uniform(1, 8),
-                "B": math.exp(rng.uniform(-0.7, 1.4)),
+                "arm_opening": math.exp(rng.uniform(-0.7, 1.4)),
             }
         own = row(
             x=32 + rng.uniform(-0.5, 0.5),
             y=32 + rng.uniform(-0.5, 0.5),
             half_light_radius=1.5 * 8 ** rng.uniform(),
             axis_ratio=rng.uniform(0.1, 0.3 if i % 2 else 1.0),
-            position_angle=rng.uniform(0, 180),
+            position_angle_degrees=rng.uniform(0, 180),
             arms=rng.integers(1, 7),
             contrast=1.0,
             arm_width=rng.uniform(0.12, 0.7),
             inner_radius=rng.uniform(0.1, 3.0),
-            arm_angle=rng.uniform(0, 360),
+            arm_angle_degrees=rng.uniform(0, 360),
             handedness=rng.choice([-1, 1]),
-            **{"winding": rng.uniform(8, 45), "A": rng.uniform(3, 20), **form},
+            **{"pitch_angle_degrees": rng.uniform(8, 45), "arm_scale": rng.uniform(3, 20), **form},
         )
         yield own, (1.2, 1.6, 2.0, 3.5)[i % 5 % 4]
 
@@ -104,7 +104,7 @@ def draws(count):
 def test_arms_are_those_of_the_quadrature():
     errors = []
     for own, fwhm in draws(12):
-        image, exact = render(own, gaussian(fwhm))[0], gaussian_image(own, fwhm, 64)
+        image, exact = render(own, gaussian(fwhm))[0], gaussian_image(own[0], fwhm, 64)
         errors.append(np.abs(image - exact).max() / disk(own, gaussian(fwhm)).max())
     assert np.median(errors) < 1e-4
     assert max(errors) < 1e-3
@@ -112,8 +112,8 @@ def test_arms_are_those_of_the_quadrature():
 
 def test_the_quadrature_has_converged():
     for own in (row(), row(axis_ratio=0.15, arm_width=0.15, **RINGERMACHER)):
-        exact = gaussian_image(own, 1.2, 64)
-        finer = gaussian_image(own, 1.2, 64, resolution=2.0)
+        exact = gaussian_image(own[0], 1.2, 64)
+        finer = gaussian_image(own[0], 1.2, 64, resolution=2.0)
         assert np.abs(finer - exact).max() < 1e-6 * disk(own, gaussian(1.2)).max()
 
 
@@ -124,7 +124,7 @@ def test_point_spread_functions_with_wings_and_ellipses(psf):
     own = row(half_light_radius=3.0)
     places = [(32, 32), (30, 34), (27, 37), (36, 30), (31, 24), (10, 20), (50, 33), (3, 3)]
     image = render(own, moffat(*psf))[0]
-    exact = moffat_pixels(own, psf, places, reach=60)
+    exact = moffat_pixels(own[0], psf, places, reach=60)
     found = [image[place] for place in places]
     np.testing.assert_allclose(found, exact, atol=1e-4 * disk(own, moffat(*psf)).max())
 
@@ -166,22 +166,24 @@ def test_light_is_nowhere_negative(form):
 @pytest.mark.parametrize("form", [{}, RINGERMACHER])
 def test_quarter_turns(form):
     image = render(row(x=32.2, y=31.7, **form), moffat(2.5, 3.0, 0.8, 15.0), 65)[0]
-    turned = row(x=64 - 31.7, y=32.2, position_angle=120.0, **form)
+    turned = row(x=64 - 31.7, y=32.2, position_angle_degrees=120.0, **form)
     other = render(turned, moffat(2.5, 3.0, 0.8, 105.0), 65)[0]
     np.testing.assert_allclose(np.rot90(other), image, atol=2e-5 * image.max())
 
 
 @pytest.mark.parametrize("form", [{}, RINGERMACHER])
 def test_handedness_mirrors(form):
-    image = render(row(position_angle=0.0, y=32.2, **form), moffat(), 65)[0]
-    own = row(position_angle=0.0, y=64 - 32.2, arm_angle=-20.0, handedness=-1.0, **form)
+    image = render(row(position_angle_degrees=0.0, y=32.2, **form), moffat(), 65)[0]
+    own = row(
+        position_angle_degrees=0.0, y=64 - 32.2, arm_angle_degrees=-20.0, handedness=-1.0, **form
+    )
     np.testing.assert_allclose(render(own, moffat(), 65)[0][::-1], image, atol=2e-5 * image.max())
 
 
-@pytest.mark.parametrize("form", [{"winding": 45.0}, RINGERMACHER | {"winding": 1.0}])
+@pytest.mark.parametrize("form", [{"pitch_angle_degrees": 45.0}, RINGERMACHER | {"winding": 1.0}])
 def test_arms_of_handedness_one_turn_counter_clockwise_outwards(form):
     own = row(
-        x=64, y=64, half_light_radius=12, axis_ratio=1, arms=1, arm_angle=0, inner_radius=0.5,
+        x=64, y=64, half_light_radius=12, axis_ratio=1, arms=1, arm_angle_degrees=0, inner_radius=0.5,
         arm_width=0.2, **form,
     )  # fmt: skip
     image = render(own, gaussian(2.0), 129)[0]
@@ -204,14 +206,16 @@ def test_flux_and_contrast_are_factors_and_stamps_are_added_to():
     other = render(row(flux=-50.0, contrast=0.4), moffat())
     np.testing.assert_allclose(other, -25 * image, atol=1e-4 * image.max())
     stamps = np.ones((1, 64, 64), np.float32)
-    add_arms(stamps, row()[None], moffat()[None])
+    add_to_stamps(stamps, row(), moffat())
     np.testing.assert_allclose(stamps, 1 + image, atol=1e-7)
 
 
-@pytest.mark.parametrize("name", ARMS_ROW)
+@pytest.mark.parametrize("name", ARMS_ROW.names)
 def test_every_parameter_matters(name):
-    form = RINGERMACHER if name in ("A", "B") else {}
-    changed = {"form": 1.0, "arms": 3.0, "handedness": -1.0}.get(name, 1.05 * GALAXY[name])
+    form = RINGERMACHER if name in ("winding", "arm_scale", "arm_opening") else {}
+    changed = {"form": RINGERMACHER_MEAD, "arms": 3.0, "handedness": -1.0}.get(
+        name, 1.05 * GALAXY[name]
+    )
     image, other = render(row(**form), moffat()), render(row(**{**form, name: changed}), moffat())
     assert np.abs(other - image).max() > 3e-3 * np.abs(image).max()
 
@@ -219,20 +223,28 @@ def test_every_parameter_matters(name):
 def test_strange_parameters_give_images():
     rng = np.random.default_rng(3)
     count = 60
-    rows = np.stack(
-        [
-            *(np.ones(count), rng.uniform(15, 17, count), rng.uniform(15, 17, count)),
-            *(np.exp(rng.uniform(-3, 5, count)), rng.uniform(0, 1, count)),
-            *(rng.uniform(-400, 400, count), rng.integers(0, 20, count)),
-            *(rng.integers(0, 2, count), rng.uniform(0, 90, count)),
-            *(np.exp(rng.uniform(-5, 5, count)), np.exp(rng.uniform(-5, 5, count))),
-            *(rng.uniform(0, 1, count), rng.uniform(0, 1, count)),
-            *(np.exp(rng.uniform(-9, 3, count)), rng.uniform(-1e4, 1e4, count)),
-            rng.choice([-1.0, 1.0], count),
-        ],
-        axis=1,
+    rows = rows_of(
+        ARMS_ROW,
+        count,
+        flux=1.0,
+        x=rng.uniform(15, 17, count),
+        y=rng.uniform(15, 17, count),
+        half_light_radius=np.exp(rng.uniform(-3, 5, count)),
+        axis_ratio=rng.uniform(0, 1, count),
+        position_angle_degrees=rng.uniform(-400, 400, count),
+        arms=rng.integers(0, 20, count),
+        form=rng.integers(0, 2, count),
+        pitch_angle_degrees=rng.uniform(0, 90, count),
+        winding=rng.uniform(0, 90, count),
+        arm_scale=np.exp(rng.uniform(-5, 5, count)),
+        arm_opening=np.exp(rng.uniform(-5, 5, count)),
+        contrast=rng.uniform(0, 1, count),
+        arm_width=rng.uniform(0, 1, count),
+        inner_radius=np.exp(rng.uniform(-9, 3, count)),
+        arm_angle_degrees=rng.uniform(-1e4, 1e4, count),
+        handedness=rng.choice([-1.0, 1.0], count),
     )
-    stamps = render(rows, np.tile(moffat(), (count, 1)), 33)
+    stamps = render(rows, np.repeat(moffat(), count), 33)
     assert np.isfinite(stamps).all()
     assert np.abs(stamps).max() < 1.0
 
@@ -242,30 +254,29 @@ def test_strange_parameters_give_images():
 
 def test_a_point_of_light_is_the_point_spread_function():
     for psf in (gaussian(3.0), gaussian(1.5), moffat(2.6, 3.0, 0.7, 30.0)):
-        refined, size = refinement(psf), grid_period(32)
+        refined, size = refinements(psf)[0], grid_period(32)
         grids = np.zeros((1, refined * size, refined * size), np.float32)
         at = refined * (size // 2)
         grids[0, at, at] = 1.0
         frames = np.zeros((1, 32, 32), np.float32)
-        point = np.array([[1.0, 16.0, 16.0, 1e-3, 1.0, 0.0, 0.5]])
-        render_components(frames, np.array([0, 1]), point, psf[None])
-        np.testing.assert_allclose(convolve(grids, psf[None], 32), frames, atol=3e-4 * frames.max())
+        point = component_rows([1.0, 16.0, 16.0, 1e-3, 1.0, 0.0, 0.5])
+        render_components(frames, np.array([0, 1]), point, psf)
+        np.testing.assert_allclose(convolve(grids, psf, 32), frames, atol=3e-4 * frames.max())
 
 
 def test_the_grid_follows_from_the_point_spread_function():
-    assert refinement(moffat(2.0)) == FINE
-    assert refinement(moffat(1.99)) == FINER
-    assert refinement(moffat(2.3, axis_ratio=0.5)) == FINER
+    psfs = np.concatenate([moffat(2.0), moffat(1.99), moffat(2.3, axis_ratio=0.5)])
+    assert refinements(psfs).tolist() == [FINE, FINER, FINER]
 
 
 def population(count):
     rng = np.random.default_rng(5)
-    rows = np.array(
+    rows = np.concatenate(
         [
             row(
                 x=16 + rng.uniform(-0.5, 0.5),
                 axis_ratio=rng.uniform(0.1, 1.0),
-                position_angle=rng.uniform(0, 180),
+                position_angle_degrees=rng.uniform(0, 180),
                 half_light_radius=rng.uniform(1, 4),
                 arms=rng.integers(1, 5),
                 y=16.0,
@@ -274,7 +285,7 @@ def population(count):
             for _ in range(count)
         ]
     )
-    psfs = np.array([moffat(), gaussian(1.5), gaussian(2.5), moffat(2.0, 3.0, 0.8, 20.0)])
+    psfs = np.concatenate([moffat(), gaussian(1.5), gaussian(2.5), moffat(2.0, 3.0, 0.8, 20.0)])
     return rows, psfs[rng.integers(0, len(psfs), count)]
 
 
@@ -292,4 +303,5 @@ def test_bits_do_not_depend_on_the_batch(side, step):
 
 
 def test_no_stamps():
-    add_arms(np.zeros((0, 20, 20), np.float32), np.zeros((0, len(ARMS_ROW))), np.zeros((0, 5)))
+    stamps = np.zeros((0, 20, 20), np.float32)
+    add_to_stamps(stamps, np.zeros(0, ARMS_ROW), np.zeros(0, PSF_ROW))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from deepbench.images.galaxies.fourier import CHUNK, render_components
-from deepbench.images.galaxies.sersic import sersic_tables
-from deepbench.images.galaxies.stamps import SIZES, whole_edges
-from deepbench.images.galaxies.truncated import TRUNCATED_ROW, add_truncated
-from deepbench.images.psf.psf_transforms import PSFS
+from deepbench.images.galaxies.model import TRUNCATED_ROW
+from deepbench.images.galaxies.truncated import add_to_stamps, stamp_edges
+from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from tests.sky_rows import psf_row
 
 GALAXY = {
     "flux": 1.0,
@@ -18,30 +18,29 @@ GALAXY = {
     "y": 31.7,
     "half_light_radius": 4.0,
     "axis_ratio": 0.6,
-    "position_angle": 30.0,
+    "position_angle_degrees": 30.0,
     "sersic_index": 2.0,
     "truncation": 10.0,
 }
 
 
 def row(**changes):
-    return np.array([{**GALAXY, **changes}[name] for name in TRUNCATED_ROW], float)
+    return rows_of(TRUNCATED_ROW, 1, **{**GALAXY, **changes})
 
 
 def moffat(fwhm=3.0, beta=2.5, axis_ratio=1.0, position_angle=0.0):
-    return np.array([PSFS["moffat"], fwhm, beta, axis_ratio, position_angle])
+    return psf_row("moffat", fwhm, beta, axis_ratio, position_angle)
 
 
 def render(rows, psfs, side=64):
-    rows, psfs = np.atleast_2d(rows), np.atleast_2d(psfs)
     stamps = np.zeros((len(rows), side, side), np.float32)
-    add_truncated(stamps, rows, psfs)
+    add_to_stamps(stamps, rows, psfs)
     return stamps
 
 
 def galsim_image(own, psf, side=64):
     """Return what GalSim draws."""
-    flux, x, y, size, axis_ratio, angle, index, truncation = own
+    flux, x, y, size, axis_ratio, angle, index, truncation = (own[name][0] for name in GALAXY)
     strict = galsim.GSParams(
         folding_threshold=2e-4, maxk_threshold=2e-5, kvalue_accuracy=1e-6, maximum_fft_size=16384
     )
@@ -49,9 +48,10 @@ def galsim_image(own, psf, side=64):
         index, half_light_radius=size, trunc=truncation, flux_untruncated=True, gsparams=strict
     ).withFlux(flux)
     galaxy = galaxy.shear(q=axis_ratio, beta=angle * galsim.degrees)
-    optics = galsim.Moffat(psf[2], fwhm=psf[1], gsparams=strict)
-    optics = optics.shear(q=psf[3], beta=psf[4] * galsim.degrees)
-    seen = galsim.Convolve(galaxy, optics, gsparams=strict)
+    (psf,) = psf
+    blur = galsim.Moffat(psf["shape"], fwhm=psf["fwhm"], gsparams=strict)
+    blur = blur.shear(q=psf["axis_ratio"], beta=psf["position_angle"] * galsim.radians)
+    seen = galsim.Convolve(galaxy, blur, gsparams=strict)
     middle = (side - 1) / 2
     return seen.shift(x - middle, y - middle).drawImage(nx=side, ny=side, scale=1).array
 
@@ -71,18 +71,19 @@ def test_a_truncated_galaxy_is_that_of_galsim(index, size, truncation, psf):
 def test_far_truncation_is_none(index):
     own = row(sersic_index=index, half_light_radius=1.5, truncation=1e6)
     frames = np.zeros((1, 64, 64), np.float32)
-    render_components(frames, np.array([0, 1]), own[None, :7], moffat()[None])
+    fields = {name: own[name] for name in COMPONENT_ROW.names}
+    component = rows_of(COMPONENT_ROW, 1, **fields)
+    render_components(frames, np.array([0, 1]), component, moffat())
     assert np.abs(render(own, moffat()) - frames).max() < 3e-5 * frames.max()
 
 
 @pytest.mark.parametrize("index", [0.3, 1.0, 4.0, 6.2])
 def test_flux_is_that_of_the_truncated_profile(index):
-    psf = np.array([PSFS["gaussian"], 1.5, 0.0, 1.0, 0.0])
-    image = render(row(sersic_index=index, flux=7.0), psf)[0]
+    image = render(row(sersic_index=index, flux=7.0), psf_row("gaussian", 1.5))[0]
     assert image.sum(dtype=float) == pytest.approx(7.0, rel=1e-5)
 
 
-@pytest.mark.parametrize("psf", [moffat(3.0, 1.3), np.array([PSFS["kolmogorov"], 4.0, 0, 1.0, 0])])
+@pytest.mark.parametrize("psf", [moffat(3.0, 1.3), psf_row("kolmogorov", 4.0)])
 def test_a_stamp_holds_what_a_larger_one_holds_there(psf):
     small, large = render(row(), psf)[0], render(row(x=160.2, y=159.7), psf, 320)[0]
     np.testing.assert_allclose(large[128:192, 128:192], small, atol=1e-4 * small.max())
@@ -90,12 +91,12 @@ def test_a_stamp_holds_what_a_larger_one_holds_there(psf):
 
 def test_quarter_turns():
     image = render(row(), moffat(2.5, 3.0, 0.8, 15.0), 65)[0]
-    other = row(x=64 - 31.7, y=32.2, position_angle=120.0)
+    other = row(x=64 - 31.7, y=32.2, position_angle_degrees=120.0)
     turned = render(other, moffat(2.5, 3.0, 0.8, 105.0), 65)[0]
     np.testing.assert_allclose(np.rot90(turned), image, atol=1e-5 * image.max())
 
 
-@pytest.mark.parametrize("name", TRUNCATED_ROW)
+@pytest.mark.parametrize("name", TRUNCATED_ROW.names)
 def test_every_parameter_matters(name):
     image, other = render(row(), moffat()), render(row(**{name: 1.05 * GALAXY[name]}), moffat())
     assert np.abs(other - image).max() > 3e-3 * image.max()
@@ -103,9 +104,7 @@ def test_every_parameter_matters(name):
 
 def test_a_stamp_holds_its_fraction():
     for truncation in (3.0, 12.0, 1e3):
-        rows, psfs, fraction = row(truncation=truncation), moffat(), np.array([0.98])
-        arrays = np.atleast_2d(np.array(rows, float)), np.atleast_2d(np.array(psfs, float))
-        (edge,) = whole_edges(*arrays, fraction, SIZES, sersic_tables())
+        (edge,) = stamp_edges(row(truncation=truncation), moffat(), np.array([0.98]))
         own = row(truncation=truncation, x=edge // 2, y=edge // 2)
         assert 0.98 <= render(own, moffat(), edge).sum(dtype=float) + 1e-4 < 1.0001
 
@@ -115,7 +114,7 @@ def test_a_stamp_holds_its_fraction():
 def test_bits_do_not_depend_on_the_batch(side, step):
     rng = np.random.default_rng(5)
     count = 2 * CHUNK + 3
-    rows = np.array(
+    rows = np.concatenate(
         [
             row(
                 x=24 + rng.uniform(-0.5, 0.5),
@@ -127,7 +126,7 @@ def test_bits_do_not_depend_on_the_batch(side, step):
             for _ in range(count)
         ]
     )
-    psfs = np.array([moffat(), moffat(1.4, 3.0), moffat(2.0, 3.0, 0.8, 20.0)])
+    psfs = np.concatenate([moffat(), moffat(1.4, 3.0), moffat(2.0, 3.0, 0.8, 20.0)])
     psfs = psfs[rng.integers(0, len(psfs), count)]
     whole = render(rows, psfs, side)
     assert np.isfinite(whole).all()

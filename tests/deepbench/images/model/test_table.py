@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from deepbench.images.model.instruments import MAXIMUM_SIGMA, PsfEntry
+from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import NoiseEntry
+from deepbench.images.psf.model import MAXIMUM_SIGMA, PsfEntry
 from deepbench.images.shapes.gaussian_blur import margin
-from deepbench.images.shapes.outlines import ROW, SHAPES, work_size
+from deepbench.images.shapes.model import SHAPES, Outlined, Shape
+from deepbench.images.shapes.outlines import work_size
 from deepbench.language.one_of import NamedOneOf, names_of
 from deepbench.language.specification import parameters_of
 from deepbench.recipe import parse_recipe
@@ -40,13 +41,13 @@ SKY = {"star", "sersic", "bulge_disk", "spiral", "ringermacher_mead"}
 DEFECTS = {"cosmic_ray", "bad_pixels"}
 
 
-def test_the_kernel_knows_every_parameter_of_every_shape():
+def test_every_shape_is_an_object_and_all_its_fields_are_parameters():
     assert set(SHAPES) == set(ObjectEntry.registry) - SKY - DEFECTS
     for kind, shape in SHAPES.items():
-        cls = ObjectEntry.model_fields[kind].annotation.__args__[0]
-        assert set(parameters_of(cls)) == {*ROW, *shape.parameters}
-        assert parameters_of(cls).keys() == cls.model_fields.keys()
-        assert cls.model_fields["thickness"].is_required() == shape.needs_thickness
+        assert ObjectEntry.model_fields[kind].annotation.__args__[0] is shape
+        assert parameters_of(shape).keys() == shape.model_fields.keys()
+        assert {*Shape.model_fields, "thickness"} <= shape.model_fields.keys()
+        assert shape.model_fields["thickness"].is_required() != issubclass(shape, Outlined)
 
 
 ANY, POSITIVE = "a number", "a number above 0"

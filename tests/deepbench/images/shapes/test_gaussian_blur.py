@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from deepbench.images.shapes.gaussian_blur import gaussian_blur, margin
-from deepbench.images.shapes.outlines import SHAPES, draw_object, work_size
+from deepbench.images.shapes.model import Circle
+from deepbench.images.shapes.outlines import draw_object, work_size
 
 SIGMAS = [0.125, 0.3, 0.7, 1.0, 1.37, 2.5, 5.0, 9.3]
 AS_SCIPY = [1.0, 1.37, 2.5, 5.0, 9.3]  # below, scipy's kernel is narrower than sigma
@@ -39,10 +40,11 @@ def circle(size, sigma, x, y, radius):
     """Return a plane around a frame with a circle on it, and the box that it touches."""
     edge = margin(sigma)
     plane = np.zeros((size[0] + 2 * edge, size[1] + 2 * edge), np.float32)
-    row = np.array([1.0, 0.0, x, y, radius, 0.0, 0.0])
+    values = {"x": x, "y": y, "radius": radius}
+    (row,) = Circle.rows({name: np.array([float(each)]) for name, each in values.items()})
     work = np.zeros(work_size(*plane.shape))
     corner = -float(edge)
-    return plane, draw_object(plane, corner, corner, SHAPES["circle"].code, False, row, work)
+    return plane, draw_object(plane, corner, corner, row, work)
 
 
 @pytest.mark.parametrize("sigma", AS_SCIPY)

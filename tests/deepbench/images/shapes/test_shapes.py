@@ -11,14 +11,15 @@ from scipy.integrate import quad
 
 from deepbench.errors import LabelError
 from deepbench.images.shapes.coverage import SNAP
-from deepbench.images.shapes.outlines import ROW, ROW_SIZE, SHAPES, cover, draw_object, work_size
+from deepbench.images.shapes.model import SHAPES, Outlined
+from deepbench.images.shapes.outlines import cover, draw_object, work_size
 
 FLOAT32 = 1.2e-7  # one rounding to float32 of a number up to 1, and its neighbour
 CURVE = 2e-4  # curves are polygons within 1e-3 pixel of them, of the same area
 
-OUTLINED = [name for name, shape in SHAPES.items() if not shape.needs_thickness]
+OUTLINED = [name for name, shape in SHAPES.items() if issubclass(shape, Outlined)]
 CASES = [(name, False) for name in SHAPES] + [(name, True) for name in OUTLINED]
-TURNED = {name: [p for p in s.parameters if "angle" in p] for name, s in SHAPES.items()}
+TURNED = {name: [p for p in s.model_fields if "angle" in p] for name, s in SHAPES.items()}
 
 each_case = pytest.mark.parametrize(("name", "outlined"), CASES)
 
@@ -41,7 +42,7 @@ def draw_parameters(name, outlined, rng, largest=40.0, smallest=0.5):
     }[name]()
     for angle in TURNED[name]:
         parameters[angle] = rng.uniform(-400, 400)
-    if SHAPES[name].needs_thickness:
+    if name not in OUTLINED:
         parameters["thickness"] = rng.uniform(0.2, 5)
     elif outlined:
         parameters["thickness"] = rng.uniform(0.1, 1.0) * inradius(name, parameters)
@@ -92,15 +93,11 @@ def extent(p):
     return sum(value for key, value in p.items() if key not in names)
 
 
-def row_of(name, x, y, amplitude=1.0, thickness=0.0, **parameters):
-    own = [parameters[key] for key in SHAPES[name].parameters]
-    return np.array([amplitude, thickness, x, y, *own] + [0.0] * (ROW_SIZE - len(ROW) - len(own)))
-
-
 def draw(name, plane, x, y, origin=(0.0, 0.0), over=False, **parameters):
     work = np.zeros(work_size(*plane.shape))
-    row = row_of(name, x, y, **parameters)
-    box = draw_object(plane, origin[0], origin[1], SHAPES[name].code, over, row, work)
+    values = {"x": x, "y": y, **parameters}
+    (row,) = SHAPES[name].rows({key: np.array([each]) for key, each in values.items()}, over)
+    box = draw_object(plane, origin[0], origin[1], row, work)
     assert not work.any()
     return box
 
@@ -395,6 +392,7 @@ def test_chords_do_not_drift():
     np.testing.assert_allclose(inner.sum(axis=1), 5.0, atol=4e-3)
 
 
+MOST_PARAMETERS = max(len(shape.model_fields) for shape in SHAPES.values())
 numbers = st.one_of(
     st.floats(-100, 100),
     st.floats(allow_nan=False, allow_infinity=False),
@@ -404,21 +402,23 @@ numbers = st.one_of(
 
 @settings(max_examples=400, deadline=None)
 @given(
-    code=st.integers(0, 7),
-    row=st.lists(numbers, min_size=ROW_SIZE - 1, max_size=ROW_SIZE - 1),
+    name=st.sampled_from([*SHAPES]),
+    values=st.lists(numbers, min_size=MOST_PARAMETERS, max_size=MOST_PARAMETERS),
     shape=st.tuples(st.integers(1, 9), st.integers(1, 9)),
     origin=st.tuples(st.integers(-20, 20), st.integers(-20, 20)),
 )
-def test_no_parameters_leave_the_plane_or_the_range(code, row, shape, origin):
+def test_no_parameters_leave_the_plane_or_the_range(name, values, shape, origin):
     height, width = shape
+    given = [field for field in SHAPES[name].model_fields if field != "amplitude"]
+    (row,) = SHAPES[name].rows(
+        {field: np.array([value]) for field, value in zip(given, values, strict=False)}
+    )
     pixels = np.full(height * width + 64, -7.0, np.float32)
     plane = pixels[32:-32].reshape(shape)
     plane[:] = 0
     work = np.zeros(work_size(height, width) + 64)
     work[:32] = work[-32:] = -7.0
-    box = draw_object(
-        plane, float(origin[0]), float(origin[1]), code, False, np.array([1.0, *row]), work[32:-32]
-    )
+    box = draw_object(plane, float(origin[0]), float(origin[1]), row, work[32:-32])
     assert (pixels[:32] == -7).all()
     assert (pixels[-32:] == -7).all()
     assert (work[:32] == -7).all()

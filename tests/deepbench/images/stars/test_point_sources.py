@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from scipy.special import erf, j0, j1
 
 import deepbench
-from deepbench.images.psf.psf_profiles import airy_fwhm, evaluate, make_profile
-from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
-from deepbench.numerics.kernels import kernel
+from deepbench.images.psf.model import FAMILIES
+from deepbench.images.stars.point_sources import add_point, stamp_radius
 from tests.reference.point_sources import (
     adaptive,
     airy_half_width,
@@ -24,6 +23,7 @@ from tests.reference.point_sources import (
     point_source,
     radius,
 )
+from tests.sky_rows import psf_row
 
 EVERYWHERE = 10**9
 MEDIAN, WORST = 3e-6, 2e-5  # of the brightest pixel; 1e-4 and 1e-3 are promised
@@ -53,8 +53,9 @@ def add(
     image, x, y, family, fwhm, shape=0.0, truncation=0.0, axis_ratio=1.0, angle=0.0, flux=1.0,
     radius=EVERYWHERE,
 ):  # fmt: skip
-    code = FAMILIES[family]
-    add_point(image, x, y, flux, code, fwhm, shape, truncation, axis_ratio, angle, radius)
+    (psf,) = psf_row(family, fwhm, shape, axis_ratio, truncation=truncation)
+    psf["position_angle"] = angle
+    add_point(image, x, y, flux, psf, radius)
     return image
 
 
@@ -389,6 +390,7 @@ import hashlib
 
 import numpy as np
 
+from deepbench.images.psf.model import PSF_ROW
 from deepbench.images.stars.point_sources import add_point, stamp_radius
 
 digest = hashlib.sha256()
@@ -399,9 +401,10 @@ for n in range(200):
     shape = rng.uniform(1.1, 5) if family == 1 else rng.uniform(0, 0.9) * (n % 3 > 0)
     x, y, fwhm, flux = *rng.uniform(-5, 50, 2), rng.uniform(0.5, 6), rng.uniform(1, 9)
     end, q, angle = rng.uniform(1, 20) * (n % 8 > 3), rng.uniform(0.1, 1), rng.uniform(0, 3)
-    add_point(image, x, y, flux, family, fwhm, shape, end, q, angle, 1000)
+    psf = np.array([(family, fwhm, shape, end, q, angle)], PSF_ROW)[0]
+    add_point(image, x, y, flux, psf, 1000)
     digest.update(image.tobytes())
-    digest.update(str(stamp_radius(family, fwhm, shape, end, q, 0.9)).encode())
+    digest.update(str(stamp_radius(psf, 0.9)).encode())
 print(digest.hexdigest())
 """
 GOLDEN = "0bf901a0bc0835ef3f59337fe08f8cb6d6d01f98765e885958f76fb8853a7915"
@@ -414,7 +417,7 @@ def digest_on(tmp_path, **environment):
     root = str(Path(deepbench.__file__).parents[1])
     run = subprocess.run(
         [sys.executable, str(script)],
-        env={**os.environ, "PYTHONPATH": root, "NUMBA_CACHE_DIR": str(tmp_path), **environment},
+        env={**os.environ, "PYTHONPATH": root, **environment},
         capture_output=True,
         text=True,
         check=True,
@@ -431,45 +434,8 @@ def test_bits_are_those_of_the_format(tmp_path):
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="needs an x86-64")
 @pytest.mark.parametrize("processor", ["x86-64", "nehalem", "haswell"])
 def test_bits_do_not_depend_on_the_instructions(tmp_path, processor):
-    assert digest_on(tmp_path, NUMBA_CPU_NAME=processor, NUMBA_CPU_FEATURES="") == GOLDEN
-
-
-# --- profiles ---
-
-
-@kernel
-def profile_values(family, fwhm, shape, values):
-    profile = make_profile(family, fwhm, shape, 0.0)
-    for i in range(values.size):
-        values[i] = values[i] / profile.scale * values[i] / profile.scale
-    evaluate(profile, values, values.size)
-    return profile.peak
-
-
-PROFILES = [
-    *(("moffat", beta) for beta in (1.1, 2.5, 5.0)),
-    *(("airy", obscuration) for obscuration in (0.0, 0.3, 0.9)),
-    *(("gaussian", 0.0), ("kolmogorov", 0.0)),
-]
-
-
-@pytest.mark.parametrize(("family", "shape"), PROFILES)
-def test_profiles_are_those_of_scipy(family, shape):
-    r = np.concatenate([np.linspace(0, 10, 4001), np.geomspace(10, 3e3, 2000)]).astype(np.float32)
-    values = r.copy()
-    peak = profile_values(FAMILIES[family], 2.0, shape, values)
-    expected = intensity(family, r.astype(np.float64), 2.0, shape)
-    assert peak == pytest.approx(expected[0], rel=1e-6)
-    np.testing.assert_allclose(values, expected / peak, atol=2e-6, rtol=0)
-    if family in {"moffat", "kolmogorov"}:
-        np.testing.assert_allclose(values, expected / peak, rtol=5e-4)
-
-
-def test_width_of_an_airy_pattern():
-    width = kernel(lambda obscuration: airy_fwhm(obscuration))
-    for obscuration in np.linspace(0, 0.99, 34):
-        expected = 2 * airy_half_width(float(obscuration)) / math.pi
-        assert width(obscuration) == pytest.approx(expected, rel=1e-7)
+    environment = {"NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": ""}
+    assert digest_on(tmp_path, NUMBA_CACHE_DIR=str(tmp_path), **environment) == GOLDEN
 
 
 # --- stamps ---
@@ -481,7 +447,8 @@ def test_stamps_hold_the_flux(name, fraction):
     case = CASES[name]
     q = case.get("axis_ratio", 1.0)
     shape, end = case.get("shape", 0.0), case.get("truncation", 0.0)
-    half = stamp_radius(FAMILIES[case["family"]], case["fwhm"], shape, end, q, fraction)
+    (psf,) = psf_row(case["family"], case["fwhm"], shape, q, truncation=end)
+    half = stamp_radius(psf, fraction)
     size = 2 * half + 3
     image = draw((size, size), half + 1.3, half + 0.8, radius=half, **case)
     assert total(image) > fraction - 1e-4
@@ -495,7 +462,7 @@ def test_stamps_hold_the_flux(name, fraction):
 @settings(max_examples=100, deadline=None)
 @given(fraction=st.floats(0, 0.9999), shape=st.floats(0, 0.9))
 def test_the_radius_of_an_airy_pattern(fraction, shape):
-    half = stamp_radius(FAMILIES["airy"], 1000.0, shape, 0.0, 1.0, fraction)
+    half = stamp_radius(psf_row("airy", 1000.0, shape)[0], fraction)
     scale = 500.0 / airy_half_width(shape)
     x = half / scale
     if shape == 0.0:
@@ -509,7 +476,7 @@ def test_the_radius_of_an_airy_pattern(fraction, shape):
 
 def test_stamps_grow_without_overflow():
     sizes = [
-        stamp_radius(FAMILIES["moffat"], 3.0, 1.1, 0.0, 0.5, fraction)
+        stamp_radius(psf_row("moffat", 3.0, 1.1, 0.5)[0], fraction)
         for fraction in (0.0, 0.5, 0.9, 0.999, 0.999999)
     ]
     assert sizes == sorted(sizes)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from deepbench.errors import LabelError, RecipeError
-from deepbench.images.model.instruments import FWHM_OF_SIGMA
-from deepbench.images.stars.point_sources import FAMILIES, add_point, stamp_radius
+from deepbench.images.psf.model import FWHM_OF_SIGMA
+from deepbench.images.stars.point_sources import add_point, stamp_radius
 from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
+from tests.sky_rows import psf_row
 
 PSFS = {
     "gaussian": {"sigma": 1.3},
@@ -46,10 +47,10 @@ def expected(x, y, flux, kind="moffat", part=0.9999):
     body = PSFS[kind]
     width = body["sigma"] * FWHM_OF_SIGMA if kind == "gaussian" else body["fwhm"] / SCALE
     shape = body.get("beta", body.get("obscuration", 0.0))
-    ratio, angle = body.get("axis_ratio", 1.0), np.radians(body.get("position_angle", 0.0))
+    ratio, angle = body.get("axis_ratio", 1.0), body.get("position_angle", 0.0)
+    (psf,) = psf_row(kind, width, shape, ratio, angle)
     image = np.zeros(SIZE, np.float32)
-    radius = stamp_radius(FAMILIES[kind], width, shape, 0.0, ratio, part)
-    add_point(image, x, y, flux, FAMILIES[kind], width, shape, 0.0, ratio, angle, radius)
+    add_point(image, x, y, flux, psf, stamp_radius(psf, part))
     return image
 
 

@@ -10,9 +10,9 @@ from scipy.constants import c, h, k
 from scipy.integrate import quad
 
 from deepbench.light_curves.families.black_bodies import (
+    ABSCISSAE,
     HC_OVER_K,
     NODES,
-    PLACES,
     WEIGHTS,
     band_flux,
     write_band,
@@ -57,7 +57,7 @@ def fine(edges, temperature, redshift=0.0, reddening=0.0):
 
 def test_the_rule_is_that_of_gauss_and_legendre():
     x, w = np.polynomial.legendre.leggauss(NODES)
-    assert pytest.approx(0.5 * (1.0 + x), abs=1e-15) == PLACES
+    assert pytest.approx(0.5 * (1.0 + x), abs=1e-15) == ABSCISSAE
     assert pytest.approx(0.5 * w, abs=1e-15) == WEIGHTS
     assert pytest.approx(h * c / k * 1e9, rel=1e-14) == HC_OVER_K
 

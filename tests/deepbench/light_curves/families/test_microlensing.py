@@ -3,17 +3,21 @@
 import numpy as np
 import pytest
 
-from deepbench.light_curves.families.microlensing import (
+from deepbench.light_curves.families.microlensing import MICROLENSING, Microlensing
+from deepbench.light_curves.families.microlensing_kernels import (
     count_microlensing,
-    fastest_microlensing,
     multiply_microlensing,
 )
+
+
+def records(rows):
+    return np.array([[tuple(row) for row in of_bands] for of_bands in rows], MICROLENSING)
 
 
 def light(rows, times, bands=None):
     factors = np.ones(times.size)
     bands = np.zeros(times.size, np.int8) if bands is None else np.asarray(bands, np.int8)
-    rows = np.asarray(rows, float)
+    rows = records(rows)
     multiply_microlensing(
         rows, np.zeros(len(rows), int), np.array([0, times.size]), times, bands, factors
     )
@@ -61,7 +65,7 @@ def test_blended_light_is_not_magnified_and_bands_differ():
 
 def test_the_event_is_counted_within_one_einstein_radius():
     times, exposures = np.linspace(-50.0, 50.0, 1001), np.full(1001, 0.02)
-    rows = np.array([[[0.0, 15.0, 0.6, 1.0]], [[0.0, 15.0, 1.2, 1.0]], [[500.0, 15.0, 0.1, 1.0]]])
+    rows = records([[[0.0, 15.0, 0.6, 1.0]], [[0.0, 15.0, 1.2, 1.0]], [[500.0, 15.0, 0.1, 1.0]]])
     counts = np.empty(3, np.int64)
     count_microlensing(
         rows, np.zeros(3, int), np.array([0, 1001]), times, exposures, np.ones(1001, int), counts
@@ -70,5 +74,6 @@ def test_the_event_is_counted_within_one_einstein_radius():
 
 
 def test_the_fastest_rate_is_the_crossing_of_the_peak():
-    rows = np.array([[[0.0, 20.0, 0.1, 1.0]], [[0.0, 20.0, 3.0, 1.0]]])
-    assert fastest_microlensing(rows) == pytest.approx([0.5, 0.05])
+    rows = records([[[0.0, 20.0, 0.1, 1.0]], [[0.0, 20.0, 3.0, 1.0]]])
+    any_event = Microlensing(peak_time=0, einstein_time=1, impact_parameter=1)
+    assert any_event.fastest(rows) == pytest.approx([0.5, 0.05])

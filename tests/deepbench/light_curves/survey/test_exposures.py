@@ -64,15 +64,15 @@ def test_a_product_of_smooth_factors_gets_the_nodes_that_it_needs(seed):
     size = rng.integers(1, 6)
     amplitudes, rates = 10 ** rng.uniform(-4, 0.2, size), 10 ** rng.uniform(-1, 1.3, size)
     n = nodes_for(2.0, amplitudes, rates)
-    places, weights, _ = rules()
+    abscissae, weights, _ = rules()
 
     def means(row):
-        times = 2 * places[row][:, None, None]
+        times = 2 * abscissae[row][:, None, None]
         phases = np.random.default_rng(7).uniform(0, 2 * np.pi, (300, size))
         exponent = (amplitudes * np.cos(rates * times + phases)).sum(axis=2)
         return weights[row] @ np.exp(exponent)
 
-    exact = means(len(places) - 1)
+    exact = means(len(abscissae) - 1)
     error = np.abs(means(row_of(n)) - exact)
     assert error.max() < ERROR
     if 3 < n <= MOST_NODES:
@@ -103,11 +103,11 @@ def test_panels_are_rules_side_by_side(panels):
 
 
 def test_a_mean_over_exposures_of_different_numbers_of_nodes():
-    places, weights, _ = rules()
+    abscissae, weights, _ = rules()
     firsts = np.array([0, 1, 4, 9])
     times, exposures = np.array([1.0, 2.0, 3.0]), np.array([0.5, 0.25, 0.125])
     node_times, bands = np.empty(9), np.empty(9, np.int8)
-    lay_nodes(firsts, places, times, exposures, np.array([0, 2, 1], np.int8), node_times, bands)
+    lay_nodes(firsts, abscissae, times, exposures, np.array([0, 2, 1], np.int8), node_times, bands)
     assert bands.tolist() == [0, 2, 2, 2, 1, 1, 1, 1, 1]
     assert (np.diff(node_times) > 0).all()
     means = np.empty(3)

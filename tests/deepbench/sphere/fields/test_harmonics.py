@@ -15,7 +15,7 @@ from deepbench.sphere.fields.harmonics import (
     draw_coefficients,
     euler_matrix,
     multiply_coefficients,
-    place,
+    rank_of,
     rotate_coefficients,
     shear_factors,
     spectrum_roots,
@@ -36,7 +36,7 @@ def value_at(alm, lmax, direction):
     total = 0.0
     for ell in range(lmax + 1):
         for m in range(ell + 1):
-            term = alm[place(ell, m, lmax)] * sph_harm_y(ell, m, theta[0], phi[0])
+            term = alm[rank_of(ell, m, lmax)] * sph_harm_y(ell, m, theta[0], phi[0])
             total += term.real if m == 0 else 2 * term.real
     return total
 
@@ -54,7 +54,7 @@ def cmb_matrices(lmax):
 def test_places_are_those_of_healpy(lmax):
     ell, m = healpy.Alm.getlm(lmax)
     assert count(lmax) == healpy.Alm.getsize(lmax)
-    assert [place(int(a), int(b), lmax) for a, b in zip(ell, m, strict=True)] == list(
+    assert [rank_of(int(a), int(b), lmax) for a, b in zip(ell, m, strict=True)] == list(
         range(len(ell))
     )
 
@@ -64,10 +64,10 @@ def test_coefficients_take_the_normals_in_order_of_ell(lmax):
     drawn = draw_coefficients(white(lmax), 2020, STREAM, 7, np.complex128)[0]
     expected = normals(2020, STREAM, 7, (lmax + 1) ** 2).astype(float)
     for ell in range(lmax + 1):
-        assert drawn[place(ell, 0, lmax)] == expected[ell**2]
+        assert drawn[rank_of(ell, 0, lmax)] == expected[ell**2]
         for m in range(1, ell + 1):
             pair = expected[ell**2 + 2 * m - 1] + 1j * expected[ell**2 + 2 * m]
-            assert drawn[place(ell, m, lmax)] == pytest.approx(pair / np.sqrt(2), rel=1e-14)
+            assert drawn[rank_of(ell, m, lmax)] == pytest.approx(pair / np.sqrt(2), rel=1e-14)
 
 
 def test_low_multipoles_do_not_move_when_lmax_grows():

@@ -9,8 +9,9 @@ from numba import njit
 from scipy.special import gamma, gammainc, gammaincinv
 
 from deepbench.sphere.objects import projection
+from deepbench.sphere.objects.objects import OBJECT, OBJECTS
 from deepbench.sphere.objects.profiles import profile_nodes, write_profile
-from deepbench.sphere.objects.projection import KINDS, ROW_SIZE, add_objects
+from deepbench.sphere.objects.projection import add_objects
 from deepbench.sphere.pixels.pixels import direction
 
 PLACES = [
@@ -29,16 +30,17 @@ ARCMIN = np.pi / 10800
 
 
 def table(kind, *objects):
-    rows = np.zeros((len(objects), ROW_SIZE))
-    for row, values in zip(rows, objects, strict=True):
-        row[: len(values)] = values
-        assert len(values) == len(KINDS[kind].columns)
-    return np.full(len(rows), KINDS[kind].code), rows
+    """Return the rows of objects, whose values are in the order of the fields."""
+    names = list(OBJECTS[kind].model_fields)
+    columns = zip(*(np.array(values, float) for values in objects), strict=True)
+    rows = np.zeros(len(objects), OBJECT)
+    OBJECTS[kind].write(rows, dict(zip(names, map(np.array, columns), strict=True)))
+    return rows
 
 
 def draw(nside, kind, *objects, dtype=np.float64):
     sky = np.zeros(healpy.nside2npix(nside), dtype)
-    add_objects(sky, nside, *table(kind, *objects))
+    add_objects(sky, nside, table(kind, *objects))
     return sky
 
 
@@ -189,13 +191,14 @@ def test_half_of_the_light_is_inside_of_the_half_light_ellipse(place, index, axi
 
 
 @njit
-def sum_of_light(order, row, nodes):
-    scratch = projection._make_scratch()
-    reach = write_profile(row[4], nodes, scratch.values, scratch.table)
-    plane, outline, profile = projection._profile_of(1, row, reach, scratch.table)
+def sum_of_light(order, rows, nodes):
+    row, scratch = rows[0], projection._make_scratch()
+    reach = write_profile(row.sersic_index, nodes, scratch.values, scratch.table)
+    plane, outline, profile = projection._profile_of(row, reach, scratch.table)
     pixels, light = np.empty(4, np.int64), np.empty(4)
+    longitude, latitude = row.longitude_degrees, row.latitude_degrees
     return projection._gather(
-        order, row[0], row[1], plane, outline, profile, scratch, pixels, light
+        order, longitude, latitude, plane, outline, profile, scratch, pixels, light
     )[3]
 
 
@@ -206,8 +209,8 @@ def test_the_light_of_all_pixels_is_the_flux_before_it_is_scaled(place, index, a
         if index > 3 and pixels > 1 and (pixels > 2 or place not in PLACES[4:6]):
             continue  # these take long, or are cut at LIMIT
         radius = pixels * healpy.nside2resol(2**order, arcmin=True)
-        row = np.array([*place, 1.0, radius, index, axis_ratio, 25.0])
-        assert sum_of_light(order, row, profile_nodes()) == pytest.approx(1, abs=1.2e-4)
+        rows = table("sersic", (*place, 1.0, radius, index, axis_ratio, 25.0))
+        assert sum_of_light(order, rows, profile_nodes()) == pytest.approx(1, abs=1.2e-4)
 
 
 def test_light_follows_a_turn_about_the_axis():
@@ -316,46 +319,53 @@ def test_shapes_of_no_size_are_not_drawn():
 # --- all together ----------------------------------------------------------------------------------
 
 
-def many(count, seed):
+def many(count, seed, sizes=(0.0, 0.1, 10.0)):
     rng = np.random.default_rng(seed)
-    kinds = rng.choice([KINDS["star"].code, KINDS["sersic"].code], count)
-    rows = np.zeros((count, ROW_SIZE))
-    rows[:, 0] = rng.uniform(0, 360, count)
-    rows[:, 1] = np.degrees(np.arcsin(rng.uniform(-1, 1, count)))
-    rows[:, 2] = rng.pareto(1.5, count) + 1
-    rows[:, 3] = rng.choice([0.0, 0.1, 10.0], count)
-    rows[:, 4], rows[:, 5], rows[:, 6] = rng.choice([1.0, 3.0], count), 0.5, 60.0
-    return kinds, rows
+    stars = rng.choice([True, False], count)
+    columns = {
+        "lon": rng.uniform(0, 360, count),
+        "lat": np.degrees(np.arcsin(rng.uniform(-1, 1, count))),
+        "flux": rng.pareto(1.5, count) + 1,
+        "fwhm": rng.choice(sizes, count),
+        "sersic_index": rng.choice([1.0, 3.0], count),
+        "axis_ratio": np.full(count, 0.5),
+        "position_angle": np.full(count, 60.0),
+    }
+    columns["half_light_radius"] = columns["fwhm"]
+    rows = np.empty(count, OBJECT)
+    for kind, own in (("star", stars), ("sersic", ~stars)):
+        fields = OBJECTS[kind].model_fields
+        part = np.zeros(int(own.sum()), OBJECT)
+        OBJECTS[kind].write(part, {name: columns[name][own] for name in fields})
+        rows[own] = part
+    return rows
 
 
 def test_objects_add_in_any_order():
-    kinds, rows = many(500, 1)
     shapes = [table(kind, (30.0, 40.0, 2.0, *SHAPES[kind](9.0)[0])) for kind in SHAPES]
-    kinds = np.concatenate([kinds, *(shape[0] for shape in shapes)])
-    rows = np.concatenate([rows, *(shape[1] for shape in shapes)])
-    order = np.random.default_rng(2).permutation(kinds.size)
+    rows = np.concatenate([many(500, 1), *shapes])
+    order = np.random.default_rng(2).permutation(rows.size)
     skies = np.zeros((4, healpy.nside2npix(64)))
-    add_objects(skies[0], 64, kinds, rows)
-    add_objects(skies[1], 64, kinds[order], rows[order])
-    add_objects(skies[2], 64, kinds[:200], rows[:200])
-    add_objects(skies[2], 64, kinds[200:], rows[200:])
+    add_objects(skies[0], 64, rows)
+    add_objects(skies[1], 64, rows[order])
+    add_objects(skies[2], 64, rows[:200])
+    add_objects(skies[2], 64, rows[200:])
     louder = rows.copy()
-    louder[:, 2] *= 3
-    add_objects(skies[3], 64, kinds, louder)
+    louder["amount"] *= 3
+    add_objects(skies[3], 64, louder)
     for sky in (skies[1], skies[2], skies[3] / 3):
         np.testing.assert_allclose(sky, skies[0], rtol=1e-12, atol=1e-15)
 
 
 def test_float32_holds_a_hundred_thousand_sources():
-    kinds, rows = many(100_000, 3)
-    rows[:, 3] = np.minimum(rows[:, 3], 0.1)
+    rows = many(100_000, 3, (0.0, 0.1, 0.1))
     for nside in (16, 256):
         single = np.zeros(healpy.nside2npix(nside), np.float32)
         double = np.zeros(single.size)
-        add_objects(single, nside, kinds, rows)
-        add_objects(double, nside, kinds, rows)
+        add_objects(single, nside, rows)
+        add_objects(double, nside, rows)
         np.testing.assert_allclose(single, double, rtol=1e-5)
-        assert double.sum() * pixel_area(nside) == pytest.approx(rows[:, 2].sum(), rel=1e-11)
+        assert double.sum() * pixel_area(nside) == pytest.approx(rows["amount"].sum(), rel=1e-11)
 
 
 @pytest.mark.parametrize("nside", [1, 2, 4])

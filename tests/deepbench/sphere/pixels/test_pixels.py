@@ -10,7 +10,7 @@ from deepbench.sphere.pixels.pixels import (
     RADIUS,
     STEEPEST,
     direction,
-    face_place,
+    face_position,
     nest_number,
     pixel_of,
     tangent,
@@ -48,7 +48,7 @@ def directions(face, x, y):
 
 @njit
 def places(longitude, latitude):
-    return face_place(longitude, latitude)
+    return face_position(longitude, latitude)
 
 
 @pytest.mark.parametrize("level", range(8))
