@@ -315,8 +315,8 @@ def _events(text: str) -> Iterator[Any]:
             message = f"nested more than {MAX_DEPTH} deep"
             raise _DocumentError(message, *_line_column(text[: done + deep])) from None
         context = f" ({error.context})" if error.context else ""
-        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        raise _DocumentError(f"not valid YAML: {error.problem}{context}", *place) from None
+        position = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        raise _DocumentError(f"not valid YAML: {error.problem}{context}", *position) from None
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two: parser in Python
         raise _DocumentError(f"not valid YAML: {error}") from None
 

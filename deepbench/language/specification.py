@@ -69,11 +69,11 @@ _EXPECTED = {
     "literal_error": "{expected}",
     "enum": "{expected}",
 }
-"""What a value must be where pydantic refuses it, by the type of its error and with the error's context."""
+"""Sentences about a value that pydantic refuses, by the type of its error and with the error's context."""
 
 
 def problem(message: str, kind: str = "wrong_value") -> PydanticCustomError:
-    """Return the error to raise inside a validator: pydantic adds the place to the message."""
+    """Return the error to raise inside a validator: pydantic adds the path to the message."""
     return PydanticCustomError(kind, message)
 
 
@@ -104,7 +104,7 @@ def _count(kind: str, context: Mapping[str, Any], what: str) -> str:
 def moved(
     error: ValidationError, move: Callable[[tuple[Any, ...]], tuple[Any, ...]]
 ) -> ValidationError:
-    """Return the same errors at other places: ``move`` gives the new place of each."""
+    """Return the errors at other paths: ``move`` gives the new path of each."""
     return _rebuilt(error, lambda item: (item["type"], item["msg"], move(item["loc"])))
 
 
@@ -120,9 +120,9 @@ def _rebuilt(
             continue  # pydantic does not count the items that have errors themselves
         if item["type"] in ("value_error", "assertion_error"):
             item = {**item, "type": "wrong_value", "msg": str(item["ctx"]["error"])}
-        kind, message, place = change(item)
+        kind, message, path = change(item)
         details.append(
-            InitErrorDetails(type=problem(message, kind), loc=place, input=item["input"])
+            InitErrorDetails(type=problem(message, kind), loc=path, input=item["input"])
         )
     return ValidationError.from_exception_data(error.title, details)
 
@@ -165,7 +165,7 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 
 @dataclass(frozen=True)
 class Parameter:
-    """What a field of a specification means, in which unit, and which values it may have.
+    """Meaning of a field of a specification, its unit, and the values that it may have.
 
     Attributes
     ----------
@@ -345,20 +345,20 @@ class Specification(BaseModel):
 
     @classmethod
     def _explained(cls, item: Any) -> tuple[str, str, tuple[Any, ...]]:
-        """Return kind, message and place of an error, in our words where pydantic found it."""
-        kind, place = item["type"], item["loc"]
+        """Return kind, message and path of an error, in our words where pydantic found it."""
+        kind, path = item["type"], item["loc"]
         if kind not in _PYDANTIC_ERRORS:
-            return kind, item["msg"], place
-        if kind == "extra_forbidden" and len(place) == 1:
-            return "unknown_key", unknown("key", place[0], cls.model_fields), place
+            return kind, item["msg"], path
+        if kind == "extra_forbidden" and len(path) == 1:
+            return "unknown_key", unknown("key", path[0], cls.model_fields), path
         if kind == "missing":
-            field = cls.model_fields.get(str(place[0]))
+            field = cls.model_fields.get(str(path[0]))
             what = f": {field.description}" if field is not None and field.description else ""
-            return "missing_key", f"{str(place[-1])!r} is missing{what}", place
-        if kind in ("model_type", "dict_type", "model_attributes_type") and not place:
+            return "missing_key", f"{str(path[-1])!r} is missing{what}", path
+        if kind in ("model_type", "dict_type", "model_attributes_type") and not path:
             keys = ", ".join(cls.model_fields)
-            return "wrong_value", f"must be {cls._form} of {keys}, not {show(item['input'])}", place
-        return "wrong_value", _sentence(kind, item.get("ctx", {}), item["input"]), place
+            return "wrong_value", f"must be {cls._form} of {keys}, not {show(item['input'])}", path
+        return "wrong_value", _sentence(kind, item.get("ctx", {}), item["input"]), path
 
 
 # -------------------------------------------------------------------------------------------------
@@ -403,7 +403,7 @@ class Named:
         try:
             return self.registry[name].model_validate(body, context=info.context)
         except ValidationError as error:
-            raise moved(error, lambda place: (name, *place)) from None
+            raise moved(error, lambda path: (name, *path)) from None
 
     def expected(self, data: Any) -> str:
         """Return what is allowed and what was found, for data that do not name one member."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class ImageObject(Specification, ABC):
-    """What a recipe says about one object of images; subclasses add the parameters."""
+    """Base of the objects of images; subclasses add the parameters."""
 
     @abstractmethod
     def check(self, kind: str, table: ImageTable) -> None:

@@ -206,7 +206,7 @@ class ImageTable(TableSpecification):
 
     @property
     def psfs(self) -> dict[str, PsfEntry | None]:
-        """What is seen through in each band, by the name of its scope; one for all bands is called ``psf``."""
+        """PSF of each band by the name of its scope; one for all bands is called ``psf``."""
         if self.psf is not None or self.instrument is None:
             return {"psf": self.psf}
         return {f"psf.{name}": band.psf for name, band in self.instrument.bands.items()}

@@ -39,7 +39,7 @@ class Psfs:
 
     @property
     def are_images(self) -> NDArray[np.bool_]:
-        """Whether each is an image."""
+        """Flags of those that are images."""
         return np.array(self.files != None, bool)  # noqa: E711  element by element
 
     def by_file(self) -> list[tuple[PsfFile | None, NDArray[np.bool_]]]:
