@@ -163,8 +163,8 @@ def render(
     elif start is not None or stop is not None:
         raise LabelError("give either a range of samples or labels, not both")
     else:
-        frames = [None if each is None else _parameters(each) for each in (labels, objects)]
-        described = from_frames(view.plan, *frames, extra=extra)
+        copies = None if objects is None else _parameters(objects)
+        described = from_frames(view.plan, _parameters(labels), copies, extra=extra)
     arrays, found = render_arrays(view, described)
     return to_dataset(view, found, arrays)
 

@@ -18,7 +18,7 @@ from deepbench.language.plain import digits, nearest
 from deepbench.language.values import Constant, Distribution
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import pandas as pd
     from numpy.typing import NDArray
@@ -115,33 +115,44 @@ def _check_presence(plan: LabelPlan, labels: Labels) -> None:
     long = {name: np.zeros(len(values), bool) for name, values in labels.objects.items()}
     owners: dict[str, list[str]] = {}
     for scope, rows, repeated in _held(plan, labels):
+        of_class = scope.class_name or "every class"
         for column in scope.all_columns():
             name = column.removeprefix(f"{scope.name}.") if repeated else column
             (long if repeated else wide)[name][rows] = True
-            owners.setdefault(name, []).append(scope.class_name or "every class")
+            owners.setdefault(name, []).append(of_class)
         if repeated:
-            wide[scope.column("repeat")][labels.members(plan.classes.index(scope.class_name))] = 1
-            owners.setdefault(scope.column("repeat"), []).append(scope.class_name)
-    numbers = labels.samples, labels.objects.get("sample")
-    for allowed, held, samples in (
-        (wide, labels.columns, numbers[0]),
-        (long, labels.objects, numbers[1]),
-    ):
-        for name in owners.keys() & allowed.keys():
-            values = held[name]
-            present = values != 0 if values.dtype.kind == "i" else ~np.isnan(values)
-            wrong = np.flatnonzero(present & ~allowed[name])
-            if wrong.size:
-                sample = int(samples[wrong[0]])
-                row = np.flatnonzero(labels.samples == sample)
-                of_class = plan.classes[int(labels.columns["class"][row[0]])] if row.size else "?"
-                raise LabelError.of_sample(
-                    plan.table,
-                    sample,
-                    f"'{name}' is {digits(float(values[wrong[0]]))}, but its class '{of_class}' has no such parameter, "
-                    f"which belongs to {', '.join(dict.fromkeys(owners[name]))}; leave it empty",
-                    column=name,
-                )
+            count = scope.column("repeat")
+            wide[count][labels.members(plan.classes.index(of_class))] = True
+            owners.setdefault(count, []).append(of_class)
+    _refuse_present(plan, labels, labels.columns, wide, owners)
+    if labels.objects:
+        _refuse_present(plan, labels, labels.objects, long, owners)
+
+
+def _refuse_present(
+    plan: LabelPlan,
+    labels: Labels,
+    held: Mapping[str, NDArray],
+    allowed: Mapping[str, NDArray[np.bool_]],
+    owners: Mapping[str, list[str]],
+) -> None:
+    """Refuse values of columns that have classes as owners, in rows where they are not allowed."""
+    samples = held["sample"] if "sample" in held else held["id"]
+    for name in owners.keys() & allowed.keys():
+        values = held[name]
+        present = values != 0 if values.dtype.kind == "i" else ~np.isnan(values)
+        wrong = np.flatnonzero(present & ~allowed[name])
+        if wrong.size:
+            sample = int(samples[wrong[0]])
+            row = int(np.flatnonzero(labels.samples == sample)[0])
+            of_class = plan.classes[int(labels.columns["class"][row])]
+            raise LabelError.of_sample(
+                plan.table,
+                sample,
+                f"'{name}' is {digits(float(values[wrong[0]]))}, but its class '{of_class}' has no such parameter, "
+                f"which belongs to {', '.join(dict.fromkeys(owners[name]))}; leave it empty",
+                column=name,
+            )
 
 
 def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:

@@ -121,9 +121,7 @@ def _rebuilt(
         if item["type"] in ("value_error", "assertion_error"):
             item = {**item, "type": "wrong_value", "msg": str(item["ctx"]["error"])}
         kind, message, path = change(item)
-        details.append(
-            InitErrorDetails(type=problem(message, kind), loc=path, input=item["input"])
-        )
+        details.append(InitErrorDetails(type=problem(message, kind), loc=path, input=item["input"]))
     return ValidationError.from_exception_data(error.title, details)
 
 
