@@ -79,7 +79,7 @@ class Shape(ImageObject):
         rows = np.zeros(len(values["x"]), SHAPE_ROW)
         limited = {"thickness": np.zeros(len(rows))}
         limited |= {name: np.clip(each, -LIMIT, LIMIT) for name, each in values.items()}
-        with np.errstate(divide="ignore", invalid="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             boundary = cls.boundary(limited)
         for name, numbers in zip(boundary._fields, boundary, strict=True):
             rows[name] = numbers

@@ -408,6 +408,7 @@ def test_every_variable_is_looked_at(variable):
         render(recipe(system("pendulum", **changes), store=[variable]), "t")
 
 
+@pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")
 def test_what_is_not_finite_is_refused_by_its_sample_and_before_frames():
     frames = {"size": [20, 24], "scale": 5, "disks": [{"radius": 2}]}
     few = recipe(system("pendulum"), system("double_pendulum"), samples=9, frames=frames)

@@ -113,6 +113,7 @@ def test_copies_are_measured_in_their_rows():
     assert brighter > 0.9
 
 
+@pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")
 def test_a_row_renders_and_measures_again():
     described = recipe([{"star": STAR | {"flux": {"uniform": [1e3, 1e4]}}}], samples=5)
     frame = labels(described, "t")

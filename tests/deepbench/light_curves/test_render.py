@@ -325,6 +325,7 @@ FIELDS = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")
 @pytest.mark.parametrize(("kind", "field"), FIELDS)
 def test_every_parameter_matters(kind, field):
     """A tenth more of it changes the light by 1e-4 of the source somewhere, as its label alone; fine ones by 3e-5."""

@@ -356,6 +356,7 @@ def test_a_spectrum_from_a_file(tmp_path):
 # --- every parameter ----------------------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")
 @pytest.mark.parametrize(
     ("column", "change"),
     [
