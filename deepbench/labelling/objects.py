@@ -51,7 +51,7 @@ class ObjectColumns(NamedTuple):
 
     @property
     def repeated(self) -> bool:
-        """Whether each copy has a row in the table of objects."""
+        """Flag of objects that repeat: each copy has a row in the table of objects."""
         return self.entry.repeat is not None
 
 

@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.language.one_of import names_of
+from deepbench.language.one_of import names_of, refuse_reserved
 from deepbench.language.specification import (
     Name,
     Number,
@@ -74,9 +74,7 @@ class LightCurveClass(ClassSpecification):
     @field_validator("objects")
     @classmethod
     def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        reserved = sorted(RESERVED & set(names_of(objects)))
-        if reserved:
-            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        refuse_reserved(objects, RESERVED)
         return objects
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.language.one_of import names_of
+from deepbench.language.one_of import refuse_reserved
 from deepbench.language.specification import (
     Name,
     Number,
@@ -63,9 +63,7 @@ class SphereClass(ClassSpecification):
     def _has_something(self) -> Self:
         if self.field is None and not self.objects:
             raise problem("has neither a field nor objects")
-        reserved = sorted(RESERVED & set(names_of(self.objects)))
-        if reserved:
-            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        refuse_reserved(self.objects, RESERVED)
         return self
 
 

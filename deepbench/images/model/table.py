@@ -25,7 +25,7 @@ from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
-from deepbench.language.one_of import names_of
+from deepbench.language.one_of import names_of, refuse_reserved
 from deepbench.language.plain import show
 from deepbench.language.specification import (
     Name,
@@ -82,9 +82,7 @@ class ImageClass(ClassSpecification):
     @field_validator("objects")
     @classmethod
     def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        reserved = sorted(RESERVED & set(names_of(objects)))
-        if reserved:
-            raise problem(f"'{reserved[0]}' cannot be the name of an object; choose another")
+        refuse_reserved(objects, RESERVED)
         return objects
 
 
