@@ -60,7 +60,7 @@ class AngularSpectrum(Specification, ABC):
 
     def shifts(self, labels: FieldLabels, way: str) -> Floats:
         """Return the λ of lognormal fields that follow in one of its ways, float64[f]."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no shift that follows by '{way}'")
 
 
 class PowerLaw(AngularSpectrum):
