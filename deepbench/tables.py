@@ -13,9 +13,10 @@ from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, field_validator
 
 from deepbench.language.functions import CONSTANTS, FUNCTIONS
+from deepbench.language.one_of import names_of
 from deepbench.language.specification import Name, Number, Specification, problem
 from deepbench.language.values import Variable
 from deepbench.numerics.stream_names import stream_number
@@ -53,20 +54,33 @@ class ClassSpecification(Specification):
     variables: Variables
 
 
-def readable(classes: dict[str, Any]) -> dict[str, Any]:
-    """Return classes, or refuse names that readers of CSV take for a missing value."""
-    taken = sorted({"nan", "null"} & classes.keys())
-    if taken:
-        raise problem(
-            f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
-        )
-    return classes
+class ObjectsClass(ClassSpecification):
+    """Fields of every class that has objects; a subclass has the field ``objects``.
+
+    Attributes
+    ----------
+    reserved : frozenset of str
+        Names of what is labelled beside objects; no object may have one.
+    """
+
+    if TYPE_CHECKING:
+        objects: tuple[Any, ...]
+
+    reserved: ClassVar[frozenset[str]]
+
+    @field_validator("objects", check_fields=False)
+    @classmethod
+    def _names_are_free(cls, objects: tuple[Any, ...]) -> tuple[Any, ...]:
+        taken = sorted(cls.reserved.intersection(names_of(objects)))
+        if taken:
+            raise problem(f"'{taken[0]}' cannot be the name of an object; choose another")
+        return objects
 
 
 class TableSpecification(Specification, ABC):
     """Fields of every table, whatever its kind, and the questions that each kind answers about its tables.
 
-    A subclass has the fields ``kind``, a literal, and ``classes``.
+    A subclass has the fields ``kind``, a literal, and ``classes``; one that stores planes on demand has ``planes``.
 
     Attributes
     ----------
@@ -87,6 +101,23 @@ class TableSpecification(Specification, ABC):
         1, description="consecutive samples that form one group and so share a split"
     )
     variables: Variables
+
+    @field_validator("classes", check_fields=False)
+    @classmethod
+    def _names_are_read(cls, classes: dict[str, Any]) -> dict[str, Any]:
+        taken = sorted({"nan", "null"} & classes.keys())
+        if taken:
+            raise problem(
+                f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
+            )
+        return classes
+
+    @field_validator("planes", check_fields=False)
+    @classmethod
+    def _planes_differ(cls, planes: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if planes is not None and len(set(planes)) < len(planes):
+            raise problem("names a plane twice")
+        return planes
 
     @property
     def together(self) -> int:

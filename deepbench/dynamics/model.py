@@ -28,7 +28,6 @@ from deepbench.tables import (
     Coordinate,
     DataVariable,
     TableSpecification,
-    readable,
 )
 
 RESERVED = frozenset({"noise", "frames", VARIABLES})
@@ -87,8 +86,6 @@ class DynamicsTable(TableSpecification):
         10.0,
         description="Lyapunov times beyond which a motion is refused, as small errors have grown e-fold as often",
     )
-
-    _readable = field_validator("classes")(readable)
 
     @field_validator("classes")
     @classmethod

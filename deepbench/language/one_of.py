@@ -6,7 +6,7 @@ value that is one member of a registry and nothing else is a ``Named`` of ``spec
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, create_model, field_validator, model_validator
@@ -70,13 +70,6 @@ def names_of(entries: Iterable[NamedOneOf]) -> list[str]:
             raise problem(f"two entries are called '{name}'; give one of them another `name`")
         names[name] = None
     return list(names)
-
-
-def refuse_reserved(objects: Iterable[NamedOneOf], reserved: Collection[str]) -> None:
-    """Refuse objects of a class that have one name, or a name that is taken; raises pydantic's error."""
-    taken = sorted(set(names_of(objects)).intersection(reserved))
-    if taken:
-        raise problem(f"'{taken[0]}' cannot be the name of an object; choose another")
 
 
 class RepeatedOneOf(NamedOneOf):

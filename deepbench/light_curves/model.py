@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.language.one_of import names_of, refuse_reserved
+from deepbench.language.one_of import names_of
 from deepbench.language.specification import (
     Name,
     Number,
@@ -26,12 +26,11 @@ from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.survey.cadences import CADENCES
 from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS, Survey
 from deepbench.tables import (
-    ClassSpecification,
     Coordinate,
     DataVariable,
+    ObjectsClass,
     TableSpecification,
     flags,
-    readable,
 )
 
 RED = f"{EVERY_CLASS}/red_noise/observations"
@@ -66,16 +65,12 @@ MEASURED = {
 """Labels of each object that are measured."""
 
 
-class LightCurveClass(ClassSpecification):
+class LightCurveClass(ObjectsClass):
     """One class of light curves: its objects, whose light is multiplied and added."""
 
-    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+    reserved = RESERVED
 
-    @field_validator("objects")
-    @classmethod
-    def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        refuse_reserved(objects, RESERVED)
-        return objects
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -121,15 +116,6 @@ class LightCurveTable(TableSpecification):
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the flux"
     )
-
-    _readable = field_validator("classes")(readable)
-
-    @field_validator("planes")
-    @classmethod
-    def _planes_differ(cls, planes: tuple[Plane, ...] | None) -> tuple[Plane, ...] | None:
-        if planes is not None and len(set(planes)) < len(planes):
-            raise problem("names a plane twice")
-        return planes
 
     @model_validator(mode="after")
     def _bands_fit(self) -> Self:

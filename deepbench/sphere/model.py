@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
-from deepbench.language.one_of import refuse_reserved
 from deepbench.language.specification import (
     Name,
     Number,
@@ -23,11 +22,10 @@ from deepbench.sphere.fields.fields import SPECTRA, FieldEntry, Spectrum, spectr
 from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
 from deepbench.sphere.objects.objects import ObjectEntry
 from deepbench.tables import (
-    ClassSpecification,
     Coordinate,
     DataVariable,
+    ObjectsClass,
     TableSpecification,
-    readable,
 )
 
 FIELD = f"{EVERY_CLASS}/field/coefficients"
@@ -51,8 +49,10 @@ MEASURED = {
 """Labels that follow from the others without a map."""
 
 
-class SphereClass(ClassSpecification):
+class SphereClass(ObjectsClass):
     """One class of maps: a random field, objects, or both."""
+
+    reserved = RESERVED
 
     field: FieldEntry | None = Field(None, description="the random field")
     objects: Annotated[tuple[ObjectEntry, ...], Field(max_length=1000)] = Field(
@@ -63,7 +63,6 @@ class SphereClass(ClassSpecification):
     def _has_something(self) -> Self:
         if self.field is None and not self.objects:
             raise problem("has neither a field nor objects")
-        refuse_reserved(self.objects, RESERVED)
         return self
 
 
@@ -153,8 +152,6 @@ class SphereTable(TableSpecification):
         Field(None, description="map_true: the map without noise and mask")
     )
     unit: Annotated[str, Field(min_length=1, max_length=40)] = Field("1", description="of the map")
-
-    _readable = field_validator("classes")(readable)
 
     @model_validator(mode="before")
     @classmethod

@@ -25,7 +25,7 @@ from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
-from deepbench.language.one_of import names_of, refuse_reserved
+from deepbench.language.one_of import names_of
 from deepbench.language.plain import show
 from deepbench.language.specification import (
     Name,
@@ -34,11 +34,10 @@ from deepbench.language.specification import (
     problem,
 )
 from deepbench.tables import (
-    ClassSpecification,
     Coordinate,
     DataVariable,
+    ObjectsClass,
     TableSpecification,
-    readable,
 )
 
 MAXIMUM_SIZE = 32768
@@ -74,16 +73,12 @@ MEASURED = {
 """Labels of each object of the sky that are measured on the image without noise."""
 
 
-class ImageClass(ClassSpecification):
+class ImageClass(ObjectsClass):
     """One class of images: its objects, painted in written order."""
 
-    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+    reserved = RESERVED
 
-    @field_validator("objects")
-    @classmethod
-    def _names_differ(cls, objects: tuple[ObjectEntry, ...]) -> tuple[ObjectEntry, ...]:
-        refuse_reserved(objects, RESERVED)
-        return objects
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
 
 
 class ImageTable(TableSpecification):
@@ -120,20 +115,11 @@ class ImageTable(TableSpecification):
             raise problem(f"must be [y, x], two whole numbers, not {show(size)}")
         return size
 
-    _readable = field_validator("classes")(readable)
-
     @field_validator("noise")
     @classmethod
     def _names_differ(cls, noise: tuple[NoiseEntry, ...]) -> tuple[NoiseEntry, ...]:
         names_of(noise)
         return noise
-
-    @field_validator("planes")
-    @classmethod
-    def _planes_differ(cls, planes: tuple[Plane, ...] | None) -> tuple[Plane, ...] | None:
-        if planes is not None and len(set(planes)) < len(planes):
-            raise problem("names a plane twice")
-        return planes
 
     @model_validator(mode="after")
     def _instrument_or_noise(self) -> Self:
