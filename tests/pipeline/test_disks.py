@@ -104,7 +104,7 @@ Plan.check_disk = lambda *_: None
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("limit", "step"), [("nr_inodes={}", 60), ("size={}k", 150)])
+@pytest.mark.parametrize(("limit", "step"), [("nr_inodes={}", 90), ("size={}k", 200)])
 def test_a_disk_that_is_full_at_any_step(
     command, disk, make_recipe, recipe_file, tmp_path, unharmed, limit, step
 ):

@@ -28,7 +28,12 @@ from tests.reference.convergence import camb_power, camb_spectrum, camb_window_s
 FIDUCIAL = Cosmology(0.31, 0.82, 0.7, 0.96)
 MULTIPOLES = np.array([2, 10, 20, 30, 50, 80, 120, 200, 300, 500, 800, 1200, 2000])
 RANGES = {name: ends for name, ends in COSMOLOGIES.items() if name != "omega_b"}
-CORNERS = list(itertools.product(*RANGES.values()))
+CORNERS = [
+    [limits[end] for limits, end in zip(RANGES.values(), ends, strict=True)]
+    for ends in itertools.product((0, 1), repeat=len(RANGES))
+    if sum(ends) % 2 == 0
+]
+"""Half of the corners of the ranges: any four limits of four parameters meet at one of them."""
 
 
 def differences(values, source_redshift):
