@@ -12,13 +12,15 @@ import time
 import numpy as np
 
 from deepbench.images.detector.noise import NOISE_ROW
-from deepbench.images.detector.noise_steps import GAUSSIAN, POISSON, apply_step
+from deepbench.images.detector.noise_steps import STEPS
 from deepbench.numerics.stream_names import stream_number
 from deepbench.numerics.streams import key_words, stream_words
 
 ROUNDS = 9
 PIXELS = 1 << 20  # per round
-WORDS = *key_words(1), *stream_words(stream_number("benchmark"))
+KEY = np.array(key_words(1), np.uint32)
+WORDS = np.array(stream_words(stream_number("benchmark")), np.uint32)
+SAMPLES = np.array([3])
 MEANS = (0.01, 0.1, 0.3, 1.0, 3.0, 5.0, 9.9, 10.0, 16.0, 30.0, 100.0, 1e3, 1e4, 1e5, 1e6, 1e9)
 
 
@@ -36,22 +38,22 @@ def alternating(*functions, repeat):
     return [1e9 * np.median(found) for found in times]
 
 
-def compare(code, means):
+def compare(kind, means):
     """Return the time of numpy and ours, per pixel."""
-    image, work = np.empty((2, means.size), np.float32)
-    clean = means.astype(np.float32)
+    clean = means.astype(np.float32).reshape(1, 1, -1)
+    image = np.empty_like(clean)
     generator = np.random.Generator(np.random.Philox(1))
-    (row,) = np.ones(1, NOISE_ROW)
-    row["background"] = 0.0
+    rows = np.ones(1, NOISE_ROW)
+    rows["background"] = 0.0
 
     def ours():
         image[:] = clean
-        apply_step(image, code, row, 3, *WORDS, work)
+        STEPS[kind](image, rows, SAMPLES, KEY, WORDS)
 
     def numpys():
-        return (
-            generator.poisson(means) if code == POISSON else generator.standard_normal(means.size)
-        )
+        if kind == "poisson":
+            return generator.poisson(means)
+        return generator.standard_normal(means.size)
 
     times = alternating(numpys, ours, repeat=PIXELS // means.size)
     return [each / means.size for each in times]
@@ -70,7 +72,7 @@ def main():
             level = 0.0 if mean is None else mean
             ends = (0.7 * level, 1.3 * level) if ramp else (level, level)
             means = np.linspace(*ends, size * size)
-            numpys, ours = compare(GAUSSIAN if mean is None else POISSON, means)
+            numpys, ours = compare("gaussian" if mean is None else "poisson", means)
             print(f"| {numpys:11.1f} {ours:7.2f} {numpys / ours:7.1f} ", end="")
         print(flush=True)
 

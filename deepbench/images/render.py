@@ -276,10 +276,11 @@ def _draw(
     if not len(own):
         return None
     stars = np.flatnonzero(own.are_points & ~psfs.are_images)
-    add_stars(
-        batch, owner[stars], own.positions[stars], own.stamp_flux[stars], flux[stars],
-        psfs.rows[stars],
-    )  # fmt: skip
+    if len(stars):
+        add_stars(
+            batch, owner[stars], own.positions[stars], own.stamp_flux[stars], flux[stars],
+            psfs.rows[stars],
+        )  # fmt: skip
     frames = (where.galaxies.edges == 0) & ~own.own_psf
     together = np.flatnonzero(frames)
     if len(together):

@@ -65,7 +65,8 @@ class Defects:
         """Write what is read of bad pixels, and add the bits of all defects to the masks."""
         masks[charges > 0.0] |= COSMIC_RAY
         offsets = self._block_offsets[rows.start : rows.stop + 1]
-        mark_blocks(offsets, self._blocks, images, masks)
+        if offsets[0] < offsets[-1]:
+            mark_blocks(offsets, self._blocks, images, masks)
 
 
 def _defects(

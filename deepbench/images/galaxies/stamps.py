@@ -131,12 +131,14 @@ class Stamps(NamedTuple):
 
 def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     """Return where galaxies are drawn."""
-    tables, rows = sersic_tables(), _enclosing_rows(sky, psfs)
-    whole, points = np.isnan(sky.stamp_flux), sky.are_points & ~psfs.are_images
-    fractions = np.where(whole | points, 0.0, sky.stamp_flux)
-    edges = component_edges(sky.parts, sky.components, rows, fractions, SIZES, tables)
+    rows, whole = _enclosing_rows(sky, psfs), np.isnan(sky.stamp_flux)
+    absent = (sky.are_points & ~psfs.are_images) | (np.diff(sky.parts) == 0)
+    fractions = np.where(whole | absent, 0.0, sky.stamp_flux)
+    edges = np.zeros(len(sky), np.int64)
+    if fractions.any():
+        tables = sersic_tables()
+        edges = component_edges(sky.parts, sky.components, rows, fractions, SIZES, tables)
     edges = _enlarged(sky, psfs, edges, frame_shape)
-    absent = points | (np.diff(sky.parts) == 0)
     galaxies = _boxes(edges, absent, sky.positions, frame_shape)
     fractions = np.where(whole, REST, sky.stamp_flux)
     pieces = []
@@ -344,7 +346,9 @@ def cutouts(
     ny, nx = frame_shape
     low, high = np.full((len(sky), 2), max(ny, nx)), np.zeros((len(sky), 2), np.int64)
     stars = np.flatnonzero(sky.are_points & ~psfs.are_images)
-    radii = stamp_radii(psfs.rows[stars], sky.stamp_flux[stars])
+    radii = np.zeros(0, np.int64)
+    if len(stars):
+        radii = stamp_radii(psfs.rows[stars], sky.stamp_flux[stars])
     corners = np.floor(sky.positions[stars] + 0.5).astype(np.int64) - radii[:, None]
     for owners, boxes in (
         (stars, Boxes(2 * radii + 1, corners)),
@@ -360,7 +364,8 @@ def cutouts(
     boxes_of = np.concatenate([low, high - low], axis=1)
     offsets = np.concatenate([[0], np.cumsum(boxes_of[:, 2] * boxes_of[:, 3])]).astype(np.int64)
     found = Cutouts(boxes_of, offsets, np.zeros(offsets[-1], np.float32))
-    draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows)
+    if len(stars):
+        draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows)
     every = np.ones(len(sky), bool)
     for some, stamps, begin in galaxy_stamps(sky, every, where, fluxes, psfs, frame_shape):
         keep_stamps(found, some, stamps, begin)

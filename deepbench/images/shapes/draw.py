@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepbench.images.shapes.gaussian_blur import gaussian_blur, margin
 from deepbench.images.shapes.outlines import draw_object, work_size
 from deepbench.numerics.kernels import kernel
 
 
-@kernel
-def draw_shapes(offsets, rows, sigmas, images):
+def draw_shapes(
+    offsets: NDArray[np.int64],
+    rows: NDArray[np.void],
+    sigmas: NDArray[np.float64],
+    images: NDArray[np.float32],
+) -> None:
     """Draw the shapes of images, blurred, each image from its own rows alone.
 
     Parameters
@@ -24,6 +29,14 @@ def draw_shapes(offsets, rows, sigmas, images):
     images : float32[n, y, x]
         Every pixel is written.
     """
+    if offsets[0] == offsets[-1]:
+        images[:] = 0.0
+    else:
+        _draw(offsets, rows, sigmas, images)
+
+
+@kernel
+def _draw(offsets, rows, sigmas, images):
     count, height, width = images.shape
     widest = margin(sigmas.max()) if count else 0
     plane_height, plane_width = height + 2 * widest, width + 2 * widest

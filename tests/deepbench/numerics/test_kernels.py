@@ -1,12 +1,16 @@
 """The cache of compiled kernels follows the sources of the package."""
 
+import fcntl
+import logging
 import os
 import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import numba
 import pytest
 
 from deepbench.numerics import kernels
@@ -78,3 +82,62 @@ def test_a_cache_whose_types_are_gone_counts_as_empty(tmp_path):
     index._index_path = str(tmp_path / "index.nbi")
     Path(index._index_path).write_bytes(pickle.dumps("0.0 other sources") + b"not a pickle")
     assert index._load_index() == {}
+
+
+def without_end(x):
+    return x + "no type has this"
+
+
+@pytest.fixture
+def lock_of(tmp_path, monkeypatch):
+    """Cache kernels in a folder of the test; return a function that opens the lock of a kernel."""
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+
+    def open_lock(dispatcher):
+        path = Path(dispatcher._cache.cache_path, f"{dispatcher._cache._impl.filename_base}.lock")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a")
+
+    return open_lock
+
+
+def test_one_process_compiles_and_the_others_wait_and_load(lock_of, tmp_path, monkeypatch, caplog):
+    """A lock of the file is another process to a thread that opens the file again."""
+    first, second = kernels.kernel(twice), kernels.kernel(twice)
+    with caplog.at_level(logging.INFO, kernels.__name__):
+        assert first(4) == 8
+        index = Path(first._cache._cache_file._index_path)
+        index.rename(tmp_path / "not yet")
+        waits, flock = threading.Event(), fcntl.flock
+        monkeypatch.setattr(kernels.fcntl, "flock", lambda *of: (waits.set(), flock(*of)))
+        with lock_of(second) as lock:
+            flock(lock, fcntl.LOCK_EX)
+            found = []
+            waiting = threading.Thread(target=lambda: found.append(second(4)))
+            waiting.start()
+            assert waits.wait(60)
+            (tmp_path / "not yet").rename(index)
+        waiting.join()
+    assert found == [8]
+    assert caplog.messages == ["compiling twice"]
+    assert (sum(second._cache_hits.values()), sum(second._cache_misses.values())) == (1, 0)
+
+
+@pytest.mark.parametrize(("function", "fails"), [(twice, False), (without_end, True)])
+def test_nobody_waits_for_what_is_compiled_or_cannot_be(lock_of, function, fails):
+    made = kernels.kernel(function)
+    if fails:
+        with pytest.raises(numba.core.errors.TypingError):
+            made(4)
+    else:
+        made(4)
+    with lock_of(made) as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_kernels_compile_on_a_disk_without_locks(lock_of, monkeypatch):
+    def refuse(*_):
+        raise OSError("no locks available")
+
+    monkeypatch.setattr(kernels.fcntl, "flock", refuse)
+    assert kernels.kernel(twice)(4) == 8
