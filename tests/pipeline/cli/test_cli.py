@@ -209,8 +209,7 @@ def test_build_with_a_local_cluster_and_a_log(good, recipe_file, tmp_path, check
 def test_build_with_a_described_cluster(good, recipe_file, tmp_path, check):
     (tmp_path / "cluster.yaml").write_text(
         "class: distributed.LocalCluster\n"
-        "arguments: {n_workers: 1, threads_per_worker: 1, host: 'tcp://127.0.0.1',\n"
-        "  dashboard_address: '127.0.0.1:0', silence_logs: 100}\n"
+        "arguments: {n_workers: 1, threads_per_worker: 1, silence_logs: 100}\n"
     )
     good("build", recipe_file(), "--cluster", "cluster.yaml")
     check(tmp_path / "releases")
