@@ -91,7 +91,8 @@ def test_a_killed_worker(command, recipe_file, tmp_path, half_way, same):
 RUDE = """
 import signal, sys
 from short_lived import ShortLived
-signal.signal(signal.SIGINT, lambda *_: sys.exit())  # as dask-jobqueue does when it is imported
+for each in (signal.SIGINT, signal.SIGTERM):  # dask-jobqueue does so to the first when it is imported
+    signal.signal(each, lambda *_: sys.exit())
 """
 
 
@@ -107,18 +108,20 @@ def described(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cluster", ["local", "described"])
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("where", "number", "exit_code"),
+    [("local", signal.SIGINT, 130), ("described", signal.SIGTERM, 143)],
+)
 def test_a_signal_stops_a_build(
-    command, recipe_file, tmp_path, parts_in, half_way, same, described, cluster, number, exit_code
+    command, recipe_file, tmp_path, parts_in, half_way, same, described, where, number, exit_code
 ):
     catalog = tmp_path / "releases"
     arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--json")
-    options, before = (("--workers", 2), "") if cluster == "local" else described
+    options, before = (("--workers", 2), "") if where == "local" else described
     first = command(*arguments, *options, before=before)
     half_way(first, catalog)
     workers = first.children()
-    if cluster == "described":
+    if where == "described":
         assert len(list(tmp_path.glob("queue/job-*"))) == 2
     os.killpg(first.process.pid, number)  # as a terminal does: to all processes
     code, out, err = first.end()
