@@ -219,9 +219,8 @@ def ended_jobs(trial: Trial, chance: random.Random, count: int) -> None:
     """Build on a cluster whose jobs end by themselves, each after a few seconds, and are not replaced by it."""
     queue = trial.folder / "queue"
     cluster = trial.folder / "cluster.yaml"
-    cluster.write_text(
-        f"class: short_lived.ShortLived\narguments: {{queue: {queue}, lifetime: {chance.uniform(4, 6)}}}\nworkers: 2"
-    )
+    arguments = f"{{queue: {queue}, lifetime: {chance.uniform(12, 15):.1f}}}"
+    cluster.write_text(f"class: short_lived.ShortLived\narguments: {arguments}\nworkers: 2\n")
     here = f"import sys; sys.path.append({str(Path(__file__).parent)!r})"
     slowly = FAULTY.format(starts=range(trial.samples), fault="import time; time.sleep(0.1)")
     running = trial.start("--cluster", str(cluster), before=f"{here}\n{RENEWED}\n{slowly}")
@@ -471,7 +470,7 @@ KINDS = (
     Kind("SIGKILL of a worker", killed_workers, 10, 30, 3000),
     Kind("SIGKILL of the coordinator", killed_coordinators, 5, 15, 3000),
     Kind("SIGINT or SIGTERM of the coordinator", stopped_coordinators, 4, 8, 3000),
-    Kind("a job that ends, with its worker", ended_jobs, 4, 4, 1200),
+    Kind("a job that ends, with its worker", ended_jobs, 4, 4, 2000),
     Kind("SIGKILL of a nanny, with its worker", killed_nannies, 3, 6, 2000),
     Kind("SIGKILL of the scheduler", killed_schedulers, 2, 4, 1200),
     Kind("a worker that hangs (SIGSTOP)", stopped_workers, 3, 6, 2000),

@@ -111,6 +111,11 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
         stack.enter_context(dask.config.set(settings))
         for name in ("distributed", "tornado.application"):  # errors of ours say it
             stack.enter_context(silence_logging_cmgr(logging.CRITICAL, name))
+        loop = logging.getLogger(
+            "asyncio"
+        )  # Dask's, which tells of each worker that leaves in the middle of a talk
+        stack.callback(loop.setLevel, loop.level)
+        loop.setLevel(logging.CRITICAL)
         if options.scheduler is not None:
             try:
                 client = Client(options.scheduler, timeout=CONNECT_SECONDS)

@@ -102,6 +102,8 @@ def _made(name: str, given: Any) -> Any:
         arguments["scheduler_options"] = {"dashboard_address": LOOPBACK} | options
     elif "dashboard_address" in takes:
         arguments.setdefault("dashboard_address", LOOPBACK)
+    if "silence_logs" in takes:
+        arguments.setdefault("silence_logs", logging.CRITICAL)
     with _kept_signals():
         return cls(**arguments)
 
