@@ -69,6 +69,9 @@ PATIENT = 300.0
 
 MAIN = "from pipeline.cli import main; main()"
 IMPATIENT = "from pipeline.execution import window; window.PATIENCE, window.TICK, window.SLOWEST = 2.0, 0.2, 1"
+RENEWED = (
+    "from pipeline.execution import described, window; described.GRACE, window.TICK = 0.5, 0.2"
+)
 UNPLANNED = "from pipeline.plan import Plan; Plan.check_disk = lambda *_: None"
 UNPUBLISHED = "import os; from pipeline import publish; publish.publish = lambda *_: os._exit(9)"
 BACKWARDS = (
@@ -194,6 +197,41 @@ def killed_coordinators(trial: Trial, chance: random.Random, count: int) -> None
         trial.end(running, -signal.SIGKILL)
         trial.injected += 1
     trial.finish()
+
+
+def stopped_coordinators(trial: Trial, chance: random.Random, count: int) -> None:
+    """Stop the coordinator with a signal at random moments; start it again."""
+    while trial.injected < count:
+        running = trial.start()
+        trial.progress(running)
+        time.sleep(chance.uniform(0, 0.4))
+        number = chance.choice([signal.SIGINT, signal.SIGTERM])
+        workers = workers_of(running)
+        running.send_signal(number)
+        trial.end(running, 128 + number, says="^stopped; a build keeps what was finished")
+        if psutil.wait_procs(workers, timeout=PATIENT)[1]:
+            raise SystemExit("a worker lives on")
+        trial.injected += 1
+    trial.finish()
+
+
+def ended_jobs(trial: Trial, chance: random.Random, count: int) -> None:
+    """Build on a cluster whose jobs end by themselves, each after a few seconds, and are not replaced by it."""
+    queue = trial.folder / "queue"
+    cluster = trial.folder / "cluster.yaml"
+    arguments = f"{{queue: {queue}, lifetime: {chance.uniform(12, 15):.1f}}}"
+    cluster.write_text(f"class: short_lived.ShortLived\narguments: {arguments}\nworkers: 2\n")
+    here = f"import sys; sys.path.append({str(Path(__file__).parent)!r})"
+    slowly = FAULTY.format(starts=range(trial.samples), fault="import time; time.sleep(0.1)")
+    running = trial.start("--cluster", str(cluster), before=f"{here}\n{RENEWED}\n{slowly}")
+    seen: set[Path] = set()
+    while running.poll() is None:
+        seen.update(queue.glob("job-*"))
+        time.sleep(0.05)
+    trial.end(running, 0)
+    trial.injected += len(seen) - 2
+    if list(queue.glob("job-*")):
+        raise SystemExit("a job is left in the queue")
 
 
 def dask(trial: Trial, name: str, *arguments: str | Path) -> subprocess.Popen:
@@ -431,6 +469,8 @@ class Kind:
 KINDS = (
     Kind("SIGKILL of a worker", killed_workers, 10, 30, 3000),
     Kind("SIGKILL of the coordinator", killed_coordinators, 5, 15, 3000),
+    Kind("SIGINT or SIGTERM of the coordinator", stopped_coordinators, 4, 8, 3000),
+    Kind("a job that ends, with its worker", ended_jobs, 4, 4, 2000),
     Kind("SIGKILL of a nanny, with its worker", killed_nannies, 3, 6, 2000),
     Kind("SIGKILL of the scheduler", killed_schedulers, 2, 4, 1200),
     Kind("a worker that hangs (SIGSTOP)", stopped_workers, 3, 6, 2000),

@@ -1,7 +1,7 @@
 """The command: its parts, and what becomes of errors.
 
 Exit codes: 0 done, 2 the user's mistake (one message, no traceback), 3 a release that is damaged, 1 our fault, 130
-stopped by Ctrl-C.
+stopped by Ctrl-C, 143 by SIGTERM, 129 by SIGHUP (the terminal is gone).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from pipeline.secrets import redact
 
 STOPPED = 130
 """Exit code after Ctrl-C."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that stop a command in good order."""
 
 DEBUG = "DEEPBENCH_DEBUG"
 """Variable of the environment: when it is set, faults of ours show their traceback."""
@@ -59,7 +62,7 @@ for command in (
 
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
-    signal.signal(signal.SIGINT, _stop)
+    stopped_by = _stop_in_order()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
@@ -85,16 +88,30 @@ def main() -> NoReturn:
         )
         code = 1
     if code == STOPPED:  # typer, too, turns Ctrl-C into this code
+        code = 128 + stopped_by[0] if stopped_by else STOPPED
         _complain(
             "stopped; a build keeps what was finished, and the same command goes on from there"
         )
     sys.exit(code or 0)
 
 
-def _stop(number: int, frame: Any) -> NoReturn:
-    """Stop at the first Ctrl-C; further ones do not disturb the tidying up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _stop_in_order() -> list[int]:
+    """Let signals raise ``KeyboardInterrupt``; return a list that will have the first one.
+
+    Only the first one stops: further ones do not disturb the tidying up, which ends workers and cancels queued jobs.
+    """
+    first: list[int] = []
+
+    def stop(number: int, _: Any) -> NoReturn:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        first.append(number)
+        raise KeyboardInterrupt
+
+    for each in SIGNALS:
+        if each == signal.SIGINT or signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
+            signal.signal(each, stop)
+    return first
 
 
 def exit_code(error: DeepBenchError) -> int:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from deepbench.errors import BuildError, DeepBenchError
 from pipeline.execution.cluster import ClusterOptions, check_workers, connect
+from pipeline.execution.described import Replacements
 from pipeline.execution.local import SMALL, Local
 from pipeline.execution.window import Failure, Window
 
@@ -76,12 +77,20 @@ def executor(
     options = options or ClusterOptions()
     with connect(options) as client:
         threads = check_workers(client, probe, task_bytes, options.patience)
-        window = Window(client, subject, threads, options.patience)
+        window = Window(client, subject, threads, options.patience, _replacements(options, client))
         if failures is None:
             yield _raising(window)
         else:
             yield window.run
             failures += window.failures
+
+
+def _replacements(options: ClusterOptions, client: Any) -> Replacements | None:
+    """Return what replaces the jobs of a described cluster; None where that is not ours to do."""
+    from distributed import SpecCluster
+
+    ours = options.description is not None and isinstance(client.cluster, SpecCluster)
+    return Replacements(client.cluster) if ours else None
 
 
 def _raising(window: Window) -> Executor:

@@ -8,12 +8,11 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
-from deepbench.errors import ClusterError, RecipeError
-from deepbench.language.load import read_document
+from deepbench.errors import ClusterError
+from pipeline.execution.described import described_cluster
 from pipeline.software import versions
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
     Raises
     ------
     ClusterError
-        The scheduler cannot be reached, or the described cluster cannot be made.
+        The scheduler cannot be reached, or the described cluster cannot be made or used.
     """
     import dask
     from distributed import Client
@@ -110,7 +109,13 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
     with contextlib.ExitStack() as stack:
         stack.callback(_restore, {name: os.environ.get(name) for name in ENVIRONMENT})
         stack.enter_context(dask.config.set(settings))
-        stack.enter_context(silence_logging_cmgr(logging.CRITICAL))  # errors of ours say it
+        for name in ("distributed", "tornado.application"):  # errors of ours say it
+            stack.enter_context(silence_logging_cmgr(logging.CRITICAL, name))
+        loop = logging.getLogger(
+            "asyncio"
+        )  # Dask's, which tells of each worker that leaves in the middle of a talk
+        stack.callback(loop.setLevel, loop.level)
+        loop.setLevel(logging.CRITICAL)
         if options.scheduler is not None:
             try:
                 client = Client(options.scheduler, timeout=CONNECT_SECONDS)
@@ -122,8 +127,11 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
                     f"check the address, {remedy}or leave out --scheduler to build on this machine"
                 ) from error
         else:
-            make = local_cluster if options.description is None else described_cluster
-            client = Client(stack.enter_context(make(options)))
+            file = options.description
+            made = (
+                local_cluster(options) if file is None else described_cluster(file, options.workers)
+            )
+            client = Client(stack.enter_context(made))
         yield stack.enter_context(client)
 
 
@@ -167,40 +175,6 @@ def _quiet_tracker() -> None:
         resource_tracker.ensure_running()
     finally:
         _restore({"PYTHONWARNINGS": before})
-
-
-def described_cluster(options: ClusterOptions) -> Any:
-    """Return the cluster that a YAML file describes: ``class``, ``arguments``, and ``workers`` to scale to.
-
-    Raises
-    ------
-    ClusterError
-        The file cannot be read, or its class cannot be imported or made.
-    """
-    file = str(options.description)
-    try:
-        description = read_document(file).data
-    except RecipeError as error:
-        raise ClusterError(str(error)) from error
-    unknown = set(description) - {"class", "arguments", "workers"}
-    if unknown or "class" not in description:
-        raise ClusterError(
-            f"{file} must have `class`, and may have `arguments` and `workers`; it has {', '.join(description)}"
-        )
-    module, _, name = str(description["class"]).rpartition(".")
-    try:
-        cluster = getattr(import_module(module), name)(**description.get("arguments", {}))
-    except Exception as error:  # anything: the class is foreign
-        raise ClusterError(
-            f"{file}: {description['class']} cannot be made: {type(error).__name__}: {error}"
-        ) from error
-    workers = options.workers or description.get("workers")
-    try:
-        if workers is not None:
-            cluster.scale(int(workers))
-    except Exception as error:
-        raise ClusterError(f"{file}: cannot ask for {workers!r} workers: {error}") from error
-    return cluster
 
 
 def check_workers(

@@ -85,6 +85,8 @@ class Window:
         Threads of the cluster when the work begins.
     patience : float
         Seconds that the cluster may be without workers.
+    replace : callable, optional
+        Called every few seconds with the number of calls that have ended; replaces workers that are gone.
 
     Attributes
     ----------
@@ -93,7 +95,12 @@ class Window:
     """
 
     def __init__(
-        self, client: Client, subject: Any, threads: int, patience: float | None = None
+        self,
+        client: Client,
+        subject: Any,
+        threads: int,
+        patience: float | None = None,
+        replace: Callable[[int], None] | None = None,
     ) -> None:
         self.failures: list[Failure] = []
         self._client = client
@@ -103,6 +110,9 @@ class Window:
         self._looked = time.monotonic()
         self._spans: deque[float] = deque(maxlen=101)
         self._workers_seen = time.monotonic()
+        self._idle = False
+        self._replace = replace
+        self._done = 0
 
     def run(
         self, function: Callable[..., Any], calls: Iterator[tuple[Any, ...]]
@@ -152,6 +162,7 @@ class Window:
                         self._look()
                         self._handle(task, future, again, suspects)
                     else:
+                        self._done += 1
                         self._spans.append(time.monotonic() - task.since)
                         yield task.block, result
                 future.release()
@@ -182,12 +193,19 @@ class Window:
             return []
 
     def _look(self) -> None:
-        """Count the cluster's threads; raise an error when the scheduler is gone, or the workers are for long."""
+        """Count the cluster's threads, and let lost workers be replaced.
+
+        Raises
+        ------
+        ClusterError
+            The scheduler is gone, or the workers are for long.
+        """
         self._looked = now = time.monotonic()
         try:
             threads = self._client.nthreads() if self._client.status == "running" else None
         except OSError:
             threads = None
+        self._idle = not threads
         if threads:
             self._threads = sum(threads.values())
             self._workers_seen = now
@@ -196,6 +214,8 @@ class Window:
             raise ClusterError(
                 f"the Dask {what}; what was finished is kept, and the same command goes on from there"
             )
+        if self._replace is not None:
+            self._replace(self._done)
 
     def _handle(
         self, task: _Task, future: Future, again: deque[_Task], suspects: deque[_Task]
@@ -234,8 +254,12 @@ class Window:
 
     def _restart_slow(self, running: dict[Future, _Task]) -> None:
         """Restart the workers of blocks that are in flight far longer than blocks usually are."""
-        limit = max(PATIENCE, SLOWEST * statistics.median(self._spans)) if self._spans else FIRST
         now = time.monotonic()
+        if self._idle:  # they wait for a worker, which may stand in a queue
+            for task in running.values():
+                task.since = now
+        limit = max(PATIENCE, SLOWEST * statistics.median(self._spans)) if self._spans else FIRST
+        limit *= max(1.0, len(running) / (2 * self._threads + 2))  # of workers that are gone
         slow = {future.key: future for future, task in running.items() if now - task.since > limit}
         if not slow:
             return

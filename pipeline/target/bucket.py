@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
-from deepbench.errors import ReleaseError
+from deepbench.errors import CatalogError, ReleaseError
 from deepbench.storage.locations import Bucket, Location
 from pipeline.target.base import Hold, Target, nothing
 
@@ -29,6 +29,9 @@ LEASE = 30.0
 
 BEAT = 5.0
 """Seconds between two beats of who holds a lock."""
+
+NOBODY = f'"{"0" * 32}"'
+"""Tag that no object has."""
 
 REQUESTS = 16
 """Number of requests in flight while a release is copied or removed."""
@@ -213,7 +216,26 @@ class _Lease:
         self.ended = threading.Event()
 
     def take(self) -> bool:
-        """Take the lock; wait for as long as its holder, if there is one, may still show that it lives."""
+        """Take the lock; wait for as long as its holder, if there is one, may still show that it lives.
+
+        Raises
+        ------
+        CatalogError
+            The store ignores conditions, so that another process could hold the lock, too.
+        """
+        if not self._take():
+            return False
+        for header, mode in (("If-None-Match: *", "create"), ("If-Match", {"e_tag": NOBODY})):
+            if self._put(mode):
+                self.give_back()
+                raise CatalogError(
+                    f"the object store of '{self._target.root}' ignores `{header}`, so two builds could hold one "
+                    "lock and spoil each other's release; use a store that honours conditional writes, as S3 does, "
+                    "or a folder"
+                )
+        return True
+
+    def _take(self) -> bool:
         if self._put("create"):
             return True
         before = self._find()

@@ -26,6 +26,7 @@ from deepbench.recipe import parse_recipe
 from deepbench.samples import render
 from pipeline.build import build
 from pipeline.cli import main
+from pipeline.cli.main import SIGNALS
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.staging import Staging
 from pipeline.target import target_of
@@ -95,7 +96,14 @@ STORE_SECRETS = {
 STORE = """
 from moto.server import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import make_server
-app = DomainDispatcherApplication(create_backend_app)
+s3 = DomainDispatcherApplication(create_backend_app)
+
+def app(environ, start_response):
+    for header in ("if-match", "if-none-match"):
+        if environ["PATH_INFO"].startswith(f"/ignores-{header}-"):
+            environ.pop("HTTP_" + header.upper().replace("-", "_"), None)
+    return s3(environ, start_response)
+
 server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=MotoRequestHandler)
 print(server.port, flush=True)
 server.serve_forever()
@@ -194,12 +202,22 @@ def secrets():
 
 
 @pytest.fixture
-def bucket(object_store):
+def new_bucket(object_store):
+    """Make a bucket; return its address. In one whose name begins with ``ignores-<header>`` that header is ignored."""
+
+    def make(kind="bucket"):
+        name = f"{kind}-{uuid4().hex[:12]}"
+        request = urllib.request.Request(f"{object_store}/{name}", method="PUT")
+        urllib.request.urlopen(request).close()
+        return f"s3://{name}"
+
+    return make
+
+
+@pytest.fixture
+def bucket(new_bucket):
     """The address of a new bucket."""
-    name = f"bucket-{uuid4().hex[:12]}"
-    request = urllib.request.Request(f"{object_store}/{name}", method="PUT")
-    urllib.request.urlopen(request).close()
-    return f"s3://{name}"
+    return new_bucket()
 
 
 @pytest.fixture(scope="session")
@@ -358,10 +376,11 @@ def run(monkeypatch, capsys, tmp_path):
 
     def go(*arguments):
         monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGINT)
+        before = {each: signal.getsignal(each) for each in SIGNALS}
         with pytest.raises(SystemExit) as info:
             main()
-        signal.signal(signal.SIGINT, before)
+        for each, handler in before.items():
+            signal.signal(each, handler)
         return info.value.code or 0, *capsys.readouterr()
 
     return go

@@ -88,25 +88,54 @@ def test_a_killed_worker(command, recipe_file, tmp_path, half_way, same):
     same(catalog)
 
 
+RUDE = """
+import signal, sys
+from short_lived import ShortLived
+for each in (signal.SIGINT, signal.SIGTERM):  # dask-jobqueue does so to the first when it is imported
+    signal.signal(each, lambda *_: sys.exit())
+"""
+
+
+@pytest.fixture
+def described(tmp_path):
+    """Describe a cluster of a job that runs and one that waits; return arguments, and Python to run first."""
+    (tmp_path / "rude.py").write_text(RUDE)
+    (tmp_path / "cluster.yaml").write_text(
+        f"class: rude.ShortLived\narguments: {{queue: {tmp_path}/queue, lifetime: 60, room: 1}}\nworkers: 2\n"
+    )
+    places = [str(Path(__file__).parents[2] / "benchmarks"), str(tmp_path)]
+    return ("--cluster", "cluster.yaml"), f"import sys; sys.path += {places}"
+
+
 @pytest.mark.slow
-def test_ctrl_c(command, recipe_file, tmp_path, parts_in, half_way, same):
+@pytest.mark.parametrize(
+    ("where", "number", "exit_code"),
+    [("local", signal.SIGINT, 130), ("described", signal.SIGTERM, 143)],
+)
+def test_a_signal_stops_a_build(
+    command, recipe_file, tmp_path, parts_in, half_way, same, described, where, number, exit_code
+):
     catalog = tmp_path / "releases"
-    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 2, "--json")
-    first = command(*arguments)
+    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--json")
+    options, before = (("--workers", 2), "") if where == "local" else described
+    first = command(*arguments, *options, before=before)
     half_way(first, catalog)
     workers = first.children()
-    os.killpg(first.process.pid, signal.SIGINT)  # as a terminal does: to all processes
+    if where == "described":
+        assert len(list(tmp_path.glob("queue/job-*"))) == 2
+    os.killpg(first.process.pid, number)  # as a terminal does: to all processes
     code, out, err = first.end()
-    assert code == 130
+    assert code == exit_code
     assert out == ""
     assert (
         err == "stopped; a build keeps what was finished, and the same command goes on from there\n"
     )
     assert psutil.wait_procs(workers, timeout=30)[1] == []
+    assert list(tmp_path.glob("queue/job-*")) == []
     done = len(parts_in(catalog))
     assert 5 <= done < 80
 
-    code, out, err = command(*arguments).end()
+    code, out, err = command(*arguments, "--workers", 2).end()
     assert (code, err) == (0, "")
     assert json.loads(out)["resumed_blocks"] == done
     same(catalog)

@@ -11,7 +11,7 @@ import deepbench
 from deepbench import format as fmt
 from deepbench import render
 from deepbench.catalog import find, releases
-from deepbench.errors import MissingDataError, ReleaseError
+from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.storage.locations import location_of
 from pipeline.target import target_of
 
@@ -86,6 +86,15 @@ def test_the_command(command, recipe_file, catalog):
     code, out, err = command("list", "--catalog", catalog, "--json").end()
     assert (code, err) == (0, "")
     assert [each["path"] for each in json.loads(out)] == [f"{catalog}/small/1.0.0"]
+
+
+def test_a_store_that_ignores_conditions_is_refused_before_the_first_block(
+    make, recipe, new_bucket
+):
+    catalog = f"{new_bucket('ignores-if-none-match')}/releases"
+    with pytest.raises(CatalogError, match="ignores `If-None-Match: .*; use a store that honours"):
+        make(recipe, catalog)
+    assert list(location_of(catalog).files()) == []
 
 
 def test_credentials_appear_nowhere(make, recipe, catalog, secrets):

@@ -437,6 +437,23 @@ def test_a_lock_in_a_store_is_given_back_after_the_last_beat(in_store, monkeypat
     assert not in_store.exists("lock")
 
 
+@pytest.mark.parametrize(
+    ("header", "words"), [("if-none-match", r"If-None-Match: \*"), ("if-match", "If-Match")]
+)
+def test_a_lock_in_a_store_that_ignores_conditions_is_refused(new_bucket, header, words):
+    """Everybody would hold it."""
+    target = target_of(f"{new_bucket(f'ignores-{header}')}/some/where")
+    with (
+        pytest.raises(
+            CatalogError,
+            match=f"'{target.root}' ignores `{words}`, so two builds could hold one lock",
+        ),
+        target.lock("lock"),
+    ):
+        pass
+    assert list(target.files()) == []
+
+
 @pytest.mark.parametrize("error", [None, ZeroDivisionError])
 def test_a_lock_leaves_nothing_behind(target, error):
     with pytest.raises(error) if error else contextlib.nullcontext(), target.lock("a/lock"):

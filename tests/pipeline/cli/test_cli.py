@@ -3,7 +3,9 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import re
+import signal
 import sys
 
 import numpy as np
@@ -16,6 +18,7 @@ from deepbench.recipe import load_recipe
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table
 from pipeline.execution import cluster as clusters
+from pipeline.plan import make_plan
 from pipeline.target import FolderTarget
 from pipeline.units import bytes_text
 
@@ -209,8 +212,7 @@ def test_build_with_a_local_cluster_and_a_log(good, recipe_file, tmp_path, check
 def test_build_with_a_described_cluster(good, recipe_file, tmp_path, check):
     (tmp_path / "cluster.yaml").write_text(
         "class: distributed.LocalCluster\n"
-        "arguments: {n_workers: 1, threads_per_worker: 1, host: 'tcp://127.0.0.1',\n"
-        "  dashboard_address: '127.0.0.1:0', silence_logs: 100}\n"
+        "arguments: {n_workers: 1, threads_per_worker: 1, silence_logs: 100}\n"
     )
     good("build", recipe_file(), "--cluster", "cluster.yaml")
     check(tmp_path / "releases")
@@ -602,6 +604,40 @@ def test_ctrl_c_in_any_command(run, recipe_file, monkeypatch):
     assert (
         err == "stopped; a build keeps what was finished, and the same command goes on from there\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_signals_in_any_command(run, recipe_file, monkeypatch, number, exit_code):
+    def receive(*_, **__):
+        try:
+            os.kill(os.getpid(), number)
+        finally:
+            for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                os.kill(os.getpid(), each)  # they do not disturb the tidying up
+
+    monkeypatch.setattr("pipeline.plan.make_plan", receive)
+    code, out, err = run("plan", recipe_file())
+    assert (code, out) == (exit_code, "")
+    assert (
+        err == "stopped; a build keeps what was finished, and the same command goes on from there\n"
+    )
+
+
+def test_a_signal_that_is_ignored_from_the_start_is_ignored(good, recipe_file, monkeypatch):
+    """As under nohup."""
+
+    def receive(*_, **__):
+        os.kill(os.getpid(), signal.SIGHUP)
+        return make_plan(*_, **__)
+
+    monkeypatch.setattr("pipeline.plan.make_plan", receive)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        good("plan", recipe_file())
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_reader_that_leaves(command, recipe_file):

@@ -282,59 +282,6 @@ def test_a_worker_without_our_software(empty_scheduler, staging, tmp_path):
         worker.wait()
 
 
-# --- clusters that a file describes --------------------------------------------------------------
-
-
-@pytest.fixture
-def described(tmp_path):
-    def write(text):
-        (tmp_path / "cluster.yaml").write_text(text)
-        return ClusterOptions(description=str(tmp_path / "cluster.yaml"))
-
-    return write
-
-
-def test_a_described_cluster(described, staging):
-    options = described(
-        "class: distributed.LocalCluster\n"
-        "workers: 1\n"
-        "arguments: {n_workers: 0, threads_per_worker: 2, processes: false, protocol: 'tcp://',\n"
-        "  host: 127.0.0.1, dashboard_address: '127.0.0.1:0', silence_logs: 100}\n"
-    )
-    assert options.worker_memory() is None
-    with connect(options) as client:
-        assert check_workers(client, probe_of(staging.release), 1) == 2
-    assert client.status == "closed"
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("class: [", "not valid YAML"),
-        ("workers: 2", "must have `class`, and may have `arguments` and `workers`; it has workers"),
-        ("class: a.B\nkwargs: {}", "it has class, kwargs"),
-        (
-            "class: absent_module.Cluster",
-            "absent_module.Cluster cannot be made: ModuleNotFoundError",
-        ),
-        ("class: distributed.Absent", "distributed.Absent cannot be made: AttributeError"),
-        ("class: LocalCluster", "LocalCluster cannot be made: ValueError"),
-        ("class: builtins.dict\narguments: [1]", "builtins.dict cannot be made: TypeError"),
-    ],
-)
-def test_a_description_that_cannot_be_used(described, text, message):
-    with pytest.raises(ClusterError, match=message), connect(described(text)):
-        pass
-
-
-def test_a_description_that_is_not_there(tmp_path):
-    with (
-        pytest.raises(ClusterError, match="absent.yaml: the .* cannot be read: No such file"),
-        connect(ClusterOptions(description=str(tmp_path / "absent.yaml"))),
-    ):
-        pass
-
-
 def test_the_environment_is_as_before(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_", raising=False)
