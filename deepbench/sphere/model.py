@@ -19,8 +19,10 @@ from deepbench.language.specification import (
     problem,
 )
 from deepbench.language.values import Value
+from deepbench.sphere.beam import Beam
 from deepbench.sphere.fields.fields import SPECTRA, FieldEntry, Spectrum, spectra_text
 from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
+from deepbench.sphere.mask import Mask
 from deepbench.sphere.objects.objects import ObjectEntry
 from deepbench.tables import (
     ClassSpecification,
@@ -67,22 +69,6 @@ class SphereClass(ClassSpecification):
         return self
 
 
-class Beam(Specification):
-    """A Gaussian beam."""
-
-    sigma: Value = parameter(
-        "standard deviation, not the full width at half maximum",
-        unit="arcmin",
-        above=0,
-        maximum=3600,
-    )
-    apply: Literal["target", "after"] = Field(
-        "target",
-        description="target: the field, lognormal or not, has the spectrum C_ℓ b_ℓ²; after: the map, with its objects, "
-        "is smoothed",
-    )
-
-
 class Rotation(Specification):
     """Copies of one map that are turned: by alpha about z, by beta about y, by gamma about z; the axes stay."""
 
@@ -110,14 +96,6 @@ class Noise(Specification):
     )
 
 
-class Mask(Specification):
-    """A belt where nothing is seen."""
-
-    latitude: Value = parameter(
-        "pixels less than this from the equator are NaN", unit="degree", minimum=0, below=90
-    )
-
-
 class SphereTable(TableSpecification):
     """A table of HEALPix maps in NEST order, whole or in patches."""
 
@@ -140,7 +118,7 @@ class SphereTable(TableSpecification):
     )
     classes: Annotated[dict[Name, SphereClass], Field(min_length=1, max_length=10_000)]
     pixel_window: bool = Field(False, description="whether fields are averaged over pixels")
-    beam: Beam | None = Field(None, description="a Gaussian beam; none when absent")
+    beam: Beam | None = Field(None, description="the beam; none when absent")
     rotation: Rotation | None = Field(None, description="turned twins of each map")
     remove_mean: bool = Field(False, description="whether each map's mean is subtracted")
     scale: Annotated[Number, Field(gt=0)] | None = Field(
@@ -212,6 +190,9 @@ class SphereTable(TableSpecification):
         for described in self.classes.values():
             if described.field is not None:
                 self._check_lmax(described.field.chosen.spectrum)
+        known = None if self.beam is None else self.beam.max_ell
+        if known is not None and self.lmax is not None and self.lmax > known:
+            raise problem(f"the beam is known up to ℓ = {known}; lmax is {self.lmax}")
         return self
 
     def _check_lmax(self, spectrum: Spectrum) -> None:
