@@ -16,6 +16,7 @@ INPUTS = "inputs"
 """Folder of a release with the files that its recipe names."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
+_ENDING = re.compile(r"\.[a-z0-9]+")
 
 
 def pairs(ordered: dict[str, Any]) -> list[list[Any]]:
@@ -36,7 +37,8 @@ def kept_name(file: str, sha256: str) -> str:
     >>> kept_name("psfs/r.FITS", "99a4204b9c071c19158808d995e02fe13f4df4687fa197a7bd8e47ceb356be9a")
     'inputs/99a4204b9c07.fits'
     """
-    return f"{INPUTS}/{sha256[:12]}{PurePath(file).suffix.lower()}"
+    ending = PurePath(file).suffix.lower()
+    return f"{INPUTS}/{sha256[:12]}{ending if _ENDING.fullmatch(ending) else ''}"
 
 
 def canonical(data: Any) -> str:

@@ -151,12 +151,11 @@ class Catalog(FileSpecification, Joint):
 
     @classmethod
     def completed(cls, data: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Return what a recipe says with the columns filled in."""
-        return {**data, "columns": data.get("columns") or _numeric_columns(path, data["sha256"])}
-
-    def check_file(self) -> None:
-        """Check the rows; raises LabelError where they cannot be drawn."""
-        _rows(self._path, self.sha256, self.columns)
+        """Return what a recipe says with the columns filled in, and check the rows."""
+        columns = data.get("columns") or _numeric_columns(path, data["sha256"])
+        if isinstance(columns, list | tuple) and all(isinstance(name, str) for name in columns):
+            _rows(path, data["sha256"], tuple(columns))
+        return {**data, "columns": columns}
 
     @property
     def dimension(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.errors import InputWarning
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import refuse_reserved
@@ -20,7 +22,13 @@ from deepbench.language.specification import (
 )
 from deepbench.language.values import Value
 from deepbench.sphere.beam import Beam
-from deepbench.sphere.fields.fields import SPECTRA, FieldEntry, Spectrum, spectra_text
+from deepbench.sphere.fields.fields import (
+    SPECTRA,
+    FieldEntry,
+    Spectrum,
+    TableSpectrum,
+    spectra_text,
+)
 from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
 from deepbench.sphere.mask import Mask
 from deepbench.sphere.objects.objects import ObjectEntry
@@ -201,6 +209,15 @@ class SphereTable(TableSpecification):
             raise problem(
                 f"the spectrum `{spectrum.kind}` is known up to ℓ = {most}; lmax is {self.lmax}"
             )
+        if isinstance(spectrum.chosen, TableSpectrum) and not spectrum.chosen.is_kept:
+            first, last = spectrum.chosen.points()[0][[0, -1]]
+            if first > 2 or last < (self.lmax or 0):
+                warnings.warn(
+                    f"{spectrum.chosen.file} has points from ℓ = {first:g} to {last:g}: fields have no power "
+                    f"at other ℓ from 2 to lmax, {self.lmax}",
+                    InputWarning,
+                    stacklevel=2,
+                )
 
     def _channels_of(self, described: SphereClass) -> tuple[str, ...]:
         if self.channels is not None:

@@ -161,7 +161,8 @@ class Maps:
         """Return the map of a sample in NEST order, with and without noise and mask, float32[channels, cells]."""
         table = self._specification
         if table.beam is not None and table.beam.apply == "after":
-            sky = maps.to_nest(self._smoothed(row), table.nside)
+            response = table.beam.response(self._beam_sigma(row), int(table.lmax or 0))
+            sky = maps.to_nest(self._smoothed(row, response), table.nside)
         else:
             sky = maps.to_nest(self._field(row), table.nside)
             self._add_objects(row, sky)
@@ -220,8 +221,8 @@ class Maps:
                 maps.exponentiate(channel, variance, shift)
         return sky
 
-    def _smoothed(self, row: int) -> NDArray[np.float32]:
-        """Return the field with its objects behind the beam, in RING order, float32[channels, cells].
+    def _smoothed(self, row: int, beam: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the field with its objects behind a beam b_ℓ, in RING order, float32[channels, cells].
 
         The coefficients of Gaussian fields are known, so that only what a lognormal field has beside them is analysed,
         and objects. The first is small: without an iteration its analysis is as good as that of the whole field with
@@ -229,7 +230,6 @@ class Maps:
         """
         table, spectra = self._specification, self.spectra(row)
         nside, lmax, alm = table.nside, int(table.lmax or 0), self._coefficients(row)
-        beam = table.beam.response(self._beam_sigma(row), lmax)
         light = self._light(row)
         parts = []
         for j, known in enumerate(alm):

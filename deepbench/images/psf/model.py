@@ -402,19 +402,26 @@ class ImagePsf(FileSpecification, Psf):
             centre_of(file)
         if not self.is_kept:
             check_light(files)
+        if self.oversampling is not None:
+            self._check_centres(self.oversampling)
 
     def check(self, scale: float) -> None:
         """Refuse samples that do not fit the pixels, and a centre that is not where it is taken to be."""
+        if self.sample_scale is None:
+            return
         oversampling = self.per_pixel(scale)
         if not 1 <= oversampling <= MAXIMUM_OVERSAMPLING:
             raise problem(
-                f"sample_scale is {digits(self.sample_scale or 0)} arcsec, {oversampling:.4g} samples per pixel of "
+                f"sample_scale is {digits(self.sample_scale)} arcsec, {oversampling:.4g} samples per pixel of "
                 f"{digits(scale)} arcsec; allowed are 1 to {MAXIMUM_OVERSAMPLING}"
             )
-        if not self.is_kept and self.center is None:
-            check_centres(
-                (self._file(oversampling, index) for index in self._indices()), oversampling
-            )
+        self._check_centres(oversampling)
+
+    def _check_centres(self, oversampling: float) -> None:
+        """Look at the centres where the recipe does not say which is meant and the file is new."""
+        if self.center is None and not self.is_kept:
+            files = (self._file(oversampling, index) for index in self._indices())
+            check_centres(files, oversampling)
 
     def per_pixel(self, scale: float | None) -> float:
         """Return the number of samples per pixel along each axis, whole where it is so but for rounding."""

@@ -7,6 +7,7 @@ those that some have, warned about.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 
@@ -103,14 +104,17 @@ def check_centres(files: Iterable[PsfFile], oversampling: float) -> None:
         image = samples_of(file)
         middle, places = middle_of(image), {"peak": peak_of(image), "centroid": centroid_of(image)}
         offsets = {
-            what: [(at - centre) / oversampling for at, centre in zip(place, middle, strict=True)]
+            what: [
+                round((at - centre) / oversampling, 4)
+                for at, centre in zip(place, middle, strict=True)
+            ]
             for what, place in places.items()
         }
         far = [what for what, offset in offsets.items() if max(map(abs, offset)) > OFF_CENTRE]
         if not far:
             continue
         where = " and ".join(
-            f"its {what} is {offsets[what][1]:+.2f} pixels in x and {offsets[what][0]:+.2f} in y"
+            f"its {what} is {offsets[what][1] + 0.0:+.2f} pixels in x and {offsets[what][0] + 0.0:+.2f} in y"
             for what in far
         )
         said = f"{where} off the centre of its array, where stars would be"
@@ -127,8 +131,8 @@ def transform_left(image: NDArray[np.float64]) -> float:
     """Return the largest part of the light in the transform at the highest frequencies along both axes."""
     left = [0.0]
     for profile in (image.sum(axis=0), image.sum(axis=1)):
-        transform = np.abs(np.fft.rfft(profile, max(64, 2 * len(profile))))
-        left.append(float(transform[int(FINEST * (len(transform) - 1)) :].max()))
+        transform = np.abs(np.fft.rfft(profile, max(1000, 2 * len(profile))))
+        left.append(float(transform[math.ceil(FINEST * (len(transform) - 1)) :].max()))
     return max(left)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +40,7 @@ FITS_ENDINGS = (".fits", ".fit", ".fts")
 class PsfFile(NamedTuple):
     """A point spread function of a file, and how its samples stand to the pixels; see ``model.ImagePsf``.
 
-    ``index`` is −1 where the file holds one only.
+    ``number`` is −1 where the file holds one only.
     """
 
     path: Path
@@ -47,7 +48,7 @@ class PsfFile(NamedTuple):
     oversampling: float
     includes_pixel: bool
     hdu: int | str | None = None
-    index: int = -1
+    number: int = -1
     center: str = "array"
     subtract: str | None = None
 
@@ -97,14 +98,14 @@ def samples_of(file: PsfFile) -> NDArray[np.float64]:
 @lru_cache(maxsize=4)
 def _samples(file: PsfFile) -> NDArray[np.float64]:
     """Return what ``samples_of`` does, whatever becomes of the samples."""
-    stack = stack_of(file.path, file.sha256, file.hdu, file.index >= 0)
-    if file.index >= 0:
+    stack = stack_of(file.path, file.sha256, file.hdu, file.number >= 0)
+    if file.number >= 0:
         count = len(stack.pixels)
-        if file.index >= count:
+        if file.number >= count:
             raise LabelError(
-                f"{file.path} has {count} point spread functions, numbered 0 to {count - 1}; the index is {file.index}"
+                f"{file.path} has {count} point spread functions, numbered 0 to {count - 1}; the index is {file.number}"
             )
-        stack = stack._replace(pixels=stack.pixels[file.index])
+        stack = stack._replace(pixels=stack.pixels[file.number])
     image, name = stack.physical(), name_of(file)
     bad = np.argwhere(~np.isfinite(image))
     if len(bad):
@@ -117,7 +118,7 @@ def _samples(file: PsfFile) -> NDArray[np.float64]:
     total = _sum(image)
     if not 0.0 < total < math.inf:
         raise LabelError(f"{name} must hold samples with a sum above 0; it is {total:g}")
-    if total < 0.5 * _sum(np.abs(image)):
+    if total < 0.5 * _sum(np.abs(row) for row in image):
         raise LabelError(
             f"{name} must hold samples that are light: negative ones take away more than a quarter of it"
         )
@@ -128,7 +129,7 @@ def _samples(file: PsfFile) -> NDArray[np.float64]:
 
 def name_of(file: PsfFile) -> str:
     """Return what messages call a point spread function."""
-    return f"{file.path}" if file.index < 0 else f"{file.path}, index {file.index},"
+    return f"{file.path}" if file.number < 0 else f"{file.path}, index {file.number},"
 
 
 def border_of(image: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -138,10 +139,10 @@ def border_of(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return image[ring]
 
 
-def _sum(image: NDArray[np.float64]) -> float:
-    """Return the sum of all samples, which are added in one order everywhere."""
+def _sum(rows: Iterable[NDArray[np.float64]]) -> float:
+    """Return the sum of rows of samples, which are added in one order everywhere."""
     total = 0.0
-    for row in image:
+    for row in rows:
         total = float(np.cumsum(np.concatenate([[total], row]))[-1])
     return total
 
@@ -209,8 +210,11 @@ def middle_of(image: NDArray[np.float64]) -> tuple[float, float]:
 
 def centroid_of(image: NDArray[np.float64]) -> tuple[float, float]:
     """Return y and x of the centre of the light in an image whose sum is 1."""
-    rows, columns = np.cumsum(image, axis=1)[:, -1], np.cumsum(image, axis=0)[-1]
-    return tuple(float(np.cumsum(each * np.arange(len(each)))[-1]) for each in (rows, columns))  # type: ignore[return-value]
+    columns = np.zeros(image.shape[1])
+    for row in image:
+        columns += row
+    rows = np.array([_sum([row]) for row in image])
+    return _sum([rows * np.arange(len(rows))]), _sum([columns * np.arange(len(columns))])
 
 
 def peak_of(image: NDArray[np.float64]) -> tuple[float, float]:

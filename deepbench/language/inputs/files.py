@@ -99,9 +99,8 @@ class FileSpecification(Specification):
         """Return what a recipe says, the SHA-256 filled in, with what else follows from the file."""
         return data
 
-    @abstractmethod
     def check_file(self) -> None:
-        """Read the file as it is used; raises LabelError where it cannot be."""
+        """Read the file as it is used, where ``completed`` has not; raises LabelError where it cannot be."""
 
     @property
     def is_kept(self) -> bool:
