@@ -87,6 +87,10 @@ class RangeWarning(UserWarning):
     """A label that a user gives lies beyond what the recipe can draw."""
 
 
+class InputWarning(UserWarning):
+    """A file that a recipe names holds what may not be meant; the message has the number."""
+
+
 class PlanError(DeepBenchError, ValueError):
     """A build cannot fit into the memory or on the disk it was given."""
 

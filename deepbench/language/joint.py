@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
-from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
+from pydantic import Field, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.functions import Array, mathfast
-from deepbench.language.inputs.files import check_unchanged, content_of, folder_of, sha256_of
+from deepbench.language.inputs.files import FileName, FileSpecification, Sha256, check_unchanged
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import (
     NAME_PATTERN,
@@ -140,36 +139,23 @@ class MultivariateNormal(Joint):
         return drawn
 
 
-class Catalog(Joint):
+class Catalog(FileSpecification, Joint):
     """Rows of a file, all with equal probability. The file is identified by its SHA-256."""
 
-    file: Annotated[str, Field(min_length=1)] = parameter(
-        "CSV or Parquet file, from the folder of the recipe"
-    )
+    what: ClassVar[str] = "catalog"
+    most: ClassVar[int] = MAX_CATALOG_BYTES
+
+    file: FileName = parameter("CSV or Parquet file, from the folder of the recipe")
     columns: Columns = parameter("columns to draw; all numeric ones when absent", default=())
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = parameter(
-        "SHA-256 of the file; filled in when absent", default=""
-    )
+    sha256: Sha256 = parameter("SHA-256 of the file; filled in when absent", default="")
 
-    _path: Path = PrivateAttr(default=Path())
-
-    @model_validator(mode="before")
     @classmethod
-    def _fill(cls, data: Any, info: ValidationInfo) -> Any:
-        """Fill in the SHA-256 and the columns, and check the rows."""
-        if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
-            return data
-        path = folder_of(info) / data["file"]
-        found = sha256_of(path, _content(path), data.get("sha256"))
-        columns = data.get("columns") or _numeric_columns(path, found)
+    def completed(cls, data: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return what a recipe says with the columns filled in, and check the rows."""
+        columns = data.get("columns") or _numeric_columns(path, data["sha256"])
         if isinstance(columns, list | tuple) and all(isinstance(name, str) for name in columns):
-            _rows(path, found, tuple(columns))
-        return {**data, "sha256": found, "columns": columns}
-
-    @model_validator(mode="after")
-    def _set_path(self, info: ValidationInfo) -> Self:
-        self._path = folder_of(info) / self.file
-        return self
+            _rows(path, data["sha256"], tuple(columns))
+        return {**data, "columns": columns}
 
     @property
     def dimension(self) -> int:
@@ -190,17 +176,13 @@ class Catalog(Joint):
         return {name: rows[name][chosen] for name in self.columns}
 
 
-def _content(path: Path) -> bytes:
-    return content_of(path, "catalog", MAX_CATALOG_BYTES)
-
-
 @lru_cache(maxsize=4)
 def _table(path: Path, sha256: str) -> pyarrow.Table:
     """Return the table in a file whose content has a given SHA-256."""
     import pyarrow
     from pyarrow import csv, parquet
 
-    content = _content(path)
+    content = Catalog.content(path)
     check_unchanged(path, content, sha256)
     readers = {".csv": csv.read_csv, ".parquet": parquet.read_table}
     if path.suffix not in readers:

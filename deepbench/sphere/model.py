@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from deepbench.errors import InputWarning
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.specification import (
@@ -18,8 +20,16 @@ from deepbench.language.specification import (
     problem,
 )
 from deepbench.language.values import Value
-from deepbench.sphere.fields.fields import SPECTRA, FieldEntry, Spectrum, spectra_text
+from deepbench.sphere.beam import Beam
+from deepbench.sphere.fields.fields import (
+    SPECTRA,
+    FieldEntry,
+    Spectrum,
+    TableSpectrum,
+    spectra_text,
+)
 from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
+from deepbench.sphere.mask import Mask
 from deepbench.sphere.objects.objects import ObjectEntry
 from deepbench.tables import (
     Coordinate,
@@ -66,22 +76,6 @@ class SphereClass(ObjectsClass):
         return self
 
 
-class Beam(Specification):
-    """A Gaussian beam."""
-
-    sigma: Value = parameter(
-        "standard deviation, not the full width at half maximum",
-        unit="arcmin",
-        above=0,
-        maximum=3600,
-    )
-    apply: Literal["target", "after"] = Field(
-        "target",
-        description="target: the field, lognormal or not, has the spectrum C_ℓ b_ℓ²; after: the map, with its objects, "
-        "is smoothed",
-    )
-
-
 class Rotation(Specification):
     """Copies of one map that are turned: by alpha about z, by beta about y, by gamma about z; the axes stay."""
 
@@ -109,14 +103,6 @@ class Noise(Specification):
     )
 
 
-class Mask(Specification):
-    """A belt where nothing is seen."""
-
-    latitude: Value = parameter(
-        "pixels less than this from the equator are NaN", unit="degree", minimum=0, below=90
-    )
-
-
 class SphereTable(TableSpecification):
     """A table of HEALPix maps in NEST order, whole or in patches."""
 
@@ -139,7 +125,7 @@ class SphereTable(TableSpecification):
     )
     classes: Annotated[dict[Name, SphereClass], Field(min_length=1, max_length=10_000)]
     pixel_window: bool = Field(False, description="whether fields are averaged over pixels")
-    beam: Beam | None = Field(None, description="a Gaussian beam; none when absent")
+    beam: Beam | None = Field(None, description="the beam; none when absent")
     rotation: Rotation | None = Field(None, description="turned twins of each map")
     remove_mean: bool = Field(False, description="whether each map's mean is subtracted")
     scale: Annotated[Number, Field(gt=0)] | None = Field(
@@ -209,6 +195,9 @@ class SphereTable(TableSpecification):
         for described in self.classes.values():
             if described.field is not None:
                 self._check_lmax(described.field.chosen.spectrum)
+        known = None if self.beam is None else self.beam.max_ell
+        if known is not None and self.lmax is not None and self.lmax > known:
+            raise problem(f"the beam is known up to ℓ = {known}; lmax is {self.lmax}")
         return self
 
     def _check_lmax(self, spectrum: Spectrum) -> None:
@@ -217,6 +206,15 @@ class SphereTable(TableSpecification):
             raise problem(
                 f"the spectrum `{spectrum.kind}` is known up to ℓ = {most}; lmax is {self.lmax}"
             )
+        if isinstance(spectrum.chosen, TableSpectrum) and not spectrum.chosen.is_kept:
+            first, last = spectrum.chosen.points()[0][[0, -1]]
+            if first > 2 or last < (self.lmax or 0):
+                warnings.warn(
+                    f"{spectrum.chosen.file} has points from ℓ = {first:g} to {last:g}: fields have no power "
+                    f"at other ℓ from 2 to lmax, {self.lmax}",
+                    InputWarning,
+                    stacklevel=2,
+                )
 
     def _channels_of(self, described: SphereClass) -> tuple[str, ...]:
         if self.channels is not None:

@@ -16,14 +16,14 @@ from deepbench.errors import LabelError
 from deepbench.labelling.objects import object_columns
 from deepbench.labelling.scopes import Labels
 from deepbench.sphere.fields import harmonics
-from deepbench.sphere.fields.field_spectra import ARCMIN, field_spectra
+from deepbench.sphere.fields.field_spectra import field_spectra
 from deepbench.sphere.fields.fields import labels_of
 from deepbench.sphere.fields.ranges import MAXIMUM_CLIPPED
-from deepbench.sphere.fields.spectra import gaussian_beam
 from deepbench.sphere.model import FIELD, noise_stream
 from deepbench.sphere.objects.projection import add_objects
 from deepbench.sphere.objects.sample_rows import sample_rows
 from deepbench.sphere.pixels import maps
+from deepbench.sphere.pixels.masks import hidden_pixels
 
 if TYPE_CHECKING:
     from deepbench.sphere.fields.fields import FieldSpectra
@@ -118,6 +118,11 @@ class Maps:
     def _refusal(self, row: int, message: str) -> LabelError:
         return LabelError.of_sample(self._table.name, self._labels.samples[row], message)
 
+    def _beam_sigma(self, row: int) -> float:
+        """Return the standard deviation of a Gaussian beam, arcmin; NaN where there is none."""
+        beam = self._specification.beam
+        return math.nan if beam is None or beam.sigma is None else self._label(row, "beam.sigma")
+
     def spectra(self, row: int) -> FieldSpectra | None:
         """Return what the field of a sample is drawn from; None where its class has none.
 
@@ -133,7 +138,7 @@ class Maps:
         names = [each for each in self._labels.columns if each.startswith("field.")]
         values = {each: self._label(row, each) for each in names}
         behind = table.beam is not None and table.beam.apply == "target"
-        beam = self._label(row, "beam.sigma") if behind else 0.0
+        beam = self._beam_sigma(row) if behind else math.nan
         key = code, *values.items(), beam
         if key in self._known:
             return self._known[key]
@@ -156,7 +161,8 @@ class Maps:
         """Return the map of a sample in NEST order, with and without noise and mask, float32[channels, cells]."""
         table = self._specification
         if table.beam is not None and table.beam.apply == "after":
-            sky = maps.to_nest(self._smoothed(row), table.nside)
+            response = table.beam.response(self._beam_sigma(row), int(table.lmax or 0))
+            sky = maps.to_nest(self._smoothed(row, response), table.nside)
         else:
             sky = maps.to_nest(self._field(row), table.nside)
             self._add_objects(row, sky)
@@ -170,11 +176,13 @@ class Maps:
         true = sky.copy() if table.planes else sky
         if table.noise is not None:
             self._add_noise(row, sky)
-        if table.mask is not None:
+        if table.mask is not None and table.mask.latitude is not None:
             outside = np.abs(maps.sines_of_latitude(table.nside)) < np.sin(
                 math.radians(self._label(row, "mask.latitude"))
             )
             sky[:, outside] = np.nan
+        if table.mask is not None and table.mask.file is not None:
+            sky[:, hidden_pixels(table.mask, table.nside)] = np.nan
         return sky, true
 
     def _coefficients(self, row: int) -> NDArray[np.complex64]:
@@ -213,8 +221,8 @@ class Maps:
                 maps.exponentiate(channel, variance, shift)
         return sky
 
-    def _smoothed(self, row: int) -> NDArray[np.float32]:
-        """Return the field with its objects behind the beam, in RING order, float32[channels, cells].
+    def _smoothed(self, row: int, beam: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return the field with its objects behind a beam b_ℓ, in RING order, float32[channels, cells].
 
         The coefficients of Gaussian fields are known, so that only what a lognormal field has beside them is analysed,
         and objects. The first is small: without an iteration its analysis is as good as that of the whole field with
@@ -222,7 +230,6 @@ class Maps:
         """
         table, spectra = self._specification, self.spectra(row)
         nside, lmax, alm = table.nside, int(table.lmax or 0), self._coefficients(row)
-        beam = gaussian_beam(self._label(row, "beam.sigma") * ARCMIN, lmax)
         light = self._light(row)
         parts = []
         for j, known in enumerate(alm):

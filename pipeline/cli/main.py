@@ -11,6 +11,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from typing import Any, NoReturn
 
 import typer
@@ -63,6 +64,7 @@ for command in (
 def main() -> NoReturn:
     """Run the command and end the process with its exit code."""
     stopped_by = _stop_in_order()
+    warnings.showwarning = _warn
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
@@ -120,6 +122,13 @@ def exit_code(error: DeepBenchError) -> int:
         error.__cause__, DeepBenchError | OSError
     )
     return 1 if ours else 2
+
+
+def _warn(message: Warning | str, category: type[Warning], *place: Any) -> None:
+    """Show a warning in a line, as errors are; of other packages, with the place in their code."""
+    ours = category.__module__ == DeepBenchError.__module__
+    where = "" if ours else f"{place[0]}:{place[1]}: {category.__name__}: "
+    _complain(f"warning: {where}{message}")
 
 
 def _complain(message: str) -> None:

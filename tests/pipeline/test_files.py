@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
+import healpy
 import numpy as np
 import pytest
 import xarray as xr
@@ -66,10 +68,13 @@ def test_a_release_can_be_built_again_from_its_folder(make, with_catalogue, tmp_
 def test_a_psf_from_a_file_goes_into_the_release(make, tmp_path, check):
     folder = tmp_path / "recipes"
     folder.mkdir()
-    np.save(folder / "psf.npy", np.outer([1, 3, 2, 1], [1, 2, 4, 2, 1]))
-    psf = {"image": {"file": "psf.npy", "oversampling": 1, "includes_pixel": True}}
+    spots = [np.exp(-0.5 * ((np.arange(12) - at) / 1.3) ** 2) for at in (5.3, 5.6)]
+    spots = [np.outer(*spots), np.outer(*spots[::-1])]
+    np.save(folder / "psf.npy", [*spots, np.ones((12, 12))])
+    psf = {"image": {"file": "psf.npy", "sample_scale": 0.3, "includes_pixel": True}}
+    psf["image"] |= {"index": {"integers": [0, 1]}, "center": "peak"}
     star = {"star": {"x": {"uniform": [0, 16]}, "y": 7.5, "flux": 9.0}}
-    table = {"kind": "image", "samples": 20, "size": [16, 16]}
+    table = {"kind": "image", "samples": 20, "size": [16, 16], "pixel_scale": 0.7}
     alike = {"classes": {"star": {"objects": [star]}}, "psf": psf}
     own = {"classes": {"star": {"objects": [{"star": star["star"] | {"psf": psf}}]}}, "psf": psf}
     head = {"name": "small", "version": "1.0.0", "title": "Stars", "seed": 3}
@@ -111,3 +116,28 @@ def test_metadata_files(recipe, make_recipe, monkeypatch):
     assert metadata_files(recipe.table("images"))[-1] == "metadata/images.objects.parquet"
     monkeypatch.setattr("deepbench.format.CSV_ROWS", 39)
     assert metadata_files(recipe.table("squares")) == ["metadata/squares.parquet"]
+
+
+def test_masks_and_beams_from_files_go_into_the_release(make, tmp_path, check):
+    folder = tmp_path / "recipes"
+    folder.mkdir()
+    healpy.write_map(folder / "mask.fits", np.arange(192) % 3 > 0, dtype=np.uint8)
+    rows = "".join(f"{ell},{0.95**ell}\n" for ell in range(9))
+    (folder / "beam.csv").write_text("ell,bl\n" + rows)
+    (folder / "cl.DAT").write_text("ell,cl\n2,1\n8,1\n")
+    field = {"gaussian": {"spectrum": {"table": {"file": "cl.DAT"}}}}
+    table = {"kind": "sphere", "samples": 6, "nside": 4, "classes": {"a": {"field": field}}}
+    table |= {"mask": {"file": "mask.fits"}, "beam": {"file": "beam.csv", "apply": "after"}}
+    head = {"name": "small", "version": "1.0.0", "title": "Maps", "seed": 3}
+    (folder / "recipe.yaml").write_text(json.dumps(head | {"tables": {"maps": table}}))
+    make(load_recipe(folder / "recipe.yaml"), tmp_path / "releases")
+    manifest = check(tmp_path / "releases")
+    shutil.rmtree(folder)
+
+    copies = [each.path for each in manifest.objects if each.path.startswith("inputs/")]
+    assert sorted(path.rpartition(".")[2] for path in copies) == ["csv", "dat", "fits"]
+    release = deepbench.find("small", catalog=tmp_path / "releases")
+    report = verify(release, rerender=1.0)
+    assert (report.findings, report.rerendered) == ([], 6)
+    hidden = np.isnan(release.open()["maps"]["map"].values[0])
+    assert hidden.sum() == 64

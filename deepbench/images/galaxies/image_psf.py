@@ -1,21 +1,22 @@
 """Stars and galaxies behind a point spread function that a file holds, through the plane of wave numbers.
 
 The samples, o per pixel, are taken as band-limited: their transform ends at π o along each axis, where it counts half.
-Its values at multiples of 2π/N are those of an FFT of the samples, padded to N o along each axis. Times the pixel's
-transform, where the samples do not hold it, and each object's, and folded, they give the image and its copies N pixels
-apart, as in ``fourier``. A star is an object whose transform is 1.
+Its values at multiples of 2π/N are those of an FFT of the samples, padded to N o along each axis, or where that is no
+whole number, a sum that two FFTs convolve. Times the pixel's transform, where the samples do not hold it, and each
+object's, and folded, they give the image and its copies N pixels apart, as in ``fourier``. A star is an object whose
+transform is 1.
 
-The samples reach E pixels. On a frame of F pixels N is at least F + E and 2 F, so that the point spread function of no
-copy reaches into it. In a stamp of F pixels, in whose middle the object is, N is at least 2 F, and samples further than
-N / 2 from the centre are left out. Only wings of galaxies are left of the copies. They are removed as if the point
-spread function were a Gaussian with the same transform at a small wave number.
+The samples reach E pixels, E / 2 on each side of their centre. On a frame of F pixels N is at least F + E and 2 F, so
+that the point spread function of no copy reaches into it. In a stamp of F pixels, in whose middle the object is, N is
+at least 2 F, and samples further than N / 2 from the centre are left out. Only wings of galaxies are left of the
+copies. They are removed as if the point spread function were a Gaussian with the same transform at a small wave number.
 """
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
-from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -45,7 +46,7 @@ from deepbench.images.galaxies.sersic import (
 )
 from deepbench.images.model.sky import POINT
 from deepbench.images.psf.model import FWHM_OF_SIGMA, empty_rows
-from deepbench.images.psf.psf_files import PsfFile, samples_of
+from deepbench.images.psf.psf_files import KEPT_PLANES, PsfFile, centre_of, extent_of, samples_of
 from deepbench.images.psf.psf_profiles import psf_tables
 from deepbench.images.psf.transform_tables import NODES, PIECES, piece_of
 from deepbench.numerics.kernels import inline, kernel
@@ -67,12 +68,15 @@ LOW = 4
 # the samples
 
 
-@lru_cache(maxsize=8)
-def _dark_outside(path: Path, sha256: str) -> NDArray[np.float64]:
+@lru_cache(maxsize=KEPT_PLANES)
+def _dark_outside(file: PsfFile) -> NDArray[np.float64]:
     """Return the light outside of squares of 0, 1, 2, … half samples around the centre, at most; it never rises."""
-    samples = samples_of(path, sha256)
-    ny, nx = samples.shape
-    rows, columns = abs(2 * np.arange(ny) - (ny - 1)), abs(2 * np.arange(nx) - (nx - 1))
+    samples = samples_of(file)
+    places = zip(samples.shape, centre_of(file), strict=True)
+    rows, columns = (
+        np.ceil(abs(2 * np.arange(length) - 2 * centre)).astype(np.int64)
+        for length, centre in places
+    )
     ring = np.maximum(rows[:, None], columns)
     outside = 1.0 - np.cumsum(np.bincount(ring.ravel(), samples.ravel()))
     return np.maximum.accumulate(outside[::-1])[::-1]
@@ -80,7 +84,7 @@ def _dark_outside(path: Path, sha256: str) -> NDArray[np.float64]:
 
 def half_widths(file: PsfFile, outside: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return half the sides of the squares, in pixels, outside of which these parts of the light of a point lie."""
-    rest = _dark_outside(file.path, file.sha256)
+    rest = _dark_outside(file)
     reach = len(rest) - np.searchsorted(rest[::-1], outside, side="right")
     half = 0.5 * (np.minimum(reach, len(rest) - 1) + 1) / file.oversampling
     return np.minimum(half + (0.0 if file.includes_pixel else 0.5), WIDEST)
@@ -92,15 +96,54 @@ def _response(count: int, size: int, file: PsfFile) -> NDArray[np.float64]:
     phase[0] = 1.0
     response = np.ones(count) if file.includes_pixel else sin(phase) / phase
     response[0] = 1.0
-    last = size * file.oversampling // 2
-    response[last:] *= 0.5
+    last = 0.5 * size * file.oversampling
+    if float(last).is_integer():
+        response[int(last) :] *= 0.5
     return response
 
 
-def _turns(count: int, length: int, waves: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return cosines and sines that move the centre of ``length`` samples to the first one."""
-    turn = np.pi * (np.arange(count) * (length - 1) % (2 * waves)) / waves
+def _turns(
+    count: int, centre: float, waves: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return cosines and sines that move a centre to the first sample."""
+    turn = np.pi * (np.arange(count) * (2 * centre) % (2 * waves)) / waves
     return cos(turn), sin(turn)
+
+
+def _waves_from(
+    samples: NDArray[Any], waves: float, first: int, count: int
+) -> NDArray[np.complex128]:
+    """Return Σ f_n exp(−2πi n k / waves) along the last axis for k = first … first + count − 1, complex128[…, count].
+
+    The number of waves need not be whole: nk = (n² + k² − (k − n)²) / 2 makes a convolution of the sum (Bluestein 1970,
+    IEEE Trans. Audio Electroacoust. 18, 451).
+    """
+    length = samples.shape[-1]
+
+    def chirp(begin: int, end: int) -> NDArray[np.complex128]:
+        numbers = np.arange(begin, end, dtype=np.float64)
+        turn = np.pi * (numbers * numbers % (2.0 * waves)) / waves
+        return _complex(cos(turn), sin(turn))
+
+    size = scipy.fft.next_fast_len(length + count - 1)
+    light = _product(samples, chirp(0, length).conj())
+    spread = chirp(first - length + 1, first + count)
+    transforms = (scipy.fft.fft(each, size, workers=1) for each in (light, spread))
+    sums = scipy.fft.ifft(_product(*transforms), workers=1)[..., length - 1 : length - 1 + count]
+    return _product(sums, chirp(first, first + count).conj())
+
+
+def _complex(real: NDArray[np.float64], imaginary: NDArray[np.float64]) -> NDArray[np.complex128]:
+    values = np.empty(real.shape, np.complex128)
+    values.real, values.imag = real, imaginary
+    return values
+
+
+def _product(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.complex128]:
+    """Return products of complex numbers; numpy's own round as the processor likes."""
+    return _complex(
+        one.real * other.real - one.imag * other.imag, one.real * other.imag + one.imag * other.real
+    )
 
 
 @kernel
@@ -162,45 +205,62 @@ class Plane(NamedTuple):
 
 
 def _transform(file: PsfFile, size: int, reach: int) -> NDArray[np.float32]:
-    """Return the values of a ``Plane`` up to a wave number; ``size`` × oversampling is even."""
-    samples, waves = samples_of(file.path, file.sha256), size * file.oversampling
-    cut = [max(0, -(-(length - waves) // 2)) for length in samples.shape]
-    samples = samples[cut[0] : samples.shape[0] - cut[0], cut[1] : samples.shape[1] - cut[1]]
-    ny, nx = samples.shape
-    lines = np.empty((ny, reach + 1), np.complex128)
-    for begin in range(0, ny, LINES):
+    """Return the values of a ``Plane`` up to a wave number."""
+    waves = size * file.oversampling
+    samples, (y, x) = _near_centre(file, waves)
+    whole = int(waves) if float(waves).is_integer() else 0
+    lines = np.empty((len(samples), reach + 1), np.complex128)
+    for begin in range(0, len(samples), LINES):
         some = slice(begin, begin + LINES)
-        lines[some] = scipy.fft.rfft(samples[some], waves, axis=1, workers=1)[:, : reach + 1]
+        if whole:
+            lines[some] = scipy.fft.rfft(samples[some], whole, axis=1, workers=1)[:, : reach + 1]
+        else:
+            lines[some] = _waves_from(samples[some], waves, 0, reach + 1)
     response = _response(reach + 1, size, file)
-    move_x, move_y = _turns(reach + 1, nx, waves), _turns(reach + 1, ny, waves)
+    move_x, move_y = _turns(reach + 1, x, waves), _turns(reach + 1, y, waves)
     plane = np.empty((2 * reach + 1, reach + 1, 2), np.float32)
     for begin in range(0, reach + 1, LINES):
-        columns = scipy.fft.fft(lines[:, begin : begin + LINES], waves, axis=0, workers=1)
-        parts = columns.view(np.float64).reshape(waves, -1, 2)
+        some_lines = lines[:, begin : begin + LINES]
+        if whole:
+            columns = scipy.fft.fft(some_lines, whole, axis=0, workers=1)
+        else:
+            found = _waves_from(some_lines.T, waves, -reach, 2 * reach + 1)
+            columns = np.ascontiguousarray(np.roll(found, -reach, axis=1).T)
+        parts = columns.view(np.float64).reshape(len(columns), -1, 2)
         _write_columns(parts, begin, response, response, move_x, move_y, plane)
     return plane
 
 
-@lru_cache(maxsize=32)
+def _near_centre(file: PsfFile, waves: float) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the samples that are no further than half of ``waves`` from the centre, and the centre among them."""
+    samples, centre = samples_of(file), centre_of(file)
+    some, moved = [], []
+    for length, middle in zip(samples.shape, centre, strict=True):
+        first = max(0, math.ceil(middle - (waves - 1) / 2))
+        some.append(slice(first, min(length, math.floor(middle + (waves - 1) / 2) + 1)))
+        moved.append(middle - first)
+    return samples[some[0], some[1]], (moved[0], moved[1])
+
+
+@lru_cache(maxsize=4096)
 def _last_wave(file: PsfFile) -> float:
     """Return the largest wave number along an axis at which the transform is not dark, in units of 2π per pixel."""
-    longest = max(samples_of(file.path, file.sha256).shape)
-    size = smooth(-(-longest // file.oversampling))
-    most = size * file.oversampling // 2
+    size = smooth(math.ceil(extent_of(file) / file.oversampling))
+    most = int(size * file.oversampling // 2)
     plane = _transform(file, size, most)
     counts = _counts(plane)
     rows = np.flatnonzero(counts)
     return max(counts.max() - 1, abs(rows - most).max(initial=0)) / size
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=KEPT_PLANES)
 def plane_of(file: PsfFile, size: int) -> Plane:
     """Return the plane of a file for a period of ``size`` pixels, a multiple of 4."""
-    most = size * file.oversampling // 2
+    most = int(size * file.oversampling // 2)
     reach = min(most, max(int(_last_wave(file) * size) + 2, LOW))
     values = _transform(file, size, reach)
     ends = (values[reach, LOW], values[reach + LOW, 0])
-    bare = PsfFile(file.path, file.sha256, file.oversampling, True)
+    bare = file._replace(includes_pixel=True)
     pixel = _response(LOW + 1, size, file)[LOW] / _response(LOW + 1, size, bare)[LOW]
     squares = [max(float(x) ** 2 + float(y) ** 2, 1e-12) for x, y in ends]
     k = 2.0 * np.pi * LOW / size
@@ -219,7 +279,7 @@ def _period(file: PsfFile, frame_shape: tuple[int, int], centred: bool) -> int:
     size = period(*frame_shape)
     if centred:
         return size
-    extent = max(samples_of(file.path, file.sha256).shape) / file.oversampling
+    extent = extent_of(file) / file.oversampling
     return max(size, smooth(int(np.ceil(max(frame_shape) + extent)) + 2))
 
 

@@ -173,7 +173,7 @@ def _pieces(table: ImageTable, source: ObjectColumns) -> list[Piece]:
     described: SkyObject = source.entry.chosen
     if described.is_point:
         psfs = [psf for psf in (*table.psfs.values(), described.psf) if psf is not None]
-        if all(psf.chosen.source is None for psf in psfs):
+        if not any(psf.chosen.is_image for psf in psfs):
             return []
     return described.pieces(source.columns, table.scale or np.nan)
 

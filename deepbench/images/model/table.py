@@ -153,6 +153,8 @@ class ImageTable(TableSpecification):
         for psf in self.psfs.values():
             if psf is not None and psf.chosen.in_arcsec:
                 self.require_scale("the width of the PSF")
+        for psf in self._all_psfs():
+            psf.chosen.check(self.scale or 1.0)
         if self.wcs is not None:
             self.require_scale("the wcs")
         return self
@@ -311,7 +313,7 @@ class ImageTable(TableSpecification):
         spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
-            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5)
+            psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)
             for psf in self._all_psfs()
         ]
         return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()

@@ -47,7 +47,9 @@ class Psfs:
         if not self.are_images.any():
             return [(None, np.ones(len(self.files), bool))]
         files = self.files.tolist()
-        found = sorted(set(files) - {None}, key=lambda file: (*file[1:], str(file[0])))
+        found = sorted(
+            set(files) - {None}, key=lambda file: (*file[1:4], str(file[4:]), str(file[0]))
+        )
         number = {file: code for code, file in enumerate([None, *found])}
         codes = np.array([number[file] for file in files])
         return [(file, codes == code) for file, code in number.items()]
@@ -98,12 +100,10 @@ def psf_rows(
     count: int,
 ) -> Psfs:
     """Return the PSFs whose parameters are columns of that prefix; none has no width."""
-    files = np.full(count, None, object)
     if psf is None:
-        return Psfs(empty_rows(count), files)
-    if psf.chosen.source is not None:
-        files.fill(psf.chosen.source)
-    return Psfs(psf.chosen.rows(_own(columns, prefix), scale, count), files)
+        return Psfs(empty_rows(count), np.full(count, None, object))
+    own = _own(columns, prefix)
+    return Psfs(psf.chosen.rows(own, scale, count), psf.chosen.files(own, scale, count))
 
 
 def sigmas_of(

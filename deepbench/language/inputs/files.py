@@ -7,11 +7,12 @@ import stat
 from abc import abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.errors import LabelError
+from deepbench.language.canonical import kept_name
 from deepbench.language.plain import show
 from deepbench.language.specification import Specification, problem
 
@@ -64,8 +65,12 @@ def check_unchanged(path: Path, content: bytes, sha256: str) -> None:
         raise LabelError(f"{path} has changed: its sha256 is no longer {sha256}")
 
 
-class NamedFile(Specification):
-    """Base of what is read from a file that the recipe names.
+FileName = Annotated[str, Field(min_length=1)]
+Sha256 = Annotated[str, Field(pattern="^([0-9a-f]{64})?$")]
+
+
+class FileSpecification(Specification):
+    """Base of what a file holds that the recipe names in a field ``file``, beside its ``sha256``.
 
     Attributes
     ----------
@@ -78,37 +83,60 @@ class NamedFile(Specification):
     what: ClassVar[str]
     most: ClassVar[int]
 
-    file: Annotated[str, Field(min_length=1)] = Field(
-        description="name of the file, from the folder of the recipe"
-    )
-    sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = Field(
-        "", description="SHA-256 of the file; filled in when absent"
-    )
+    if TYPE_CHECKING:
+        file: str | None
+        sha256: str | None
 
     _path: Path = PrivateAttr(default=Path())
-
-    @classmethod
-    @abstractmethod
-    def read(cls, path: Path, sha256: str) -> Any:
-        """Return what is in a file of this SHA-256; raises LabelError where it has changed or cannot be used."""
 
     @classmethod
     def content(cls, path: Path) -> bytes:
         """Return the content of a file; raises LabelError where it cannot be read, or is too large."""
         return content_of(path, cls.what, cls.most)
 
+    @classmethod
+    def completed(cls, data: dict[str, Any], path: Path) -> dict[str, Any]:
+        """Return what a recipe says, the SHA-256 filled in, with what else follows from the file."""
+        return data
+
+    def check_file(self) -> None:
+        """Read the file as it is used, where ``completed`` has not; raises LabelError where it cannot be."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the file lies in a release: it was accepted when that was built, and nothing new is asked of it."""
+        return self.file == kept_name(self.file or "", self.sha256 or "")
+
     @model_validator(mode="before")
     @classmethod
     def _fill(cls, data: Any, info: ValidationInfo) -> Any:
-        """Fill in the SHA-256, and check what is in the file."""
+        """Fill in the SHA-256."""
         if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
             return data
         path = folder_of(info) / data["file"]
         found = sha256_of(path, cls.content(path), data.get("sha256"))
-        cls.read(path, found)
-        return {**data, "sha256": found}
+        return cls.completed({**data, "sha256": found}, path)
 
     @model_validator(mode="after")
-    def _set_path(self, info: ValidationInfo) -> Self:
-        self._path = folder_of(info) / self.file
+    def _check_file(self, info: ValidationInfo) -> Self:
+        """Find the file, and check what is in it."""
+        if self.file is not None:
+            self._path = folder_of(info) / self.file
+            self.check_file()
         return self
+
+
+class NamedFile(FileSpecification):
+    """Base of what is read from a file, and nothing else of the recipe."""
+
+    file: FileName = Field(description="name of the file, from the folder of the recipe")
+    sha256: Sha256 = Field("", description="SHA-256 of the file; filled in when absent")
+
+    @classmethod
+    @abstractmethod
+    def read(cls, path: Path, sha256: str) -> Any:
+        """Return what is in a file of this SHA-256; raises LabelError where it has changed or cannot be used."""
+
+    def check_file(self) -> None:
+        """Read the file; raises LabelError where it cannot be used."""
+        self.read(self._path, self.sha256)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.sphere.fields.fields import labels_of
-from deepbench.sphere.fields.spectra import gaussian_beam, pixel_window
+from deepbench.sphere.fields.spectra import pixel_window
 
 if TYPE_CHECKING:
     from deepbench.sphere.fields.fields import FieldLabels, FieldSpectra, RandomField
     from deepbench.sphere.model import SphereTable
-
-ARCMIN = math.pi / 10800.0
-"""Radian of an arcminute."""
 
 
 def field_spectra(
@@ -31,7 +27,7 @@ def field_spectra(
     labels : FieldLabels
         Of the field.
     beam : float
-        Standard deviation of the beam that the field's spectrum holds, arcmin.
+        Standard deviation of the Gaussian beam that the field's spectrum holds, arcmin; NaN where there is none.
 
     Raises
     ------
@@ -47,5 +43,9 @@ def field_spectra(
 
 def _response(table: SphereTable, beam: float, lmax: int, spin: int) -> NDArray[np.float64]:
     """Return the factors by which beam and pixels change coefficients."""
-    response = gaussian_beam(beam * ARCMIN, lmax, spin)
+    behind = table.beam is not None and table.beam.apply == "target"
+    response = np.ones(lmax + 1)
+    response[:spin] = 0.0
+    if behind and table.beam is not None:
+        response = table.beam.response(beam, lmax, spin)
     return response * pixel_window(table.nside, lmax) if table.pixel_window else response

@@ -242,6 +242,6 @@ def test_catalog_refuses(changes, message, catalog):
 
 
 def test_a_catalog_that_is_too_large_is_refused(catalog, monkeypatch):
-    monkeypatch.setattr(joint, "MAX_CATALOG_BYTES", 10)
+    monkeypatch.setattr(joint.Catalog, "most", 10)
     with pytest.raises(ValidationError, match=r"cat\.csv has 53 bytes, a catalog at most 10"):
         catalog()

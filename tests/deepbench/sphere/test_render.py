@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from deepbench import load_recipe, parse_recipe
-from deepbench.errors import LabelError, RecipeError
+from deepbench.errors import InputWarning, LabelError, RecipeError
 from deepbench.samples import draw_labels, labels, render
 from deepbench.sphere.fields.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
 from deepbench.sphere.fields.harmonics import euler_matrix
@@ -343,6 +343,9 @@ def test_a_spectrum_from_a_file(tmp_path):
     )
     assert found[5:20].mean() == pytest.approx(2e-3, rel=0.1)
     assert found[:2].max() < 1e-6
+    (tmp_path / "cl.csv").write_text("ell,cl\n5,1e-3\n64,0\n")
+    with pytest.warns(InputWarning, match=r"points from ℓ = 5 to 64: fields have no power .* 64"):
+        load_recipe(path)
     for text, message in (
         ("ell,cl\n2,1\n", "two points or more"),
         ("l,c\n1,2\n", "must have the columns ell and cl"),

@@ -791,3 +791,20 @@ def test_info_tells_values_that_may_differ_by_rounding(good, recipe_file, schedu
     tables = json.loads(good("info", "small", "--json"))["tables"]
     assert [tables[name]["tolerance"] for name in ("images", "squares")] == [False, True]
     assert good("info", "small").count("values may differ by rounding") == 1
+
+
+@pytest.mark.filterwarnings("default::deepbench.errors.InputWarning")
+def test_a_warning_is_one_line(run, tmp_path):
+    """A point spread function beside whose light the file has a level of 2 %."""
+    spot = np.exp(-0.5 * ((np.arange(25) - 12) / 1.5) ** 2)
+    np.save(tmp_path / "psf.npy", np.outer(spot, spot) + 5e-4)
+    psf = {"image": {"file": "psf.npy", "oversampling": 1, "includes_pixel": True}}
+    star = {"objects": [{"star": {"x": 8, "y": 8, "flux": 9}}]}
+    table = {"kind": "image", "samples": 2, "size": [16, 16], "classes": {"a": star}, "psf": psf}
+    head = {"name": "small", "version": "1.0.0", "title": "Stars", "seed": 3}
+    (tmp_path / "recipe.yaml").write_text(json.dumps(head | {"tables": {"stars": table}}))
+    code, _, err = run("validate", tmp_path / "recipe.yaml")
+    assert code == 0
+    assert re.fullmatch(
+        r"warning: .*psf\.npy: the border of its array, .* has .* of the light, .*\n", err
+    )

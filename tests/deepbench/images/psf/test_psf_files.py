@@ -10,7 +10,8 @@ from astropy.io import fits
 
 from deepbench.errors import LabelError, RecipeError
 from deepbench.images.galaxies.image_psf import half_widths
-from deepbench.images.psf.psf_files import samples_of
+from deepbench.images.psf import psf_files
+from deepbench.images.psf.psf_files import PsfFile, samples_of
 from deepbench.recipe import load_recipe
 from deepbench.samples import render
 
@@ -32,6 +33,10 @@ SERSIC = {"sersic": GALAXY}
 ARMS = {"bulge_half_light_radius": 1.0, "disk_half_light_radius": 3.0, "inner_radius": 1.0}
 SPIRAL = {"x": 30.3, "y": 25.8, "flux": 1000.0, "bulge_fraction": 0.2, "pitch_angle": 20.0} | ARMS
 PSF = {"file": "psf.npy", "oversampling": 4, "includes_pixel": False}
+
+
+LOPSIDED = PSF | {"center": "array"}
+"""The PSF in the file is meant to have its centroid beside its middle."""
 
 
 def recipe(folder, objects, size=(56, 64), samples=1, **table):
@@ -61,6 +66,16 @@ def lopsided(fwhm=3.0):
     right = galsim.Gaussian(fwhm=fwhm, flux=0.3).shift(3.0, 0.5)
     above = galsim.Gaussian(fwhm=fwhm, flux=0.15).shift(-1.0, 4.0)
     return core + right + above
+
+
+def kept(folder, samples):
+    """Return the name of a file with samples that no new build would take, in a release."""
+    (folder / "inputs").mkdir(exist_ok=True)
+    np.save(folder / "inputs/psf.npy", samples)
+    sha256 = _sha256(folder / "inputs/psf.npy")
+    name = f"inputs/{sha256[:12]}.npy"
+    (folder / "inputs/psf.npy").rename(folder / name)
+    return name
 
 
 def largest_difference(found, expected):
@@ -143,7 +158,7 @@ def test_an_airy_pattern_of_which_the_file_holds_a_part(tmp_path):
 def test_an_image_is_seen_as_galsim_sees_it(tmp_path, body, shape, includes_pixel):
     samples = sampled(lopsided(), 4, shape)
     np.save(tmp_path / "psf.npy", samples * 0.02)
-    through = {"image": PSF | {"includes_pixel": includes_pixel}}
+    through = {"image": LOPSIDED | {"includes_pixel": includes_pixel}}
     found = image(tmp_path, [body], psf=through)
     seen = galsim.InterpolatedImage(
         galsim.Image(samples, scale=0.25), x_interpolant="lanczos30", gsparams=STRICT
@@ -161,8 +176,8 @@ def test_an_image_is_seen_as_galsim_sees_it(tmp_path, body, shape, includes_pixe
 def test_x_is_to_the_right_and_y_upwards(tmp_path):
     samples = np.zeros((7, 9))
     samples[3, 4], samples[3, 7], samples[5, 4] = 4.0, 2.0, 1.0
-    np.save(tmp_path / "psf.npy", samples)
-    through = {"image": PSF | {"oversampling": 1, "includes_pixel": True}}
+    name = kept(tmp_path, samples)
+    through = {"image": PSF | {"file": name, "oversampling": 1, "includes_pixel": True}}
     found = image(tmp_path, [{"star": {"x": 30, "y": 20, "flux": 7.0}}], psf=through)
     np.testing.assert_allclose(
         [found[20, 30], found[20, 33], found[22, 30]], [4.0, 2.0, 1.0], atol=2e-5
@@ -184,8 +199,9 @@ def test_a_stamp_holds_the_flux_it_promises(tmp_path, stamp_flux):
 
 
 def test_the_squares_of_a_uniform_image_are_known(tmp_path):
-    np.save(tmp_path / "psf.npy", np.ones((100, 100)))
-    file = recipe(tmp_path, [STAR]).tables["images"].psf.image.source
+    through = {"image": PSF | {"file": kept(tmp_path, np.ones((100, 100)))}}
+    described = recipe(tmp_path, [STAR], psf=through).tables["images"].psf.image
+    (file,) = described.files({}, 1.0, 1)
     # 50 of 100 samples along an axis hold a quarter of the light: 25 samples, and half of a pixel
     np.testing.assert_allclose(half_widths(file, np.array([0.7501, 0.0])), [6.75, 13.0])
 
@@ -193,10 +209,10 @@ def test_the_squares_of_a_uniform_image_are_known(tmp_path):
 def test_each_band_and_object_may_have_its_own(tmp_path):
     np.save(tmp_path / "psf.npy", sampled(lopsided(), 4, (121, 121)))
     np.save(tmp_path / "wide.npy", sampled(lopsided(5.0), 2, (81, 80)))
-    wide = {"image": {"file": "wide.npy", "oversampling": 2, "includes_pixel": False}}
+    wide = {"image": LOPSIDED | {"file": "wide.npy", "oversampling": 2}}
     exposed = {"zero_point": 25.0, "exposure_time": 1.0, "sky_brightness": 22.0, "read_noise": 1.0}
     exposed |= {"full_well": 1e5, "gain": 1.0}
-    psfs = {"g": {"image": PSF}, "r": wide, "i": {"moffat": {"fwhm": 3.0, "beta": 3.0}}}
+    psfs = {"g": {"image": LOPSIDED}, "r": wide, "i": {"moffat": {"fwhm": 3.0, "beta": 3.0}}}
     bands = {name: exposed | {"psf": psf} for name, psf in psfs.items()}
     camera = {"pixel_scale": 1.0, "unit": "flux", "bands": bands}
     objects = [STAR, SERSIC, {"name": "other", "sersic": GALAXY | {"x": 12.0, "psf": wide}}]
@@ -213,7 +229,7 @@ def test_each_band_and_object_may_have_its_own(tmp_path):
 def test_bits_do_not_depend_on_the_batch(tmp_path):
     np.save(tmp_path / "psf.npy", sampled(lopsided(), 4, (121, 121)))
     np.save(tmp_path / "wide.npy", sampled(lopsided(5.0), 2, (81, 80)))
-    wide = {"image": {"file": "wide.npy", "oversampling": 2, "includes_pixel": True}}
+    wide = {"image": LOPSIDED | {"file": "wide.npy", "oversampling": 2, "includes_pixel": True}}
     prior = {"x": {"uniform": [0, 64]}, "y": {"uniform": [0, 56]}, "flux": {"uniform": [1, 9]}}
     shape = {"half_light_radius": {"uniform": [1, 6]}, "sersic_index": {"uniform": [0.5, 4]}}
     many = {"repeat": {"integers": [0, 4]}}
@@ -222,7 +238,7 @@ def test_bits_do_not_depend_on_the_batch(tmp_path):
         {"star": prior, **many},
         {"star": prior | {"psf": wide}, "name": "other", **many},
     ]
-    described = recipe(tmp_path, objects, samples=100)
+    described = recipe(tmp_path, objects, samples=100, psf={"image": LOPSIDED})
     every = render(described, "images").image.values
     for start, stop in ((0, 1), (7, 8), (31, 97)):
         some = render(described, "images", start, stop).image.values
@@ -246,7 +262,7 @@ def test_a_fits_file_says_what_an_array_says(tmp_path):
     fits.HDUList(hdus).writeto(tmp_path / "e.fits")
     fits.PrimaryHDU(np.rint(values * 30000).astype(np.uint16)).writeto(tmp_path / "f.fits")
     for path in sorted(tmp_path.glob("?.*")):
-        found = samples_of(path, _sha256(path))
+        found = samples_of(PsfFile(path, _sha256(path), 2, False))
         np.testing.assert_allclose(found, values / values.sum(), rtol=2e-6, atol=3e-7 * found.max())
         if path.suffix == ".fits":
             with fits.open(path) as opened:
@@ -269,6 +285,7 @@ def write(path, content):
 
 
 ONES = np.ones((8, 8))
+SPOT = np.outer(*[np.exp(-0.5 * ((np.arange(12) - 5.5) / 1.3) ** 2)] * 2)
 
 
 def header(*cards):
@@ -336,28 +353,29 @@ def test_an_undefined_pixel_of_a_fits_file_is_refused(tmp_path):
     ],
 )
 def test_values_that_are_refused(tmp_path, changes, message):
-    np.save(tmp_path / "psf.npy", ONES)
+    np.save(tmp_path / "psf.npy", SPOT)
     with pytest.raises(RecipeError, match=message):
         recipe(tmp_path, [STAR], psf={"image": PSF | changes})
 
 
 def test_shapes_are_not_seen_through_an_image(tmp_path):
-    np.save(tmp_path / "psf.npy", ONES)
+    np.save(tmp_path / "psf.npy", SPOT)
     with pytest.raises(RecipeError, match="a circle can be blurred by a round"):
         recipe(tmp_path, [{"circle": {"x": 3, "y": 3, "radius": 2}}])
 
 
 def test_the_hash_follows_the_content_not_the_name(tmp_path):
-    np.save(tmp_path / "psf.npy", ONES)
-    np.save(tmp_path / "other.npy", ONES)
+    np.save(tmp_path / "psf.npy", SPOT)
+    np.save(tmp_path / "other.npy", SPOT)
     first = recipe(tmp_path, [STAR])
     named = recipe(tmp_path, [STAR], psf={"image": PSF | {"file": "other.npy"}})
     assert first.hash == named.hash
-    np.save(tmp_path / "psf.npy", np.ones((8, 9)))
+    np.save(tmp_path / "psf.npy", SPOT**1.1)
     assert recipe(tmp_path, [STAR]).hash != first.hash
     for changes in ({"includes_pixel": True}, {"oversampling": 3}):
         through = {"image": PSF | {"file": "other.npy"} | changes}
         assert recipe(tmp_path, [STAR], psf=through).hash != first.hash
-    samples_of.cache_clear()
+    psf_files.stack_of.cache_clear()
+    psf_files._samples.cache_clear()
     with pytest.raises(LabelError, match="has changed"):
         render(first, "images")
