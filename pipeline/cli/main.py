@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import warnings
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 import typer
 
@@ -124,10 +124,17 @@ def exit_code(error: DeepBenchError) -> int:
     return 1 if ours else 2
 
 
-def _warn(message: Warning | str, category: type[Warning], *place: Any) -> None:
-    """Show a warning in a line, as errors are; of other packages, with the place in their code."""
+def _warn(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Show a warning in one line, as errors are; of other packages, with the line of their code."""
     ours = category.__module__ == DeepBenchError.__module__
-    where = "" if ours else f"{place[0]}:{place[1]}: {category.__name__}: "
+    where = "" if ours else f"{filename}:{lineno}: {category.__name__}: "
     _complain(f"warning: {where}{message}")
 
 
