@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
 from deepbench.language.load import nearest, parse_document, read_document, write_document
-from deepbench.recipe import RELEASE_NAME, VERSION, Recipe
 from deepbench.storage.locations import Folder, Location, location_of
+from deepbench.storage.names import RELEASE_NAME, VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
     import xarray as xr
+
+    from deepbench.language.document import Document
+    from deepbench.recipe import Recipe
 
 CATALOG = "releases"
 """Folder of the catalog where none is named."""
@@ -127,6 +130,11 @@ class Release:
     def recipe(self) -> Recipe:
         """The recipe it was made from, every default filled in."""
         return read_recipe(self.location)
+
+    @cached_property
+    def document(self) -> Document:
+        """The recipe as it is stored, without its model."""
+        return read_stored(self.location)
 
     @cached_property
     def deprecation(self) -> Deprecation | None:
@@ -302,7 +310,14 @@ def reading(location: Location, name: str) -> Iterator[None]:
 
 
 def read_recipe(location: Location) -> Recipe:
-    """Return the recipe of a release, which draws from no other files than those of the release.
+    """Return the recipe of a release; raises what ``read_stored`` does, and RecipeError where it is none."""
+    from deepbench.recipe import Recipe
+
+    return Recipe.from_document(read_stored(location))
+
+
+def read_stored(location: Location) -> Document:
+    """Return the recipe of a release as plain data; it draws from no other files than those of the release.
 
     Raises
     ------
@@ -318,7 +333,7 @@ def read_recipe(location: Location) -> Recipe:
             raise ReleaseError(
                 f"{location.locate(fmt.RECIPE)} names the file {file!r}, which is not of the release"
             )
-    return Recipe.from_document(document)
+    return document
 
 
 _INPUT = re.compile(rf"{fmt.INPUTS}/[0-9a-f]{{12}}(\.[a-z0-9]+)?")

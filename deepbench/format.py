@@ -1,6 +1,7 @@
 """The release format: names, versions, layout of arrays, digests and the manifest. ``docs/format.md`` is its contract.
 
-Everything here is a pure function of a recipe or of arrays; nothing touches a file.
+Everything here is a pure function of a recipe or of arrays; nothing touches a file. What reads a manifest imports
+neither recipes nor tables: whoever lists releases need not wait for the model of recipes.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ import xxhash
 from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.language.canonical import INPUTS as INPUTS
-from deepbench.recipe import RELEASE_NAME, VERSION
-from deepbench.tables import flags, power_of_two
+from deepbench.storage.names import INPUTS as INPUTS
+from deepbench.storage.names import RELEASE_NAME, VERSION
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -116,6 +116,8 @@ def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
 
     A sample larger than a chunk, or a shard, is cut along its own axes, the first axis first.
     """
+    from deepbench.tables import power_of_two
+
     size = variable.sample_bytes
     samples = math.gcd(length, power_of_two(storage.chunk_bytes / size))
     chunk = _cut(variable, storage.chunk_bytes)
@@ -126,6 +128,8 @@ def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
 
 def _cut(variable: DataVariable, limit: int) -> tuple[int, ...]:
     """Return the shape of a piece of one sample with at most ``limit`` bytes, cut along the first axes."""
+    from deepbench.tables import power_of_two
+
     piece = list(variable.shape)
     for axis, edge in enumerate(variable.shape):
         rest = int(np.prod(piece, dtype=np.int64)) * np.dtype(variable.dtype).itemsize
@@ -193,6 +197,8 @@ def variable_attributes(variable: DataVariable) -> dict[str, Any]:
 
 def label_attributes(column: Column) -> dict[str, Any]:
     """Return the CF attributes of a label variable: codes carry ``flag_values`` and ``flag_meanings``."""
+    from deepbench.tables import flags
+
     if column.meanings:
         return {"long_name": column.description, **flags(column.meanings)}
     return {"long_name": column.description, "units": column.unit}
@@ -200,6 +206,8 @@ def label_attributes(column: Column) -> dict[str, Any]:
 
 def axis_attributes(axis: Coordinate) -> dict[str, Any]:
     """Return the CF attributes of a coordinate: one with meanings carries ``flag_values`` and ``flag_meanings``."""
+    from deepbench.tables import flags
+
     if not axis.long_name:
         return dict(axis.attributes)
     own = flags(axis.meanings) if axis.meanings else {"units": axis.units}

@@ -25,10 +25,8 @@ from deepbench.language.load import Document, nearest, parse_document, read_docu
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import NAME_PATTERN, Name, Number, Specification, problem
 from deepbench.numerics.stream_names import stream_number
+from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.tables import Storage, Table, TableSpecification
-
-RELEASE_NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
-VERSION = r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$"
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 

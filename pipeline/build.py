@@ -215,6 +215,7 @@ def _make_blocks(
         finished: set[Block] = set()
         earlier = ((block, parts[block]) for block in plan if block in parts)
         for block, whole in run(work.check_block, earlier):
+            report("checking finished blocks", len(finished), len(parts))
             if whole:
                 finished.add(block)
             else:
@@ -225,6 +226,7 @@ def _make_blocks(
         calls = ((block, *shards[block]) for block in plan if block in shards.keys() - finished)
         for block, whole in run(work.reuse_block, calls):
             hold.check()
+            report("reusing blocks", len(taken), len(shards))
             if whole:
                 taken.append(block)
             else:

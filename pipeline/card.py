@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
@@ -36,19 +37,17 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
     lines += ["```", ""]
     for name, summary in tables.items():
         lines += _table(recipe.table(name), summary)
+    cite = citation(recipe.name, recipe.version, recipe.title, recipe.authors, recipe.hash)
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
-    lines += ["## Cite", "", citation(recipe), ""]
+    lines += ["## Cite", "", cite, ""]
     return "\n".join(lines)
 
 
-def citation(recipe: Recipe) -> str:
+def citation(name: str, version: str, title: str, authors: Iterable[str], recipe_hash: str) -> str:
     """Return how a release is cited."""
-    authors = ", ".join(recipe.authors) or "The authors"
-    return (
-        f"{authors}: {recipe.title}. {recipe.name}, version {recipe.version}. DeepBench dataset, "
-        f"recipe hash {recipe.hash[:12]}."
-    )
+    people = ", ".join(authors) or "The authors"
+    return f"{people}: {title}. {name}, version {version}. DeepBench dataset, recipe hash {recipe_hash[:12]}."
 
 
 def _table(table: Table[Any], summary: fmt.TableSummary) -> list[str]:

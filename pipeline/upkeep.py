@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 from deepbench.catalog import Deprecation, Release
 from deepbench.errors import CatalogError
-from deepbench.recipe import RELEASE_NAME, VERSION
+from deepbench.storage.names import RELEASE_NAME, VERSION
 from pipeline.staging import lock_of
 
 if TYPE_CHECKING:

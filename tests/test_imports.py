@@ -35,7 +35,7 @@ PIPELINE_LAYERS = [
     r"diff(\..*)?|verify(\..*)?",
     r"claims|growth",
     r"publish",
-    r"build|repair|upkeep|export(\..*)?|report(\..*)?",
+    r"build|repair|upkeep|export(\..*)?|report(\..*)?|warm",
     r"cli(\..*)?",
 ]
 """The modules of ``pipeline``, as those of ``deepbench``; here what is imported for types alone counts as well."""
@@ -302,6 +302,18 @@ def test_the_help_of_the_command_loads_nothing_heavy():
     found, output = loaded(code)
     assert "Usage: deepbench" in output
     assert not found & {"dask", "distributed", "xarray", "zarr", "numba", "pandas", "matplotlib"}
+
+
+@pytest.mark.parametrize("command", ["'list'", "'info', 'kinds'"])
+def test_looking_at_releases_loads_no_model_of_recipes(command):
+    code = (
+        f"import sys; sys.argv = ['deepbench', {command}, '--catalog', 'tests/releases']; "
+        "from pipeline.cli.main import app; app(standalone_mode=False); "
+        "assert not {'deepbench.recipe', 'deepbench.tables', 'deepbench.kinds'} & set(sys.modules)"
+    )
+    found, output = loaded(code)
+    assert "kinds@1.0.0" in output
+    assert not found & {"dask", "distributed", "xarray", "zarr", "numba", "pandas", "pyarrow"}
 
 
 def test_rendering_loads_no_cluster_and_no_store():

@@ -12,8 +12,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
-INPUTS = "inputs"
-"""Folder of a release with the files that its recipe names."""
+from deepbench.storage.names import INPUTS
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 _ENDING = re.compile(r"\.[a-z0-9]+")

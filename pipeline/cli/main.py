@@ -46,6 +46,7 @@ for command in (
     recipes.schema,
     recipes.preview,
     recipes.plan,
+    recipes.warm,
     recipes.build,
     releases.list_releases,
     releases.info,

@@ -23,6 +23,7 @@ from pipeline.cli.options import (
     read_recipe,
 )
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
+from pipeline.progress import compilations
 from pipeline.units import bytes_text
 
 PREVIEW_BYTES = 2**30
@@ -85,8 +86,10 @@ def preview(
             f"{count} samples of '{name}' are {bytes_text(needed)}, a preview holds {bytes_text(PREVIEW_BYTES)}: "
             "ask for fewer with --count"
         )
-    frame = labels(found, name, start, start + count)
-    drawn = render(found, name, start, start + count)
+    with progress_bar() as report:
+        report("rendering", 0, 0)
+        frame = labels(found, name, start, start + count)
+        drawn = render(found, name, start, start + count)
     variables = [each.name for each in found.table(name).variables]
     samples = [drawn[variables].isel(sample=number) for number in range(count)]
     titles = [
@@ -154,6 +157,25 @@ def plan(
         work.check_disk(free)
 
 
+def warm(
+    recipes: Annotated[
+        list[str], typer.Argument(metavar="RECIPE...", help="Recipes that will be built.")
+    ],
+) -> None:
+    """Compile the kernels that recipes need, so that no build waits for them.
+
+    They are kept on this machine, for this version of DeepBench and this processor: an image for the workers of a
+    cluster is ready once this has run in it.
+    """
+    from pipeline.warm import warm as compile_kernels
+
+    for path in recipes:
+        with progress_bar() as report, compilations(report) as compiled:
+            report("reading the recipe", 0, 0)
+            compile_kernels(read_recipe(path, None))
+        say(f"{path}: {len(compiled)} kernels compiled" if compiled else f"{path}: ready")
+
+
 def build(
     recipe: RecipeFile,
     changes: Changes = None,
@@ -178,20 +200,19 @@ def build(
     from pipeline.target import target_of
 
     options = cluster_options(workers, scheduler, cluster)
-    found = read_recipe(recipe, changes)
     begun = time.perf_counter()
-    with (
-        log_file(target_of(catalog).log_file(log_name(found))) as log,
-        progress_bar() as report,
-    ):
-        try:
-            result = make(found, catalog, cluster=options, progress=report)
-        except DeepBenchError:
-            raise
-        except Exception as error:
-            logging.getLogger("pipeline").exception("the build failed")
-            message = f"{type(error).__name__}: {error}; this is a fault of DeepBench, and its log is {log}"
-            raise BuildError(message) from error
+    with progress_bar() as report:
+        report("reading the recipe", 0, 0)
+        found = read_recipe(recipe, changes)
+        with log_file(target_of(catalog).log_file(log_name(found))) as log:
+            try:
+                result = make(found, catalog, cluster=options, progress=report)
+            except DeepBenchError:
+                raise
+            except Exception as error:
+                logging.getLogger("pipeline").exception("the build failed")
+                message = f"{type(error).__name__}: {error}; this is a fault of DeepBench, and its log is {log}"
+                raise BuildError(message) from error
     seconds = time.perf_counter() - begun
     manifest = result.manifest
     samples = sum(table.samples for table in manifest.tables.values())

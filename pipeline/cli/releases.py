@@ -66,13 +66,22 @@ def info(
     """Show what a release holds, what made it, and how to cite it."""
     from dataclasses import asdict
 
+    from deepbench.language.plain import write_document
     from pipeline.card import citation
 
     found = find_release(release, catalog)
     manifest = found.manifest
     if recipe:
-        say(found.recipe.to_yaml().rstrip())
+        say(write_document(found.document.data).rstrip())
         return
+    authors = found.document.data.get("authors")
+    cite = citation(
+        found.name,
+        str(found.version),
+        manifest.title,
+        map(str, authors) if isinstance(authors, list) else (),
+        manifest.recipe_hash,
+    )
     if as_json:
         tables = {
             name: {
@@ -101,8 +110,8 @@ def info(
                 "files": len(manifest.objects),
                 "software": manifest.software,
                 "deprecated": None if found.deprecation is None else asdict(found.deprecation),
-                "cite": citation(found.recipe),
-                "recipe": found.recipe.resolved(),
+                "cite": cite,
+                "recipe": found.document.data,
                 "tables": tables,
             }
         )
@@ -134,7 +143,7 @@ def info(
         say(f"  data digest   {table.data_digest}")
         if table.tolerance:
             say("  tolerance     values may differ by rounding when made on other machines")
-    say(f"cite as: {citation(found.recipe)}")
+    say(f"cite as: {cite}")
     say(f"recipe: deepbench info {found} --recipe")
 
 

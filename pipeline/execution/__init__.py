@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from deepbench.errors import BuildError, DeepBenchError
-from pipeline.execution.cluster import ClusterOptions, check_workers, connect
+from pipeline.execution.cluster import ClusterOptions, check_workers, connect, forward_logs
 from pipeline.execution.described import Replacements
 from pipeline.execution.local import SMALL, Local
 from pipeline.execution.window import Failure, Window
@@ -77,6 +77,7 @@ def executor(
     options = options or ClusterOptions()
     with connect(options) as client:
         threads = check_workers(client, probe, task_bytes, options.patience)
+        forward_logs(client)
         window = Window(client, subject, threads, options.patience, _replacements(options, client))
         if failures is None:
             yield _raising(window)

@@ -8,6 +8,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +133,19 @@ def connect(options: ClusterOptions) -> Iterator[Client]:
                 local_cluster(options) if file is None else described_cluster(file, options.workers)
             )
             client = Client(stack.enter_context(made))
+        if not options.local or find_spec("bokeh"):  # which Dask's dashboard needs
+            log.info("dashboard: %s", client.dashboard_link)
         yield stack.enter_context(client)
+
+
+def forward_logs(client: Client) -> None:
+    """Hand what ``deepbench`` logs on the workers to the loggers of this process."""
+    client.run(_log_everything, on_error="ignore")
+    client.forward_logging("deepbench", logging.INFO)
+
+
+def _log_everything() -> None:
+    logging.getLogger("deepbench").setLevel(logging.INFO)
 
 
 def _restore(environment: dict[str, str | None]) -> None:

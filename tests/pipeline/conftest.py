@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import functools
 import hashlib
 import os
@@ -23,13 +22,13 @@ import pytest
 from deepbench import format as fmt
 from deepbench.catalog import Release, find
 from deepbench.recipe import parse_recipe
-from deepbench.samples import render
 from pipeline.build import build
-from pipeline.cli import main
+from pipeline.cli import main, output
 from pipeline.cli.main import SIGNALS
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.staging import Staging
 from pipeline.target import target_of
+from pipeline.warm import warm
 
 RECIPE = """\
 name: small
@@ -109,7 +108,11 @@ print(server.port, flush=True)
 server.serve_forever()
 """
 
-COMMAND = "from pipeline.cli import main; main()"
+COMMAND = """
+from pipeline.cli import main, output
+output.LOG_SECONDS = 1e6  # a slow machine writes no line about progress either
+main()
+"""
 
 
 class Hangs(BaseException):
@@ -221,19 +224,12 @@ def bucket(new_bucket):
 
 
 @pytest.fixture(scope="session")
-def compile_kernels(tmp_path_factory):
-    """Return a function that compiles the kernels of a recipe, one process after the other, before all workers do."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
+def compile_kernels():
+    """Return a function that compiles the kernels of a recipe before workers do."""
 
     def run(text):
-        recipe = parse_recipe(text)
         left = signal.alarm(0)  # a test that waits for compilers does not hang
-        with (folder / "kernels.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            for name, table in recipe.tables.items():
-                render(recipe, name, 0, min(20, table.samples))
+        warm(parse_recipe(text))
         signal.alarm(left)
 
     return run
@@ -373,6 +369,7 @@ def staging_of():
 def run(monkeypatch, capsys, tmp_path):
     """Run the command in this process, in an empty folder; return exit code, output and messages."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(output, "LOG_SECONDS", 1e6)
 
     def go(*arguments):
         monkeypatch.setattr(sys, "argv", ["deepbench", *map(str, arguments)])

@@ -15,6 +15,7 @@ import xarray
 import deepbench
 from deepbench.errors import BuildError, CatalogError, LabelError
 from deepbench.recipe import load_recipe
+from pipeline.cli import output
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table
 from pipeline.execution import cluster as clusters
@@ -658,19 +659,70 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_progress_is_shown_on_a_terminal_only(monkeypatch):
-    with progress_bar() as report:
-        assert report is None
-    screen = Terminal()
-    monkeypatch.setattr(sys, "stderr", screen)
+@pytest.fixture
+def make_screen(monkeypatch):
+    """Return a function that puts a terminal in the place of stderr."""
     monkeypatch.setenv("TERM", "xterm")
+
+    def make():
+        screen = Terminal()
+        monkeypatch.setattr(sys, "stderr", screen)
+        return screen
+
+    return make
+
+
+def test_progress_is_shown_on_a_terminal(make_screen):
+    screen = make_screen()
     with progress_bar() as report:
+        report("reading the recipe", 0, 0)
         report("starting workers", 0, 340)
         report("rendering", 0, 340)
         report("rendering", 170, 340)
         report("rendering", 340, 340)
     assert "rendering" in screen.getvalue()
     assert "340/340" in screen.getvalue()
+
+
+def test_kernels_that_are_compiled_and_the_dashboard_are_shown(make_screen):
+    screen = make_screen()
+    with progress_bar() as report:
+        report("starting workers", 0, 340)
+        logging.getLogger("pipeline.execution.cluster").info("dashboard: http://127.0.0.1:8787")
+        report("rendering", 0, 340)
+        for name in ("a", "b"):
+            logging.getLogger("deepbench.numerics.kernels").info("compiling %s", name)
+    assert "compiling kernels (first run on this machine)" in screen.getvalue()
+    assert "2/?" in screen.getvalue()
+    assert "dashboard: http://127.0.0.1:8787" in screen.getvalue()
+    assert not logging.getLogger("deepbench.numerics.kernels").handlers
+
+
+def test_lines_of_a_log_say_how_long_it_takes():
+    now = [0.0]
+    log = output.Log(lambda: now[0])
+    log.tell("dashboard: here")
+    log.report("compiling", 3, 0)
+    assert log.line() == "dashboard: here, compiling: 3"
+    log.report("rendering", 340, 1340)
+    assert log.line() == "rendering: 340 of 1,340"
+    now[0] = 60.0
+    log.report("rendering", 1090, 1340)
+    assert log.line() == "rendering: 1,090 of 1,340, 20 s left"
+    log.report("rendering", 1340, 1340)
+    assert log.line() == "rendering: 1,340 of 1,340"
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch, capsys):
+    with progress_bar() as report:
+        report("starting workers", 0, 340)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(output, "LOG_SECONDS", 0.01)
+    text = ""
+    with progress_bar() as report:
+        report("starting workers", 0, 340)
+        while text.count("starting workers: 0 of 340\n") < 2:
+            text += capsys.readouterr().err
 
 
 def test_columns_are_as_wide_as_needed(capsys):
