@@ -61,7 +61,7 @@ def ours(family: str, case: Case) -> NDArray[np.float32]:
     psf["family"], psf["position_angle"] = FAMILIES[family].family, case["angle"]
     for name in ("fwhm", "shape", "truncation", "axis_ratio"):
         psf[name] = case[name]
-    add_point(image, case["x"], case["y"], 1.0, psf, EVERYWHERE)
+    add_point(image, case["x"], case["y"], 1.0, psf, EVERYWHERE, np.empty(0, np.float32))
     return image
 
 

@@ -15,7 +15,7 @@ from scipy.fft import dct
 from scipy.special import gammaincinv, gammaln, hankel1, kve
 
 from deepbench.images.galaxies.sersic import INDEX
-from deepbench.images.psf.psf_profiles import BETA
+from deepbench.images.psf.psf_profiles import BETA, STEEP
 from deepbench.images.psf.transform_tables import FIRST_OCTAVE, LAST_OCTAVE
 
 FILE = Path(__file__).parents[1] / "deepbench" / "images" / "psf" / "transforms.npz"
@@ -51,6 +51,14 @@ def moffat_transform(beta, s):
     return 2 * np.exp(order * np.log(x / 2) - gammaln(order) - x) * kve(order, x)
 
 
+def steep_moffat_transform(beta, s):
+    """Return the same by the trapezoid rule: the transform of the mean of Gaussians, t having a gamma distribution."""
+    x = s / (2 * np.sqrt(2 ** (1 / beta) - 1))
+    log_t = np.arange(-12, 8, STEP)
+    light = (beta - 1) * log_t - np.exp(log_t) - gammaln(beta - 1)
+    return STEP * np.exp(light - 0.25 * np.exp(-log_t) * np.square(x)[:, None]).sum(axis=1)
+
+
 def chebyshev(function, *shape):
     """Return the coefficients of a Chebyshev series from a function of places between −1 and 1."""
     places = [np.cos(np.pi * (np.arange(size) + 0.5) / size) for size in shape]
@@ -76,6 +84,7 @@ def main():
     """Write the file."""
     indices = lambda place: np.exp(between(*np.log(INDEX), place))  # noqa: E731
     betas = lambda place: 1 / between(1 / BETA[0], 1 / BETA[1], place)  # noqa: E731
+    steep_betas = lambda place: 1 / between(1 / STEEP[0], 1 / STEEP[1], place)  # noqa: E731
     families = {
         "sersic": (
             lambda i, t: [sersic_transform(n, wave_numbers(t)) for n in indices(i)],
@@ -83,6 +92,11 @@ def main():
             180,
         ),
         "moffat": (lambda i, t: [moffat_transform(b, wave_numbers(t)) for b in betas(i)], 16, 110),
+        "steep": (
+            lambda i, t: [steep_moffat_transform(b, wave_numbers(t)) for b in steep_betas(i)],
+            6,
+            130,
+        ),
         "sersic_b": (lambda i: sersic_b(indices(i)), 14),
         "sersic_log_norm": (lambda i: log_sersic_norm(indices(i)), 14),
     }

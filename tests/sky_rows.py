@@ -6,12 +6,15 @@ import numpy as np
 
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
 from deepbench.images.psf.airy import airy_fwhm
+from deepbench.images.psf.jitter import NODES, write_table
 from deepbench.images.psf.model import FAMILIES, PSF_ROW
 from deepbench.images.psf.transform_tables import transform_at
 from deepbench.numerics.kernels import kernel
 
 
-def psf_row(family, fwhm, shape=0.0, axis_ratio=1.0, position_angle=0.0, truncation=0.0):
+def psf_row(
+    family, fwhm, shape=0.0, axis_ratio=1.0, position_angle=0.0, truncation=0.0, jitter=0.0
+):
     """Return a point spread function, ``PSF_ROW[1]``; its angle is given in degrees."""
     return rows_of(
         PSF_ROW,
@@ -22,7 +25,16 @@ def psf_row(family, fwhm, shape=0.0, axis_ratio=1.0, position_angle=0.0, truncat
         truncation=truncation,
         axis_ratio=axis_ratio,
         position_angle=math.radians(position_angle),
+        jitter=jitter,
     )
+
+
+def light_table(psf):
+    """Return the table of the light of a row, as ``add_point`` takes it."""
+    table = np.empty(NODES if psf["jitter"] > 0.0 else 0, np.float32)
+    if table.size:
+        write_table(psf, table)
+    return table
 
 
 @kernel

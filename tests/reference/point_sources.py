@@ -61,8 +61,39 @@ def kolmogorov_spline():
     return 2 * half, CubicSpline(np.log(r), np.log(f)), float(near(0.0)[0])
 
 
-def intensity(family, r, fwhm, shape=0.0, truncation=0.0):
+def shared_area(distance, first, second):
+    """Return the area that two discs of these radii share, their centres a distance apart."""
+    small, large = min(first, second), max(first, second)
+    d = np.clip(distance, max(large - small, 1e-12), large + small)
+    a = np.arccos(np.clip((d * d + small**2 - large**2) / (2 * d * small), -1, 1))
+    b = np.arccos(np.clip((d * d + large**2 - small**2) / (2 * d * large), -1, 1))
+    return small**2 * (a - np.sin(2 * a) / 2) + large**2 * (b - np.sin(2 * b) / 2)
+
+
+@functools.cache
+def jittered_spline(fwhm, obscuration, jitter):
+    """Return an Airy pattern convolved with a Gaussian over r, to 300 pixels: the Hankel transform of the product."""
+    per_pupil = 2 * airy_half_width(obscuration) / fwhm  # wave number at one radius of the pupil
+    cuts = sorted({0.0, 2 * obscuration, 1 - obscuration, 1 + obscuration, 2.0})
+    cuts = np.concatenate(
+        [np.linspace(*pair, 60)[:-1] for pair in itertools.pairwise(cuts)] + [[2.0]]
+    )
+    nodes, weights = GAUSS
+    shift = (cuts[:-1, None] + np.diff(cuts)[:, None] * (nodes + 1) / 2).ravel()
+    k, dk = shift * per_pupil, (np.diff(cuts)[:, None] * weights / 2).ravel() * per_pupil
+    overlap = shared_area(shift, 1.0, 1.0)
+    if obscuration:
+        overlap = overlap - 2 * shared_area(shift, 1.0, obscuration)
+        overlap = overlap + shared_area(shift, obscuration, obscuration)
+    seen = overlap / (np.pi * (1 - obscuration**2)) * np.exp(-0.5 * (jitter * k) ** 2)
+    r = np.arange(0, 300, fwhm / 25)
+    return CubicSpline(r, [(seen * k * dk * j0(k * each)).sum() / (2 * np.pi) for each in r])
+
+
+def intensity(family, r, fwhm, shape=0.0, truncation=0.0, jitter=0.0):
     """Return the intensity of flux 1 at the distance r of a circular profile; no truncation but in its flux."""
+    if jitter:
+        return jittered_spline(fwhm, shape, jitter)(r)
     if family == "gaussian":
         variance = fwhm**2 / (8 * math.log(2))
         return np.exp(-0.5 * r * r / variance) / (2 * np.pi * variance)
@@ -157,6 +188,7 @@ def point_source(
     truncation=0.0,
     axis_ratio=1.0,
     angle=0.0,
+    jitter=0.0,
     tolerance=1e-9,
 ):
     """Return the pixels of a point source of flux 1, float64[ny, nx], to about ``tolerance`` each."""
@@ -164,7 +196,8 @@ def point_source(
     dy, dx = np.meshgrid(np.arange(ny) - y, np.arange(nx) - x, indexing="ij")
 
     def profile(u, v):
-        return intensity(family, radius(u, v, axis_ratio, angle), fwhm, shape, truncation)
+        r = radius(u, v, axis_ratio, angle)
+        return intensity(family, r, fwhm, shape, truncation, jitter)
 
     image = adaptive(profile, dx.ravel(), dy.ravel(), 1.0, tolerance).reshape(size)
     if truncation:

@@ -27,7 +27,7 @@ def psf_reach(psf, lost):
 @kernel
 def _outside(components, psf, half, tables):
     """Return about which part of a galaxy's light lies outside of a square of this half-width around it."""
-    blur = psf_ellipse(psf, transform_size(psf)).a
+    blur = psf_ellipse(psf, transform_size(psf) + 2.0 * psf.jitter).a
     total = psf_outside(psf, half)
     for c in range(components.shape[0]):
         part = galaxy_outside(components[c], max(half - blur, 0.0), tables)

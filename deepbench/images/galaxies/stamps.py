@@ -22,8 +22,9 @@ from deepbench.images.galaxies.model import ENGINES
 from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
 from deepbench.images.galaxies.sky_rows import SkyRows
 from deepbench.images.galaxies.stamp_sizes import MAXIMUM_STAMP, SIZES, component_edges
+from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.psf.psf_rows import Psfs
-from deepbench.images.stars.point_sources import add_point, stamp_radii
+from deepbench.images.stars.point_sources import add_point, jitter_table, stamp_radii
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import log
 
@@ -162,7 +163,9 @@ def _enlarged(
     ratio = np.maximum(components["axis_ratio"], LEAST_AXIS_RATIO)
     axes = np.where(components["flux"] > 0.0, components["half_light_radius"] / np.sqrt(ratio), 0.0)
     np.maximum.at(widths, owner, WIDTHS * axes)
-    blurs = PSF_WIDTHS * psfs.rows["fwhm"] / np.sqrt(psfs.rows["axis_ratio"])
+    jitters = FWHM_OF_SIGMA * psfs.rows["jitter"]
+    blurs = np.sqrt(psfs.rows["fwhm"] * psfs.rows["fwhm"] + jitters * jitters)
+    blurs *= PSF_WIDTHS / np.sqrt(psfs.rows["axis_ratio"])
     least = np.where(np.diff(sky.parts) > 0, np.maximum(widths, blurs), 0.0)
     size = max(frame_shape)
     far = np.maximum(np.abs(sky.positions), np.abs(np.array(frame_shape[::-1]) - 1 - sky.positions))
@@ -365,7 +368,7 @@ def cutouts(
     offsets = np.concatenate([[0], np.cumsum(boxes_of[:, 2] * boxes_of[:, 3])]).astype(np.int64)
     found = Cutouts(boxes_of, offsets, np.zeros(offsets[-1], np.float32))
     if len(stars):
-        draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows)
+        draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows[stars])
     every = np.ones(len(sky), bool)
     for some, stamps, begin in galaxy_stamps(sky, every, where, fluxes, psfs, frame_shape):
         keep_stamps(found, some, stamps, begin)
@@ -374,13 +377,15 @@ def cutouts(
 
 @kernel
 def draw_stars(found, stars, radii, positions, fluxes, psfs):
-    """Draw stars in their cutouts."""
+    """Draw stars in their cutouts; ``psfs`` has the row of each."""
+    table = np.empty(0, np.float32)
     for k in range(stars.size):
         i = stars[k]
+        table = jitter_table(psfs, k, table)
         left, bottom, width, height = found.boxes[i]
         view = found.light[found.offsets[i] : found.offsets[i + 1]].reshape((height, width))
         x, y = positions[i, 0] - left, positions[i, 1] - bottom
-        add_point(view, x, y, fluxes[i], psfs[i], radii[k])
+        add_point(view, x, y, fluxes[i], psfs[k], radii[k], table)
 
 
 @kernel

@@ -43,13 +43,15 @@ PSF_ROW = np.dtype(
         ("truncation", np.float64),
         ("axis_ratio", np.float64),
         ("position_angle", np.float64),
+        ("jitter", np.float64),
     ]
 )
 """Row of a profile, in pixels and radians.
 
 ``fwhm`` is the geometric mean of the full widths at half maximum along both axes, before the pixel. ``shape`` is the β
 of a Moffat and the obscuration of an Airy pattern, else unused. ``truncation`` is the circularised radius where the
-profile ends; 0 for none.
+profile ends; 0 for none. ``jitter`` is the standard deviation of the Gaussian that an Airy pattern is convolved with,
+the geometric mean along both axes; 0 for none.
 """
 
 MAXIMUM_SIGMA = 1000.0
@@ -60,6 +62,9 @@ FWHM_OF_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
 NARROWEST = 0.02
 """Least full width at half maximum of a PSF that stars are drawn behind (pixel)."""
+
+MOST_JITTER = 5.0
+"""Largest jitter of an Airy pattern, in its full widths at half maximum."""
 
 
 def empty_rows(count: int) -> NDArray[np.void]:
@@ -301,7 +306,10 @@ class MoffatPsf(SkyPsf):
 
 
 class AiryPsf(SkyPsf):
-    """Diffraction by a round aperture, with a round obstacle before its centre."""
+    """Diffraction by a round aperture, with a round obstacle before its centre, convolved with a Gaussian.
+
+    The ``fwhm`` is that of the pattern alone. The Gaussian has the pattern's axis ratio and direction.
+    """
 
     family = AIRY
     narrowest_of_galaxies = 0.5
@@ -309,6 +317,25 @@ class AiryPsf(SkyPsf):
     obscuration: Value = parameter(
         "diameter of the obstacle over that of the aperture", minimum=0, maximum=0.8, default=0.0
     )
+    jitter: Value | None = parameter(
+        "standard deviation of a Gaussian that the pattern is convolved with: pointing, diffusion of charge; none when "
+        "absent",
+        unit="arcsec",
+        minimum=0,
+        default=None,
+    )
+
+    @model_validator(mode="after")
+    def _jitter_is_small(self) -> Self:
+        if self.jitter is None or isinstance(self.jitter, Expression):
+            return self
+        most, width = self.jitter.support()[1], least(self.fwhm)
+        if most > MOST_JITTER * width:
+            raise problem(
+                f"the jitter can be {most:g} arcsec, more than {MOST_JITTER:g} times the fwhm, which can be {width:g}; "
+                "such a PSF is a `gaussian`"
+            )
+        return self
 
     def rows(
         self, columns: Mapping[str, NDArray], scale: float | None, count: int
@@ -316,6 +343,8 @@ class AiryPsf(SkyPsf):
         """Return its rows, ``PSF_ROW[count]``, from columns of its labels."""
         rows = super().rows(columns, scale, count)
         rows["shape"] = columns["obscuration"]
+        if "jitter" in columns:
+            rows["jitter"] = columns["jitter"] / scale
         return rows
 
 

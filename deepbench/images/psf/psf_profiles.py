@@ -15,6 +15,8 @@ airy        λ/(πD)   ((j(x) − ε² j(εx)) / (1 − ε²))²,    λ/D       
 kolmogorov  fwhm     the transform of exp(−k^(5/3))      fwhm      exp(−3.4419 (s / (2π · 0.97586))^{5/3})
 ==========  =======  ==================================  ========  ================================================
 
+An Airy pattern may be convolved with a Gaussian, by which its transform is multiplied; ``jitter`` has its f(t).
+
 Moffat 1969, A&A 3, 455; Trujillo et al. 2001, MNRAS 328, 977, for its truncation and its transform; Fried 1966, JOSA
 56, 1372, for the long exposure through Kolmogorov's turbulence.
 
@@ -60,8 +62,8 @@ ERROR = 1e-6
 LIGHTLESS = 60.0
 """The t from which on the Gaussian is taken as zero: 1e-13 of the peak."""
 
-BETA = (1.1, 10.0)
-"""Range of the exponent of a Moffat profile in transforms; values outside are drawn as the nearest."""
+BETA, STEEP = (1.1, 10.0), (10.0, 100.0)
+"""Ranges of the exponent of a Moffat profile in the two series of its transforms."""
 
 OBSCURATION = 0.9
 """Largest obscuration of an Airy pattern in transforms."""
@@ -272,6 +274,7 @@ class PsfTables(NamedTuple):
     """Functions of u at the nodes, float32: the Moffat series and the transforms without a parameter; and u."""
 
     moffat: NDArray[np.float32]
+    steep: NDArray[np.float32]
     gaussian: NDArray[np.float32]
     kolmogorov: NDArray[np.float32]
     positions: NDArray[np.float64]
@@ -285,6 +288,7 @@ def psf_tables() -> PsfTables:
     kolmogorov = exp(-KOLMOGOROV_RATE * exp(5.0 / 6.0 * log(u)))
     return PsfTables(
         at_nodes(series()["moffat"]),
+        at_nodes(series()["steep"]),
         gaussian.astype(np.float32)[None],
         kolmogorov.astype(np.float32)[None],
         u,
@@ -310,6 +314,7 @@ def same_transform(a, b):
         a.family == b.family
         and a.fwhm == b.fwhm
         and a.shape == b.shape
+        and a.jitter == b.jitter
         and a.axis_ratio == b.axis_ratio
         and a.position_angle == b.position_angle
     )
@@ -327,14 +332,20 @@ def write_transform(psf, tables, first, last, values, table):
     values, table : float32[2, NODES], float32[PIECES, 4]
         Scratch, and what is written.
     """
-    if psf.family == MOFFAT:
+    if psf.family == MOFFAT and psf.shape > STEEP[0]:
+        x = chebyshev_coordinate(1.0 / psf.shape, 1.0 / STEEP[0], 1.0 / STEEP[1])
+        write_table(x, tables.steep, first, last, values[0], table)
+    elif psf.family == MOFFAT:
         x = chebyshev_coordinate(1.0 / psf.shape, 1.0 / BETA[0], 1.0 / BETA[1])
         write_table(x, tables.moffat, first, last, values[0], table)
     elif psf.family == AIRY:
         obscuration = min(max(psf.shape, 0.0), OBSCURATION)
         computed = values[1:2]
+        spread = psf.jitter / transform_size(psf)
+        rate = -0.5 * spread * spread
         for node in range(2 * first, 2 * last + 3):
-            computed[0, node] = airy_transform(np.sqrt(tables.positions[node]), obscuration)
+            u = tables.positions[node]
+            computed[0, node] = airy_transform(np.sqrt(u), obscuration) * exp64(rate * u)
         write_table(0.0, computed, first, last, values[0], table)
     else:
         function = tables.gaussian if psf.family == GAUSSIAN else tables.kolmogorov
@@ -349,9 +360,12 @@ def moffat_scale(fwhm, beta):
 
 @kernel
 def psf_wing(psf):
-    """Return (c, core, power) of the wing c (r² + core)^(−power) of a point spread function of unit flux."""
-    if psf.family == MOFFAT:
-        beta = min(max(psf.shape, BETA[0]), BETA[1])
+    """Return (c, core, power) of the wing c (r² + core)^(−power) of a point spread function of unit flux.
+
+    A Gaussian has none, and neither has a steep Moffat: 1e-9 of its peak is left at six times its width.
+    """
+    if psf.family == MOFFAT and psf.shape <= STEEP[0]:
+        beta = max(psf.shape, BETA[0])
         alpha = moffat_scale(psf.fwhm, beta)
         c = (beta - 1.0) / math.pi * pow64(alpha, 2.0 * beta - 2.0)
         return c, alpha * alpha, beta
@@ -368,11 +382,15 @@ def psf_radius(psf, outside):
     """Return a circular radius outside of which at most a part of the light of a round point spread function lies."""
     if psf.family == GAUSSIAN:
         return psf.fwhm * np.sqrt(-log64(outside) / (4.0 * math.log(2.0)))
+    if psf.family == MOFFAT and psf.shape > STEEP[0]:
+        square = pow64(outside, 1.0 / (1.0 - psf.shape)) - 1.0
+        return max(moffat_scale(psf.fwhm, psf.shape) * np.sqrt(square), psf.fwhm)
     c, core, exponent = psf_wing(psf)
     # the wing's light outside; for a Moffat profile it is exact, the others' is no more than twice their wing's
     rest = outside if psf.family == MOFFAT else 0.5 * outside
     square = pow64(rest * (exponent - 1.0) / (math.pi * c), 1.0 / (1.0 - exponent)) - core
-    return max(np.sqrt(max(square, 0.0)), transform_size(psf))
+    spread = psf.jitter * np.sqrt(-2.0 * log64(outside)) if psf.jitter > 0.0 else 0.0
+    return max(np.sqrt(max(square, 0.0)), transform_size(psf)) + spread
 
 
 @inline

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.psf.model import FAMILIES, NARROWEST, empty_rows
+from deepbench.images.psf.model import FAMILIES, MOST_JITTER, NARROWEST, empty_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +62,7 @@ class Psfs:
     def check_widths(
         self, table_name: str, samples: NDArray[np.int64], are_points: NDArray[np.bool_]
     ) -> None:
-        """Refuse one that is too narrow for its light to be integrated over a pixel.
+        """Refuse one that is too narrow for its light to be integrated over a pixel, or with too much jitter.
 
         Parameters
         ----------
@@ -89,6 +89,15 @@ class Psfs:
                 samples[first],
                 f"the full width at half maximum of the PSF is {widths[first]:.3g} pixels, "
                 f"it must be {narrowest[first]} or more",
+            )
+        unsteady = np.flatnonzero(self.rows["jitter"] > MOST_JITTER * self.rows["fwhm"])
+        if unsteady.size:
+            first = unsteady[0]
+            raise LabelError.of_sample(
+                table_name,
+                samples[first],
+                f"the jitter of the PSF is {self.rows['jitter'][first] / self.rows['fwhm'][first]:.3g} times its full "
+                f"width at half maximum, it must be {MOST_JITTER:g} times or less",
             )
 
 

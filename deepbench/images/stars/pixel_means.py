@@ -17,7 +17,9 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from deepbench.images.psf.jitter import evaluate_jittered, spread_of
 from deepbench.images.psf.psf_profiles import (
     Profile,
     differences,
@@ -61,7 +63,8 @@ class Source(NamedTuple):
     """A profile around a position: t = (ux dx + uy dy)² + (vx dx + vy dy)² = xx dx² + 2 xy dx dy + yy dy².
 
     ``small`` is the length of t = 1 along the minor axis in pixels. From ``sparse`` on pixels follow from values at
-    centres: the mean along an axis is ``tap0`` f, plus ``tap1`` f and ``tap2`` f of the next neighbours.
+    centres: the mean along an axis is ``tap0`` f, plus ``tap1`` f and ``tap2`` f of the next neighbours. Where the
+    profile is convolved with a Gaussian of the standard deviation ``spread``, f is that of ``table``; see ``jitter``.
     """
 
     profile: Profile
@@ -79,11 +82,13 @@ class Source(NamedTuple):
     tap0: np.float32
     tap1: np.float32
     tap2: np.float32
+    spread: float
+    table: NDArray[np.float32]
 
 
 @inline
-def make_source(x, y, psf):
-    """Return the ``Source`` of a row of a point spread function around (x, y)."""
+def make_source(x, y, psf, table):
+    """Return the ``Source`` of a row of a point spread function, and the table of its jitter, around (x, y)."""
     profile, axis_ratio = make_profile(psf), psf.axis_ratio
     sine, cosine = sincos64(psf.position_angle) if axis_ratio != 1.0 else (0.0, 1.0)
     root = np.sqrt(axis_ratio)
@@ -99,7 +104,17 @@ def make_source(x, y, psf):
         ux, uy, vx, vy, xx, xy, yy, small,
         sparse,
         np.float32(1.0 + a + 1.5 * b), np.float32(-0.5 * a - b), np.float32(0.25 * b),
+        spread_of(psf, profile), table,
     )  # fmt: skip
+
+
+@inline
+def _evaluate(source, values, count):
+    """Replace the first ``count`` t in ``values`` by f(t)."""
+    if source.spread > 0.0:
+        evaluate_jittered(source.profile, source.spread, source.table, values, count)
+    else:
+        evaluate(source.profile, values, count)
 
 
 @inline
@@ -164,7 +179,7 @@ def add_far(image, source, amplitude, bottom, left, spans):
             for i in range(columns):
                 u, v = u0 + ux * offsets[i], v0 + vx * offsets[i]
                 values[start + np.uint64(i)] = u * u + v * v
-        evaluate(source.profile, values, size)
+        _evaluate(source, values, size)
         rows[: 4 * columns] = rows[size:]
         _average(source, values, 1, rows[4 * columns :], size - 4)
         _average(source, rows, columns, means, size - 4)
@@ -200,7 +215,7 @@ def _means(source, cells, count, nodes, weights, work, means):
                 x, y = dx[k] + nodes[b] * half[k], dy[k] + nodes[a] * half[k]
                 u, v = ux * x + uy * y, vx * x + vy * y
                 work[start + np.uint64(k)] = u * u + v * v
-    evaluate(source.profile, work, order * order * count)
+    _evaluate(source, work, order * order * count)
     means[:count] = _ZERO
     for a in range(order):
         for b in range(order):

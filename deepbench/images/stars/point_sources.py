@@ -15,8 +15,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from deepbench.images.psf.jitter import NODES, write_table
 from deepbench.images.psf.model import GAUSSIAN
-from deepbench.images.psf.psf_profiles import flux_radius, make_profile, mean_within
+from deepbench.images.psf.psf_profiles import (
+    flux_radius,
+    make_profile,
+    mean_within,
+    same_transform,
+)
 from deepbench.images.stars.pixel_means import (
     LIMIT,
     NODES_3,
@@ -30,7 +36,7 @@ from deepbench.images.stars.pixel_means import (
     square,
 )
 from deepbench.numerics.kernels import inline, kernel
-from deepbench.numerics.mathfast import normal_cdf64
+from deepbench.numerics.mathfast import log64, normal_cdf64
 
 # --- on the boundary of a truncated profile ---
 
@@ -130,8 +136,18 @@ def _limits(centre, reach, radius, size):
     return (int(low), int(high) + 1) if low <= high else (0, 0)
 
 
+@inline
+def jitter_table(psfs, i, table):
+    """Return the table of a row's jitter, that of the row before where it is the same; empty where no row has any."""
+    if psfs[i].jitter > 0.0 and (i == 0 or not same_transform(psfs[i], psfs[i - 1])):
+        if table.size == 0:
+            table = np.empty(NODES, np.float32)
+        write_table(psfs[i], table)
+    return table
+
+
 @kernel
-def add_point(image, x, y, flux, psf, radius):
+def add_point(image, x, y, flux, psf, radius, table):
     """Add a point source, inside a kernel.
 
     Parameters
@@ -146,13 +162,15 @@ def add_point(image, x, y, flux, psf, radius):
         Row of a point spread function; its ``fwhm`` is positive, of an Airy pattern ``airy_fwhm(obscuration)`` λ/D.
     radius : int
         Pixels further than this from the source's pixel along x or y are left alone; see ``stamp_radius``.
+    table : float32[NODES]
+        What ``jitter.write_table`` writes; not read where the row has no jitter.
 
     Notes
     -----
     Each pixel's value is rounded to float32 and added once. It follows from the source alone: not from the image's
     size or content, nor from ``radius``. Pixels of smooth profiles are within 1e-5 of the brightest (tested).
     """
-    source = make_source(x, y, psf)
+    source = make_source(x, y, psf, table)
     profile = source.profile
     ny, nx = image.shape
     # the distance over which √t may change from the centre of a pixel to its corner, and the extent of the light
@@ -209,8 +227,13 @@ def stamp_radius(psf, fraction):
     int
         Half the side of the stamp in pixels, rounded up, at most ``LIMIT``. The square holds more than the ellipse.
     """
-    profile = make_profile(psf)
-    return int(np.ceil(min(flux_radius(profile, fraction) / np.sqrt(psf.axis_ratio), LIMIT)))
+    profile, spread = make_profile(psf), 0.0
+    if psf.jitter > 0.0:
+        # a hundredth of the light outside may be what the Gaussian moves further than this
+        moved = 0.01 * (1.0 - fraction)
+        fraction, spread = fraction + moved, psf.jitter * np.sqrt(-2.0 * log64(moved))
+    reach = flux_radius(profile, fraction) + spread
+    return int(np.ceil(min(reach / np.sqrt(psf.axis_ratio), LIMIT)))
 
 
 @kernel
@@ -238,7 +261,9 @@ def add_stars(images, samples, positions, fractions, fluxes, psfs):
         The part of the light that the stamp holds, and the flux.
     psfs : PSF_ROW[m]
     """
+    table = np.empty(0, np.float32)
     for j in range(samples.size):
         x, y = positions[j]
+        table = jitter_table(psfs, j, table)
         radius = stamp_radius(psfs[j], fractions[j])
-        add_point(images[samples[j]], x, y, fluxes[j], psfs[j], radius)
+        add_point(images[samples[j]], x, y, fluxes[j], psfs[j], radius, table)

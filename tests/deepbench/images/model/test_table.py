@@ -146,7 +146,10 @@ def test_ranges_and_units_of_parameters():
         "position_angle": ANGLE,
     }
     assert ranges(PsfEntry, "kolmogorov") == width
-    assert ranges(PsfEntry, "airy") == width | {"obscuration": f"{ANY} at least 0 and at most 0.8"}
+    assert ranges(PsfEntry, "airy") == width | {
+        "obscuration": f"{ANY} at least 0 and at most 0.8",
+        "jitter": f"{ANY} at least 0 (arcsec)",
+    }
     assert ranges(PsfEntry, "moffat") == width | {
         "beta": "a number above 1.1 and at most 100",
         "truncation": f"{POSITIVE} (arcsec)",

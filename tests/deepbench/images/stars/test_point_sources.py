@@ -23,7 +23,7 @@ from tests.reference.point_sources import (
     point_source,
     radius,
 )
-from tests.sky_rows import psf_row
+from tests.sky_rows import light_table, psf_row
 
 EVERYWHERE = 10**9
 MEDIAN, WORST = 3e-6, 2e-5  # of the brightest pixel; 1e-4 and 1e-3 are promised
@@ -43,19 +43,23 @@ CASES = {
     "turned": {"family": "gaussian", "fwhm": 1.9, "axis_ratio": 0.3, "angle": 0.9},
     "airy": {"family": "airy", "fwhm": 2.7},
     "obscured": {"family": "airy", "fwhm": 1.4, "shape": 0.4, "axis_ratio": 0.8, "angle": 1.9},
+    "jittered": {"family": "airy", "fwhm": 1.6, "jitter": 0.8},
+    "unsteady": {
+        "family": "airy", "fwhm": 1.1, "shape": 0.3, "jitter": 2.0, "axis_ratio": 0.7, "angle": 0.6,
+    },
     "kolmogorov": {"family": "kolmogorov", "fwhm": 3.2},
     "seeing": {"family": "kolmogorov", "fwhm": 1.7, "axis_ratio": 0.5, "angle": 2.7},
 }  # fmt: skip
-MOST = {name: case for name, case in CASES.items() if name not in {"thin", "obscured"}}
+MOST = {name: case for name, case in CASES.items() if name not in {"thin", "obscured", "unsteady"}}
 
 
 def add(
-    image, x, y, family, fwhm, shape=0.0, truncation=0.0, axis_ratio=1.0, angle=0.0, flux=1.0,
-    radius=EVERYWHERE,
+    image, x, y, family, fwhm, shape=0.0, truncation=0.0, axis_ratio=1.0, angle=0.0, jitter=0.0,
+    flux=1.0, radius=EVERYWHERE,
 ):  # fmt: skip
-    (psf,) = psf_row(family, fwhm, shape, axis_ratio, truncation=truncation)
+    (psf,) = psf_row(family, fwhm, shape, axis_ratio, truncation=truncation, jitter=jitter)
     psf["position_angle"] = angle
-    add_point(image, x, y, flux, psf, radius)
+    add_point(image, x, y, flux, psf, radius, light_table(psf))
     return image
 
 
@@ -78,14 +82,16 @@ def errors(size, x, y, case):
 
 
 def random_case(family, rng):
-    least = 0.5 if family == "airy" else 1.2
+    least = 0.5 if "airy" in family else 1.2
     fwhm = math.exp(rng.uniform(math.log(least), math.log(8)))
-    case = {"family": family.removeprefix("truncated "), "fwhm": fwhm}
+    case = {"family": family.split()[-1], "fwhm": fwhm}
     case |= {"axis_ratio": rng.uniform(0.1, 1), "angle": rng.uniform(0, math.pi)}
     if "moffat" in family:
         case["shape"] = rng.uniform(1.1, 5)
-    if family == "airy":
+    if "airy" in family:
         case["shape"] = rng.uniform(0, 0.8)
+    if family == "jittered airy":
+        case["jitter"] = fwhm * math.exp(rng.uniform(math.log(0.01), math.log(5)))
     if family == "truncated moffat":
         case["truncation"] = fwhm * rng.uniform(0.3, 5)
     return case
@@ -101,7 +107,10 @@ def test_pixels_are_those_of_the_reference(name):
     assert difference_of_sum < 1e-5
 
 
-@pytest.mark.parametrize("family", ["gaussian", "moffat", "truncated moffat", "airy", "kolmogorov"])
+@pytest.mark.parametrize(
+    "family",
+    ["gaussian", "moffat", "truncated moffat", "airy", "jittered airy", "kolmogorov"],
+)
 @pytest.mark.parametrize("draws", [6, pytest.param(60, marks=pytest.mark.slow)])
 def test_random_sources_are_those_of_the_reference(family, draws):
     rng = np.random.default_rng(draws)
@@ -146,16 +155,20 @@ GALSIM = {
     "gaussian": lambda g, p: g.Gaussian(fwhm=2.1, gsparams=p),
     "airy": lambda g, p: g.Airy(lam_over_diam=1.9, gsparams=p),
     "obscured": lambda g, p: g.Airy(lam_over_diam=2.3, obscuration=0.35, gsparams=p),
+    "jittered": lambda g, p: g.Convolve(
+        g.Airy(lam_over_diam=1.3, obscuration=0.33, gsparams=p), g.Gaussian(sigma=0.45, gsparams=p)
+    ),
     "kolmogorov": lambda g, p: g.Kolmogorov(fwhm=2.8, gsparams=p),
 }
 """Makers of profiles, and below what ``add_point`` takes for them."""
 SAME = {
-    "moffat": ("moffat", 2.6, 3.5, 0.0),
-    "truncated": ("moffat", 3.0, 2.8, 9.0),
-    "gaussian": ("gaussian", 2.1, 0.0, 0.0),
-    "airy": ("airy", 2 * airy_half_width(0.0) / math.pi * 1.9, 0.0, 0.0),
-    "obscured": ("airy", 2 * airy_half_width(0.35) / math.pi * 2.3, 0.35, 0.0),
-    "kolmogorov": ("kolmogorov", 2.8, 0.0, 0.0),
+    "moffat": ("moffat", 2.6, 3.5, 0.0, 0.0),
+    "truncated": ("moffat", 3.0, 2.8, 9.0, 0.0),
+    "gaussian": ("gaussian", 2.1, 0.0, 0.0, 0.0),
+    "airy": ("airy", 2 * airy_half_width(0.0) / math.pi * 1.9, 0.0, 0.0, 0.0),
+    "obscured": ("airy", 2 * airy_half_width(0.35) / math.pi * 2.3, 0.35, 0.0, 0.0),
+    "jittered": ("airy", 2 * airy_half_width(0.33) / math.pi * 1.3, 0.33, 0.0, 0.45),
+    "kolmogorov": ("kolmogorov", 2.8, 0.0, 0.0, 0.0),
 }
 
 
@@ -164,19 +177,19 @@ def test_pixels_are_those_of_galsim(name):
     import galsim
 
     # light beyond the period of its transform, which is limited to 4096², wraps around: wide for an Airy pattern
-    folding = 1e-3 if name in {"airy", "obscured"} else 1e-4
+    folding = 1e-3 if name in {"airy", "obscured", "jittered"} else 1e-4
     parameters = galsim.GSParams(
         folding_threshold=folding, maxk_threshold=1e-5, kvalue_accuracy=1e-8,
         maximum_fft_size=4096,
     )  # fmt: skip
-    family, fwhm, shape, truncation = SAME[name]
+    family, fwhm, shape, truncation, jitter = SAME[name]
     q, angle = (1.0, 0.0) if truncation else (0.6, 0.5)
     profile = GALSIM[name](galsim, parameters)
     profile = profile.shear(q=q, beta=angle * galsim.radians).shift(0.3, -0.2)
     expected = profile.drawImage(nx=41, ny=33, scale=1.0, dtype=np.float64).array
     image = draw(
         (33, 41), 20.3, 15.8, family=family, fwhm=fwhm, shape=shape, truncation=truncation,
-        axis_ratio=q, angle=angle,
+        axis_ratio=q, angle=angle, jitter=jitter,
     )  # fmt: skip
     np.testing.assert_allclose(image, expected, atol=5e-5 * expected.max())
 
@@ -401,8 +414,8 @@ for n in range(200):
     shape = rng.uniform(1.1, 5) if family == 1 else rng.uniform(0, 0.9) * (n % 3 > 0)
     x, y, fwhm, flux = *rng.uniform(-5, 50, 2), rng.uniform(0.5, 6), rng.uniform(1, 9)
     end, q, angle = rng.uniform(1, 20) * (n % 8 > 3), rng.uniform(0.1, 1), rng.uniform(0, 3)
-    psf = np.array([(family, fwhm, shape, end, q, angle)], PSF_ROW)[0]
-    add_point(image, x, y, flux, psf, 1000)
+    psf = np.array([(family, fwhm, shape, end, q, angle, 0.0)], PSF_ROW)[0]
+    add_point(image, x, y, flux, psf, 1000, np.empty(0, np.float32))
     digest.update(image.tobytes())
     digest.update(str(stamp_radius(psf, 0.9)).encode())
 print(digest.hexdigest())
@@ -447,12 +460,13 @@ def test_stamps_hold_the_flux(name, fraction):
     case = CASES[name]
     q = case.get("axis_ratio", 1.0)
     shape, end = case.get("shape", 0.0), case.get("truncation", 0.0)
-    (psf,) = psf_row(case["family"], case["fwhm"], shape, q, truncation=end)
+    jitter = case.get("jitter", 0.0)
+    (psf,) = psf_row(case["family"], case["fwhm"], shape, q, truncation=end, jitter=jitter)
     half = stamp_radius(psf, fraction)
     size = 2 * half + 3
     image = draw((size, size), half + 1.3, half + 0.8, radius=half, **case)
     assert total(image) > fraction - 1e-4
-    if q == 1.0:
+    if q == 1.0 and not jitter:
         # the circle holds the part; one pixel less does not
         rows, columns = np.ogrid[:size, :size]
         distance = np.hypot(columns - half - 1.3, rows - half - 0.8)

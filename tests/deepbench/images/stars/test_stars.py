@@ -10,7 +10,7 @@ from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.stars.point_sources import add_point, stamp_radius
 from deepbench.recipe import parse_recipe
 from deepbench.samples import labels, objects, render
-from tests.sky_rows import psf_row
+from tests.sky_rows import light_table, psf_row
 
 PSFS = {
     "gaussian": {"sigma": 1.3},
@@ -50,7 +50,7 @@ def expected(x, y, flux, kind="moffat", part=0.9999):
     ratio, angle = body.get("axis_ratio", 1.0), body.get("position_angle", 0.0)
     (psf,) = psf_row(kind, width, shape, ratio, angle)
     image = np.zeros(SIZE, np.float32)
-    add_point(image, x, y, flux, psf, stamp_radius(psf, part))
+    add_point(image, x, y, flux, psf, stamp_radius(psf, part), light_table(psf))
     return image
 
 
