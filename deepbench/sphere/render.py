@@ -200,8 +200,6 @@ class Maps:
         if table.channels == "shear":
             alm = np.concatenate([alm, alm, np.zeros_like(alm)])
             harmonics.multiply_coefficients(alm[1], harmonics.shear_factors(lmax))
-        elif table.channels == "polarization":
-            alm = np.concatenate([alm, np.zeros_like(alm[:1])])
         if table.rotation is not None:
             alm = harmonics.rotate_coefficients(alm, lmax, self._angles(row))
         return alm

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, NamedTuple,
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.inputs.files import NamedFile, check_unchanged
@@ -212,20 +212,32 @@ class Convergence(AngularSpectrum):
 
 
 class Cmb(AngularSpectrum):
-    """The microwave background's temperature and polarisation, µK², of Planck 2018's parameters, lensed."""
+    """The microwave background's temperature and polarisation, µK², of Planck 2018's parameters.
+
+    Its B modes are those of lensing, drawn as a Gaussian field of their own: r = 0, C^TB = C^EB = 0.
+    """
 
     channels: ClassVar[str | None] = "polarization"
     max_ell: ClassVar[int | None] = CMB_MAX_ELL
 
     factor: Value = parameter("the spectra are multiplied with it", minimum=0, default=1.0)
+    lensed: bool | None = Field(
+        None, description="false: spectra without lensing, so without B modes; lensed when absent"
+    )
+
+    @field_validator("lensed")
+    @classmethod
+    def _absent_when_lensed(cls, lensed: bool | None) -> bool | None:
+        return None if lensed else lensed
 
     def spectra(self, labels: FieldLabels, lmax: int, channels: str | None) -> Floats:
-        """Return the spectrum of T, or those of T and E of polarization."""
+        """Return the spectrum of T, or those of T, E and B of polarization."""
         from deepbench.sphere.fields.spectra import cmb_spectra
 
-        tt, ee, _, te = labels["factor"] * cmb_spectra(lmax)
+        tt, ee, bb, te = labels["factor"] * cmb_spectra(lmax, self.lensed is None)
         if channels == "polarization":
-            return np.array([[tt, te], [te, ee]])
+            none = np.zeros_like(bb)
+            return np.array([[tt, te, none], [te, ee, none], [none, none, bb]])
         return tt[None, None]
 
 

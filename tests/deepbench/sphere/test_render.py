@@ -10,7 +10,7 @@ from deepbench.errors import InputWarning, LabelError, RecipeError
 from deepbench.samples import draw_labels, labels, render
 from deepbench.sphere.fields.cosmology import Cosmology, convergence_spectrum, empty_beam_shift
 from deepbench.sphere.fields.harmonics import euler_matrix
-from deepbench.sphere.fields.spectra import gaussian_beam, power_law
+from deepbench.sphere.fields.spectra import cmb_spectra, gaussian_beam, power_law
 from deepbench.sphere.pixels.patches import split_map
 
 LENSING = {"convergence": {"omega_m": 0.3, "sigma_8": 0.8, "source_redshift": 1}}
@@ -94,7 +94,7 @@ def test_labels_of_the_shift():
     assert hilbert == pytest.approx(0.008 + 0.029 - 0.0079 + 0.00065)
 
 
-def test_polarization_and_shear_are_those_of_healpy():
+def test_shear_is_that_of_healpy():
     """Channels through healpy.map2alm: E of shear is the convergence's times √((ℓ+2)(ℓ−1)/(ℓ(ℓ+1))), B is nothing."""
     sky = maps(recipe(gaussian(LENSING), channels="shear", samples=1))[0].astype(float)
     t, e, b = healpy.map2alm([healpy.reorder(each, n2r=True) for each in sky], lmax=64, iter=5)
@@ -104,10 +104,41 @@ def test_polarization_and_shear_are_those_of_healpy():
     factor = np.sqrt((ell + 2.0) * (ell - 1.0) / (ell * (ell + 1.0)))
     assert np.abs(e[keep] - factor * t[keep]).max() < 2e-3 * np.abs(t[keep]).max()
     assert np.abs(b[keep]).max() < 1e-3 * np.abs(e[keep]).max()
-    sky = render(recipe(gaussian({"cmb": {}}), channels="polarization", samples=1), "t")["map"]
-    assert sky.dims == ("sample", "channel", "cell")
-    assert sky["channel"].attrs["flag_meanings"] == "t q u"
-    assert sky.values[0, 0].std() > 50 * sky.values[0, 1].std()
+
+
+def polarised_spectra(samples, **cmb):
+    """Return TT, EE, BB, TE, EB and TB of each map by healpy, up to ℓ = 48, float64[samples, 6, 49]."""
+    made = recipe(gaussian({"cmb": cmb}), channels="polarization", samples=samples)
+    nest = render(made, "t")["map"]
+    assert nest.dims == ("sample", "channel", "cell")
+    assert nest["channel"].attrs["flag_meanings"] == "t q u"
+    skies = [healpy.reorder(each, n2r=True) for each in nest.values.astype(float)]
+    return np.array([healpy.anafast(each, lmax=48, iter=4) for each in skies])
+
+
+def test_polarised_maps_have_all_spectra_of_the_table():
+    """60 maps, mode by mode; χ² of the mean of each spectrum, with its variance, of 47 multipoles: 47 ± 4 √94."""
+    tt, ee, bb, te = cmb_spectra(48)[:, 2:]
+    none = np.zeros_like(tt)
+    expected = np.array([tt, ee, bb, te, none, none])
+    autos = np.array([tt * tt, ee * ee, bb * bb, tt * ee, ee * bb, tt * bb])
+    ell = np.arange(2, 49)
+    variance = (autos + expected**2) / (2 * ell + 1) / 60
+    z = (polarised_spectra(60).mean(axis=0)[:, 2:] - expected) / np.sqrt(variance)
+    assert ((z**2).sum(axis=1) > 47 - 4 * np.sqrt(94)).all()
+    assert ((z**2).sum(axis=1) < 47 + 4 * np.sqrt(94)).all()
+    assert (np.abs(z.mean(axis=1)) < 4 / np.sqrt(47)).all()
+
+
+def test_without_lensing_there_are_no_b_modes():
+    _, ee, bb, *_ = polarised_spectra(1, lensed=False)[0, :, 2:]
+    assert (bb < 1e-7 * ee.max()).all()  # what healpy's quadrature leaks; the lensed ones have 6e-5
+    usual, lensed, unlensed = (
+        recipe(gaussian({"cmb": each}), channels="polarization")
+        for each in ({}, {"lensed": True}, {"lensed": False})
+    )
+    assert lensed.hash == usual.hash != unlensed.hash
+    assert parse_recipe(unlensed.to_yaml()).hash == unlensed.hash
 
 
 def test_bins_of_redshift_are_correlated_as_their_cross_spectrum():

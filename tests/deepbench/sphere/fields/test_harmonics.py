@@ -83,6 +83,16 @@ def test_fields_have_their_own_normals():
     assert 4 * FIELD_BLOCKS == (MAX_ELL + 1) ** 2
 
 
+def test_a_further_field_changes_none_before_it():
+    matrices = cmb_matrices(100)
+    two, three = (
+        draw_coefficients(spectrum_roots(each), 1, STREAM, 0)
+        for each in (matrices[:2, :2], matrices)
+    )
+    np.testing.assert_array_equal(three[:2], two)
+    assert np.abs(three[2]).max() > 0
+
+
 @pytest.mark.parametrize("change", [{"seed": 2}, {"stream": 3}, {"sample": 4}])
 def test_seed_stream_and_sample_matter(change):
     usual = {"seed": 1, "stream": 2, "sample": 3}

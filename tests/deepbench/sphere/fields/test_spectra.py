@@ -70,9 +70,11 @@ def test_the_microwave_background_is_the_one_we_know():
     assert np.sqrt(variance) == pytest.approx(110, abs=10)  # µK
 
 
-def test_the_spectra_of_the_background_can_be_drawn():
-    tt, ee, bb, te = cmb_spectra(CMB_MAX_ELL)[:, 2:]
-    assert (np.array([tt, ee, bb]) > 0).all()
+@pytest.mark.parametrize("lensed", [True, False])
+def test_the_spectra_of_the_background_can_be_drawn(lensed):
+    tt, ee, bb, te = cmb_spectra(CMB_MAX_ELL, lensed)[:, 2:]
+    assert (np.array([tt, ee]) > 0).all()
+    assert ((bb > 0) == lensed).all()
     assert (te**2 < tt * ee).all()
 
 
@@ -92,10 +94,13 @@ def test_the_background_is_that_of_camb():
         lens_potential_accuracy=1,
     )
     theirs = camb.get_results(found).get_cmb_power_spectra(
-        lmax=2000, spectra=["lensed_scalar"], CMB_unit="muK", raw_cl=True
-    )["lensed_scalar"]
-    ours = cmb_spectra(2000)[:, 2:]
-    np.testing.assert_allclose(ours[:3], theirs[2:, :3].T, rtol=2e-3)
+        lmax=2000, spectra=["lensed_scalar", "unlensed_scalar"], CMB_unit="muK", raw_cl=True
+    )
+    for name, lensed in (("lensed_scalar", True), ("unlensed_scalar", False)):
+        ours, expected = cmb_spectra(2000, lensed)[:, 2:], theirs[name][2:].T
+        np.testing.assert_allclose(ours[:3], expected[:3], rtol=2e-3)
+        scale = np.sqrt(expected[0] * expected[1])
+        np.testing.assert_allclose(ours[3] / scale, expected[3] / scale, atol=2e-3)
 
 
 # --- beams ---------------------------------------------------------------------------------------
