@@ -186,7 +186,7 @@ def build(
     ):
         try:
             result = make(found, catalog, cluster=options, progress=report)
-        except DeepBenchError:
+        except (DeepBenchError, OSError):
             raise
         except Exception as error:
             logging.getLogger("pipeline").exception("the build failed")
