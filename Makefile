@@ -55,9 +55,16 @@ clean:
 	.venv-uv/bin/python -m pip install --quiet --disable-pip-version-check uv
 
 $(VENV)/bin/python:
+	$(call need,$(PYTHON),name another: make $(MAKECMDGOALS) PYTHON=python3.12)
 	$(PYTHON) -m venv $(VENV)
 
+# Python 3.11 or newer: pip would list every version of every package that wants it.
+define need
+	@$(1) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "DeepBench needs Python 3.11 or newer, $(1) is %d.%d; $(2)" % sys.version_info[:2])'
+endef
+
 define install
+	$(call need,$(BIN)/python,make it again: make clean $(MAKECMDGOALS) PYTHON=python3.12)
 	@$(if $(CONSTRAINTS),true,echo "No versions are pinned for Python $(SERIES): the newest of everything is installed.")
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(addprefix --constraint ,$(CONSTRAINTS)) --editable "$(1)"
 endef

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
 
+__version__ = "0.3.0"
+
 __all__ = [
     "DeepBenchError",
     "Recipe",

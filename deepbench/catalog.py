@@ -17,7 +17,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError, DeepBenchError, MissingDataError, ReleaseError
+from deepbench.errors import (
+    CatalogError,
+    DeepBenchError,
+    MissingDataError,
+    ReleaseError,
+    refuse_optimized,
+)
 from deepbench.language.load import nearest, parse_document, read_document, write_document
 from deepbench.storage.locations import Folder, Location, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
@@ -258,6 +264,9 @@ class Release:
         """Open the data; warnings are of who called the caller."""
         import xarray as xr
 
+        from deepbench.storage.trees import ReleaseTree
+
+        refuse_optimized()
         if self.deprecation is not None:
             warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
         root = f"{fmt.DATA}/zarr.json"
@@ -273,16 +282,14 @@ class Release:
         )
         store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
-        if chunks is None:
-            return tree
         nodes: dict[str, Any] = {"/": tree.to_dataset()}
         for name, summary in self.manifest.tables.items():
-            sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
-            table = tree[name].to_dataset()
-            nodes[name] = table.assign(
-                {each: table[each].chunk(sizes) for each in summary.variables}
-            )
-        return xr.DataTree.from_dict(nodes)
+            nodes[name] = table = tree[name].to_dataset()
+            if chunks is not None:
+                sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
+                parts = {each: table[each].chunk(sizes) for each in summary.variables}
+                nodes[name] = table.assign(parts)
+        return ReleaseTree.from_dict(nodes)
 
 
 @contextlib.contextmanager
@@ -378,7 +385,8 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
     location = location_of(catalog)
     if isinstance(location, Folder) and not location.folder.is_dir():
         raise CatalogError(
-            f"there is no catalog '{catalog}'; name one with `catalog`, or build a release first"
+            f"there is no catalog '{catalog}' in {Path.cwd()}; name another folder (--catalog; in Python `catalog`), "
+            "or build a release first: deepbench build workflows/shapes.yaml"
         )
     names = (name for name in location.folders() if re.fullmatch(RELEASE_NAME, name))
     return [release for name in names for release in versions_of(location, name)]
@@ -416,14 +424,33 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
     named = [release for release in every if release.name == name]
     if not named:
         names = list(dict.fromkeys(release.name for release in every))
-        raise CatalogError(_unknown(f"release '{name}' in '{catalog}'", name, names))
+        raise CatalogError(
+            _unknown(f"release '{name}' in '{catalog}'", name, names)
+            + _unfinished(name, version, catalog)
+        )
     if wanted is None:
         return named[-1]
     for release in named:
         if release.version == wanted:
             return release
     versions = ", ".join(str(release.version) for release in named)
-    raise CatalogError(f"'{name}' has no version {version} in '{catalog}'; versions: {versions}")
+    raise CatalogError(
+        f"'{name}' has no version {version} in '{catalog}'; versions: {versions}"
+        + _unfinished(name, version, catalog)
+    )
+
+
+def _unfinished(name: str, version: str | None, catalog: str | Path) -> str:
+    """Return the words about builds of a release that are under way, or were stopped."""
+    pattern = rf"{re.escape(name)}-({VERSION[1:-1]})-[0-9a-f]{{12}}"
+    found = (re.fullmatch(pattern, each) for each in location_of(catalog).folders(fmt.BUILDING))
+    begun = [each[1] for each in found if each is not None and version in (None, each[1])]
+    if not begun:
+        return ""
+    return (
+        f"; the build of {name}@{begun[-1]} has begun and is not published yet: wait for it, or run `deepbench build` "
+        "again to finish it"
+    )
 
 
 def open(

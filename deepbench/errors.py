@@ -8,11 +8,20 @@ attributes, and they survive pickling, because most of them travel from a Dask w
 from __future__ import annotations
 
 import errno
+import shlex
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 PROBLEMS = 100
 """Largest number of problems of a recipe that a message tells."""
+
+EXTRAS = {
+    "netcdf": ("h5netcdf>=1.3", "h5py>=3.11"),
+    "s3": ("obstore>=0.6",),
+    "torch": ("torch>=2.6",),
+}
+"""Packages that only some users need, by the extra of ``pyproject.toml`` that installs them."""
 
 
 class DeepBenchError(Exception):
@@ -115,6 +124,10 @@ class MissingDataError(ReleaseError, FileNotFoundError):
         )
 
 
+class StorageError(DeepBenchError, OSError):
+    """An object store does not answer as it should; nothing is known of what it holds."""
+
+
 class ExportError(DeepBenchError, ValueError):
     """A table cannot be exported, or not into the file that was named."""
 
@@ -134,6 +147,49 @@ class BuildError(DeepBenchError, RuntimeError):
         )
 
 
+def refuse_optimized() -> None:
+    """Refuse a Python that leaves out assertions: zarr then cannot read the metadata that it wrote.
+
+    Raises
+    ------
+    ReleaseError
+        It does.
+    """
+    if not __debug__:
+        raise ReleaseError(
+            "Python runs with -O or PYTHONOPTIMIZE, with which zarr cannot read what it wrote; run it without"
+        )
+
+
+CHECKS = {
+    errno.EACCES: "check who may read and write there",
+    errno.EPERM: "check who may read and write there",
+    errno.EROFS: "choose a disk that can be written",
+    errno.ENOENT: "check the path",
+    errno.ENOTDIR: "check the path",
+    errno.EEXIST: "something else is there; name another",
+    errno.EISDIR: "name a file",
+    errno.ENOSPC: "make room, then run the same command again",
+    errno.EDQUOT: "make room, then run the same command again",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+}
+"""What a user should look at, by the number of the system's error."""
+
+
+def advice(error: OSError) -> str:
+    """Return what the system, or an object store, refused, and what to check."""
+    if error.errno is None or not error.strerror:
+        return str(error)  # of an object store, whose errors say what to check
+    where = "" if error.filename is None else f"{error.filename}: "
+    remedy = CHECKS.get(error.errno, "check the disk, or the connection to it")
+    return f"{where}{error.strerror}; {remedy}"
+
+
 def is_full_disk(error: BaseException) -> bool:
     """Return whether the system raised an error because the disk is full, or the user's quota of it."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def install(extra: str) -> str:
+    """Return the command that installs the packages of an extra, for a clone and a wheel alike."""
+    return shlex.join([sys.executable, "-m", "pip", "install", *EXTRAS[extra]])

@@ -71,6 +71,10 @@ class Version(NamedTuple):
         CatalogError
             The text is not a semantic version.
         """
+        if not isinstance(text, str):
+            raise CatalogError(
+                f"a version is a text such as '1.0.0', not {text!r}: put it in quotes"
+            )
         if not re.fullmatch(VERSION, text):
             raise CatalogError(f"'{text}' is not a version: use MAJOR.MINOR.PATCH, such as 1.0.0")
         return cls(*(int(part) for part in text.split(".")))
@@ -87,7 +91,7 @@ def check_name(name: str) -> str:
     CatalogError
         It may not.
     """
-    if not re.fullmatch(RELEASE_NAME, name):
+    if not isinstance(name, str) or not re.fullmatch(RELEASE_NAME, name):
         raise CatalogError(
             f"{name!r} is not a release's name: use 1 to 63 lower-case letters, digits, '-' and '_', "
             "beginning with a letter or digit"

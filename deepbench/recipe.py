@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
 
 from pydantic import (
     BeforeValidator,
@@ -96,6 +96,7 @@ class Recipe(Specification):
     _document: Document = PrivateAttr()
     _plans: dict[str, LabelPlan] = PrivateAttr(default_factory=dict)
     _views: dict[str, Table[Any]] = PrivateAttr(default_factory=dict)
+    _words: Mapping[str, Mapping[str, str]] = PrivateAttr(default_factory=dict)
 
     @field_validator("splits")
     @classmethod
@@ -175,6 +176,7 @@ class Recipe(Specification):
                 hash=self._table_hash(name),
                 recipe=self.name,
                 recipe_hash=self.hash,
+                words=self._words.get(name, {}),
             )
         return self._views[name]
 
@@ -184,7 +186,10 @@ class Recipe(Specification):
             described = self.tables[name]
             weights = {each: value.weight for each, value in described.classes.items()}
             sizes = described.group_size, described.together
-            self._plans[name] = LabelPlan(name, described.scopes(), weights, self.splits, *sizes)
+            words = self._words.get(name)
+            self._plans[name] = LabelPlan(
+                name, described.scopes(), weights, self.splits, *sizes, words
+            )
         return self._plans[name]
 
     def replace(self, changes: Mapping[str, Any]) -> Recipe:
@@ -201,6 +206,19 @@ class Recipe(Specification):
             A path does not exist, or the changed recipe is not valid.
         """
         return Recipe.from_document(self._document.replace(changes))
+
+    def worded(self, words: Mapping[str, Mapping[str, str]]) -> Recipe:
+        """Return the recipe with other descriptions of what its tables hold; they shape nothing, and no hash.
+
+        Parameters
+        ----------
+        words : mapping of str to mapping of str to str
+            For each table the descriptions of variables, labels and coordinates by their names; those of columns of
+            repeated objects are called ``objects/…``.
+        """
+        other = self.model_copy()
+        other._plans, other._views, other._words = {}, {}, words
+        return other
 
     @property
     def folder(self) -> Path | None:
@@ -283,11 +301,63 @@ def _problem(document: Document, details: Any) -> Problem:
             data = data[step]
             path.append(step)
     message = details["msg"]
+    if details["type"] == "unknown_key" and path:
+        message = _at_its_level(path, data=document.data) or message
     if path == ["version"] and not isinstance(details["input"], str):  # 1.0 is a number in YAML
         message = f"{_PATTERNS[VERSION]}, not {show(details['input'])}"
     for pattern, words in _PATTERNS.items():
         message = message.replace(f"must match pattern '{pattern}'", words)
     return document.problem(message, path)
+
+
+def _at_its_level(path: list[str | int], data: dict[str, Any]) -> str:
+    """Return where a key belongs that is unknown where it stands; empty where it is known nowhere.
+
+    A recipe has four levels, two steps apart: its top, a table, a class, and the entry of an object.
+    """
+    *outer, key = path
+    depth = 0
+    while depth < len(_LEVELS) and outer[2 * depth : -1][:1] == [_LEVELS[depth]]:
+        depth += 1
+    tables = _mapping(data.get("tables"))
+    table = outer[1] if depth else next(iter(tables), "NAME")
+    described = _mapping(tables.get(str(table)))
+    class_name = outer[3] if depth > 1 else next(iter(_mapping(described.get("classes"))), "NAME")
+    models: list[type[Specification] | None] = [Recipe]
+    kind = KINDS.get(str(described.get("kind")))
+    if kind is not None:
+        models.append(kind.specification)
+        for field in _LEVELS[1:]:
+            fields = {} if models[-1] is None else models[-1].model_fields
+            models.append(_inside(fields[field].annotation) if field in fields else None)
+    inside = len(outer) > 2 * depth
+    having = [
+        level
+        for level, model in enumerate(models)
+        if model is not None and key in model.model_fields and (level != depth or inside)
+    ]
+    if not having:
+        return ""
+    level = min(having, key=lambda each: abs(each - depth))
+    whole = ("tables", table, "classes", class_name, "objects", 0)
+    steps = [*outer[: 2 * level], *whole[len(outer) : 2 * level], key]
+    return f"unknown key {show(key)} here; write it as {'.'.join(map(str, steps))}"
+
+
+_LEVELS = ("tables", "classes", "objects")
+"""Keys under which the levels of a recipe are."""
+
+
+def _mapping(data: Any) -> Mapping[str, Any]:
+    """Return data if it is a mapping, else an empty one."""
+    return data if isinstance(data, Mapping) else {}
+
+
+def _inside(annotation: Any) -> type[Specification] | None:
+    """Return the specification that the annotation of a field has for its items or values."""
+    if isinstance(annotation, type) and issubclass(annotation, Specification):
+        return annotation
+    return next(filter(None, map(_inside, get_args(annotation))), None)
 
 
 _PATTERNS = {

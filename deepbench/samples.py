@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import os
 from typing import TYPE_CHECKING, Any, Literal
 
 from deepbench.errors import LabelError
@@ -11,6 +12,7 @@ from deepbench.kinds import KINDS
 from deepbench.labelling.draw import draw
 from deepbench.labelling.frames import from_frames, to_frame
 from deepbench.labelling.scopes import Labels
+from deepbench.tables import power_of_two
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +31,17 @@ def draw_labels(table: Table[Any], start: int, stop: int) -> Labels:
     LabelError
         The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
     """
+    return draw(table.plan, table.seed, *_range(start, stop))
+
+
+def _range(start: int, stop: int) -> tuple[int, int]:
+    """Return a range of sample numbers, or refuse what is none."""
     start, stop = operator.index(start), operator.index(stop)
     if not 0 <= start < stop <= 2**32:
         raise LabelError(
             f"samples {start} … {stop} are not a range inside 0 … {2**32}: use start < stop"
         )
-    return draw(table.plan, table.seed, start, stop)
+    return start, stop
 
 
 def render_arrays(table: Table[Any], labels: Labels) -> tuple[dict[str, NDArray], Labels]:
@@ -81,15 +88,17 @@ def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) 
     CatalogError
         The recipe has no such table.
     LabelError
-        The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
+        The range is not inside the counter's 2³² samples, or its labels are larger than the memory of this machine; a
+        value leaves the range of its parameter.
 
     Examples
     --------
     >>> labels(recipe, "images", 0, 100)["circle.radius"]      # doctest: +SKIP
     """
     view = recipe.table(table)
-    found = all_labels(view, start, view.samples if stop is None else stop)
-    return to_frame(view.plan.columns, found.columns)
+    stop = view.samples if stop is None else stop
+    _check_memory(view, "labels", start, stop)
+    return to_frame(view.plan.columns, all_labels(view, start, stop).columns)
 
 
 def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -98,8 +107,9 @@ def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None)
     Takes and raises what ``labels`` does.
     """
     view = recipe.table(table)
-    found = all_labels(view, start, view.samples if stop is None else stop)
-    return to_frame(view.plan.object_columns, found.objects)
+    stop = view.samples if stop is None else stop
+    _check_memory(view, "objects", start, stop)
+    return to_frame(view.plan.object_columns, all_labels(view, start, stop).objects)
 
 
 def render(
@@ -138,8 +148,9 @@ def render(
     Raises
     ------
     LabelError
-        Both a range and labels are given; a column is missing or unknown, or holds a class, a split or a value that the
-        recipe does not allow, or a value of an object that the row's class does not have.
+        Both a range and labels are given; the range is larger than the memory of this machine; a column is missing or
+        unknown, or holds a class, a split or a value that the recipe does not allow, or a value of an object that the
+        row's class does not have.
     CatalogError
         The recipe has no such table.
 
@@ -158,8 +169,11 @@ def render(
     if labels is None and objects is not None:
         raise LabelError("give `objects` together with the `labels` of their samples")
     if labels is None:
-        first = 0 if start is None else start
-        described = draw_labels(view, first, view.samples if stop is None else stop)
+        first, last = 0 if start is None else start, view.samples if stop is None else stop
+        _check_memory(
+            view, "render", first, last, sum(each.sample_bytes for each in view.variables)
+        )
+        described = draw_labels(view, first, last)
     elif start is not None or stop is not None:
         raise LabelError("give either a range of samples or labels, not both")
     else:
@@ -167,6 +181,28 @@ def render(
         described = from_frames(view.plan, _parameters(labels), copies, extra=extra)
     arrays, found = render_arrays(view, described)
     return to_dataset(view, found, arrays)
+
+
+def _check_memory(
+    table: Table[Any], function: str, start: int, stop: int, sample_bytes: int = 0
+) -> None:
+    """Refuse a range whose labels alone, drawn and as a data frame, and data are larger than this machine's memory.
+
+    Raises
+    ------
+    LabelError
+        They are; the message names the memory, and a range that fits.
+    """
+    start, stop = _range(start, stop)
+    each = 2 * table.plan.label_bytes + sample_bytes
+    needed, there = (stop - start) * each, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > there:
+        fits = start + power_of_two(there / each / 4)
+        raise LabelError(
+            f"{stop - start:,} samples of '{table.name}' take at least {needed / 2**30:,.0f} GiB of memory, and this "
+            f"machine has {there / 2**30:,.0f} GiB; ask for some at a time, such as {function}(recipe, {table.name!r}, "
+            f"{start}, {fits}), or build a release"
+        )
 
 
 def _parameters(frame: pd.DataFrame) -> pd.DataFrame:

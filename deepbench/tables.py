@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
@@ -280,6 +280,8 @@ class Table(Generic[S]):
         in each sample that both have.
     recipe, recipe_hash : str
         Name and hash of the recipe.
+    words : mapping of str to str, optional
+        Descriptions of variables and coordinates, by their names, in place of ours.
     """
 
     name: str
@@ -290,6 +292,7 @@ class Table(Generic[S]):
     hash: str
     recipe: str
     recipe_hash: str
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -304,12 +307,18 @@ class Table(Generic[S]):
     @cached_property
     def variables(self) -> tuple[DataVariable, ...]:
         """Arrays that are stored of each sample."""
-        return self.specification.data_variables()
+        return tuple(
+            replace(each, long_name=self.words.get(each.name, each.long_name))
+            for each in self.specification.data_variables()
+        )
 
     @cached_property
     def coordinates(self) -> tuple[Coordinate, ...]:
         """Coordinates of the dimensions after ``sample``."""
-        return self.specification.coordinates()
+        return tuple(
+            replace(each, long_name=self.words.get(each.name, each.long_name))
+            for each in self.specification.coordinates()
+        )
 
     @property
     def tolerance(self) -> bool:

@@ -23,6 +23,7 @@ from zarr.core.metadata.v3 import ArrayV3Metadata
 from zarr.storage import MemoryStore
 
 from deepbench import format as fmt
+from deepbench.errors import refuse_optimized
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
     from deepbench.recipe import Recipe
     from deepbench.tables import Table
+
+WORDS = "long_name"
+"""Attribute that is words: it describes, and nothing follows from it."""
 
 _ENCODING = threading.RLock()
 _FUSED = "zarr.core.codec_pipeline.FusedCodecPipeline"
@@ -66,6 +70,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
     render_version : int
         Which rendering the store says that its values are of.
     """
+    refuse_optimized()
     contents: dict[str, Any] = {}
     store = MemoryStore(contents)
     root = zarr.create_group(
@@ -235,8 +240,27 @@ def chunk_length(metadata: dict[str, bytes], array: str) -> int:
     return described["chunk_grid"]["configuration"]["chunk_shape"][0]
 
 
+def words_of(key: str, content: bytes) -> Iterator[tuple[str, str, str]]:
+    """Yield table, name and description of every array that the metadata under a key describes.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError, AttributeError
+        It is no metadata.
+    """
+    data = json.loads(content)
+    inside = (data.get("consolidated_metadata") or {}).get("metadata", {})
+    for path, node in {key.removesuffix("/zarr.json"): data, **inside}.items():
+        table, _, name = path.partition("/")
+        words = node.get("attributes", {}).get(WORDS)
+        if words is not None:
+            yield table, name, words
+
+
 def as_template(metadata: dict[str, bytes], key: str, content: bytes) -> bool:
-    """Return whether a file says what the template has under its key: versions of zarr write the same in several ways.
+    """Return whether a file says, in whatever words, what the template has under its key.
+
+    Versions of zarr write the same in several ways, and versions of DeepBench describe the same in other words.
 
     Raises
     ------
@@ -257,8 +281,10 @@ def as_template(metadata: dict[str, bytes], key: str, content: bytes) -> bool:
 
 def _normal(data: dict[str, Any]) -> dict[str, Any]:
     if data["node_type"] == "array":
-        described = ArrayV3Metadata.from_dict(data).to_dict()
-        return json.loads(json.dumps(described, default=str))
+        described = json.loads(json.dumps(ArrayV3Metadata.from_dict(data).to_dict(), default=str))
+        if WORDS in described["attributes"]:
+            described["attributes"][WORDS] = type(described["attributes"][WORDS]).__name__
+        return described
     inside = (data.get("consolidated_metadata") or {}).get("metadata", {})
     return {
         "attributes": data.get("attributes", {}),

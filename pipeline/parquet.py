@@ -120,6 +120,12 @@ def field_of(column: Column) -> pa.Field:
     return pa.field(column.name, kind, metadata=notes_of(column))
 
 
+def description_of(field: pa.Field) -> str | None:
+    """Return what a field in Parquet says of its column; None where it says nothing."""
+    words = (field.metadata or {}).get(b"description")
+    return None if words is None else words.decode()
+
+
 def notes_of(column: Column) -> dict[str, str]:
     """Return what a column's field in Parquet says of it."""
     notes = {"description": column.description}

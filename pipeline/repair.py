@@ -6,37 +6,42 @@ manifest says, because other software encodes it, is left as it is and told.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
 from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import CatalogError, ReleaseError
 from pipeline import block as work
-from pipeline import metadata
+from pipeline import encoding, metadata
 from pipeline.card import data_card
 from pipeline.execution import executor
 from pipeline.files import metadata_files, prepare
+from pipeline.parquet import description_of
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.progress import Progress, silent
 from pipeline.software import probe_of, versions
 from pipeline.staging import SCRATCH, Staging, lock_name, probe_name, tidy
 from pipeline.target import Target, target_of
 from pipeline.verify.files import check_file, check_files
-from pipeline.verify.findings import Subject
+from pipeline.verify.findings import DAMAGE, Subject
 from pipeline.verify.run import compare
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
+    from deepbench.storage.locations import Location
     from deepbench.tables import Table
     from pipeline.execution import ClusterOptions, Executor
 
 log = logging.getLogger(__name__)
 
-ENCODERS = ("zarr", "numcodecs", "pyarrow")
-"""Software that decides the bytes of files whose values are the same."""
+WRITERS = ("deepbench", "zarr", "numcodecs", "pyarrow")
+"""Software that decides the bytes of files whose values are the same: the first words the descriptions."""
 
 RENDERING = 4
 """Ratio of the times to render and to read a byte, about."""
@@ -103,7 +108,7 @@ def repair(
         return done
     if manifest.render_version != fmt.RENDER_VERSION:
         raise ReleaseError(
-            f"{done.release} was made by deepbench {manifest.software.get('deepbench')} with render version "
+            f"{done.release} was made by DeepBench {manifest.software.get('deepbench')} with render version "
             f"{manifest.render_version}, this one has {fmt.RENDER_VERSION}; repair it with that version"
         )
     recipe = _recipe(release, recipe, damaged)
@@ -111,6 +116,7 @@ def repair(
     with target.lock(lock_name(recipe)) as held:
         if held is None:
             raise ReleaseError(f"another process works on {done.release}; wait for it")
+        recipe = recipe.worded(_own_words(release.location, recipe, damaged))
         staging = Staging.of(target, recipe)
         target.remove(staging.name)
         prepare(staging, recipe)
@@ -171,6 +177,40 @@ def _recipe(release: Release, given: Recipe | None, damaged: dict[str, fmt.Store
             f"the recipe is not what {release} was made from: {problem.message}; {remedy}"
         )
     return recipe
+
+
+def _own_words(
+    location: Location, recipe: Recipe, damaged: dict[str, fmt.StoredObject]
+) -> dict[str, dict[str, str]]:
+    """Return the descriptions that stand in the files of a release, by table and name: whole files have the last word.
+
+    A damaged file may still be readable where it describes; what is made from it must be what the manifest lists.
+    """
+    words: dict[str, dict[str, str]] = {name: {} for name in recipe.tables}
+    keys = [key for key in encoding.template(recipe) if key.endswith("zarr.json")]
+    files = [f"{fmt.DATA}/{key}" for key in keys]
+    for table in map(recipe.table, recipe.tables):
+        files += [each for each in metadata_files(table) if each.endswith(".parquet")]
+    for path in sorted(files, key=lambda each: each not in damaged):
+        with contextlib.suppress(*DAMAGE, CatalogError):
+            for table_name, name, text in _words_in(location, path):
+                words[table_name][name] = text
+    return words
+
+
+def _words_in(location: Location, path: str) -> Iterator[tuple[str, str, str]]:
+    """Yield table, name and description of what a file of a release describes."""
+    if path.startswith(fmt.DATA):
+        yield from encoding.words_of(path.removeprefix(f"{fmt.DATA}/"), location.read(path))
+        return
+    table, _, objects = (
+        path.removeprefix(f"{fmt.METADATA}/").removesuffix(".parquet").partition(".")
+    )
+    with location.open(path) as opened:
+        for field in pq.read_schema(opened):
+            text = description_of(field)
+            if text is not None:
+                yield table, f"{objects}/{field.name}" if objects else field.name, text
 
 
 def _make(
@@ -259,7 +299,7 @@ def _reason(manifest: fmt.Manifest) -> str:
     own = versions()
     others = [
         f"{name} {manifest.software.get(name)} (here {own[name]})"
-        for name in ENCODERS
+        for name in WRITERS
         if manifest.software.get(name) != own[name]
     ]
     return f"the release was written with {', '.join(others)}" if others else "for no known reason"

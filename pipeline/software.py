@@ -5,16 +5,16 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable
 from functools import lru_cache, partial
-from importlib.metadata import version
+from importlib import metadata
 from typing import TYPE_CHECKING
 
+from deepbench import __version__
 from deepbench import format as fmt
 
 if TYPE_CHECKING:
     from deepbench.storage.locations import Location
 
 PACKAGES = (
-    "deepbench",
     "numpy",
     "scipy",
     "numba",
@@ -26,7 +26,7 @@ PACKAGES = (
     "dask",
     "distributed",
 )
-"""Packages whose versions a manifest lists."""
+"""Packages of others whose versions a manifest lists."""
 
 MUST_AGREE = ("deepbench", "render", "format")
 """Versions that must be equal on the coordinator and on each worker; those of other packages may differ."""
@@ -63,12 +63,13 @@ def transforms() -> dict[str, str]:
 
     info = getattr(ducc0.misc, "cpu_info", None)  # since 0.40
     profile = info()["active_profile"] if info else platform.machine()
-    return {"ducc0": version("ducc0"), "ducc0 instructions": str(profile)}
+    return {"ducc0": metadata.version("ducc0"), "ducc0 instructions": str(profile)}
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
     """Return the versions of Python, of the packages that shape or store data, and of format and rendering."""
     found = {"python": platform.python_version(), "machine": platform.machine()}
-    found |= {package: version(package) for package in PACKAGES}
+    found |= {"deepbench": __version__}
+    found |= {package: metadata.version(package) for package in PACKAGES}
     return found | {"format": str(fmt.FORMAT_VERSION), "render": str(fmt.RENDER_VERSION)}

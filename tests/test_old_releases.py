@@ -43,7 +43,7 @@ def test_it_is_whole(release):
         assert report.by_tolerance <= sum(tolerance)
     else:
         made_by = release.manifest.software["deepbench"]
-        assert any(f"made by deepbench {made_by} with render" in note for note in report.notes)
+        assert any(f"made by DeepBench {made_by} with render" in note for note in report.notes)
 
 
 def test_it_is_not_rendered_again_by_another_rendering(release, monkeypatch):
@@ -52,7 +52,7 @@ def test_it_is_not_rendered_again_by_another_rendering(release, monkeypatch):
     assert report.ok
     assert report.rerendered == 0
     version = release.manifest.render_version
-    made_by = f"made by deepbench 0.1.0 with render version {version}, and this one has 1000"
+    made_by = f"made by DeepBench 0.1.0 with render version {version}, and this one has 1000"
     assert made_by in report.notes[0]
 
 

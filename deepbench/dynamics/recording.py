@@ -85,7 +85,7 @@ def _sigma(of: str) -> Any:
 class MeasurementNoise(Specification):
     """Independent normal noise of what is measured; the motion itself knows nothing of it."""
 
-    position: Value | None = _sigma("places")
+    position: Value | None = _sigma("positions")
     velocity: Value | None = _sigma("velocities")
     q: Value | None = _sigma("angles")
     p: Value | None = _sigma("momenta")
@@ -124,11 +124,15 @@ class Frames(Specification):
     )
     scale: Value = parameter("pixels per unit of length", unit="pixel/m", above=0)
     x: Value | None = parameter(
-        "where the origin of the motion is, to the right; the frame's centre when absent",
+        "position of the origin of the motion along x; the frame's centre when absent",
         unit="pixel",
         default=None,
     )
-    y: Value | None = parameter("the same upwards", unit="pixel", default=None)
+    y: Value | None = parameter(
+        "position of the origin of the motion along y; the frame's centre when absent",
+        unit="pixel",
+        default=None,
+    )
     disks: Annotated[tuple[Disk, ...], Field(min_length=1, max_length=10)] = Field(
         description="how each body looks, in their order; the last one is that of all further bodies"
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
@@ -60,6 +60,8 @@ class LabelPlan:
         Consecutive samples, or sets of ``together``, that form one group and so share a split.
     together : int
         Consecutive samples that share class and values, but for scopes with ``each``.
+    words : mapping of str to str, optional
+        Descriptions of columns, by their names, in place of ours; those of repeated objects are called ``objects/…``.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class LabelPlan:
         splits: Mapping[str, float],
         group_size: int = 1,
         together: int = 1,
+        words: Mapping[str, str] | None = None,
     ) -> None:
         self.table = table
         self.scopes = scopes
@@ -79,6 +82,7 @@ class LabelPlan:
         self.split_thresholds = thresholds(splits)
         self.group_size = group_size
         self.together = together
+        self._words = words or {}
         self._names: dict[str | None, dict[str, Reference]] = {}
 
     # what there is to draw
@@ -90,7 +94,11 @@ class LabelPlan:
             "id": Column("id", "sample number", integer=True),
             "class": Column("class", "class of the sample", meanings=self.classes),
             "split": Column("split", "split of the sample's group", meanings=self.splits),
-            "group": Column("group", "samples of one group are never in two splits", integer=True),
+            "group": Column(
+                "group",
+                "number of the group; samples of one group are never in two splits",
+                integer=True,
+            ),
         }
         for scope in self.scopes:
             if scope.repeat is not None:
@@ -98,7 +106,7 @@ class LabelPlan:
                 columns[name] = Column(name, REPEAT.description, integer=True)
             else:
                 columns |= {column.name: column for column in parameter_columns(scope, prefix=True)}
-        return tuple(columns.values())
+        return self._worded(columns.values())
 
     @cached_property
     def object_columns(self) -> tuple[Column, ...]:
@@ -114,7 +122,14 @@ class LabelPlan:
         }
         for scope in repeated:
             columns |= {each.name: each for each in parameter_columns(scope, prefix=False)}
-        return tuple(columns.values())
+        return self._worded(columns.values(), "objects/")
+
+    def _worded(self, columns: Iterable[Column], prefix: str = "") -> tuple[Column, ...]:
+        """Return columns with the descriptions that were given for them."""
+        return tuple(
+            replace(each, description=self._words.get(prefix + each.name, each.description))
+            for each in columns
+        )
 
     @cached_property
     def repeated_names(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from pydantic import Field, create_model, field_validator, model_validator
 
+from deepbench.language.plain import show
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Expression, Value
 
@@ -87,7 +88,10 @@ class RepeatedOneOf(NamedOneOf):
     @classmethod
     def _bounded(cls, repeat: Any) -> Any:
         if isinstance(repeat, Expression):
-            raise problem("must have a finite upper bound: a number, integers, or choice")
+            raise problem(
+                f"cannot be an expression, {show(repeat.text)}, whose largest value is not known beforehand; write a "
+                "number, {integers: [low, high]} or {choice: [...]}"
+            )
         return repeat
 
     @property

@@ -56,10 +56,10 @@ _EXPECTED = {
     "float_type": "a valid number",
     "float_parsing": "a valid number",
     "finite_number": "a finite number",
-    "list_type": "a valid list",
-    "tuple_type": "a valid tuple",
-    "dict_type": "a valid dictionary",
-    "mapping_type": "a valid mapping",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a mapping",
+    "mapping_type": "a mapping",
     "none_required": "None",
     "greater_than": "greater than {gt}",
     "greater_than_equal": "greater than or equal to {ge}",
@@ -90,7 +90,9 @@ def _sentence(kind: str, context: Mapping[str, Any], value: object) -> str:
             name: digits(each) if isinstance(each, float) else each
             for name, each in context.items()
         }
-        return f"must be {_EXPECTED[kind].format_map(words)}, not {show(value)}"
+        listed = kind in ("list_type", "tuple_type") and isinstance(value, Mapping)
+        remedy = "; put it in brackets: [{...}]" if listed else ""
+        return f"must be {_EXPECTED[kind].format_map(words)}, not {show(value)}{remedy}"
     return f"is not what can stand here: {show(value)}"
 
 
@@ -350,13 +352,23 @@ class Specification(BaseModel):
         if kind == "extra_forbidden" and len(path) == 1:
             return "unknown_key", unknown("key", path[0], cls.model_fields), path
         if kind == "missing":
-            field = cls.model_fields.get(str(path[0]))
-            what = f": {field.description}" if field is not None and field.description else ""
-            return "missing_key", f"{str(path[-1])!r} is missing{what}", path
+            return "missing_key", f"{str(path[-1])!r} is missing{cls._meant(str(path[0]))}", path
         if kind in ("model_type", "dict_type", "model_attributes_type") and not path:
             keys = ", ".join(cls.model_fields)
             return "wrong_value", f"must be {cls._form} of {keys}, not {show(item['input'])}", path
         return "wrong_value", _sentence(kind, item.get("ctx", {}), item["input"]), path
+
+    @classmethod
+    def _meant(cls, name: str) -> str:
+        """Return what a field means and which numbers it takes, to go on with after its name."""
+        field = cls.model_fields.get(name)
+        if field is None:
+            return ""
+        meaning = _meaning(field)
+        words = [] if field.description in (None, name) else [field.description]
+        if meaning is not None and meaning.unit:
+            words.append(meaning.range_text())
+        return f": {', '.join(words)}" if words else ""
 
 
 # -------------------------------------------------------------------------------------------------

@@ -53,7 +53,7 @@ OBSERVED = {
     "n_observations": Parameter("number of observations"),
     "n_detections": Parameter("number of observations, with their noise, that are no upper limits"),
     "variability_snr": Parameter(
-        "√Σ((F − F̄)² / σ²), F the flux without noise, F̄ its mean in the band with the weights 1 / σ²"
+        "signal-to-noise ratio √Σ((F − F̄)² / σ²), F the flux without noise, F̄ its mean in the band weighted by 1 / σ²"
     ),
 }
 """Labels of each sample that are measured."""
@@ -98,8 +98,10 @@ class RedNoise(Specification):
     Error bars do not know of it.
     """
 
-    sigma: Value = parameter("standard deviation of x", minimum=0, maximum=1)
-    timescale: Value = parameter("after which the correlation is 1 / e", unit="d", above=0)
+    sigma: Value = parameter("standard deviation of the red noise", minimum=0, maximum=1)
+    timescale: Value = parameter(
+        "time after which the correlation of the red noise is 1 / e", unit="d", above=0
+    )
 
 
 class LightCurveTable(TableSpecification):
@@ -194,7 +196,7 @@ class LightCurveTable(TableSpecification):
             for name, words in fluxes.items()
         ]
         bits = flags(MASK, masks=True)
-        words = "1: not observed, 2: outlier, 4: upper limit; added"
+        words = "bits of what an observation is, added: 1 not observed, 2 outlier, 4 upper limit"
         found.append(DataVariable("mask", words, "1", *axis, "uint8", bits))
         if not self.is_dense:
             words = "middle of the exposure"

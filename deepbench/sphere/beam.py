@@ -34,7 +34,7 @@ class Beam(FileSpecification):
     most: ClassVar[int] = 2**24
 
     sigma: Value | None = parameter(
-        "standard deviation, not the full width at half maximum",
+        "standard deviation of the beam, not its full width at half maximum",
         unit="arcmin",
         above=0,
         maximum=3600,

@@ -31,7 +31,7 @@ class Mask(FileSpecification):
     most: ClassVar[int] = 2**28
 
     latitude: Value | None = parameter(
-        "pixels less than this from the equator are NaN",
+        "latitude up to which the equator is masked: pixels nearer to it are NaN",
         unit="degree",
         minimum=0,
         below=90,

@@ -82,19 +82,19 @@ class Rotation(Specification):
     twins: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
         2, description="consecutive maps that are one, turned each by its own angles"
     )
-    alpha: Value = parameter("first angle, about z", unit="degree")
+    alpha: Value = parameter("first Euler angle, about z", unit="degree")
     cos_beta: Value = parameter(
-        "cosine of the second angle, about y; even in −1 … 1 where no direction is preferred",
+        "cosine of the second Euler angle, about y; even in −1 … 1 where no direction is preferred",
         minimum=-1,
         maximum=1,
     )
-    gamma: Value = parameter("third angle, about z", unit="degree")
+    gamma: Value = parameter("third Euler angle, about z", unit="degree")
 
 
 class Noise(Specification):
     """Independent normal noise of pixels."""
 
-    sigma: Value = parameter("standard deviation, at the equator", unit="", minimum=0)
+    sigma: Value = parameter("standard deviation of the noise at the equator", unit="", minimum=0)
     anisotropy: Value = parameter(
         "the variance falls as 1 / (1 + anisotropy sin² latitude)",
         minimum=0,

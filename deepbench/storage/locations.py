@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
-from deepbench.errors import CatalogError
+from deepbench.errors import CatalogError, install
 from deepbench.storage.object_store import asking, client_of
 
 if TYPE_CHECKING:
@@ -306,7 +306,7 @@ def check_catalog(catalog: str | Path) -> str:
         import obstore  # noqa: F401
     except ImportError:
         raise CatalogError(
-            "catalogs in object stores need one more package: pip install 'deepbench[s3]'"
+            f"catalogs in object stores need one more package; install it with: {install('s3')}"
         ) from None
     return text.rstrip("/")
 

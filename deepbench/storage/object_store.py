@@ -7,8 +7,14 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
+from deepbench.errors import StorageError
+
 METADATA_SERVICE = "169.254.169.254"
 """Address at which a machine of Amazon's tells its credentials."""
+
+
+RETRIES = 8
+"""Number of times that a request is made again, within a minute."""
 
 
 @lru_cache(maxsize=64)
@@ -18,7 +24,9 @@ def client_of(url: str) -> Any:
 
     from obstore.store import from_url
 
-    return from_url(url, retry_config={"max_retries": 8, "retry_timeout": timedelta(minutes=1)})
+    with asking(url):
+        retries = {"max_retries": RETRIES, "retry_timeout": timedelta(minutes=1)}
+        return from_url(url, retry_config=retries)  # type: ignore[call-overload]
 
 
 @contextmanager
@@ -31,7 +39,7 @@ def asking(address: str) -> Iterator[None]:
         There is no such object, or no such bucket.
     PermissionError
         The store does not allow it.
-    OSError
+    StorageError
         Anything else that went wrong.
     """
     from obstore import exceptions
@@ -39,7 +47,9 @@ def asking(address: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        what = "its bucket does not exist" if "NoSuchBucket" in str(error) else "is not there"
+        what = "is not there"
+        if "NoSuchBucket" in str(error):
+            what = "its bucket does not exist; make it, or check its name, AWS_ENDPOINT_URL and AWS_REGION"
         raise FileNotFoundError(f"{address}: {what}") from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
         raise PermissionError(
@@ -54,4 +64,7 @@ def asking(address: str) -> Iterator[None]:
                 f"{address}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
                 "AWS_SKIP_SIGNATURE=true for a public bucket"
             ) from None
-        raise OSError(f"{address}: {type(error).__name__}: {reason}") from None
+        raise StorageError(
+            f"{address}: the object store does not answer as it should; check AWS_ENDPOINT_URL, AWS_REGION and the "
+            f"network ({type(error).__name__}: {reason})"
+        ) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 import warnings
@@ -16,8 +17,9 @@ from typing import Any, NoReturn, TextIO
 
 import typer
 
-from deepbench.errors import BuildError, DeepBenchError
+from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
 from pipeline.cli import recipes, releases, upkeep
+from pipeline.cli.output import printable
 from pipeline.secrets import redact
 
 STOPPED = 130
@@ -71,8 +73,13 @@ def main() -> NoReturn:
             errors="backslashreplace"
         )  # a terminal that cannot show a letter still works
     try:
-        code = app(prog_name="deepbench", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            refuse_optimized()
+            code = app(prog_name="deepbench", standalone_mode=False)
     except USAGE_ERROR as error:
+        if re.fullmatch(r"-\d.*", getattr(error, "option_name", "")):
+            error.message = f"{error.option_name} is below 0; numbers of samples begin at 0"
         error.show()
         code = 2
     except (typer.Abort, KeyboardInterrupt):
@@ -81,7 +88,7 @@ def main() -> NoReturn:
         _complain(f"error: {error}")
         code = exit_code(error)
     except OSError as error:  # of the user's disks and files
-        _complain(f"error: {error}")
+        _complain(f"error: {advice(error)}")
         code = 2
     except Exception as error:
         if DEBUG in os.environ:
@@ -142,4 +149,4 @@ def _warn(
 def _complain(message: str) -> None:
     with contextlib.suppress(OSError):
         sys.stdout.flush()
-    sys.stderr.write(f"{redact(message)}\n")
+    sys.stderr.write(f"{printable(redact(message))}\n")

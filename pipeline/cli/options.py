@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +14,15 @@ if TYPE_CHECKING:
     from deepbench.recipe import Recipe
     from pipeline.execution import ClusterOptions
 
-RecipeFile = Annotated[str, typer.Argument(metavar="RECIPE", help="The recipe, a YAML file.")]
+WORKFLOWS = "workflows"
+"""Folder of the recipes and descriptions of clusters that come with DeepBench."""
+
+RecipeFile = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE", help="The recipe, a YAML file; workflows/… come with DeepBench."
+    ),
+]
 ReleaseName = Annotated[
     str,
     typer.Argument(
@@ -37,11 +46,21 @@ Workers = Annotated[
 Output = Annotated[str | None, typer.Option("--output", "-o", help="File of the picture.")]
 
 
+def come_with_us(path: str) -> str:
+    """Return the path of a file: one of ``workflows/`` that is not in the working directory comes with DeepBench."""
+    package = Path(__file__).parents[1]
+    if Path(path).parts[:1] == (WORKFLOWS,) and not Path(path).exists():
+        for folder in (package, package.parent):  # in a wheel, in a clone
+            if (folder / path).is_file():
+                return str(folder / path)
+    return path
+
+
 def read_recipe(path: str, changes: list[str] | None) -> Recipe:
     """Return the recipe in a file, with the changes of ``--set``."""
     from deepbench.recipe import load_recipe
 
-    recipe = load_recipe(path)
+    recipe = load_recipe(come_with_us(path))
     return recipe.replace(dict(_change(text) for text in changes)) if changes else recipe
 
 
@@ -74,7 +93,8 @@ def cluster_options(
         raise typer.BadParameter("give either --scheduler or --cluster, not both")
     if scheduler is not None and workers is not None:
         raise typer.BadParameter("a running scheduler has workers of its own: leave out --workers")
-    options = ClusterOptions(workers, scheduler, description)
+    described = None if description is None else come_with_us(description)
+    options = ClusterOptions(workers, scheduler, described)
     return None if options == ClusterOptions() else options
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sys
 import threading
 import time
@@ -15,10 +16,23 @@ from typing import Any
 from pipeline.progress import Progress, compilations, hearing
 from pipeline.secrets import RedactingFormatter
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which a terminal finds no orders: escape, bell and the like as JSON writes them.
+
+    Examples
+    --------
+    >>> printable("red \x1b[31m")
+    'red \\u001b[31m'
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
 
 def say(text: str) -> None:
-    """Print a line."""
-    sys.stdout.write(f"{text}\n")
+    """Print a line, or several."""
+    sys.stdout.write(f"{printable(text)}\n")
 
 
 def say_json(data: Any) -> None:
@@ -28,7 +42,7 @@ def say_json(data: Any) -> None:
 
 def say_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     """Print rows as columns as wide as needed, numbers to the right."""
-    texts = [header, *(tuple(str(cell) for cell in row) for row in rows)]
+    texts = [header, *(tuple(_in_a_line(str(cell)) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in texts) for i in range(len(header))]
     right = [bool(rows) and isinstance(rows[0][i], int | float) for i in range(len(header))]
     for row in texts:
@@ -37,6 +51,11 @@ def say_table(header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
             for cell, width, number in zip(row, widths, right, strict=True)
         ]
         say("  ".join(cells).rstrip())
+
+
+def _in_a_line(text: str) -> str:
+    """Return a text without line ends, which would tear a table."""
+    return printable(" ".join(text.split()))
 
 
 @contextlib.contextmanager

@@ -207,7 +207,7 @@ def build(
         with log_file(target_of(catalog).log_file(log_name(found))) as log:
             try:
                 result = make(found, catalog, cluster=options, progress=report)
-            except DeepBenchError:
+            except (DeepBenchError, OSError):
                 raise
             except Exception as error:
                 logging.getLogger("pipeline").exception("the build failed")

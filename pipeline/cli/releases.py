@@ -54,6 +54,9 @@ def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:
         )
         for release in found
     ]
+    if not rows:
+        say(f"no releases in '{catalog}'; build one: deepbench build workflows/shapes.yaml")
+        return
     say_table(("release", "samples", "size", "title"), rows)
 
 

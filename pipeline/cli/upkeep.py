@@ -14,6 +14,7 @@ from pipeline.cli.options import (
     Workers,
     cluster_options,
     find_release,
+    read_recipe,
 )
 from pipeline.cli.output import progress_bar, say, say_json, say_table
 from pipeline.units import bytes_text
@@ -100,11 +101,10 @@ def repair(
 
     Exit code 3 when some could not be.
     """
-    from deepbench.recipe import load_recipe
     from pipeline.repair import repair as mend
 
     found = find_exactly(release, catalog)
-    given = None if recipe is None else load_recipe(recipe)
+    given = None if recipe is None else read_recipe(recipe, None)
     with progress_bar() as report:
         result = mend(
             found,

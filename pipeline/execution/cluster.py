@@ -226,7 +226,7 @@ def check_workers(
         if isinstance(answer, BaseException) and "ModuleNotFoundError" in repr(answer):
             own = versions()["deepbench"]
             problems.append(
-                f"worker {address} lacks a module: {answer}; install deepbench {own} there"
+                f"worker {address} lacks a module: {answer}; install DeepBench {own} there"
             )
         elif isinstance(answer, BaseException):
             problems.append(f"worker {address} cannot answer: {type(answer).__name__}: {answer}")

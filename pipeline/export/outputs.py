@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
-from deepbench.errors import ExportError
+from deepbench.errors import ExportError, install
 from pipeline import encoding
 from pipeline.target import FolderTarget
 from pipeline.target.base import TEMPORARY
@@ -221,7 +221,8 @@ def check_path(path: str) -> None:
             import h5py  # noqa: F401
         except ImportError:
             raise ExportError(
-                "files that end with .nc need more packages: pip install 'deepbench[netcdf]'; .zarr needs none"
+                "files that end with .zarr need no other package; those that end with .nc do, install them with: "
+                + install("netcdf")
             ) from None
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
-from deepbench.errors import CatalogError, ReleaseError
+from deepbench.errors import CatalogError, ReleaseError, StorageError
 from deepbench.storage.locations import Bucket, Location
 from pipeline.target.base import Hold, Target, nothing
 
@@ -173,7 +173,7 @@ class BucketTarget(Bucket, Target):
         check()
         there.sweep("", [*sizes, last])
         if {name: size for name, size in there.sizes() if name != last} != sizes:
-            raise OSError(f"{there.root}: the copies are not what was copied; run it again")
+            raise StorageError(f"{there.root}: the copies are not what was copied; run it again")
         check()
         try:
             with there.asking(last):

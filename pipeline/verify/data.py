@@ -49,7 +49,7 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class Rerender:
-    """The choice of samples that are rendered again, and how alike they must be.
+    """The choice of samples that are rendered again.
 
     Attributes
     ----------
@@ -57,13 +57,10 @@ class Rerender:
         Part of the samples, from 0 to 1.
     seed : int
         Seed of the choice.
-    elsewhere : bool
-        The release was made on another kind of machine: every table may differ by rounding.
     """
 
     fraction: float
     seed: int
-    elsewhere: bool = False
 
     def choose(self, block: Block) -> NDArray[np.intp]:
         """Return rows of a block; at least one of the first block of a table."""
@@ -202,7 +199,7 @@ def _rerender(
     Values must have the same bits, unless the table is stamped ``tolerance`` or was made on another kind of machine.
     """
     table = subject.table(block.table)
-    tolerant = table.tolerance or rerender.elsewhere
+    tolerant = subject.may_differ(table)
     try:
         stored = read_labels(subject.location, table, block.start, block.stop)
     except (*DAMAGE, DeepBenchError):
@@ -238,7 +235,7 @@ def _rerender(
                 if one == other:
                     continue
                 sample = block.start + int(chosen[some[row]])
-                if tolerant and _close(there[row], made[row]):
+                if tolerant and close(there[row], made[row]):
                     near.add(sample)
                 else:
                     wrong.append(sample)
@@ -252,7 +249,7 @@ def _rerender(
     report.by_tolerance += len(near)
 
 
-def _close(one: NDArray, other: NDArray) -> bool:
+def close(one: NDArray, other: NDArray) -> bool:
     """Return whether values agree within the tolerance of the format."""
     peak = np.nanmax(np.abs(other), initial=0.0)
     return bool(np.allclose(one, other, rtol=0.0, atol=TOLERANCE * peak, equal_nan=True))

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.errors import CatalogError
+from deepbench.errors import CatalogError, StorageError
 from pipeline.verify.findings import Finding, Subject
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ def check_file(location: Location, stored: fmt.StoredObject) -> Finding | None:
     """Compare a file with what the manifest says of it."""
     try:
         return _check_size(location, stored) or _check_sum(stored, location.sha256(stored.path))
+    except StorageError:
+        raise
     except (CatalogError, OSError) as error:
         return _unreadable(stored, error)
 
@@ -65,6 +67,8 @@ def read_files(
                 content = location.read(each.path)
                 contents[each.path.removeprefix(f"{fmt.DATA}/")] = content
                 found = _check_sum(each, hashlib.sha256(content).hexdigest())
+        except StorageError:
+            raise
         except (CatalogError, OSError) as error:
             found = _unreadable(each, error)
         if found is not None:

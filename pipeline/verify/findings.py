@@ -101,11 +101,18 @@ class Subject:
         SHA-256 of its recipe: workers keep recipes that they have read.
     render_version : int
         By its manifest.
+    elsewhere : bool
+        It was made on another kind of machine: values of every table may differ by rounding.
     """
 
     location: Location
     recipe_sha256: str
     render_version: int = fmt.RENDER_VERSION
+    elsewhere: bool = False
+
+    def may_differ(self, table: Table[Any]) -> bool:
+        """Return whether values of a table that are rendered again may differ by rounding."""
+        return table.tolerance or self.elsewhere
 
     def recipe(self) -> Recipe:
         """Return its recipe."""

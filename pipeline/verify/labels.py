@@ -15,7 +15,15 @@ from deepbench.format import DIGEST
 from deepbench.labelling.draw import check
 from deepbench.labelling.scopes import IDENTITY, Labels
 from pipeline import encoding
-from pipeline.parquet import DIGEST_TYPE, field_of, numbers, plain_type, read_labels, read_rows
+from pipeline.parquet import (
+    DIGEST_TYPE,
+    description_of,
+    field_of,
+    numbers,
+    plain_type,
+    read_labels,
+    read_rows,
+)
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 
 if TYPE_CHECKING:
@@ -279,58 +287,77 @@ def check_metadata_schema(subject: Subject, name: str) -> list[Finding]:
     table = subject.table(name)
     plan, location = table.plan, subject.location
     digests = [DIGEST + variable.name for variable in table.variables]
-    found = [_check_columns(location, name, plan.columns, digests, table.samples)]
+    found = [*_check_columns(location, name, plan.columns, digests, table.samples)]
     if plan.object_columns:
-        found.append(_check_columns(location, f"{name}.objects", plan.object_columns, [], None))
-    return [each for each in found if each is not None]
+        found += _check_columns(location, f"{name}.objects", plan.object_columns, [], None)
+    return found
 
 
 def _check_columns(
     location: Location, name: str, columns: tuple[Column, ...], digests: list[str], rows: int | None
-) -> Finding | None:
+) -> Iterator[Finding]:
     """Compare names, types, units and descriptions of the columns of a Parquet file, and its number of rows."""
     path = f"{fmt.METADATA}/{name}.parquet"
     try:
         with location.open(path) as opened, pq.ParquetFile(opened) as file:
             schema, count = file.schema_arrow, file.metadata.num_rows
     except DAMAGE as error:
-        return Finding("schema", f"cannot be read: {error}", path)
+        yield Finding("schema", f"cannot be read: {error}", path)
+        return
     if schema.names != [*(column.name for column in columns), *digests]:
-        return Finding("schema", f"has the columns {', '.join(schema.names)}", path)
+        yield Finding("schema", f"has the columns {', '.join(schema.names)}", path)
+        return
     if rows is not None and count != rows:
-        return Finding("schema", f"has {count} rows, the table {rows} samples", path)
-    for name in digests:
-        if schema.field(name).type != DIGEST_TYPE:
-            message = f"column '{name}' is of type {schema.field(name).type}, not {DIGEST_TYPE}"
-            return Finding("schema", message, path)
+        yield Finding("schema", f"has {count} rows, the table {rows} samples", path)
+        return
+    for digest in digests:
+        if schema.field(digest).type != DIGEST_TYPE:
+            message = f"column '{digest}' is of type {schema.field(digest).type}, not {DIGEST_TYPE}"
+            yield Finding("schema", message, path)
     for column in columns:
         found, wanted = schema.field(column.name), field_of(column)
         if found.type != wanted.type:
             message = f"column '{column.name}' is of type {found.type}, not {wanted.type}"
-            return Finding("schema", message, path)
-        notes = found.metadata or {}
-        for key, value in wanted.metadata.items():
-            if notes.get(key) != value:
-                message = (
-                    f"column '{column.name}' says {notes.get(key)!r} as its {key!r}, not {value!r}"
-                )
-                return Finding("schema", message, path)
-    return None
+            yield Finding("schema", message, path)
+        unit, planned = ((each.metadata or {}).get(b"unit") for each in (found, wanted))
+        if unit != planned:
+            message = f"column '{column.name}' has the unit {unit!r}, not {planned!r}"
+            yield Finding("schema", message, path)
+        words = description_of(found)
+        if words is None:
+            yield Finding("schema", f"column '{column.name}' has no description", path)
+        elif words != column.description:
+            yield _in_other_words(name, column.name, words, column.description)
+
+
+def _in_other_words(table: str, name: str, there: str, here: str) -> Finding:
+    """Return the note about a description that this version of DeepBench words otherwise."""
+    message = f"'{name}' is described as {there!r}, by this DeepBench as {here!r}"
+    return Finding("words", message, table=table, note=True)
 
 
 def check_zarr_schema(subject: Subject, damaged: set[str]) -> list[Finding]:
     """Compare the metadata of the Zarr store with what the format says of the recipe, but for damaged files."""
     findings = []
     template = subject.template()
-    for key in template:
+    for key, planned in template.items():
         path = f"{fmt.DATA}/{key}"
         if path in damaged:
             continue
         try:
-            if not encoding.as_template(template, key, subject.location.read(path)):
-                findings.append(
-                    Finding("schema", "is not what the format says of this recipe", path)
-                )
+            content = subject.location.read(path)
+            if not encoding.as_template(template, key, content):
+                message = "is not what the format says of this recipe"
+                findings.append(Finding("schema", message, path))
+            elif key.endswith("zarr.json"):
+                here = {
+                    (table, name): words for table, name, words in encoding.words_of(key, planned)
+                }
+                findings += [
+                    _in_other_words(table, name, words, here[table, name])
+                    for table, name, words in encoding.words_of(key, content)
+                    if words != here[table, name]
+                ]
         except (*DAMAGE, CatalogError) as error:
             findings.append(Finding("schema", f"cannot be read: {error}", path))
     return findings

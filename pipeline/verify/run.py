@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
-from deepbench.errors import DeepBenchError, ReleaseError
+from deepbench.errors import DeepBenchError, ReleaseError, StorageError
 from deepbench.storage.locations import Folder
 from pipeline.execution import executor
 from pipeline.files import metadata_files, release_files
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 LOST = 100
 """Number of files, of those that the manifest does not list, that are named at most."""
+
+DESCRIPTIONS = 3
+"""Number of descriptions in other words that are told at most."""
 
 BATCH = 64
 """Number of small files that one task checks."""
@@ -112,12 +115,16 @@ def verify(
         ``rerender`` is not a fraction.
     ClusterError
         The cluster cannot be reached or used.
+    StorageError
+        The object store does not answer.
     """
     if not 0 <= rerender <= 1:
         raise ReleaseError(f"the fraction to render again must be from 0 to 1, not {rerender}")
     report = Report(f"{release.name}@{release.version}")
     try:
         manifest = release.manifest
+    except StorageError:
+        raise
     except (DeepBenchError, OSError) as error:
         report.findings.append(Finding("manifest", str(error), fmt.MANIFEST))
         report.notes.append("without its manifest nothing else of the release can be checked")
@@ -127,11 +134,10 @@ def verify(
     report.files, report.bytes = len(manifest.objects), manifest.size
     report.samples = sum(table.samples for table in manifest.tables.values())
     subject, plan = _check_recipe(release, manifest, report)
-    elsewhere = manifest.software.get("machine") != versions()["machine"]
-    again = Rerender(rerender, seed, elsewhere) if rerender else None
+    again = Rerender(rerender, seed) if rerender else None
     if again is not None and manifest.render_version != fmt.RENDER_VERSION:
         report.notes.append(
-            f"not rendered again: the release was made by deepbench {manifest.software.get('deepbench')} with render "
+            f"not rendered again: the release was made by DeepBench {manifest.software.get('deepbench')} with render "
             f"version {manifest.render_version}, and this one has {fmt.RENDER_VERSION}; install that version to do it"
         )
         again = None
@@ -185,7 +191,8 @@ def _check_recipe(
     """Read the recipe, and compare the manifest with it; return its plan, or None where it cannot be used."""
     stored = {each.path: each for each in manifest.objects}.get(fmt.RECIPE)
     sha256 = "" if stored is None else stored.sha256
-    subject = Subject(release.location, sha256, manifest.render_version)
+    elsewhere = manifest.software.get("machine") != versions()["machine"]
+    subject = Subject(release.location, sha256, manifest.render_version, elsewhere)
     note = "without its recipe, labels, data and schema of the release cannot be checked"
     if stored is None:
         report.findings.append(Finding("manifest", f"does not list {fmt.RECIPE}", fmt.MANIFEST))
@@ -287,9 +294,11 @@ class _Verification:
             report.by_tolerance += found.by_tolerance
             some = shards[block.table].get(block.start // manifest.tables[block.table].shard_length)
             self._advance("checking data", sum(each.size for each in some or ()))
-        report.findings += check_zarr_schema(self._subject, damaged)
+        schema = check_zarr_schema(self._subject, damaged)
         for name in whole:
-            report.findings += check_metadata_schema(self._subject, name)
+            schema += check_metadata_schema(self._subject, name)
+        report.findings += [each for each in schema if not each.note]
+        report.notes += _few(list(dict.fromkeys(str(each) for each in schema if each.note)))
         self._collect(check_labels, _ranges(plan, whole, fmt.ROW_GROUP))
         for name in whole:  # one at a time: how long it takes says nothing of another
             self._collect(check_table, iter([(_all(plan, name), manifest.tables[name])]))
@@ -324,6 +333,13 @@ class _Verification:
     def _advance(self, step: str, read: int) -> None:
         self._read += read
         self._progress(step, self._read, self._report.bytes)
+
+
+def _few(notes: list[str]) -> list[str]:
+    """Return the first notes about descriptions, and how many more there are."""
+    more = len(notes) - DESCRIPTIONS
+    last = f"words: {more} more are described otherwise"
+    return notes if more <= 0 else [*notes[:DESCRIPTIONS], last]
 
 
 def _batches(objects: Iterable[fmt.StoredObject]) -> Iterator[tuple[fmt.StoredObject, ...]]:

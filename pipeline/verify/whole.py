@@ -14,8 +14,10 @@ import numpy as np
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
 from deepbench.format import DIGEST
+from deepbench.samples import draw_labels, render_arrays
 from pipeline.metadata import count
-from pipeline.parquet import batches, digest_bytes, numbers, read_labels, row_count
+from pipeline.parquet import batches, digest_bytes, numbers, row_count
+from pipeline.verify.data import close
 from pipeline.verify.findings import DAMAGE, NAMED, Finding, Subject
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from pipeline.plan import Block
 
 EXAMINED = 100
-"""Number of pairs of equal samples whose labels are compared."""
+"""Number of pairs of equal samples that are rendered again at most: of each set of equal ones first one, then more."""
 
 HELD = 2**21
 """Number of rows that are held in memory while equal ones are looked for: some 100 bytes each, with copies."""
@@ -127,40 +129,62 @@ def _check_duplicates(
         return np.arange(len(rows)), keys, held
 
     total = 0
-    pairs: list[tuple[int, int]] = []
+    found: list[tuple[int, int, int]] = []
     for keys, (samples, digests) in _passes(subject, table, names, passes, read):
         order = np.argsort(keys, kind="stable")
         ordered = digests[:, order]
         equal = np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).all(axis=0))
         total += len(equal)
+        number = np.arange(len(equal))
+        begins = np.diff(equal, prepend=-2) != 1  # else three or more samples are equal
+        rank = number - np.maximum.accumulate(np.where(begins, number, 0))
         later, earlier = samples[order[equal + 1]], samples[order[equal]]
-        first = np.argsort(later, kind="stable")[:EXAMINED]
-        pairs += zip(later[first].tolist(), earlier[first].tolist(), strict=True)
-        pairs = sorted(pairs)[:EXAMINED]
-    if not pairs:
-        return
-    by_recipe = all(_same_labels(subject, table, *pair) for pair in pairs)
-    message = f"equal to earlier ones, the first to sample {pairs[0][1]}"
-    if by_recipe:
-        message += ", because the recipe gave them the same parameters"
-    named = tuple(later for later, _ in pairs[:NAMED])
-    yield Finding("duplicates", message, "", table.name, named, total, note=by_recipe)
+        first = np.lexsort((later, rank))[:EXAMINED]
+        found += zip(*(each[first].tolist() for each in (rank, later, earlier)), strict=True)
+        found = sorted(found)[:EXAMINED]
+    if found:
+        pairs = sorted((later, earlier) for _, later, earlier in found)
+        yield _judged(subject, table, pairs, total)
 
 
-def _same_labels(subject: Subject, table: Table[Any], one: int, other: int) -> bool:
-    """Return whether two samples have the same class and parameters."""
-    first, second = (
-        read_labels(subject.location, table, sample, sample + 1) for sample in (one, other)
+def _judged(
+    subject: Subject, table: Table[Any], pairs: list[tuple[int, int]], total: int
+) -> Finding:
+    """Return what is to be said about equal samples: a note where the recipe, rendered again, makes them equal.
+
+    Parameters
+    ----------
+    subject : Subject
+    table : Table
+    pairs : list of (int, int)
+        Some of the samples that are equal to an earlier one, and that one; sorted.
+    total : int
+        Number of samples that are equal to an earlier one.
+    """
+    note = True
+    reason = "as the recipe makes " + (
+        "them" if total == len(pairs) else f"{len(pairs)} of them that were rendered again"
     )
-    columns = set(first.columns) - {"id", "group", "split"}
-    objects = set(first.objects) - {"sample"}
+    if subject.render_version != fmt.RENDER_VERSION:
+        reason = "not rendered again, because another version rendered them"
+    elif planted := [each for each in pairs if not _made_equal(subject, table, *each)]:
+        note, reason = False, "but the recipe makes them different"
+        total = total if len(planted) == len(pairs) else len(planted)
+        pairs = planted
+    message = f"equal to earlier ones, the first to sample {pairs[0][1]}, {reason}"
+    named = tuple(later for later, _ in pairs[:NAMED])
+    return Finding("duplicates", message, "", table.name, named, total, note=note)
+
+
+def _made_equal(subject: Subject, table: Table[Any], one: int, other: int) -> bool:
+    """Return whether two samples, rendered again, are equal."""
+    first, second = (
+        render_arrays(table, draw_labels(table, sample, sample + 1))[0] for sample in (one, other)
+    )
     return all(
-        np.array_equal(a[name], b[name], equal_nan=a[name].dtype.kind == "f")
-        for names, a, b in (
-            (columns, first.columns, second.columns),
-            (objects, first.objects, second.objects),
-        )
-        for name in names
+        fmt.sample_digests(each, first[each.name]) == fmt.sample_digests(each, second[each.name])
+        or (subject.may_differ(table) and close(first[each.name], second[each.name]))
+        for each in table.variables
     )
 
 

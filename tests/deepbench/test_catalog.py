@@ -1,6 +1,7 @@
 """The catalog: which releases there are, and what is read from them."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -138,7 +139,8 @@ def test_a_catalog_must_be_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "none", tmp_path / "file"):
         with pytest.raises(
-            CatalogError, match=r"there is no catalog '.*'; name one with `catalog`"
+            CatalogError,
+            match=r"there is no catalog '.*' in /.*; name another folder \(--catalog; in Python",
         ):
             releases(place)
         with pytest.raises(CatalogError, match="there is no catalog"):
@@ -179,6 +181,31 @@ def test_names_that_could_leave_the_catalog_are_refused(built, name):
 def test_versions_that_are_none_are_refused(built, version):
     with pytest.raises(CatalogError, match="is not a version: use"):
         find("things", version, built)
+
+
+@pytest.mark.parametrize("version", [1, 1.9, (1, 9, 0)])
+def test_a_version_is_a_text(built, version):
+    for function in (find, deepbench.open):
+        with pytest.raises(
+            CatalogError, match=r"a version is a text such as '1.0.0', not .*: put it in q"
+        ):
+            function("things", version, built)
+    with pytest.raises(CatalogError, match="5 is not a release's name"):
+        deepbench.open(5, catalog=built)
+
+
+@pytest.mark.parametrize("chunks", [None, "shards"])
+def test_a_variable_is_in_its_table(built, chunks):
+    tree = deepbench.open("things", catalog=built, chunks=chunks)
+    for key, hint in (
+        ("image", r"write \['images'\]\['image'\]; tables: images, large"),
+        ("imagse", "a release has tables, no 'imagse'; tables: images, large"),
+    ):
+        with pytest.raises(KeyError, match=hint):
+            tree[key]
+    assert tree["images/image"].identical(tree["images"]["image"])
+    again = pickle.loads(pickle.dumps(tree))
+    assert again["large"]["image"].shape == (3, 40, 60)
 
 
 def test_the_package_finds_releases_too(built):

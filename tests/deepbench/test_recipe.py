@@ -143,7 +143,11 @@ REFUSED = [
     (f"{DOT}.0.circle.radius", {"unifrom": [1, 4]}, "unknown distribution .*mean 'uniform'?"),
     (f"{DOT}.0.circle.radius", None, "must be a number, an expression such as"),
     (f"{DOT}.0.circle.raduis", 1, "unknown key 'raduis'; did you mean 'radius'?"),
-    (f"{DOT}.1.rectangle", {"x": 1, "y": 1, "width": 2}, "'height' is missing: side across the"),
+    (
+        f"{DOT}.1.rectangle",
+        {"x": 1, "y": 1, "width": 2},
+        "'height' is missing: length of the side across the angle, a number above 0 .pixel.$",
+    ),
     (f"{DOT}.0.name", "box", "two entries are called 'box'; give one of them another `name`"),
     (f"{DOT}.1.name", "circle", "two entries are called 'circle'"),
     (f"{DOT}.1.name", "psf", "'psf' cannot be the name of an object"),
@@ -151,7 +155,11 @@ REFUSED = [
     (f"{DOT}.1.name", "a.b", "must be 1 to 63 lower-case letters, digits and '_'"),
     (f"{DOT}.1.blend", "under", "must be 'add' or 'over', not 'under'"),
     # repeat
-    (f"{MANY}.repeat", "= 2", "must have a finite upper bound: a number, integers, or choice"),
+    (
+        f"{MANY}.repeat",
+        "= 2",
+        r"an expression, '= 2', .* write a number, \{integers: \[low, high\]\} or",
+    ),
     (f"{MANY}.repeat", -1, "must be a whole number at least 0 and at most 100000, not -1"),
     (f"{MANY}.repeat", 1.5, "must be a whole number"),
     (f"{MANY}.repeat", {"uniform": [1, 3]}, "must be a whole number"),
@@ -168,6 +176,21 @@ REFUSED = [
     ("tables.images.noise.1.gaussian.sigma", -0.1, "must be a number at least 0, not -0.1"),
     ("tables.images.noise.1.name", "poisson", "two entries are called 'poisson'"),
     ("tables.images.classes", {"nan": {"objects": []}}, "must have at least 1 item"),
+    (
+        "tables.images.noise",
+        {"gaussian": {"sigma": 1}},
+        r"must be a list, .* in brackets: \[{...}\]",
+    ),
+    # at another level
+    ("samples", 5, "unknown key 'samples' here; write it as tables.images.samples$"),
+    ("objects", [], "unknown key 'objects' here; write it as tables.images.classes.dot.objects$"),
+    ("tables.images.seed", 5, "unknown key 'seed' here; write it as seed$"),
+    ("tables.images.objects", [], "here; write it as tables.images.classes.dot.objects$"),
+    ("tables.images.classes.dot.noise", [], "here; write it as tables.images.noise$"),
+    ("tables.images.psf.gaussian.noise", [], "here; write it as tables.images.noise$"),
+    (f"{DOT}.0.circle.repeat", 3, "here; write it as tables.images.classes.dot.objects.0.repeat$"),
+    (f"{DOT}.0.psf", 3, "here; write it as tables.images.psf$"),
+    (f"{DOT}.0.circle.weight", 3, "here; write it as tables.images.classes.dot.weight$"),
     # variables
     ("tables.images.variables", {"pi": 3}, "'pi' is a constant of expressions; give the variable"),
     ("tables.images.variables", {"max": 3}, "'max' is a function of expressions; give the"),

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ import pandas as pd
 import pytest
 
 import deepbench
+from deepbench import samples
 from deepbench.errors import CatalogError, LabelError, RangeWarning
 from deepbench.kinds import KINDS
 from deepbench.recipe import Recipe, load_recipe, parse_recipe
@@ -460,6 +462,20 @@ def test_the_package_exports_what_it_promises():
 def test_ranges_that_are_none_are_refused(function, start, stop):
     with pytest.raises(LabelError, match=f"samples {start} … .* are not a range inside 0 … 42949"):
         function(RECIPE, "images", start, stop)
+
+
+@pytest.mark.parametrize("function", [labels, objects, render])
+def test_a_range_beyond_memory_is_refused_at_once(function, monkeypatch):
+    monkeypatch.setattr(samples, "draw", lambda *_: pytest.fail("drawn"))
+    message = (
+        r"1,000,000,000 samples of 'images' take at least [\d,]+ GiB of memory, and this machine has [\d,]+ GiB; "
+        r"ask for some at a time, such as (\w+)\(recipe, 'images', 7, (\d+)\)"
+    )
+    with pytest.raises(LabelError, match=message) as info:
+        function(RECIPE, "images", 7, 10**9 + 7)
+    asked, stop = re.search(message, str(info.value)).groups()
+    assert asked == function.__name__
+    assert 7 < int(stop) < 10**9
 
 
 @pytest.mark.parametrize("function", [labels, objects, render])

@@ -62,7 +62,7 @@ def test_a_release_of_dynamics_is_what_is_rendered(recipe, release):
         np.testing.assert_array_equal(found[name].values, expected[name].values)
     np.testing.assert_array_equal(found.time, np.arange(21) * 2 / 20)
     np.testing.assert_array_equal(found.frame, [0, 0.5, 1, 1.5, 2])
-    assert found.position.attrs == {"long_name": "place of each body", "units": "m"}
+    assert found.position.attrs == {"long_name": "position of each body", "units": "m"}
     assert np.isnan(found.position.values).any()
     assert verify(release, rerender=1.0).ok
 

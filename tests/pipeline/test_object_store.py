@@ -11,9 +11,11 @@ import deepbench
 from deepbench import format as fmt
 from deepbench import render
 from deepbench.catalog import find, releases
-from deepbench.errors import CatalogError, MissingDataError, ReleaseError
+from deepbench.errors import CatalogError, MissingDataError, ReleaseError, StorageError
+from deepbench.storage import object_store as stores
 from deepbench.storage.locations import location_of
 from pipeline.target import target_of
+from pipeline.verify import verify
 
 
 @pytest.fixture
@@ -95,6 +97,54 @@ def test_a_store_that_ignores_conditions_is_refused_before_the_first_block(
     with pytest.raises(CatalogError, match="ignores `If-None-Match: .*; use a store that honours"):
         make(recipe, catalog)
     assert list(location_of(catalog).files()) == []
+
+
+@pytest.mark.parametrize("name", ["list", "build", "plan", "prune"])
+def test_a_bucket_that_is_not_there(run, object_store, recipe_file, name):
+    arguments = [name, *([recipe_file()] if name in ("build", "plan") else [])]
+    code, out, err = run(*arguments, "--catalog", "s3://no-such-bucket/releases")
+    if name == "plan":  # it writes nothing and reads nothing
+        assert (code, err) == (0, "")
+        return
+    assert (code, out) == (2, "")
+    assert (
+        "its bucket does not exist; make it, or check its name, AWS_ENDPOINT_URL and AWS_REGION"
+        in err
+    )
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("list",), ("build", "small.yaml"), ("info", "small"), ("verify", "small@1.0.0"), ("prune",)],
+)
+def test_an_endpoint_that_is_dead(run, object_store, recipe_file, monkeypatch, arguments):
+    recipe_file()
+    monkeypatch.setattr(stores, "RETRIES", 0)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    stores.client_of.cache_clear()
+    code, out, err = run(*arguments, "--catalog", "s3://bucket/releases")
+    stores.client_of.cache_clear()
+    assert (code, out) == (2, "")
+    assert "the object store does not answer as it should; check AWS_ENDPOINT_URL" in err
+    assert "fault of DeepBench" not in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_store_that_falls_silent_is_no_damage(make, recipe, catalog, monkeypatch):
+    make(recipe, catalog)
+    release = find("small", catalog=catalog)
+
+    def silent(*_):
+        raise StorageError("the object store does not answer")
+
+    for name in ("read", "sha256"):
+        with monkeypatch.context() as patch:
+            patch.setattr(type(release.location), name, silent)
+            with pytest.raises(StorageError):
+                verify(release)
+            with pytest.raises(StorageError):
+                find("small", catalog=catalog).open()
 
 
 def test_credentials_appear_nowhere(make, recipe, catalog, secrets):

@@ -23,6 +23,7 @@ from deepbench.storage.locations import location_of
 from pipeline import block as work
 from pipeline import encoding, staging
 from pipeline import repair as repairing
+from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.staging import lock_name
@@ -175,6 +176,50 @@ def test_everything_but_the_manifest(copy, made, mended):
     done = copy.repair(recipe=copy.recipe)
     assert len(done.repaired) == len(copy.release.manifest.objects)
     mended()
+
+
+@pytest.fixture(scope="module")
+def worded(tmp_path_factory, tiny, cluster):
+    """The catalog of a release that was built when some descriptions were in other words."""
+    words = {
+        "image": "what is seen",
+        "circle.x": "to the right",
+        "x": "column",
+        "objects/width": "how wide",
+    }
+    catalog = tmp_path_factory.mktemp("worded") / "releases"
+    options = ClusterOptions(scheduler=cluster.scheduler_address)
+    build(tiny[1].worded({"images": words}), str(catalog), cluster=options)
+    return catalog
+
+
+@pytest.mark.parametrize(
+    "harm", [lambda path: path.unlink(), lambda path: TOOLS["flip"](path, 400)]
+)
+def test_the_words_of_a_release_stay(worded, tmp_path, harm):
+    """What is made again has the words that the release has, wherever else they stand."""
+    shutil.copytree(worded, tmp_path / "releases")
+    release = find("tiny", catalog=tmp_path / "releases")
+    expected = hashes(release.path)
+    notes = verify(release).notes
+    assert verify(release).ok
+    assert notes[-1] == "words: 1 more are described otherwise"
+    names = [KINDS[kind] for kind in MADE if kind not in ("shard", "Parquet of objects")]
+    for name in (*names, "data.zarr/images/circle.x/zarr.json"):
+        harm(Path(release.path, name))
+        assert (repair(release, str(tmp_path / "releases")).repaired) == [name]
+        assert hashes(release.path) == expected
+
+
+def test_words_that_stand_in_a_lost_file_alone_do_not_come_back(worded, tmp_path):
+    shutil.copytree(worded, tmp_path / "releases")
+    release = find("tiny", catalog=tmp_path / "releases")
+    Path(release.path, KINDS["Parquet of objects"]).unlink()
+    edit_manifest(Path(release.path), lambda data: data["software"].update(deepbench="0.1.0"))
+    release = find("tiny", catalog=tmp_path / "releases")
+    done = repair(release, str(tmp_path / "releases"))
+    assert [*done.refused] == [KINDS["Parquet of objects"]]
+    assert "was written with deepbench 0.1.0 (here " in done.refused[KINDS["Parquet of objects"]]
 
 
 def test_one_table_of_two(built, copied, made):

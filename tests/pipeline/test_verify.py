@@ -10,6 +10,7 @@ import io
 import json
 import os
 import random
+import re
 import runpy
 import shutil
 from dataclasses import dataclass
@@ -478,10 +479,11 @@ def test_samples_of_several_variables_are_equal_only_if_all_are():
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(whole, "batches", lambda *_: iter([rows]))
-        patch.setattr(whole, "_same_labels", lambda *_: False)
+        patch.setattr(whole, "_made_equal", lambda *_: False)
         summary = fmt.TableSummary("image", 4, "", "", 4, {"a": {}, "b": {}}, {}, {}, ())
 
-        subject, table = SimpleNamespace(location=None), SimpleNamespace(name="images")
+        subject = SimpleNamespace(location=None, render_version=fmt.RENDER_VERSION)
+        table = SimpleNamespace(name="images")
         (finding,) = whole._check_duplicates(subject, table, summary)
     assert (finding.samples, finding.count) == ((2,), 1)
 
@@ -728,7 +730,6 @@ SCHEMAS = {
     "plain words": (SAMPLES, retype("class", pa.string())),
     "digests of another type": (SAMPLES, retype("digest.image", pa.binary())),
     "another unit": (SAMPLES, note("circle.x", unit="km")),
-    "another description": (SAMPLES, note("split", description="nothing")),
     "objects: a column less": (OBJECTS, lambda table: table.drop_columns(["width"])),
     "objects: another type": (OBJECTS, retype("copy", pa.int16())),
     "objects: another unit": (OBJECTS, note("height", unit="km")),
@@ -811,6 +812,40 @@ def test_zarr_metadata_that_is_none(copy, name, content):
     overwrite(copy.path / name, content)
     sign(copy.path, name)
     assert found(copy.verify()) == {("schema", name)}
+
+
+def test_descriptions_in_other_words_are_a_note(copy):
+    """Somebody words three of them otherwise: in the root, in an array, in both Parquet files."""
+    edit_rows(copy, SAMPLES, note("split", description="part of the benchmark"))
+    edit_rows(copy, OBJECTS, note("height", description="how high it is"))
+    words = ("attributes", "long_name")
+    for name, change in (
+        (ROOT, at(*INSIDE, "images/image", *words, value="what is seen")),
+        (ARRAY, at(*words, value="what is seen")),
+        (ROOT, at(*INSIDE, "images/circle.x", *words, value="to the right")),
+    ):
+        data = json.loads((copy.path / name).read_bytes())
+        change(data)
+        overwrite(copy.path / name, json.dumps(data).encode())
+        sign(copy.path, name)
+    report = copy.verify()
+    assert report.findings == []
+    *first, last = report.notes
+    assert len(first) == 3
+    assert all(
+        re.match(r"words: table 'images': '.*' is described as '.*', by this ", each)
+        for each in first
+    )
+    assert last == "words: 1 more are described otherwise"
+
+
+def test_a_description_is_words(copy):
+    for value in (3, None, ["what is seen"]):
+        data = json.loads((copy.path / ARRAY).read_bytes())
+        data["attributes"]["long_name"] = value
+        overwrite(copy.path / ARRAY, json.dumps(data).encode())
+        sign(copy.path, ARRAY)
+        assert found(copy.verify()) == {("schema", ARRAY)}
 
 
 def test_metadata_that_says_the_same_otherwise_is_fine(copy):
@@ -1009,7 +1044,7 @@ def test_another_render_version_is_not_rendered_again(copy, monkeypatch):
     made_by = copy.release.manifest.software["deepbench"]
     (text,) = report.notes
     assert text == (
-        f"not rendered again: the release was made by deepbench {made_by} with render version {rendering}, "
+        f"not rendered again: the release was made by DeepBench {made_by} with render version {rendering}, "
         "and this one has 1000; install that version to do it"
     )
 
@@ -1349,14 +1384,90 @@ def test_the_table_of_corruptions_misses_nothing(tiny):
         assert not [cell for cell in row if "missed" in cell], row
 
 
-def test_samples_that_are_equal_by_their_recipe_are_a_note(make, make_recipe, tmp_path):
-    classes = {"a": {"objects": [{"circle": {"x": 4, "y": 4, "radius": 2}}]}}
-    recipe = make_recipe(tables__squares__classes=classes)
-    make(recipe, tmp_path)
-    report = verify(find("small", catalog=tmp_path))
+# --- samples that the recipe makes equal ---------------------------------------------------------
+
+EQUAL = """
+name: tiny
+version: 1.0.0
+title: Rectangles whose angles look alike, and images with nothing in them
+seed: 1
+tables:
+  images:
+    kind: image
+    samples: 64
+    size: [16, 16]
+    classes:
+      turned: {objects: [{rectangle: {x: 8, y: 8, width: 8, height: 4, angle: {grid: {low: 0, high: 360, count: 41}}}}]}
+      blank: {objects: [{circle: {x: {uniform: [-30, -20]}, y: 8, radius: 3}}]}
+      moved: {objects: [{circle: {x: {uniform: [4, 12]}, y: 8, radius: 3}}]}
+storage: {chunk_bytes: 4096, shard_bytes: 16384}
+"""
+"""16 images to a shard. Angles that are 180° apart are one orientation; blank ones lie outside the frame."""
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory, cluster, compile_kernels):
+    compile_kernels(EQUAL)
+    catalog = tmp_path_factory.mktemp("alike") / "releases"
+    recipe = parse_recipe(EQUAL)
+    build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
+    return catalog
+
+
+@pytest.fixture
+def equal(alike, tmp_path):
+    shutil.copytree(alike, tmp_path / "releases")
+    return Copy(tmp_path / "releases", tmp_path / "releases/tiny/1.0.0")
+
+
+def test_samples_that_the_recipe_makes_equal_are_a_note(alike, run):
+    release = find("tiny", catalog=alike)
+    angles = release.labels("images")["rectangle.angle"].dropna()
+    images = release.open()["images"]["image"].values
+    pairs = len(images) - len(np.unique(images.reshape(len(images), -1), axis=0))
+    assert (angles % 180).nunique() < angles.nunique()
+    assert pairs > 20
+    report = verify(release)
     assert report.ok
     (note,) = report.notes
-    assert note.startswith(
-        "duplicates: table 'squares': samples 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 29 more"
+    assert f" and {pairs - 10} more: equal to earlier ones, the first to sample " in note
+    assert note.endswith(", as the recipe makes them")
+    code, out, err = run("verify", "tiny", "--catalog", alike)
+    assert (code, err) == (0, "")
+    assert f"note: {note}\n" in out
+
+
+def test_equal_samples_of_another_rendering_are_a_note(equal, monkeypatch):
+    edit_pixels(equal, lambda values: values.__setitem__(slice(16, 32), values[:16]))
+    monkeypatch.setattr(fmt, "RENDER_VERSION", 1000)
+    monkeypatch.setattr(whole, "render_arrays", lambda *_: pytest.fail("rendered"))
+    report = equal.verify()
+    assert report.ok
+    (note,) = report.notes
+    assert note.endswith(", not rendered again, because another version rendered them")
+
+
+@pytest.mark.parametrize("examined", [whole.EXAMINED, 30])
+def test_a_shard_planted_among_samples_that_are_equal_by_the_recipe(equal, monkeypatch, examined):
+    """Each set of equal samples is asked about before a second pair of any, so many blank ones hide nothing."""
+    monkeypatch.setattr(whole, "EXAMINED", examined)
+    edit_pixels(equal, lambda values: values.__setitem__(slice(16, 32), values[:16]))
+    moved = np.flatnonzero(equal.release.labels("images")["class"][:16] == "moved")
+    (finding,) = equal.verify().findings
+    assert finding.check == "duplicates"
+    assert {16 + each for each in moved.tolist()} & set(finding.samples)
+    assert finding.message.endswith("but the recipe makes them different")
+
+
+def test_equal_samples_with_noise_are_no_note_though_their_parameters_agree(make, tmp_path):
+    dot = {"objects": [{"circle": {"x": 8, "y": 8, "radius": 3}}]}
+    noisy = {"classes": {"dot": dot}, "noise": [{"gaussian": {"sigma": 0.1}}]}
+    recipe = parse_recipe(EQUAL).replace(
+        {f"tables.images.{key}": value for key, value in noisy.items()}
     )
-    assert "because the recipe gave them the same parameters" in note
+    make(recipe, tmp_path / "releases")
+    copy = Copy(tmp_path / "releases", tmp_path / "releases/tiny/1.0.0")
+    assert copy.verify().notes == []
+    edit_pixels(copy, lambda values: values.__setitem__(5, values[3]))
+    (finding,) = copy.verify().findings
+    assert (finding.check, finding.samples, finding.note) == ("duplicates", (5,), False)

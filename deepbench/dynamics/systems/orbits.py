@@ -60,18 +60,22 @@ class TwoBody(Orbits):
 
     mass_1: Value = parameter("mass of the first body", unit="solMass", above=0)
     mass_2: Value = parameter("mass of the second body", unit="solMass", minimum=0)
-    semi_major_axis: Value = parameter("of the relative orbit", unit="AU", above=0)
-    eccentricity: Value = parameter("of both orbits", minimum=0, below=1)
+    semi_major_axis: Value = parameter("semi-major axis of the relative orbit", unit="AU", above=0)
+    eccentricity: Value = parameter("eccentricity of both orbits", minimum=0, below=1)
     inclination: Value = parameter(
-        "of the orbit to the plane of x and y", unit="degree", default=0.0
+        "inclination of the orbit to the plane of x and y", unit="degree", default=0.0
     )
     longitude_of_ascending_node: Value = parameter(
-        "from +x to where the second body passes the plane towards +z", unit="degree", default=0.0
+        "angle from +x to where the second body passes the plane towards +z",
+        unit="degree",
+        default=0.0,
     )
     argument_of_periastron: Value = parameter(
-        "from the ascending node to the second body's periastron", unit="degree", default=0.0
+        "angle from the ascending node to the second body's periastron", unit="degree", default=0.0
     )
-    time_of_periastron: Value = parameter("when they are closest", unit="yr", default=0.0)
+    time_of_periastron: Value = parameter(
+        "time at which the bodies are closest", unit="yr", default=0.0
+    )
 
     @property
     def body_count(self) -> int:
@@ -95,10 +99,10 @@ class Body(Specification):
     """One of a few bodies: its mass, and where it is and goes at time 0."""
 
     name: Name | None = Field(None, description="in labels and streams; `body`, `body.2`, …")
-    mass: Value = parameter("mass", unit="solMass", minimum=0)
-    x: Value = parameter("x at time 0", unit="AU")
-    y: Value = parameter("y at time 0", unit="AU")
-    z: Value = parameter("z at time 0", unit="AU", default=0.0)
+    mass: Value = parameter("mass of the body", unit="solMass", minimum=0)
+    x: Value = parameter("position along x at time 0", unit="AU")
+    y: Value = parameter("position along y at time 0", unit="AU")
+    z: Value = parameter("position along z at time 0", unit="AU", default=0.0)
     vx: Value = parameter("velocity along x at time 0", unit="AU/yr", default=0.0)
     vy: Value = parameter("velocity along y at time 0", unit="AU/yr", default=0.0)
     vz: Value = parameter("velocity along z at time 0", unit="AU/yr", default=0.0)

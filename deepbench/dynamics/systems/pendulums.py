@@ -173,8 +173,10 @@ class DrivenPendulum(SinglePendulum):
     drive_amplitude: Value = parameter(
         "a, largest torque over that of gravity on the level arm", minimum=0, default=0.0
     )
-    drive_frequency: Value = parameter("f of the torque", unit="Hz", minimum=0, default=0.0)
-    drive_phase: Value = parameter("φ of the torque at time 0", unit="degree", default=0.0)
+    drive_frequency: Value = parameter(
+        "frequency f of the torque", unit="Hz", minimum=0, default=0.0
+    )
+    drive_phase: Value = parameter("phase φ of the torque at time 0", unit="degree", default=0.0)
 
     def move(self, batch: ClassBatch) -> Floats:
         """Write the motions of some samples, and return how differences grew."""

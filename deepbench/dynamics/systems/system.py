@@ -20,7 +20,7 @@ ERROR = "_error"
 """End of the names of what is added to a value before the motion begins."""
 
 LONG_NAMES = {
-    "position": "place of each body",
+    "position": "position of each body",
     "velocity": "velocity of each body",
     "q": "angle of each arm from straight down, counter-clockwise",
     "p": "momentum conjugate to q",
@@ -64,9 +64,7 @@ class Setting(NamedTuple):
 
 def error_of(of: str, unit: str) -> Value | None:
     """Declare the field of what is added to another one before the motion begins."""
-    return parameter(
-        f"what the true {of} has beyond what is labelled, added", unit=unit, default=None
-    )
+    return parameter(f"true {of} minus the labelled one", unit=unit, default=None)
 
 
 class System(Specification, ABC):

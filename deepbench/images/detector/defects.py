@@ -47,14 +47,18 @@ class CosmicRay(Defect):
     """The straight track of a particle through the detector, which leaves a charge."""
 
     x: Value = parameter(
-        "middle, to the right from the centre of the lower left pixel", unit="pixel"
+        "position of the middle along x, from the centre of the lower left pixel", unit="pixel"
     )
-    y: Value = parameter("middle, upwards from the centre of the lower left pixel", unit="pixel")
+    y: Value = parameter(
+        "position of the middle along y, from the centre of the lower left pixel", unit="pixel"
+    )
     length: Value = parameter("length of the track", unit="pixel", minimum=0.01)
     thickness: Value = parameter("width of the track", unit="pixel", minimum=0.01, default=1.0)
-    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of the track, counter-clockwise from +x", unit="degree", default=0.0
+    )
     charge: Value = parameter(
-        "sum over the track, in electrons behind an instrument, else in units of the image",
+        "charge, summed over the track, in electrons behind an instrument, else in units of the image",
         minimum=0,
     )
 
@@ -68,11 +72,11 @@ class CosmicRay(Defect):
 class BadPixels(Defect):
     """A block of pixels that are read as one level, whatever falls on them."""
 
-    x: Value = parameter("its left column; the nearest whole number counts", unit="pixel")
-    y: Value = parameter("its lowest row; the nearest whole number counts", unit="pixel")
+    x: Value = parameter("leftmost column; the nearest whole number counts", unit="pixel")
+    y: Value = parameter("lowest row; the nearest whole number counts", unit="pixel")
     width: Value = parameter("number of columns", unit="pixel", minimum=1, integer=True, default=1)
     height: Value = parameter("number of rows", unit="pixel", minimum=1, integer=True, default=1)
-    level: Value = parameter("what is read, in units of the image")
+    level: Value = parameter("value that is read, in units of the image")
 
     @classmethod
     def rows(cls, values: Mapping[str, NDArray[np.float64]]) -> NDArray[np.void]:

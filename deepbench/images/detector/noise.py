@@ -26,7 +26,9 @@ class PoissonNoise(Specification):
 
     gain: Value = parameter("counted electrons per unit of the image", above=0, default=1.0)
     background: Value = parameter(
-        "level that adds to the noise and is subtracted", minimum=0, default=0.0
+        "level of light whose photon noise is added, and which is subtracted",
+        minimum=0,
+        default=0.0,
     )
 
 
@@ -48,7 +50,7 @@ class CorrelatedNoise(Specification):
 class Background(Specification):
     """A constant level, added."""
 
-    level: Value = parameter("level")
+    level: Value = parameter("level that is added to every pixel")
 
 
 NOISE_STEPS: dict[str, type[Specification]] = {

@@ -126,7 +126,7 @@ class Sersic(Galaxy):
     """A galaxy, or a part of one, whose light falls as exp(−b r^(1/n)) (Sérsic 1963), seen through the PSF."""
 
     sersic_index: Value = parameter(
-        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
+        "Sérsic index n; 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
     )
     half_light_radius: Value | None = _radius(
         "circularised radius √(ab) of the ellipse that holds half of the light", None
@@ -175,7 +175,7 @@ class BulgeDisk(Galaxy):
     bulge_fraction: Value = parameter("part of the light in the bulge", minimum=0, maximum=1)
     bulge_half_light_radius: Value = _radius("circularised half-light radius of the bulge")
     bulge_sersic_index: Value = parameter(
-        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
+        "Sérsic index n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
     )
     bulge_axis_ratio: Value = parameter(
         "minor over major axis of the bulge", minimum=0.05, maximum=1, default=1.0
@@ -200,11 +200,11 @@ class SpiralGalaxy(Galaxy):
     )
     bulge_half_light_radius: Value = _radius("half-light radius of the bulge")
     bulge_sersic_index: Value = parameter(
-        "n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
+        "Sérsic index n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
     )
     disk_half_light_radius: Value = _radius("half-light radius of the disk, seen face on")
     inclination: Value = parameter(
-        "of the disk; 0 is face on", unit="degree", minimum=0, maximum=84, default=0.0
+        "inclination of the disk; 0 is face on", unit="degree", minimum=0, maximum=84, default=0.0
     )
     arms: Value = parameter("number of arms", minimum=1, maximum=8, integer=True, default=2)
     arm_contrast: Value = parameter(
@@ -220,13 +220,13 @@ class SpiralGalaxy(Galaxy):
         default=0.4,
     )
     arm_angle: Value = parameter(
-        "where an arm begins, counter-clockwise in the disk from the major axis",
+        "angle at which an arm begins, counter-clockwise in the disk from the major axis",
         unit="degree",
         default=0.0,
     )
-    inner_radius: Value = _radius("inside of which the arms fade away")
+    inner_radius: Value = _radius("radius inside of which the arms fade away")
     handedness: Value = parameter(
-        "1: the arms turn counter-clockwise outwards, -1: clockwise",
+        "direction of the arms; 1: they turn counter-clockwise outwards, -1: clockwise",
         minimum=-1,
         maximum=1,
         integer=True,
@@ -276,7 +276,7 @@ class Spiral(SpiralGalaxy):
     """A galaxy with logarithmic arms."""
 
     pitch_angle: Value = parameter(
-        "between an arm and a circle", unit="degree", minimum=5, maximum=60
+        "pitch angle between an arm and a circle", unit="degree", minimum=5, maximum=60
     )
 
     def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
@@ -287,9 +287,11 @@ class Spiral(SpiralGalaxy):
 class RingermacherMead(SpiralGalaxy):
     """A galaxy whose arms are r = A / ln(B tan(φ / 2N)) (Ringermacher and Mead 2009), which may have a bar."""
 
-    arm_scale: Value = _radius("A: arms begin as a straight bar of about this radius")
-    arm_opening: Value = parameter("B: the larger, the further the arms turn", above=0)
-    winding: Value = parameter("N: the larger, the tighter the arms", above=0, maximum=50)
+    arm_scale: Value = _radius("A, about the radius of the straight bar from which the arms begin")
+    arm_opening: Value = parameter("B of the arms: the larger, the further they turn", above=0)
+    winding: Value = parameter(
+        "N of the arms: the larger, the tighter they wind", above=0, maximum=50
+    )
 
     def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
         """Return the fields of ``ARMS_ROW`` that say how the arms wind."""

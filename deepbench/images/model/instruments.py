@@ -23,12 +23,14 @@ class Band(Specification):
     """One band of an instrument, and how it was exposed."""
 
     zero_point: Value = parameter("AB magnitude of a source of 1 electron per second", unit="mag")
-    exposure_time: Value = parameter("of one exposure", unit="s", above=0)
+    exposure_time: Value = parameter("time of one exposure", unit="s", above=0)
     exposures: Value = parameter(
         "number of exposures that are added up", minimum=1, integer=True, default=1
     )
     sky_brightness: Value = parameter("AB surface brightness of the sky", unit="mag/arcsec2")
-    dark_current: Value = parameter("of a pixel", unit="electron/s", minimum=0, default=0.0)
+    dark_current: Value = parameter(
+        "dark current of a pixel", unit="electron/s", minimum=0, default=0.0
+    )
     read_noise: Value = parameter(
         "standard deviation of the noise of reading a pixel once", unit="electron", minimum=0
     )

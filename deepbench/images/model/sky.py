@@ -81,23 +81,29 @@ class SkyObject(ImageObject):
     is_point: ClassVar[bool] = False
 
     x: Value | None = parameter(
-        "place, to the right from the centre of the lower left pixel", unit="pixel", default=None
+        "position of the centre along x, from the centre of the lower left pixel",
+        unit="pixel",
+        default=None,
     )
     y: Value | None = parameter(
-        "place, upwards from the centre of the lower left pixel", unit="pixel", default=None
+        "position of the centre along y, from the centre of the lower left pixel",
+        unit="pixel",
+        default=None,
     )
     dx: Value | None = parameter(
-        "place, to the right from the centre of the frame", unit="arcsec", default=None
+        "position of the centre along x, from the centre of the frame", unit="arcsec", default=None
     )
     dy: Value | None = parameter(
-        "place, upwards from the centre of the frame", unit="arcsec", default=None
+        "position of the centre along y, from the centre of the frame", unit="arcsec", default=None
     )
-    flux: Value | None = parameter("sum over the infinite plane", minimum=0, default=None)
-    fluxes: BandValues | None = parameter("the same in each band", minimum=0, default=None)
+    flux: Value | None = parameter("total flux, over the infinite plane", minimum=0, default=None)
+    fluxes: BandValues | None = parameter(
+        "total flux in each band, over the infinite plane", minimum=0, default=None
+    )
     magnitude: Value | None = parameter("AB magnitude", unit="mag", default=None)
     magnitudes: BandValues | None = parameter("AB magnitude in each band", unit="mag", default=None)
     colors: BandValues | None = parameter(
-        "what is added to `magnitude` in some of the bands", unit="mag", default=None
+        "color that is added to `magnitude`, in some of the bands", unit="mag", default=None
     )
     psf: PsfEntry | None = Field(
         None, description="what it is seen through, if not the table's PSF"

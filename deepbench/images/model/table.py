@@ -52,7 +52,7 @@ PLANES: dict[str, tuple[str, str]] = {
     "image_true": ("image without noise", "float32"),
     "variance": ("variance of the noise, estimated from the noisy image", "float32"),
     "variance_true": ("variance of the noise", "float32"),
-    "mask": ("1: saturated, 2: cosmic ray, 4: bad pixel; added", "uint8"),
+    "mask": ("bits of what spoils a pixel, added: 1 saturated, 2 cosmic ray, 4 bad pixel", "uint8"),
     "segmentation": (
         "object with the most light in a pixel; 0 where it is below the noise of the sky",
         "int32",

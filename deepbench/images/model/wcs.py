@@ -14,7 +14,9 @@ class Wcs(Specification):
     ra: Value = parameter("right ascension", unit="degree", minimum=0, below=360)
     dec: Value = parameter("declination", unit="degree", minimum=-90, maximum=90)
     rotation: Value = parameter(
-        "of north from +y, counter-clockwise; east is to its left", unit="degree", default=0.0
+        "direction of north from +y, counter-clockwise; east is to its left",
+        unit="degree",
+        default=0.0,
     )
 
 

@@ -281,7 +281,9 @@ class MoffatPsf(SkyPsf):
 
     family = MOFFAT
 
-    beta: Value = parameter("the intensity falls as radius^(−2 beta)", above=1.1, maximum=100)
+    beta: Value = parameter(
+        "exponent β; the intensity falls as radius^(−2 β)", above=1.1, maximum=100
+    )
     truncation: Value | None = parameter(
         "radius beyond which there is no light; none when absent",
         unit="arcsec",

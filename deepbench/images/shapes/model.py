@@ -39,17 +39,22 @@ class Shape(ImageObject):
     """
 
     x: Value = parameter(
-        "centre, to the right from the centre of the lower left pixel", unit="pixel"
+        "position of the centre along x, from the centre of the lower left pixel", unit="pixel"
     )
-    y: Value = parameter("centre, upwards from the centre of the lower left pixel", unit="pixel")
+    y: Value = parameter(
+        "position of the centre along y, from the centre of the lower left pixel", unit="pixel"
+    )
     amplitude: Value = parameter("value of a pixel that is wholly covered", default=1.0)
 
     def check(self, kind: str, table: ImageTable) -> None:
         """Refuse a PSF that cannot blur shapes."""
-        for psf in table.psfs.values():
+        preset = table.instrument.preset if table.instrument is not None else None
+        for name, psf in table.psfs.items():
             if psf is not None and not psf.chosen.is_round_gaussian:
+                origin = f" of the preset '{preset}'" if preset and name != "psf" else ""
                 raise problem(
-                    f"a {kind} can be blurred by a round `psf: {{gaussian: …}}` only; give it a table without stars"
+                    f"a {kind} can be blurred by a round `psf: {{gaussian: …}}` only, and '{name}'{origin} is another, "
+                    f"of kind {psf.kind}; write such a psf into the table, or give shapes a table of their own"
                 )
 
     @classmethod
@@ -132,8 +137,8 @@ class Ellipse(Outlined):
 class Rectangle(Outlined):
     """A rectangle about its centre."""
 
-    width: Value = parameter("side along the angle", unit="pixel", above=0)
-    height: Value = parameter("side across the angle", unit="pixel", above=0)
+    width: Value = parameter("length of the side along the angle", unit="pixel", above=0)
+    height: Value = parameter("length of the side across the angle", unit="pixel", above=0)
     angle: Value = parameter(
         "direction of the width, counter-clockwise from +x", unit="degree", default=0.0
     )
@@ -223,7 +228,7 @@ class Arc(Shape):
     thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
     sweep: Value = parameter("angle that the arc covers", unit="degree", above=0, maximum=360)
     angle: Value = parameter(
-        "direction of its start, counter-clockwise from +x", unit="degree", default=0.0
+        "direction of the start of the arc, counter-clockwise from +x", unit="degree", default=0.0
     )
 
     @classmethod
@@ -251,7 +256,9 @@ class Line(Shape):
 
     length: Value = parameter("length", unit="pixel", above=0)
     thickness: Value = parameter("width of the stroke", unit="pixel", above=0)
-    angle: Value = parameter("direction, counter-clockwise from +x", unit="degree", default=0.0)
+    angle: Value = parameter(
+        "direction of the line, counter-clockwise from +x", unit="degree", default=0.0
+    )
 
     @classmethod
     def boundary(cls, values: Mapping[str, NDArray[np.float64]]) -> Boundary:

@@ -36,8 +36,8 @@ class Contaminant(LightObject):
 class Gap(Contaminant):
     """A time in which nothing is observed."""
 
-    start: Value = parameter("its beginning", unit="d")
-    duration: Value = parameter("its length", unit="d", minimum=0)
+    start: Value = parameter("beginning of the gap", unit="d")
+    duration: Value = parameter("length of the gap", unit="d", minimum=0)
 
     def gaps(self, columns: Mapping[str, NDArray]) -> NDArray:
         """Return start and duration of each gap."""
@@ -47,8 +47,8 @@ class Gap(Contaminant):
 class Outlier(Contaminant):
     """An observation that is wrong."""
 
-    time: Value = parameter("the observation that is nearest to it is wrong", unit="d")
-    deviation: Value = parameter("what is added, in standard deviations of the noise")
+    time: Value = parameter("time of the outlier: the observation nearest to it is wrong", unit="d")
+    deviation: Value = parameter("deviation that is added, in standard deviations of the noise")
 
     def deviations(self, columns: Mapping[str, NDArray]) -> NDArray:
         """Return time and deviation of each outlier."""

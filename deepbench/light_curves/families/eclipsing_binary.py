@@ -47,7 +47,7 @@ class EclipsingBinary(Orbiting):
     by_band: ClassVar[tuple[str, ...]] = ("third_lights", "surface_brightness_ratios")
 
     eclipse_time: Value = parameter(
-        "middle of an eclipse of the first star by the second", unit="d"
+        "time of the middle of an eclipse of the first star by the second", unit="d"
     )
     sum_of_radii: Value = parameter(
         "sum of the radii over the semi-major axis", above=0, maximum=0.95
@@ -56,25 +56,30 @@ class EclipsingBinary(Orbiting):
         "radius of the second star over that of the first", above=0, maximum=100
     )
     inclination: Value = parameter(
-        "of the orbit; 90 is edge on", unit="degree", minimum=0, maximum=90
+        "inclination of the orbit; 90 is edge on", unit="degree", minimum=0, maximum=90
     )
     surface_brightness_ratio: Value | None = parameter(
-        "of the second star over the first, at the centres", minimum=0, default=None
+        "surface brightness of the second star over that of the first, at the centres",
+        minimum=0,
+        default=None,
     )
     surface_brightness_ratios: BandValues | None = in_bands(
-        "of the second star over the first, at the centres", minimum=0
+        "surface brightness of the second star over that of the first, at the centres", minimum=0
     )
     secondary_u1: Value | None = parameter(
-        "u1 of the second star; as of the first when absent", minimum=-1, maximum=2, default=None
+        "limb darkening u1 of the second star; as of the first when absent",
+        minimum=-1,
+        maximum=2,
+        default=None,
     )
     secondary_u2: Value | None = parameter(
-        "u2 of the second star", minimum=-1, maximum=1, default=None
+        "limb darkening u2 of the second star", minimum=-1, maximum=1, default=None
     )
     secondary_q1: Value | None = parameter(
-        "q1 of the second star", minimum=0, maximum=1, default=None
+        "limb darkening q1 of the second star", minimum=0, maximum=1, default=None
     )
     secondary_q2: Value | None = parameter(
-        "q2 of the second star", minimum=0, maximum=1, default=None
+        "limb darkening q2 of the second star", minimum=0, maximum=1, default=None
     )
 
     @model_validator(mode="after")

@@ -35,14 +35,14 @@ class Flare(Modulation):
     by_band: ClassVar[tuple[str, ...]] = ("relative_amplitude_ratios",)
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
-    peak_time: Value = parameter("of its maximum", unit="d")
+    peak_time: Value = parameter("time of the maximum", unit="d")
     fwhm: Value = parameter(
         "scale that the paper calls the full width at half maximum; that of its template is 0.913 of it",
         unit="min",
         above=0,
     )
     relative_amplitude: Value = parameter(
-        "its light at the peak over that of the source", minimum=0, maximum=1e4
+        "light of the flare at its peak over that of the source", minimum=0, maximum=1e4
     )
     relative_amplitude_ratios: BandValues | None = ratios("amplitude")
 

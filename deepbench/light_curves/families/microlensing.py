@@ -33,12 +33,12 @@ class Microlensing(Modulation):
     by_band: ClassVar[tuple[str, ...]] = ("source_fractions",)
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
-    peak_time: Value = parameter("when they are closest", unit="d")
+    peak_time: Value = parameter("time at which lens and source are closest", unit="d")
     einstein_time: Value = parameter(
-        "in which the lens moves an Einstein radius", unit="d", above=0
+        "time in which the lens moves an Einstein radius", unit="d", above=0
     )
     impact_parameter: Value = parameter(
-        "least distance in Einstein radii", minimum=1e-3, maximum=10
+        "least distance of lens and source, in Einstein radii", minimum=1e-3, maximum=10
     )
     source_fraction: Value | None = parameter(
         "part of the light that is lensed; all when absent", minimum=0, maximum=1, default=None

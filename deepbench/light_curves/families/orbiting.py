@@ -23,24 +23,30 @@ class Orbiting(Modulation):
     by_band: ClassVar[tuple[str, ...]] = ("third_lights",)
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
-    period: Value = parameter("from one transit to the next", unit="d", above=0)
-    eccentricity: Value = parameter("of the orbit", minimum=0, below=1, default=0.0)
+    period: Value = parameter("time from one transit to the next", unit="d", above=0)
+    eccentricity: Value = parameter("eccentricity of the orbit", minimum=0, below=1, default=0.0)
     argument_of_periastron: Value = parameter(
         "of the orbit of the star that is eclipsed at the given time, as radial velocities give it",
         unit="degree",
         default=90.0,
     )
-    u1: Value | None = parameter("linear limb darkening", minimum=-1, maximum=2, default=None)
-    u2: Value | None = parameter("quadratic limb darkening", minimum=-1, maximum=1, default=None)
-    q1: Value | None = parameter("(u1 + u2)² (Kipping 2013)", minimum=0, maximum=1, default=None)
+    u1: Value | None = parameter(
+        "linear coefficient u1 of limb darkening", minimum=-1, maximum=2, default=None
+    )
+    u2: Value | None = parameter(
+        "quadratic coefficient u2 of limb darkening", minimum=-1, maximum=1, default=None
+    )
+    q1: Value | None = parameter(
+        "limb darkening q1 = (u1 + u2)² (Kipping 2013)", minimum=0, maximum=1, default=None
+    )
     q2: Value | None = parameter(
-        "u1 / (2 (u1 + u2)) (Kipping 2013)", minimum=0, maximum=1, default=None
+        "limb darkening q2 = u1 / (2 (u1 + u2)) (Kipping 2013)", minimum=0, maximum=1, default=None
     )
     third_light: Value | None = parameter(
-        "part of the light that is another's", minimum=0, below=1, default=None
+        "part of the light that other stars give", minimum=0, below=1, default=None
     )
     third_lights: BandValues | None = in_bands(
-        "part of the light that is another's", minimum=0, below=1
+        "part of the light that other stars give", minimum=0, below=1
     )
 
     @model_validator(mode="after")

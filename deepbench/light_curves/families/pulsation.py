@@ -40,8 +40,8 @@ class Pulsator(Modulation):
     row: ClassVar[np.dtype] = PULSATION
     by_band: ClassVar[tuple[str, ...]] = ("amplitude_ratios",)
 
-    period: Value = parameter("of the pulsation", unit="d", above=0)
-    peak_time: Value = parameter("an instant of maximum light", unit="d")
+    period: Value = parameter("period of the pulsation", unit="d", above=0)
+    peak_time: Value = parameter("time of a maximum of the light", unit="d")
     amplitude: Value = parameter(
         "faintest minus brightest magnitude", unit="mag", minimum=0, maximum=5
     )
@@ -111,10 +111,12 @@ class PulsationMode(Modulation):
     row: ClassVar[np.dtype] = PULSATION_MODE
     by_band: ClassVar[tuple[str, ...]] = ("amplitude_ratios",)
 
-    frequency: Value = parameter("f", unit="d-1", above=0)
-    amplitude: Value = parameter("A, half of the full range", unit="mag", minimum=0, maximum=2)
+    frequency: Value = parameter("frequency f", unit="d-1", above=0)
+    amplitude: Value = parameter(
+        "amplitude A, half of the full range", unit="mag", minimum=0, maximum=2
+    )
     amplitude_ratios: BandValues | None = ratios("amplitude")
-    phase: Value = parameter("φ, at time 0", unit="radian", default=0.0)
+    phase: Value = parameter("phase φ at time 0", unit="radian", default=0.0)
 
     def fastest(self, rows: NDArray) -> NDArray[np.float64]:
         """Return the angular rate of each mode, rad/day."""

@@ -33,9 +33,12 @@ class RandomWalk(Modulation):
     streams: ClassVar[tuple[str, ...]] = (STEPS,)
     by_band: ClassVar[tuple[str, ...]] = ("structure_function_ratios",)
 
-    timescale: Value = parameter("of the damping, as observed", unit="d", above=0)
+    timescale: Value = parameter("timescale of the damping, as observed", unit="d", above=0)
     structure_function: Value = parameter(
-        "at infinity: √2 times the standard deviation", unit="mag", minimum=0, maximum=3
+        "structure function at infinity: √2 times the standard deviation",
+        unit="mag",
+        minimum=0,
+        maximum=3,
     )
     structure_function_ratios: BandValues | None = ratios("structure function")
 

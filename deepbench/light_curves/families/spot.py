@@ -45,12 +45,17 @@ class Spot(Modulation):
     by_band: ClassVar[tuple[str, ...]] = ("depth_ratios",)
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
-    rotation_period: Value = parameter("of the star at its equator", unit="d", above=0)
-    inclination: Value = parameter(
-        "of the axis; 90 is seen from the equator", unit="degree", minimum=0, maximum=90
+    rotation_period: Value = parameter(
+        "rotation period of the star at its equator", unit="d", above=0
     )
-    latitude: Value = parameter("of the spot", unit="degree", minimum=-90, maximum=90)
-    longitude: Value = parameter("of the spot; at 0 it faces us at time 0", unit="degree")
+    inclination: Value = parameter(
+        "inclination of the axis of rotation; 90 is seen from the equator",
+        unit="degree",
+        minimum=0,
+        maximum=90,
+    )
+    latitude: Value = parameter("latitude of the spot", unit="degree", minimum=-90, maximum=90)
+    longitude: Value = parameter("longitude of the spot; at 0 it faces us at time 0", unit="degree")
     depth: Value = parameter(
         "part of the light that it takes at the centre of the disc; negative for a bright spot",
         minimum=-1,
@@ -58,12 +63,12 @@ class Spot(Modulation):
     )
     depth_ratios: BandValues | None = ratios("depth")
     shear: Value = parameter(
-        "a spot turns with the rate (1 − shear sin² latitude) / rotation_period",
+        "shear of the rotation: a spot turns with the rate (1 − shear sin² latitude) / rotation_period",
         minimum=0,
         maximum=1,
         default=0.0,
     )
-    peak_time: Value = parameter("when it is largest", unit="d", default=0.0)
+    peak_time: Value = parameter("time at which the spot is largest", unit="d", default=0.0)
     emergence: Value = parameter(
         "standard deviation of the Gaussian by which it grows; 0: it was always there",
         unit="d",
@@ -71,7 +76,10 @@ class Spot(Modulation):
         default=0.0,
     )
     decay: Value = parameter(
-        "the same by which it fades; 0: it stays", unit="d", minimum=0, default=0.0
+        "standard deviation of the Gaussian by which it fades; 0: it stays",
+        unit="d",
+        minimum=0,
+        default=0.0,
     )
 
     def fastest(self, rows: NDArray) -> NDArray[np.float64]:

@@ -61,8 +61,8 @@ class Transient(Family):
     shape: ClassVar[str]
     measured: ClassVar[tuple[str, ...]] = ("snr", "n_in_event")
 
-    peak_time: Value = parameter("of its largest bolometric light", unit="d")
-    redshift: Value = parameter("z", minimum=0, maximum=10, default=0.0)
+    peak_time: Value = parameter("time of the largest bolometric light", unit="d")
+    redshift: Value = parameter("redshift z", minimum=0, maximum=10, default=0.0)
     peak_magnitude: Value = parameter(
         "magnitude in the reference band, in the system of its zero point, at its largest bolometric light, without "
         "the dust of the Milky Way",
@@ -71,10 +71,14 @@ class Transient(Family):
     reference_band: Name | None = Field(
         None, description="band of `peak_magnitude`; the survey's first when absent"
     )
-    peak_temperature: Value = parameter("up to the peak", unit="K", minimum=500, maximum=1e6)
-    floor_temperature: Value = parameter("at last", unit="K", minimum=500, maximum=1e6)
+    peak_temperature: Value = parameter(
+        "temperature up to the peak", unit="K", minimum=500, maximum=1e6
+    )
+    floor_temperature: Value = parameter("final temperature", unit="K", minimum=500, maximum=1e6)
     cooling_time: Value = parameter(
-        "in which the difference falls by e, in the rest frame", unit="d", above=0
+        "time in which the difference of the temperatures falls by e, in the rest frame",
+        unit="d",
+        above=0,
     )
     reddening: Value = parameter(
         "E(B − V) of the Milky Way (Fitzpatrick 1999, R_V = 3.1)",
@@ -159,7 +163,7 @@ class Villar(Transient):
 
     shape: ClassVar[str] = "villar"
 
-    plateau_duration: Value = parameter("from the rise to the fall", unit="d", minimum=0)
+    plateau_duration: Value = parameter("time from the rise to the fall", unit="d", minimum=0)
     plateau_slope: Value = parameter(
         "change of the light on the plateau, in parts of it", unit="d-1", default=0.0
     )
@@ -179,7 +183,7 @@ class TidalDisruption(Transient):
     shape: ClassVar[str] = "disruption"
 
     decay_index: Value = parameter(
-        "of the power law; −5/3 is the debris that falls back (Rees 1988)",
+        "exponent of the power law; −5/3 is debris that falls back (Rees 1988)",
         maximum=-0.1,
         minimum=-10,
         default=-5.0 / 3.0,

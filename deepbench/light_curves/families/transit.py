@@ -37,7 +37,7 @@ class Transit(Orbiting):
 
     row: ClassVar[np.dtype] = TRANSIT
 
-    transit_time: Value = parameter("middle of a transit", unit="d")
+    transit_time: Value = parameter("time of the middle of a transit", unit="d")
     radius_ratio: Value = parameter(
         "radius of the planet over that of the star", above=0, maximum=2
     )

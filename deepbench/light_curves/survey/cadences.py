@@ -245,7 +245,7 @@ class Nights(CadenceSpecification):
         description="length of the season, days"
     )
     opposition: Value = parameter(
-        "the middle of a season, when the target is highest at midnight", unit="d"
+        "middle of a season, when the target is highest at midnight", unit="d"
     )
     visit_probability: Value = parameter(
         "probability that the target is seen in a night of its season", above=0, maximum=1

@@ -108,7 +108,7 @@ class ApertureNoise(NoiseSpecification):
 
     needs_magnitude: ClassVar[bool] = True
 
-    effective_time: Value = parameter("in which photons are counted", unit="s", above=0)
+    effective_time: Value = parameter("time in which photons are counted", unit="s", above=0)
     pixels: Value = parameter("number of pixels for a source of magnitude 10", above=0)
     pixel_slope: Value = parameter(
         "decimal logarithm of the number of pixels, per magnitude", unit="mag-1", default=0.0
@@ -150,7 +150,7 @@ class KeplerNoise(NoiseSpecification):
 
     needs_magnitude: ClassVar[bool] = True
 
-    effective_time: Value = parameter("in which photons are counted", unit="s", above=0)
+    effective_time: Value = parameter("time in which photons are counted", unit="s", above=0)
     background: Value = parameter(
         "variance of the background at magnitude 14", unit="electron2", minimum=0, default=9.5e5
     )

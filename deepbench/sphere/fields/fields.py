@@ -68,9 +68,9 @@ class PowerLaw(AngularSpectrum):
 
     amplitude: Value = parameter("C_ℓ at the pivot", minimum=0)
     slope: Value = parameter(
-        "of the spectrum; it falls where this is above 0", minimum=-2, maximum=10
+        "slope of the spectrum, which falls where it is above 0", minimum=-2, maximum=10
     )
-    pivot: Value = parameter("ℓ", above=0, default=100.0)
+    pivot: Value = parameter("ℓ of the pivot", above=0, default=100.0)
 
     def spectra(self, labels: FieldLabels, lmax: int, channels: str | None) -> Floats:
         """Return its spectrum, float64[1, 1, lmax + 1]."""
@@ -88,7 +88,7 @@ class TableSpectrum(NamedFile, AngularSpectrum):
     what: ClassVar[str] = "spectrum"
     most: ClassVar[int] = 2**24
 
-    factor: Value = parameter("the spectrum is multiplied with it", minimum=0, default=1.0)
+    factor: Value = parameter("factor of the spectrum", minimum=0, default=1.0)
 
     @classmethod
     def read(cls, path: Path, sha256: str) -> tuple[Floats, Floats]:
@@ -162,9 +162,11 @@ class Convergence(AngularSpectrum):
         maximum=2.75,
         default=2.7255,
     )
-    source_redshift: Value | None = _within("source_redshift", "of the sources", default=None)
+    source_redshift: Value | None = _within(
+        "source_redshift", "redshift of the sources", default=None
+    )
     source_redshifts: Annotated[dict[Name, Value], Field(min_length=2, max_length=8)] | None = (
-        _within("source_redshift", "of the sources of each channel", default=None)
+        _within("source_redshift", "redshift of the sources of each channel", default=None)
     )
 
     @model_validator(mode="after")
@@ -220,7 +222,7 @@ class Cmb(AngularSpectrum):
     channels: ClassVar[str | None] = "polarization"
     max_ell: ClassVar[int | None] = CMB_MAX_ELL
 
-    factor: Value = parameter("the spectra are multiplied with it", minimum=0, default=1.0)
+    factor: Value = parameter("factor of the spectra", minimum=0, default=1.0)
     lensed: bool | None = Field(
         None, description="false: spectra without lensing, so without B modes; lensed when absent"
     )

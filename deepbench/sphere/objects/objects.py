@@ -72,7 +72,7 @@ class SphereObject(Specification, ABC):
 class Star(SphereObject):
     """A point, seen through a Gaussian."""
 
-    flux: Value = parameter("sum over the sphere, in units of the map × arcmin²")
+    flux: Value = parameter("total flux, over the sphere, in units of the map × arcmin²")
     fwhm: Value = parameter(
         "full width at half maximum of the Gaussian; 0: all light falls into one pixel",
         unit="arcmin",
@@ -91,7 +91,7 @@ class Star(SphereObject):
 class Sersic(SphereObject):
     """A galaxy whose light falls as exp(−b r^(1/n)) (Sérsic 1963)."""
 
-    flux: Value = parameter("sum over the sphere, in units of the map × arcmin²")
+    flux: Value = parameter("total flux, over the sphere, in units of the map × arcmin²")
     half_light_radius: Value = parameter(
         "circularised radius √(ab) of the ellipse that holds half of the light",
         unit="arcmin",
@@ -99,7 +99,7 @@ class Sersic(SphereObject):
         maximum=120,
     )
     sersic_index: Value = parameter(
-        "n: 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
+        "Sérsic index n; 1 is exponential, 4 de Vaucouleurs", minimum=0.3, maximum=6.2
     )
     axis_ratio: Value = parameter(
         "minor over major axis", minimum=LEAST_AXIS_RATIO, maximum=1, default=1.0
@@ -120,7 +120,9 @@ class Sersic(SphereObject):
 class Shape(SphereObject):
     """An area of one brightness."""
 
-    amplitude: Value = parameter("added to pixels that are wholly covered", default=1.0)
+    amplitude: Value = parameter(
+        "value that is added to pixels that are wholly covered", default=1.0
+    )
 
 
 class Disk(Shape):
@@ -171,8 +173,12 @@ class Ellipse(Shape):
 class Rectangle(Shape):
     """A rectangle about its centre."""
 
-    width: Value = parameter("side across the position angle", unit="degree", above=0, maximum=60)
-    height: Value = parameter("side along the position angle", unit="degree", above=0, maximum=60)
+    width: Value = parameter(
+        "length of the side across the position angle", unit="degree", above=0, maximum=60
+    )
+    height: Value = parameter(
+        "length of the side along the position angle", unit="degree", above=0, maximum=60
+    )
     position_angle: Value = parameter(
         "direction of the height, from north through east", unit="degree", default=0.0
     )

@@ -231,7 +231,7 @@ def test_files_that_are_refused(name, catalog, tmp_path):
         ({"file": "none.csv"}, "the catalog .*none.csv cannot be read: No such file"),
         ({"file": "."}, "cannot be read: it is not a regular file"),
         ({"file": 3}, "must be a valid string, not 3"),
-        ({"columns": 3}, "must be a valid tuple, not 3"),
+        ({"columns": 3}, "must be a list, not 3"),
         ({"sha256": "abc"}, "another file than meant"),
         ({"column": ["a"]}, "unknown key 'column'; did you mean 'columns'"),
     ],

@@ -254,7 +254,7 @@ def test_messages_of_specifications():
         Scene, {"objects": [{"circle": {"x": 0}}, {"cicle": {}}, 3], "nam": 1, "name": "A"}
     )
     assert found == {
-        ("objects", 0, "circle", "radius"): "'radius' is missing: radius",
+        ("objects", 0, "circle", "radius"): "'radius' is missing: a number above 0 (pixel)",
         ("objects", 1): "unknown object 'cicle'; did you mean 'circle'? allowed: circle, square",
         ("objects", 2): "must be one object {name: ...} of circle, square; not 3",
         ("nam",): "unknown key 'nam'; did you mean 'name'? allowed: name, objects, variables",
@@ -307,10 +307,11 @@ class Sheet(Specification):
         ({"flag": "on"}, "must be a valid boolean, not 'on'"),
         ({"pair": []}, "must have at least 1 item, not 0"),
         ({"pair": ["a", "b", "c"]}, "must have at most 2 items, not 3"),
-        ({"pair": "a"}, "must be a valid tuple, not 'a'"),
-        ({"rows": 3}, "must be a valid list, not 3"),
+        ({"pair": "a"}, "must be a list, not 'a'"),
+        ({"pair": {"a": 1}}, "must be a list, not {'a': 1}; put it in brackets: [{...}]"),
+        ({"rows": 3}, "must be a list, not 3"),
         ({"rows": ["x"]}, "must be a valid integer, not 'x'"),
-        ({"table": []}, "must be a valid dictionary, not []"),
+        ({"table": []}, "must be a mapping, not []"),
         ({"nothing": 1}, "must be None, not 1"),
         ({"day": "soon"}, "is not what can stand here: 'soon'"),
     ],

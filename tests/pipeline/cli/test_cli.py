@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import subprocess
 import sys
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 import xarray
 
 import deepbench
-from deepbench.errors import BuildError, CatalogError, LabelError
+from deepbench.errors import BuildError, CatalogError, LabelError, StorageError
 from deepbench.recipe import load_recipe
 from pipeline.cli import output
 from pipeline.cli.main import exit_code, main
@@ -292,7 +293,7 @@ def test_list(good, built):
 def test_list_of_nothing(good, tmp_path):
     (tmp_path / "releases").mkdir()
     assert json.loads(good("list", "--json")) == []
-    assert good("list").split() == ["release", "samples", "size", "title"]
+    assert good("list").startswith("no releases in 'releases'; build one: deepbench build ")
 
 
 @pytest.mark.parametrize("name", ["small", "small@1.0.0"])
@@ -746,6 +747,102 @@ def test_the_recipes_that_come_with_the_software(good):
     assert found
     for path in found:
         assert f"is valid: {load_recipe(path).name}@" in good("validate", path)
+
+
+def test_the_recipes_that_come_with_the_software_are_found_anywhere(good, bad, tmp_path):
+    assert "shapes@1.0.0, 6,000 samples" in good("validate", "workflows/shapes.yaml")
+    (tmp_path / "workflows").mkdir()
+    (tmp_path / "workflows/shapes.yaml").write_text("")
+    assert "workflows/shapes.yaml:1:1: is empty" in bad("validate", "workflows/shapes.yaml")
+    for absent in ("workflows/nothing.yaml", "workflows", "shapes.yaml"):
+        assert "the recipe cannot be read" in bad("validate", absent)
+
+
+# --- what reaches a terminal ----------------------------------------------------------------------
+
+ORDERS = "red \x1b[31m, a bell \x07, \x9b31m, a new\nline"
+
+
+def test_titles_give_a_terminal_no_orders(run, recipe_file, scheduler):
+    path = recipe_file(title=ORDERS, authors=[ORDERS])
+    shown = []
+    for arguments in (
+        ("build", path, *scheduler),
+        ("list",),
+        ("list", "--json"),
+        ("info", "small"),
+        ("info", "small", "--json"),
+        ("info", "small", "--recipe"),
+        ("validate", path, "--set", f"seed={ORDERS}"),
+        ("deprecate", "small@1.0.0", "--reason", ORDERS),
+        ("sample", "small", "0"),
+        ("verify", "small@1.0.0"),
+    ):
+        code, out, err = run(*arguments)
+        assert code == (2 if arguments[0] == "validate" else 0)
+        assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", out + err), arguments
+        shown.append(out)
+    assert r"red \u001b[31m, a bell \u0007, \u009b31m, a new line" in shown[1]
+    assert json.loads(shown[2])[0]["title"] == ORDERS
+
+
+def test_python_without_assertions_is_refused(built, tmp_path):
+    asked = (
+        "from deepbench.errors import ReleaseError\n"
+        "import deepbench\n"
+        f"try: deepbench.open('small', catalog={str(built.catalog)!r})\n"
+        "except ReleaseError as error: print(error)\n"
+        "from pipeline.cli import main; main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", asked, "list"], cwd=tmp_path, capture_output=True, text=True
+    )
+    message = "Python runs with -O or PYTHONOPTIMIZE, with which zarr cannot read what it wrote; run it without\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, message, f"error: {message}")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (PermissionError(13, "Permission denied", "/a"), "/a: Permission denied; check who may "),
+        (FileNotFoundError(2, "No such file or directory", "/a"), "/a: No such .*; check the path"),
+        (OSError(28, "No space left on device"), "No space left on device; make room, then run "),
+        (OSError(5, "Input/output error", "/a"), "/a: Input/output error; check the disk, or "),
+        (StorageError("s3://a: it does not answer; check it"), "s3://a: it does not answer; check"),
+    ],
+)
+@pytest.mark.parametrize("name", ["plan", "build"])
+def test_what_the_system_refuses_is_the_users_to_mend(
+    bad, recipe_file, monkeypatch, name, error, message
+):
+    def refuse(*_, **__):
+        raise error
+
+    monkeypatch.setattr(f"pipeline.{name}.{'make_plan' if name == 'plan' else 'build'}", refuse)
+    assert re.match(message, bad(name, recipe_file()))
+
+
+# --- what a new user tried ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [("sample", "small", "-1"), ("preview", "small.yaml", "-1")])
+def test_negative_numbers_are_no_options(wrong, arguments):
+    assert wrong(*arguments) == "Error: -1 is below 0; numbers of samples begin at 0"
+
+
+def test_a_build_that_is_not_finished(bad, copied):
+    staged = copied / ".building" / "other-2.1.0-0123456789ab"
+    staged.mkdir(parents=True)
+    for asked in ("other", "other@2.1.0"):
+        message = bad("info", asked, "--catalog", copied)
+        assert (
+            "; the build of other@2.1.0 has begun and is not published yet: wait for it, or run"
+            in message
+        )
+    staged.rename(copied / ".building" / "small-2.1.0-0123456789ab")
+    assert "not published yet" in bad("info", "small@2.1.0", "--catalog", copied)
+    for asked in ("small@2.0.0", "other", "smal"):
+        assert "not published yet" not in bad("info", asked, "--catalog", copied)
 
 
 # --- what a reviewer tried ------------------------------------------------------------------------

@@ -273,7 +273,7 @@ def test_a_worker_without_our_software(empty_scheduler, staging, tmp_path):
             pytest.raises(
                 ClusterError,
                 match=rf"worker tcp.* lacks a module: .*No module named .*pipeline.*; "
-                rf"install deepbench {versions()['deepbench']} there",
+                rf"install DeepBench {versions()['deepbench']} there",
             ),
         ):
             check_workers(client, probe_of(staging.release), 1)

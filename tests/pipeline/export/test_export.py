@@ -14,7 +14,7 @@ import zarr
 
 from deepbench import format as fmt
 from deepbench.catalog import find
-from deepbench.errors import CatalogError, ExportError, ReleaseError
+from deepbench.errors import CatalogError, ExportError, ReleaseError, install
 from deepbench.kinds import KINDS
 from deepbench.recipe import parse_recipe
 from pipeline.build import build
@@ -517,7 +517,7 @@ def test_a_table_without_light_curves_beside_it(built, tmp_path):
 @pytest.mark.parametrize("package", ["h5netcdf", "h5py"])
 def test_netcdf_needs_packages(package, curves, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ExportError, match=re.escape("pip install 'deepbench[netcdf]'")):
+    with pytest.raises(ExportError, match=re.escape(install("netcdf"))):
         export_table(curves, "visits", str(tmp_path / "out.nc"))
     export_table(curves, "visits", str(tmp_path / "out.zarr"))
 

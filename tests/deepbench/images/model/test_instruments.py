@@ -255,6 +255,17 @@ def test_bands_must_fit():
             parse_recipe(json.dumps({**head, "tables": {"t": described}}))
 
 
+def test_the_preset_whose_psf_blurs_no_shape_is_named():
+    shape = {"circle": {"x": 4, "y": 4, "radius": 2}}
+    described = {"preset": "des", "bands": {"r": {}}}
+    with pytest.raises(
+        RecipeError,
+        match="and 'psf.r' of the preset 'des' is another, of kind moffat; write such a psf into the table",
+    ):
+        recipe([shape], instrument=described, psf=None)
+    assert recipe([shape], instrument=described, psf={"gaussian": {"sigma": 1.5}})
+
+
 # --- presets -------------------------------------------------------------------------------------
 
 
