@@ -157,6 +157,10 @@ class Catalog(FileSpecification, Joint):
             _rows(path, data["sha256"], tuple(columns))
         return {**data, "columns": columns}
 
+    def check_file(self) -> None:
+        """Check the rows; raises LabelError where they cannot be drawn."""
+        _rows(self._path, self.sha256, self.columns)
+
     @property
     def dimension(self) -> int:
         """One: the number of the row."""

@@ -207,7 +207,7 @@ class SphereTable(TableSpecification):
                 f"the spectrum `{spectrum.kind}` is known up to ℓ = {most}; lmax is {self.lmax}"
             )
         if isinstance(spectrum.chosen, TableSpectrum) and not spectrum.chosen.is_kept:
-            first, last = spectrum.chosen.points()[0][[0, -1]]
+            first, last = spectrum.chosen.loaded()[0][[0, -1]]
             if first > 2 or last < (self.lmax or 0):
                 warnings.warn(
                     f"{spectrum.chosen.file} has points from ℓ = {first:g} to {last:g}: fields have no power "

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -22,8 +24,9 @@ def folder_of(info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder") or "")
 
 
-def content_of(path: Path, what: str, most: int) -> bytes:
-    """Return the content of a file.
+@contextmanager
+def opened(path: Path, what: str, most: int) -> Iterator[BinaryIO]:
+    """Open a file for reading.
 
     Parameters
     ----------
@@ -39,19 +42,38 @@ def content_of(path: Path, what: str, most: int) -> bytes:
         It cannot be read, or it is too large.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a device or a pipe may have no end
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe may have no end
             raise LabelError(f"the {what} {path} cannot be read: it is not a regular file")
-        if status.st_size > most:
-            raise LabelError(f"{path} has {status.st_size:,} bytes, a {what} at most {most:,}")
-        return path.read_bytes()
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > most:
+                raise LabelError(f"{path} has {size:,} bytes, a {what} at most {most:,}")
+            yield file
     except OSError as error:
         raise LabelError(f"the {what} {path} cannot be read: {error.strerror or error}") from error
 
 
+def content_of(path: Path, what: str, most: int) -> bytes:
+    """Return the content of a file; takes and raises what ``opened`` does."""
+    with opened(path, what, most) as file:
+        return file.read()
+
+
+def hash_of(file: BinaryIO) -> str:
+    """Return the SHA-256 of an open file, without holding it in memory; it is read from its beginning afterwards."""
+    file.seek(0)
+    found = hashlib.file_digest(file, "sha256").hexdigest()
+    file.seek(0)
+    return found
+
+
 def sha256_of(path: Path, content: bytes, given: Any) -> str:
     """Return the SHA-256 of a file, and refuse it where another one was meant."""
-    found = hashlib.sha256(content).hexdigest()
+    return as_meant(path, hashlib.sha256(content).hexdigest(), given)
+
+
+def as_meant(path: Path, found: str, given: Any) -> str:
+    """Return the SHA-256 that was found of a file, and refuse the file where another one was meant."""
     if given not in (None, "", found):
         raise problem(
             f"{path} is another file than meant: its sha256 is {found}, not {show(given)}"
@@ -61,7 +83,12 @@ def sha256_of(path: Path, content: bytes, given: Any) -> str:
 
 def check_unchanged(path: Path, content: bytes, sha256: str) -> None:
     """Raise LabelError where a file is no longer what it was when the recipe was read."""
-    if hashlib.sha256(content).hexdigest() != sha256:
+    check_same(path, hashlib.sha256(content).hexdigest(), sha256)
+
+
+def check_same(path: Path, found: str, sha256: str) -> None:
+    """Raise LabelError where the SHA-256 that was found of a file is not what it was when the recipe was read."""
+    if found != sha256:
         raise LabelError(f"{path} has changed: its sha256 is no longer {sha256}")
 
 
@@ -99,8 +126,9 @@ class FileSpecification(Specification):
         """Return what a recipe says, the SHA-256 filled in, with what else follows from the file."""
         return data
 
+    @abstractmethod
     def check_file(self) -> None:
-        """Read the file as it is used, where ``completed`` has not; raises LabelError where it cannot be."""
+        """Read the file as it is used; raises LabelError where it cannot be."""
 
     @property
     def is_kept(self) -> bool:
@@ -114,7 +142,8 @@ class FileSpecification(Specification):
         if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
             return data
         path = folder_of(info) / data["file"]
-        found = sha256_of(path, cls.content(path), data.get("sha256"))
+        with opened(path, cls.what, cls.most) as file:
+            found = as_meant(path, hash_of(file), data.get("sha256"))
         return cls.completed({**data, "sha256": found}, path)
 
     @model_validator(mode="after")

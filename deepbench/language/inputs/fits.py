@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 BLOCK, CARD = 2880, 80
 
+MAXIMUM_HEADER = 1000 * BLOCK
+"""Bytes of a header: 36,000 cards."""
+
 TYPES = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 """Types of the pixels by BITPIX."""
 
@@ -235,7 +238,8 @@ def read_columns(content: bytes, table: Hdu) -> dict[str, Image]:
 def _header(content: bytes, start: int) -> tuple[dict[str, str], int]:
     """Return the values of a header's cards, as text, and where its data begin."""
     cards: dict[str, str] = {}
-    while start + BLOCK <= len(content):
+    end = min(start + MAXIMUM_HEADER, len(content))
+    while start + BLOCK <= end:
         block = content[start : start + BLOCK].decode("latin-1")
         start += BLOCK
         for card in (block[i : i + CARD] for i in range(0, BLOCK, CARD)):
@@ -243,6 +247,8 @@ def _header(content: bytes, start: int) -> tuple[dict[str, str], int]:
                 return cards, start
             if card[8:10] == "= ":
                 cards.setdefault(card[:8].rstrip(), card[10:].strip())
+    if end < len(content):
+        raise ValueError(f"is damaged: a header is longer than {MAXIMUM_HEADER:,} bytes")
     raise ValueError("is damaged: it ends within a header")
 
 
@@ -275,4 +281,9 @@ def _pixels(cards: dict[str, str], axes: list[int]) -> int:
     """Return the number of elements behind a header."""
     if not axes:
         return 0
-    return whole_of(cards, "GCOUNT", 1) * (whole_of(cards, "PCOUNT", 0) + math.prod(axes))
+    groups, heap = whole_of(cards, "GCOUNT", 1), whole_of(cards, "PCOUNT", 0)
+    if groups < 0 or heap < 0:  # what follows would begin before this header
+        raise ValueError(
+            f"is damaged: its GCOUNT is {groups}, its PCOUNT {heap}; neither is negative"
+        )
+    return groups * (heap + math.prod(axes))

@@ -95,7 +95,7 @@ class TableSpectrum(NamedFile, AngularSpectrum):
         """Return ℓ and C_ℓ in a file of this SHA-256; raises LabelError where it holds no spectrum."""
         return points_of(path, sha256)
 
-    def points(self) -> tuple[Floats, Floats]:
+    def loaded(self) -> tuple[Floats, Floats]:
         """Return ℓ and C_ℓ of its points; raises LabelError where the file has changed."""
         return self.read(self._path, self.sha256)
 
@@ -103,7 +103,7 @@ class TableSpectrum(NamedFile, AngularSpectrum):
         """Return its spectrum, float64[1, 1, lmax + 1]; raises LabelError where the file has changed."""
         from deepbench.sphere.fields.spectra import tabulated
 
-        return labels["factor"] * tabulated(*self.points(), lmax)[None, None]
+        return labels["factor"] * tabulated(*self.loaded(), lmax)[None, None]
 
 
 @lru_cache(maxsize=8)
