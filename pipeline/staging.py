@@ -164,7 +164,7 @@ class Staging:
         pq.write_table(
             labels, buffer, compression="lz4", use_dictionary=False, write_statistics=False
         )
-        content = buffer.getbuffer()
+        content = buffer.getvalue()  # a view would outlive the buffer where the write fails
         block = receipt.block
         digest = xxhash.xxh3_128_hexdigest(content)
         name = f"{PARTS}/{block.table}/{block.start:012d}-{block.stop:012d}-{digest}.parquet"
