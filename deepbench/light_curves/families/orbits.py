@@ -24,9 +24,11 @@ BEHIND = 1e300
 TILE = 256
 """Number of instants for which separations are made at once."""
 
-RELATIVE_GOAL = 1e-4
-ABSOLUTE_GOAL = 1e-6
-"""Largest errors of the mean over an exposure: part of the depth, and part of the star's light."""
+GOAL = 1e-4
+"""Largest error of the mean over an exposure: part of the depth that exposures of its length see."""
+
+LEAST_DEPTH = 1e-6
+"""Part of the light; of events that take less, one node is enough for an error below it."""
 
 MOST_NODES = 2048.0
 _ONE_PANEL = 32.0
@@ -372,21 +374,20 @@ def count_events(orbit, window, inner, tip, depth, other, other_window, times, e
     Exposures that overlap an event of the ``other`` orbit are not counted. ``inner`` is the window
     between the inner contacts, ``depth`` the largest part of the light that is missing. The light at a
     contact is like (t − contact)^(3/2) on one side, so that a Gauss–Legendre rule of n nodes errs
-    by less than C (exposure / ingress)^(3/2) n^(−5/2) of the depth; C was measured (0.32).
+    by less than C (exposure / ingress)^(3/2) n^(−5/2) of the depth; C was measured (0.32). Exposures longer than
+    an event see half of its depth or more, times the part of them that the event takes.
     """
     count = 0
     if window.after < 0.0:
         return count
-    goal = max(RELATIVE_GOAL, ABSOLUTE_GOAL / depth)
     ingress = _ingress(window, inner)
     touching = inner.after < 0.01 * window.after and tip < 0.1
     error = _TOUCHING_ERROR if touching else _CONTACT_ERROR
-    scale = pow64(error / goal, 0.4) / pow64(ingress, 0.6)
     longest = 0.0
     for i in range(exposures.size):
         longest = max(longest, exposures[i])
     wide = Window(window.before + 0.5 * longest, window.after + 0.5 * longest)
-    length, most = -1.0, 1.0
+    length, most, goal = -1.0, 1.0, GOAL
     first, stop = 0, times.size
     while first < stop:
         _, begin, end = next_event(orbit, wide, times, first, stop)
@@ -396,9 +397,12 @@ def count_events(orbit, window, inner, tip, depth, other, other_window, times, e
             found, middle = _overlap(orbit, window, times[i] - half, times[i] + half)
             if not found:
                 continue
-            if exposures[i] != length:
+            if depth > LEAST_DEPTH and exposures[i] != length:
                 length = exposures[i]
-                needed = np.ceil(scale * pow64(length, 0.6))
+                goal = GOAL * min(0.5 * (window.before + window.after) / length, 1.0)
+                needed = np.ceil(
+                    pow64(error / goal, 0.4) / pow64(ingress, 0.6) * pow64(length, 0.6)
+                )
                 if needed > _ONE_PANEL:  # those of panels err a little more
                     needed *= 1.15
                 most = min(max(needed if needed == needed else 1.0, 1.0), MOST_NODES)

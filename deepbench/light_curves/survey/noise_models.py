@@ -142,10 +142,10 @@ class ApertureNoise(NoiseSpecification):
 
 
 class KeplerNoise(NoiseSpecification):
-    """Kepler's long cadences: relative σ = √(c + background (14 / m)⁵) / c, with c electrons in an exposure.
+    """Kepler's short cadences: relative σ = √(c + background (14 / m)⁵) / c, with c electrons in an exposure.
 
-    The lower envelope of Jenkins et al. (2010, ApJ 713, L120), in which the background is 9.5e5; m is the source's
-    magnitude.
+    The lower envelope of Gilliland et al. (2010, ApJ 713, L160), in which the background is 9.5e5 and
+    c = 1.28e7 × 10^(0.4 (12 − m)); m is the source's magnitude.
     """
 
     needs_magnitude: ClassVar[bool] = True
@@ -167,6 +167,30 @@ class KeplerNoise(NoiseSpecification):
         return {"photons": 1.0 / time, "constant": background / time**2}
 
 
+class KeplerLongNoise(NoiseSpecification):
+    """Kepler's long cadences: relative σ = √(c + background max(1, m / 14)⁴) / c, with c electrons in an exposure.
+
+    The lower envelope of Jenkins et al. (2010, ApJ 713, L120), in which the background is 7e6 and
+    c = 3.46e8 × 10^(0.4 (12 − m)); m is the source's magnitude.
+    """
+
+    needs_magnitude: ClassVar[bool] = True
+
+    effective_time: Value = parameter("in which photons are counted", unit="s", above=0)
+    background: Value = parameter(
+        "variance of the background up to magnitude 14", unit="electron2", minimum=0, default=7e6
+    )
+
+    def terms(
+        self, label: Label, magnitudes: NDArray[np.float64], zero_points: NDArray[np.float64]
+    ) -> Terms:
+        """Return the terms of the variance."""
+        time = label("effective_time")
+        growth = np.maximum(magnitudes / 14.0, 1.0) ** 2
+        background = label("background") * growth * growth
+        return {"photons": 1.0 / time, "constant": background / time**2}
+
+
 class ConstantNoise(NoiseSpecification):
     """One standard deviation for all observations, in units of the flux."""
 
@@ -183,6 +207,7 @@ NOISE_MODELS: dict[str, type[NoiseSpecification]] = {
     "depth": DepthNoise,
     "aperture": ApertureNoise,
     "kepler": KeplerNoise,
+    "kepler_long": KeplerLongNoise,
     "constant": ConstantNoise,
 }
 """Models of the noise of a survey by the name that a recipe has for them."""

@@ -8,6 +8,7 @@ from deepbench import parse_recipe
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.specification import parameters_of
 from deepbench.light_curves.families.family import Family
+from deepbench.light_curves.families.occultation import hidden
 from deepbench.light_curves.families.registry import OBJECTS as REGISTRY
 from deepbench.samples import labels, objects, render
 
@@ -206,6 +207,28 @@ def test_exposures_of_what_is_fast_are_averaged(name, exposure):
     fine = fine[: len(found) * parts].reshape(-1, parts).mean(axis=1)
     goal = np.maximum(1e-6 * np.maximum(FLUX, fine), 1e-4 * DEPTHS.get(name, 0) * FLUX)
     assert (np.abs(found - fine) / goal).max() < 1
+
+
+@pytest.mark.parametrize("impact", [1.03, 1.045, 1.049])
+def test_a_grazing_transit_is_averaged_to_its_own_depth(impact):
+    """Its signal, of 1e-4 of the light and less, against 400 nodes between the contacts: 1e-4 of itself."""
+    planet = {
+        "period": 3.1, "transit_time": 1.2, "radius_ratio": 0.05, "scaled_semi_major_axis": 8,
+        "impact_parameter": impact, "u1": 0.4, "u2": 0.2,
+    }  # fmt: skip
+    data = render(recipe(SOURCE, {"transit": planet}, samples=1), "t")
+    turn = 2 * np.pi / 3.1
+    last = np.arcsin(np.sqrt((1.05**2 - impact**2) / (8**2 - impact**2))) / turn
+    days = (data["time"].values - 1.2 + 1.55) % 3.1 - 1.55
+    low, high = (np.clip(days + side / 96, -last, last)[:, None] for side in (-1, 1))
+    x, weights = np.polynomial.legendre.leggauss(400)
+    nodes = 0.5 * (low + high) + 0.5 * (high - low) * np.sin(0.5 * np.pi * x)
+    apart = np.hypot(8 * np.sin(turn * nodes), impact * np.cos(turn * nodes))
+    dark = hidden(apart, 0.05, 0.4, 0.2) @ (0.25 * np.pi * np.cos(0.5 * np.pi * x) * weights)
+    means = dark * (high - low)[:, 0] * 48
+    assert 0 < means.max() < 2e-4
+    expected = FLUX * np.sqrt((means**2).sum())
+    assert data["transit.snr"].values[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_samples_in_halves_are_the_same(monkeypatch):
