@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,9 @@ MAXIMUM_EDGE = 4096
 MAXIMUM_BYTES = 2**26
 
 MAXIMUM_OVERSAMPLING = 64
+
+TOGETHER = 2**18
+"""Number of samples that are added up together."""
 
 STEPS = 1024
 """Centres that follow from samples are whole numbers of this part of a sample, so that rounding moves none."""
@@ -118,7 +121,7 @@ def _samples(file: PsfFile) -> NDArray[np.float64]:
     total = _sum(image)
     if not 0.0 < total < math.inf:
         raise LabelError(f"{name} must hold samples with a sum above 0; it is {total:g}")
-    if total < 0.5 * _sum(np.abs(row) for row in image):
+    if total < 0.5 * _sum(image, np.abs):
         raise LabelError(
             f"{name} must hold samples that are light: negative ones take away more than a quarter of it"
         )
@@ -139,11 +142,12 @@ def border_of(image: NDArray[np.float64]) -> NDArray[np.float64]:
     return image[ring]
 
 
-def _sum(rows: Iterable[NDArray[np.float64]]) -> float:
-    """Return the sum of rows of samples, which are added in one order everywhere."""
-    total = 0.0
-    for row in rows:
-        total = float(np.cumsum(np.concatenate([[total], row]))[-1])
+def _sum(image: NDArray[np.float64], of: Callable[[Any], Any] = np.positive) -> float:
+    """Return the sum of a function of all samples, which are added in one order everywhere."""
+    total, step = 0.0, max(1, TOGETHER // image.shape[1])
+    for first in range(0, len(image), step):
+        some = of(image[first : first + step]).ravel()
+        total = float(np.cumsum(np.concatenate([[total], some]))[-1])
     return total
 
 
@@ -210,11 +214,9 @@ def middle_of(image: NDArray[np.float64]) -> tuple[float, float]:
 
 def centroid_of(image: NDArray[np.float64]) -> tuple[float, float]:
     """Return y and x of the centre of the light in an image whose sum is 1."""
-    columns = np.zeros(image.shape[1])
-    for row in image:
-        columns += row
-    rows = np.array([_sum([row]) for row in image])
-    return _sum([rows * np.arange(len(rows))]), _sum([columns * np.arange(len(columns))])
+    light = image.sum(axis=1), image.sum(axis=0)
+    y, x = (float((each * np.arange(len(each))).sum()) for each in light)
+    return y, x
 
 
 def peak_of(image: NDArray[np.float64]) -> tuple[float, float]:
