@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
+from pipeline.units import printable
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Column
@@ -39,7 +40,7 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
     lines += ["## Cite", "", citation(recipe), ""]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def citation(recipe: Recipe) -> str:

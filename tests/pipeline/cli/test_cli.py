@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -653,8 +654,6 @@ def test_bytes_in_words(count, text):
 
 
 def test_the_recipes_that_come_with_the_software(good):
-    from pathlib import Path
-
     folder = Path(__file__).parents[3] / "workflows"
     found = sorted(folder.glob("*.yaml"))
     assert found
@@ -699,6 +698,8 @@ def test_titles_give_a_terminal_no_orders(run, recipe_file, scheduler):
         shown.append(out)
     assert r"red \u001b[31m, a bell \u0007, \u009b31m, a new line" in shown[1]
     assert json.loads(shown[2])[0]["title"] == ORDERS
+    card = Path("releases/small/1.0.0/README.md").read_text()
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", card)
 
 
 def test_python_without_assertions_is_refused(built, tmp_path):
