@@ -267,6 +267,10 @@ class Release:
         from deepbench.storage.trees import ReleaseTree
 
         refuse_optimized()
+        if not (chunks is None or chunks == "shards" or isinstance(chunks, dict)):
+            raise CatalogError(
+                f"chunks must be 'shards' or sizes such as {{'sample': 64}}, not {chunks!r}"
+            )
         if self.deprecation is not None:
             warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
         root = f"{fmt.DATA}/zarr.json"

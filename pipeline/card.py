@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
+from pipeline.units import printable
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Column
@@ -41,7 +42,7 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
     lines += ["## Cite", "", cite, ""]
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def citation(name: str, version: str, title: str, authors: Iterable[str], recipe_hash: str) -> str:

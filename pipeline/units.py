@@ -1,6 +1,21 @@
-"""Quantities in words."""
+"""Quantities in words, and words without orders for a terminal."""
 
 from __future__ import annotations
+
+import re
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str) -> str:
+    r"""Return a text in which a terminal finds no orders: escape, bell and the like as JSON writes them.
+
+    Examples
+    --------
+    >>> printable("red \x1b[31m")
+    'red \\u001b[31m'
+    """
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def bytes_text(count: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -70,6 +71,25 @@ def test_a_wheel_holds_the_packages_and_the_workflows(wheel):
     there = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert there == expected
     assert wheel.name == f"deepbench_pipeline-{deepbench.__version__}-py3-none-any.whl"
+
+
+def test_make_names_a_python_that_is_too_old(tmp_path):
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, tmp_path)
+    old = tmp_path / "python3.10"
+    pretends = "import sys; sys.version_info = (3, 10, 1); exec(sys.argv[1])"
+    old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{pretends}' \"$2\"\n")
+    old.chmod(0o755)
+    done = subprocess.run(
+        ["make", "demo", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2
+    first, *_ = done.stderr.splitlines()
+    assert first == (
+        f"DeepBench needs Python 3.11 or newer, {old} is 3.10; name another: make demo PYTHON=python3.12"
+    )
+    assert done.stdout == ""
+    assert not (tmp_path / ".venv").exists()
 
 
 @pytest.mark.slow

@@ -47,8 +47,8 @@ _PYDANTIC_ERRORS = frozenset(get_args(core_schema.ErrorType))
 _EXPECTED = {
     "string_type": "a valid string",
     "string_unicode": "a valid string",
-    "bool_type": "a valid boolean",
-    "bool_parsing": "a valid boolean",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
     "int_type": "a valid integer",
     "int_parsing": "a valid integer",
     "int_from_float": "a valid integer",
@@ -90,8 +90,11 @@ def _sentence(kind: str, context: Mapping[str, Any], value: object) -> str:
             name: digits(each) if isinstance(each, float) else each
             for name, each in context.items()
         }
-        listed = kind in ("list_type", "tuple_type") and isinstance(value, Mapping)
-        remedy = "; put it in brackets: [{...}]" if listed else ""
+        remedy = ""
+        if kind in ("list_type", "tuple_type") and isinstance(value, Mapping):
+            remedy = "; put it in brackets: [{...}]"
+        elif kind == "string_type" and isinstance(value, int | float):
+            remedy = "; put it in quotes"
         return f"must be {_EXPECTED[kind].format_map(words)}, not {show(value)}{remedy}"
     return f"is not what can stand here: {show(value)}"
 

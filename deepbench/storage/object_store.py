@@ -46,11 +46,14 @@ def asking(address: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError as error:
-        what = "is not there"
+    except (FileNotFoundError, exceptions.GenericError) as error:
         if "NoSuchBucket" in str(error):
-            what = "its bucket does not exist; make it, or check its name, AWS_ENDPOINT_URL and AWS_REGION"
-        raise FileNotFoundError(f"{address}: {what}") from None
+            raise FileNotFoundError(
+                f"{address}: its bucket does not exist; make it, or check its name, AWS_ENDPOINT_URL and AWS_REGION"
+            ) from None
+        if isinstance(error, FileNotFoundError):
+            raise FileNotFoundError(f"{address}: is not there") from None
+        raise _unanswered(address, error) from None
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
         raise PermissionError(
             f"{address}: the object store refuses; check the AWS_… variables of the environment"
@@ -58,13 +61,18 @@ def asking(address: str) -> Iterator[None]:
     except exceptions.AlreadyExistsError:
         raise FileExistsError(f"{address} is there already") from None
     except exceptions.BaseError as error:
-        reason = str(error).partition("\n")[0].partition("?")[0]
-        if METADATA_SERVICE in reason:  # where credentials are looked for last
-            raise PermissionError(
-                f"{address}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
-                "AWS_SKIP_SIGNATURE=true for a public bucket"
-            ) from None
-        raise StorageError(
-            f"{address}: the object store does not answer as it should; check AWS_ENDPOINT_URL, AWS_REGION and the "
-            f"network ({type(error).__name__}: {reason})"
-        ) from None
+        raise _unanswered(address, error) from None
+
+
+def _unanswered(address: str, error: Exception) -> OSError:
+    """Return the error about a store that gave no answer, or one that nobody foresaw."""
+    reason = str(error).partition("\n")[0].partition("?")[0]
+    if METADATA_SERVICE in reason:  # where credentials are looked for last
+        return PermissionError(
+            f"{address}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "AWS_SKIP_SIGNATURE=true for a public bucket"
+        )
+    return StorageError(
+        f"{address}: the object store does not answer as it should; check AWS_ENDPOINT_URL, AWS_REGION and the network "
+        f"({type(error).__name__}: {reason})"
+    )

@@ -23,6 +23,8 @@ class ReleaseTree(xr.DataTree):
         try:
             return super().__getitem__(key)
         except KeyError:
+            if not self.children:
+                raise
             inside = [name for name, table in self.children.items() if key in table.variables]
             hint = f"write [{inside[0]!r}][{key!r}]; " if inside else ""
             message = f"a release has tables, no {key!r}; {hint}tables: {', '.join(self.children)}"

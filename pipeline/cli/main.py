@@ -19,8 +19,8 @@ import typer
 
 from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
 from pipeline.cli import recipes, releases, upkeep
-from pipeline.cli.output import printable
 from pipeline.secrets import redact
+from pipeline.units import printable
 
 STOPPED = 130
 """Exit code after Ctrl-C."""

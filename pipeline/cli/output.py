@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
-import re
 import sys
 import threading
 import time
@@ -15,19 +14,7 @@ from typing import Any
 
 from pipeline.progress import Progress, compilations, hearing
 from pipeline.secrets import RedactingFormatter
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-
-
-def printable(text: str) -> str:
-    r"""Return a text in which a terminal finds no orders: escape, bell and the like as JSON writes them.
-
-    Examples
-    --------
-    >>> printable("red \x1b[31m")
-    'red \\u001b[31m'
-    """
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+from pipeline.units import printable
 
 
 def say(text: str) -> None:

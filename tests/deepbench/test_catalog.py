@@ -194,6 +194,14 @@ def test_a_version_is_a_text(built, version):
         deepbench.open(5, catalog=built)
 
 
+@pytest.mark.parametrize("chunks", ["shard", 64, "auto"])
+def test_chunks_that_are_none_are_refused(built, chunks):
+    with pytest.raises(
+        CatalogError, match="chunks must be 'shards' or sizes such as {'sample': 64}"
+    ):
+        deepbench.open("things", catalog=built, chunks=chunks)
+
+
 @pytest.mark.parametrize("chunks", [None, "shards"])
 def test_a_variable_is_in_its_table(built, chunks):
     tree = deepbench.open("things", catalog=built, chunks=chunks)
@@ -203,6 +211,8 @@ def test_a_variable_is_in_its_table(built, chunks):
     ):
         with pytest.raises(KeyError, match=hint):
             tree[key]
+    with pytest.raises(KeyError, match="imgae"):
+        tree["images"]["imgae"]
     assert tree["images/image"].identical(tree["images"]["image"])
     again = pickle.loads(pickle.dumps(tree))
     assert again["large"]["image"].shape == (3, 40, 60)
