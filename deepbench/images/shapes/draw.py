@@ -48,7 +48,10 @@ def _draw(offsets, rows, sigmas, images):
         edge = margin(sigmas[i])
         rows_here, columns_here = height + 2 * edge, width + 2 * edge
         plane = planes[: rows_here * columns_here].reshape((rows_here, columns_here))
-        bottom, top, left, right = rows_here, 0, columns_here, 0
+        zero = np.int64(
+            0
+        )  # a literal would have the blur compiled once more, for a box that has it
+        bottom, top, left, right = rows_here, zero, columns_here, zero
         for j in range(offsets[i], offsets[i + 1]):
             box = draw_object(plane, -float(edge), -float(edge), rows[j], cells)
             bottom, top = min(bottom, box[0]), max(top, box[1])

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import threading
 
 import cloudpickle
 import pytest
 
 from deepbench.errors import BuildError, ClusterError, LabelError
 from pipeline.execution import ClusterOptions, Failure, executor, local
+from pipeline.progress import COMPILING, KERNELS, compilations
 
 cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers cannot import tests
 
@@ -38,6 +41,10 @@ def odd(subject, name):
 
 def calls(*names):
     return ((name,) for name in names)
+
+
+def log_a_kernel(subject, name):
+    logging.getLogger(KERNELS).info("compiling %s", name)
 
 
 def test_little_work_runs_in_this_process():
@@ -78,6 +85,19 @@ def test_workers_are_asked_before_the_work(options):
         executor(options, None, probe=unable, **LITTLE),
     ):
         pass
+
+
+def test_kernels_that_workers_compile_are_heard_of(options):
+    told, heard = [], threading.Event()
+
+    def report(*step):
+        told.append(step)
+        heard.set()
+
+    with compilations(report), executor(options, None, probe=able, **LITTLE) as run:
+        assert list(run(log_a_kernel, calls("a"))) == [("a", None)]
+        assert heard.wait(60)
+    assert told == [(COMPILING, 1, 0)]
 
 
 @pytest.mark.parametrize(
