@@ -28,6 +28,12 @@ URL = re.compile(
 )
 """Pattern of an address of an object store: bucket and prefix, no user, no password, no query."""
 
+ENDPOINT = re.compile(r"https?://[A-Za-z0-9.:_\[\]-]+(/\S*)?")
+"""Pattern of the address of a store's server."""
+
+ENDPOINTS = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
+"""Variables of the environment that name it."""
+
 BUFFER = 2**20
 """Number of bytes that are asked of an object store at a time where a file is read piecewise."""
 
@@ -286,7 +292,8 @@ def check_catalog(catalog: str | Path) -> str:
     Raises
     ------
     CatalogError
-        It is an address that is not one of S3 or that holds more than bucket and prefix; or obstore is not installed.
+        It is an address that is not one of S3 or that holds more than bucket and prefix; the endpoint that the
+        environment names is none; or obstore is not installed.
     """
     text = str(catalog)
     if "://" not in text:
@@ -302,6 +309,9 @@ def check_catalog(catalog: str | Path) -> str:
             "the endpoint come from the environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, "
             "AWS_ENDPOINT_URL"
         )
+    for name in ENDPOINTS:
+        if not ENDPOINT.fullmatch(os.environ.get(name, "https://as.usual")):
+            raise CatalogError(f"{name} must be the address of a server, such as https://host:9000")
     try:
         import obstore  # noqa: F401
     except ImportError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -66,7 +67,13 @@ def asking(address: str) -> Iterator[None]:
 
 def _unanswered(address: str, error: Exception) -> OSError:
     """Return the error about a store that gave no answer, or one that nobody foresaw."""
-    reason = str(error).partition("\n")[0].partition("?")[0]
+    reason = re.sub(
+        r"\?\S*", "", str(error).partition("\n")[0]
+    )  # no queries, which may hold secrets
+    if "BadScheme" in str(error):
+        return StorageError(
+            f"{address}: the endpoint has no TLS; if you trust the network, set AWS_ALLOW_HTTP=true"
+        )
     if METADATA_SERVICE in reason:  # where credentials are looked for last
         return PermissionError(
             f"{address}: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "

@@ -16,6 +16,7 @@ import pytest
 from obstore import exceptions
 
 from deepbench.errors import CatalogError, ReleaseError, StorageError, install
+from deepbench.storage import object_store as stores
 from pipeline.target import TEMPORARY, target_of
 from pipeline.target import bucket as bucket_module
 
@@ -561,9 +562,36 @@ def test_a_store_that_does_not_answer(object_store, monkeypatch):
     monkeypatch.setattr(obstore, "get", fail)
     with pytest.raises(
         StorageError,
-        match=r"a/b: .* check AWS_ENDPOINT_URL, .* \(GenericError: Error performing GET http://h/b\)$",
+        match=r"a/b: .* check AWS_ENDPOINT_URL, .* \(GenericError: Error performing GET http://h/b in 1s\)$",
     ):
         target_of("s3://bucket/prefix").read("a/b")
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize(
+    "value", ["", "nonsense", "http://", "ftp://h", "localhost:9000", "http://a b"]
+)
+def test_an_endpoint_that_is_none(object_store, monkeypatch, name, value):
+    """The client would panic, which no program can catch as an error."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(
+        CatalogError, match=f"{name} must be the address of a server, such as https:"
+    ):
+        target_of("s3://bucket/prefix")
+    for good in ("http://127.0.0.1:9000", "https://s3.example.org/", "http://[::1]:9000"):
+        monkeypatch.setenv(name, good)
+        target_of("s3://bucket/prefix")
+
+
+def test_an_endpoint_without_tls(object_store, monkeypatch):
+    monkeypatch.delenv("AWS_ALLOW_HTTP")
+    stores.client_of.cache_clear()
+    monkeypatch.setattr(stores, "RETRIES", 0)
+    with pytest.raises(
+        StorageError, match="has no TLS; if you trust the network, set AWS_ALLOW_HTTP"
+    ):
+        target_of("s3://bucket/prefix").read("a")
+    stores.client_of.cache_clear()
 
 
 def test_no_credentials(object_store, monkeypatch):
