@@ -321,7 +321,7 @@ def read_recipe(location: Location) -> Recipe:
     return Recipe.from_document(document)
 
 
-_INPUT = re.compile(rf"{fmt.INPUTS}/[0-9a-f]{{12}}\.(csv|parquet|npy|fits|fit|fts)")
+_INPUT = re.compile(rf"{fmt.INPUTS}/[0-9a-f]{{12}}\.(csv|ecsv|parquet|npy|fits|fit|fts)")
 
 
 def _files(data: Any) -> Iterator[str]:

@@ -18,6 +18,7 @@ import xxhash
 from pydantic import TypeAdapter
 
 from deepbench.errors import CatalogError, ReleaseError
+from deepbench.language.canonical import INPUTS as INPUTS
 from deepbench.recipe import RELEASE_NAME, VERSION
 from deepbench.tables import flags, power_of_two
 
@@ -36,7 +37,6 @@ RENDER_VERSION = 2
 DATA = "data.zarr"
 METADATA = "metadata"
 RECIPE = "recipe.yaml"
-INPUTS = "inputs"
 MANIFEST = "manifest.json"
 CARD = "README.md"
 BUILDING = ".building"

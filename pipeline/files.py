@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.errors import LabelError
-from deepbench.language.canonical import is_file
+from deepbench.language.canonical import is_file, kept_name
 from deepbench.language.load import write_document
 from pipeline import encoding
 from pipeline.software import versions
@@ -55,7 +55,7 @@ def recipe_files(recipe: Recipe) -> dict[str, bytes]:
 def _inputs(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each description of a file inside plain data with the file's name in a release; it may come twice."""
     if is_file(data):
-        yield f"{fmt.INPUTS}/{data['sha256'][:12]}{Path(data['file']).suffix}", data
+        yield kept_name(data["file"], data["sha256"]), data
     elif isinstance(data, dict | list):
         for item in data.values() if isinstance(data, dict) else data:
             yield from _inputs(item)

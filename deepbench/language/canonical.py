@@ -9,7 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from pathlib import PurePath
 from typing import Any
+
+INPUTS = "inputs"
+"""Folder of a release with the files that its recipe names."""
 
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -22,6 +26,17 @@ def pairs(ordered: dict[str, Any]) -> list[list[Any]]:
 def is_file(data: Any) -> bool:
     """Return whether plain data describe a file: its name as ``file``, and its ``sha256``."""
     return isinstance(data, dict) and _SHA256.fullmatch(str(data.get("sha256"))) is not None
+
+
+def kept_name(file: str, sha256: str) -> str:
+    """Return the name that a file has in a release.
+
+    Examples
+    --------
+    >>> kept_name("psfs/r.FITS", "99a4204b9c071c19158808d995e02fe13f4df4687fa197a7bd8e47ceb356be9a")
+    'inputs/99a4204b9c07.fits'
+    """
+    return f"{INPUTS}/{sha256[:12]}{PurePath(file).suffix.lower()}"
 
 
 def canonical(data: Any) -> str:
