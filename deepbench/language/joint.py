@@ -13,7 +13,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.functions import Array, mathfast
@@ -204,12 +204,13 @@ class Catalog(FileSpecification, Joint):
                 )
         return names
 
-    @model_validator(mode="after")
-    def _names_differ(self) -> Self:
-        both = [name for name in self.identifiers or () if name in self.columns]
+    @field_validator("identifiers")
+    @classmethod
+    def _other_names(cls, names: Any, info: ValidationInfo) -> Any:
+        both = [name for name in names or () if name in info.data.get("columns", ())]
         if both:
             raise problem(f"{both[0]!r} stands in `columns` and in `identifiers`; give it once")
-        return self
+        return names
 
     @property
     def dimension(self) -> int:

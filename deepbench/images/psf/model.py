@@ -23,7 +23,7 @@ from deepbench.images.psf.psf_files import (
 )
 from deepbench.language.inputs.files import folder_of, sha256_of
 from deepbench.language.one_of import OneOf, one_of
-from deepbench.language.specification import Specification, parameter, problem
+from deepbench.language.specification import Specification, Whole, parameter, problem
 from deepbench.language.values import Expression, Value
 
 GAUSSIAN, MOFFAT, AIRY, KOLMOGOROV = range(4)
@@ -317,7 +317,7 @@ class ImagePsf(Psf):
     file: Annotated[str, Field(min_length=1)] = Field(
         description=".npy or FITS file of an image, from the folder of the recipe"
     )
-    oversampling: Annotated[int, Field(ge=1, le=MAXIMUM_OVERSAMPLING, strict=True)] = Field(
+    oversampling: Annotated[Whole, Field(ge=1, le=MAXIMUM_OVERSAMPLING)] = Field(
         description="samples per pixel of the table along each axis"
     )
     includes_pixel: Annotated[bool, Field(strict=True)] = Field(

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 MAXIMUM_FOOTER = 2**24
 """Bytes of the footer of a Parquet file."""
 
-MAXIMUM_WORDS = 2**26
+MAXIMUM_TEXT = 2**26
 """Bytes of a column of words in a Parquet file, decoded."""
 
-MAXIMUM_FITS_BYTES = 2**26
+MAXIMUM_FITS_BYTES = 2**25
 """Size of a FITS file, which is read whole."""
 
 BATCH = 2**16
@@ -97,9 +97,9 @@ class ParquetTable:
                 if column.path_in_schema in names:
                     sizes[column.path_in_schema] += column.total_uncompressed_size
         for name, size in sizes.items():
-            if size > MAXIMUM_WORDS:
+            if size > MAXIMUM_TEXT:
                 raise ValueError(
-                    f"decodes column {name!r} to {size:,} bytes, at most {MAXIMUM_WORDS:,}"
+                    f"decodes column {name!r} to {size:,} bytes, at most {MAXIMUM_TEXT:,}"
                 )
 
 
@@ -129,14 +129,15 @@ class FitsTable:
         return [i for i in range(len(self.names)) if _NUMBER.fullmatch(self._format(i))]
 
     def chunks(self, columns: list[int]) -> Iterator[list[pyarrow.Array]]:
-        """Yield the cells of columns."""
-        yield [self._cells(number) for number in columns]
+        """Yield the cells of columns, some rows at a time."""
+        for start in range(0, self.rows or 0, BATCH):
+            yield [self._cells(number, slice(start, start + BATCH)) for number in columns]
 
     def _format(self, number: int) -> str:
         return str(self._table.columns[number].format)
 
-    def _cells(self, number: int) -> pyarrow.Array:
-        """Return a column; whole numbers that stand for none are null."""
+    def _cells(self, number: int, part: slice) -> pyarrow.Array:
+        """Return some rows of a column; whole numbers that stand for none are null."""
         import pyarrow
         from pyarrow import compute
 
@@ -149,11 +150,12 @@ class FitsTable:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                rows = self._table.data.view(np.ndarray)
+                data = self._table.data[part]
+                rows = data.view(np.ndarray)
                 stored = np.ascontiguousarray(rows[rows.dtype.names[number]])
                 if stored.dtype.kind == "S":
                     return compute.utf8_rtrim_whitespace(pyarrow.array(stored).cast("string"))
-                values = self._table.data.field(number)
+                values = data.field(number)
                 values = np.ascontiguousarray(values, values.dtype.newbyteorder("="))
                 is_null = stored == null if null is not None and stored.dtype.kind in "iu" else None
                 return pyarrow.array(values, mask=is_null)

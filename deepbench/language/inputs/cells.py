@@ -10,13 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.language.plain import show
+from deepbench.language.plain import EXACT, show
 
 if TYPE_CHECKING:
     import pyarrow
-
-EXACT = 2**53
-"""Largest number up to which float64 holds every integer."""
 
 NOTHING = ("", "NA", "N/A", "n/a", "null", "NULL", "None", "--")
 """Texts that stand for a missing number."""

@@ -27,8 +27,11 @@ from deepbench.language.specification import Name, problem
 if TYPE_CHECKING:
     import pyarrow
 
-MAXIMUM_CELLS = 2**23
-"""Numbers that are taken from a table: 64 MiB."""
+MAXIMUM_CELLS = 2**22
+"""Numbers that are taken from a table: 32 MiB."""
+
+MAXIMUM_WORDS = 1000
+"""Different words in a column."""
 
 FITS_ENDINGS = (".fits", ".fit", ".fts")
 
@@ -72,7 +75,7 @@ class Words(NamedTuple):
     """A column of words: which there are, and the number of each cell's."""
 
     names: tuple[str, ...]
-    codes: NDArray[np.int32]
+    codes: NDArray[np.int16]
 
 
 class Source(NamedTuple):
@@ -184,37 +187,68 @@ def columns_of(source: Source, sha256: str, wanted: tuple[Wanted, ...]) -> Colum
     with table_in(source, sha256) as table:
         found = [(each, _find(table.names, each, path)) for each in wanted]
         present = [(each, column) for each, column in found if column is not None]
-        parts: dict[str, list[Any]] = {each.name: [] for each, _ in present}
+        held = {each.name: _Held(each.kind) for each, _ in present}
+        counted = sum(each.kind != "word" for each, _ in present)
         rows, rounded = 0, ""
-        _check_size(source, table.rows or 0, len(present))
-        for chunk in table.chunks([column for _, column in present]):
-            for (each, column), cells in zip(present, chunk, strict=True):
+        _check_size(source, table.rows or 0, counted)
+        read = sorted({column for _, column in present})
+        for chunk in table.chunks(read):
+            cells = dict(zip(read, chunk, strict=True))
+            _check_size(source, rows + len(chunk[0]), counted)
+            for each, column in present:
                 what = f"column {table.names[column]!r} of {path.name}"
-                part, first_rounded = _taken(cells, each.kind, what, rows + 1)
-                parts[each.name].append(part)
+                first_rounded = held[each.name].add(cells[column], what, rows + 1)
                 if first_rounded is not None and not rounded:
                     rounded = _rounded_text(what, first_rounded)
             rows += len(chunk[0])
-            _check_size(source, rows, len(present))
         if not rows:
             raise LabelError(f"{path} has no rows")
-        joined = Columns({}, {}, {}, rounded)
-        for each, _ in present:
-            if each.kind == "word":
-                joined.words[each.name] = _joined_words(parts.pop(each.name))
-                continue
-            values = np.concatenate(parts.pop(each.name))
-            values.flags.writeable = False
-            held: dict[str, Any] = joined.numbers if each.kind == "number" else joined.identifiers
-            held[each.name] = values
-        return joined
+        return Columns(
+            {name: each.values() for name, each in held.items() if each.kind == "number"},
+            {name: each.values() for name, each in held.items() if each.kind == "identifier"},
+            {name: each.words() for name, each in held.items() if each.kind == "word"},
+            rounded,
+        )
 
 
-def _taken(cells: pyarrow.Array, kind: str, what: str, first: int) -> tuple[Any, Rounded | None]:
-    """Return cells as what is asked for, and the first integer that was rounded."""
-    if kind == "number":
-        return numbers(cells, what, first)
-    return (identifiers if kind == "identifier" else words)(cells, what, first), None
+class _Held:
+    """A column, held as it is read; it grows in place, so that it is never in memory twice."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._bytes = bytearray()
+        self._codes: dict[str, int] = {}
+
+    def add(self, cells: pyarrow.Array, what: str, first: int) -> Rounded | None:
+        """Add cells; return the first integer that was rounded. Takes and raises what ``cells.numbers`` does."""
+        rounded = None
+        if self.kind == "number":
+            values, rounded = numbers(cells, what, first)
+        elif self.kind == "identifier":
+            values = identifiers(cells, what, first)
+        else:
+            values = self._coded(words(cells, what, first), what)
+        self._bytes += np.ascontiguousarray(values).data.cast("B")
+        return rounded
+
+    def values(self) -> NDArray:
+        """Return numbers or identifiers, read-only."""
+        dtype = np.float64 if self.kind == "number" else np.int64
+        found = np.frombuffer(self._bytes, dtype)
+        found.flags.writeable = False
+        return found
+
+    def words(self) -> Words:
+        """Return words."""
+        return Words(tuple(self._codes), np.frombuffer(self._bytes, np.int16))
+
+    def _coded(self, part: pyarrow.DictionaryArray, what: str) -> NDArray[np.int16]:
+        """Return words, whose dictionary is that of a part, as the numbers that they have in all."""
+        names = map(str, part.dictionary.to_pylist())
+        own = [self._codes.setdefault(name, len(self._codes)) for name in names]
+        if len(self._codes) > MAXIMUM_WORDS:
+            raise LabelError(f"{what} holds more than {MAXIMUM_WORDS:,} different words")
+        return np.array(own, np.int16)[part.indices.to_numpy(zero_copy_only=False)]
 
 
 def _rounded_text(what: str, rounded: Rounded) -> str:
@@ -224,23 +258,12 @@ def _rounded_text(what: str, rounded: Rounded) -> str:
     )
 
 
-def _joined_words(parts: list[pyarrow.Array]) -> Words:
-    """Return words whose parts have dictionaries of their own."""
-    codes: dict[str, int] = {}
-    found = []
-    for part in parts:
-        own = [codes.setdefault(str(name), len(codes)) for name in part.dictionary.to_pylist()]
-        indices = part.indices.to_numpy(zero_copy_only=False)
-        found.append(np.array(own, np.int32)[indices])
-    return Words(tuple(codes), np.concatenate(found))
-
-
 def _check_size(source: Source, rows: int, columns: int) -> None:
     """Refuse more numbers than are taken from a table."""
     if rows * columns > MAXIMUM_CELLS and not source.kept:
         raise LabelError(
-            f"{source.path} has {rows:,} rows or more, of which {columns} columns are taken; at most {MAXIMUM_CELLS:,} "
-            "numbers are: give a file with fewer rows, or take fewer columns"
+            f"{source.path} has {rows:,} rows or more and {columns} columns of numbers to take; "
+            f"at most {MAXIMUM_CELLS:,} numbers are taken: give a file with fewer rows, or take fewer columns"
         )
 
 

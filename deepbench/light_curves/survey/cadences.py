@@ -24,7 +24,7 @@ from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.inputs.tables import Renames, TableFile, Wanted, Words
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
-from deepbench.language.specification import Name, Number, Specification, parameter, problem
+from deepbench.language.specification import Name, Number, Specification, Whole, parameter, problem
 from deepbench.language.values import Expression, Value
 from deepbench.light_curves.units import DAY, MINUTES, YEAR
 
@@ -36,6 +36,9 @@ FARTHEST = 10_000_000
 
 MAXIMUM_TIMES = 2**22
 """Largest number of times of a sample."""
+
+CHECKED = 2**18
+"""Number of times that are checked at once."""
 
 NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
 VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
@@ -252,7 +255,7 @@ class Nights(CadenceSpecification):
     streams: ClassVar[tuple[str, ...]] = (NIGHTS, VISITS)
 
     duration: Annotated[Number, Field(ge=1, le=36525)] = Field(description="of the survey, days")
-    start: Annotated[int, Field(strict=True, ge=-FARTHEST, le=FARTHEST)] = Field(
+    start: Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)] = Field(
         0, description="first night, days"
     )
     season: Annotated[Number, Field(gt=0, le=YEAR)] = Field(
@@ -277,7 +280,7 @@ class Nights(CadenceSpecification):
     fractions: Annotated[
         dict[Name, Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=100)
     ] = Field(description="share of each band in the visits")
-    cap: Annotated[int, Field(ge=1, le=MAXIMUM_TIMES, strict=True)] = Field(
+    cap: Annotated[Whole, Field(ge=1, le=MAXIMUM_TIMES)] = Field(
         description="observations that there is room for in each sample"
     )
 
@@ -390,19 +393,26 @@ class TimesFile(SharedCadence, TableFile):
     def check(self, exposures: Mapping[str, float]) -> None:
         """Refuse exposures that overlap, but for those of several bands from one beginning to one end."""
         times = self.shared(tuple(exposures))
-        half = 0.5 * np.array([*exposures.values()])[times.bands]
-        steps = np.diff(times.days) * DAY
-        early = (steps > 0) & (steps < (half[1:] + half[:-1]) * (1 - 1e-9))
+        lengths = np.array([*exposures.values()])
+        for first in range(0, len(times.days), CHECKED):
+            part = slice(first, first + CHECKED + 1)
+            self._check_part(times.days[part], lengths[times.bands[part]])
+
+    @staticmethod
+    def _check_part(days: NDArray[np.float64], lengths: NDArray[np.float64]) -> None:
+        """Refuse what ``check`` does among exposures at some times, of these lengths in seconds."""
+        steps = np.diff(days) * DAY
+        early = (steps > 0) & (steps < 0.5 * (lengths[1:] + lengths[:-1]) * (1 - 1e-9))
         if early.any():
             raise problem(
-                f"the exposure at the time {times.days[np.argmax(early)]:.10g} does not end before the next begins"
+                f"the exposure at the time {days[np.argmax(early)]:.10g} does not end before the next begins"
             )
-        unequal = (steps == 0) & (half[1:] != half[:-1])
+        unequal = (steps == 0) & (lengths[1:] != lengths[:-1])
         if unequal.any():
-            first = np.argmax(unequal)
-            one, other = (f"{2 * half[first + i]:g} s" for i in range(2))
+            at = int(np.argmax(unequal))
+            one, other = (f"{length:g} s" for length in lengths[at : at + 2])
             raise problem(
-                f"at the time {times.days[first]:.10g} there are exposures of {one} and of {other}; "
+                f"at the time {days[at]:.10g} there are exposures of {one} and of {other}; "
                 "bands that are observed at one time must have exposures of one length"
             )
 
@@ -444,28 +454,23 @@ def _times(
     days, bands = found.numbers["time"], found.words.get("band")
     if len(days) > MAXIMUM_TIMES:
         raise LabelError(f"{path} has {len(days):,} times; allowed are 1 to {MAXIMUM_TIMES:,}")
-    steps = np.diff(days)
-    fall = np.flatnonzero(steps < 0)
+    fall = np.flatnonzero(np.diff(days) < 0)
     if fall.size:
         before, after = days[fall[0]], days[fall[0] + 1]
         raise LabelError(
             f"{path}: times must increase, but {after:.10g} in row {fall[0] + 2} follows {before:.10g}"
         )
-    twice = _seen_twice(days, np.zeros(len(days), np.int32) if bands is None else bands.codes)
-    if twice is not None:
-        of_band = "" if bands is None else f" in the band {bands.names[bands.codes[twice]]}"
-        day, row = f"{days[twice]:.10g}", twice + 1
-        raise LabelError(
-            f"{path}: times must increase{of_band}, but {day} in row {row} follows {day}"
-        )
+    for code, name in enumerate((None,) if bands is None else bands.names):
+        rows = np.arange(len(days)) if bands is None else np.flatnonzero(bands.codes == code)
+        again = np.diff(days[rows]) == 0
+        if again.any():
+            row = rows[1:][np.argmax(again)]
+            of_band = "" if name is None else f" in the band {name}"
+            raise LabelError(
+                f"{path}: times must increase{of_band}, but {days[row]:.10g} in row {row + 1} follows "
+                f"{days[row]:.10g}"
+            )
     return days, bands
-
-
-def _seen_twice(days: NDArray[np.float64], bands: NDArray[np.int32]) -> int | None:
-    """Return the first row whose time, of those that ascend, was there before in its band."""
-    order = np.lexsort((bands, days))
-    again = (np.diff(days[order]) == 0) & (np.diff(bands[order]) == 0)
-    return int(order[1:][again].min()) if again.any() else None
 
 
 CADENCES: dict[str, type[CadenceSpecification]] = {

@@ -184,6 +184,33 @@ def test_catalogs_without_a_folder_are_found_from_the_current_one(catalog, tmp_p
     assert VARIABLE.validate_python(written).sha256 == value.sha256
 
 
+def test_columns_under_other_names(catalog, tmp_path):
+    """What is written reads back equal, the hash follows the names, and the file's case does not matter."""
+    value = catalog(columns={"size": "Radius", "flux": "flux"})
+    drawn = value.draw(np.array([[0.0], [0.99]]))
+    assert {name: column.tolist() for name, column in drawn.items()} == {
+        "size": [1, 4], "flux": [10.5, 40.5]
+    }  # fmt: skip
+    written = VARIABLE.dump_python(value, mode="json", exclude_none=True)
+    assert written["catalog"]["columns"] == {"size": "Radius", "flux": "flux"}
+    again = VARIABLE.validate_python(written, context={"folder": tmp_path})
+    assert again == value
+    assert hash(again) == hash(value)
+    assert pickle.loads(pickle.dumps(value)) == value
+    assert catalog(columns={"size": "radius"}) != catalog(columns={"size": "flux"})
+
+
+def test_columns_of_an_archive(catalog, tmp_path):
+    text = "# This file was produced by an archive\n#\npl_orbper,pl_ratror\n3.5,0.1\n2.2,0.05\n"
+    (tmp_path / "planets.csv").write_text(text)
+    assert catalog(file="planets.csv").columns == ("pl_orbper", "pl_ratror")
+    (tmp_path / "mags.csv").write_text("TS_MAG_R,TS_REDSHIFT\n23.5457,0.553036\n")
+    assert catalog(file="mags.csv").columns == ("ts_mag_r", "ts_redshift")
+    assert catalog(file="mags.csv", columns={"mag": "TS_MAG_R"}).draw(np.array([[0.5]])) == {
+        "mag": 23.5457
+    }
+
+
 FILES = {
     "text.csv": (
         "a,b\n1,x\n2,3\n",
@@ -238,6 +265,12 @@ def test_files_that_are_refused(name, catalog, tmp_path):
         ({"file": "."}, "cannot be read: it is not a regular file"),
         ({"file": 3}, "must be a valid string, not 3"),
         ({"columns": 3}, "must be a valid tuple, not 3"),
+        ({"columns": {"R": "radius"}}, "'R' cannot be a name in a recipe, .*such as {r: 'R'}"),
+        ({"columns": {"r": 3}}, "must be a valid string, not 3"),
+        ({"columns": {"r": "x"}}, r"no column 'x'. Its columns: .*`columns: {r: NAME}` says"),
+        ({"columns": [f"c{i}" for i in range(65)]}, "must have at most 64 items, not 65"),
+        ({"identifiers": 3}, "must be a valid tuple, not 3"),
+        ({"identifiers": ["flux"], "columns": ["radius"]}, "identifiers, whole .* row 1 is '10.5'"),
         ({"sha256": "abc"}, "another file than meant"),
         ({"column": ["a"]}, "unknown key 'column'; did you mean 'columns'"),
     ],
