@@ -23,7 +23,14 @@ from deepbench.labelling.plan import LabelPlan
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.plain import show, unknown
-from deepbench.language.specification import NAME_PATTERN, Name, Number, Specification, problem
+from deepbench.language.specification import (
+    NAME_PATTERN,
+    Name,
+    Number,
+    Specification,
+    Whole,
+    problem,
+)
 from deepbench.numerics.stream_names import stream_number
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.tables import Storage, Table, TableSpecification
@@ -79,9 +86,7 @@ class Recipe(Specification):
     )
     authors: tuple[Words, ...] = Field((), description="who made it, for citations")
     references: tuple[Words, ...] = Field((), description="papers and links it rests on")
-    seed: Annotated[int, Field(ge=0, lt=2**64, strict=True)] = Field(
-        description="seed of all random draws"
-    )
+    seed: Annotated[Whole, Field(ge=0, lt=2**64)] = Field(description="seed of all random draws")
     splits: Annotated[
         dict[Name, Annotated[Number, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
     ] = Field(

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field, field_validator
 
 from deepbench.language.functions import CONSTANTS, FUNCTIONS
 from deepbench.language.one_of import names_of
-from deepbench.language.specification import Name, Number, Specification, problem
+from deepbench.language.specification import Name, Number, Specification, Whole, problem
 from deepbench.language.values import Variable
 from deepbench.numerics.stream_names import stream_number
 
@@ -94,10 +94,10 @@ class TableSpecification(Specification, ABC):
 
     tolerance: ClassVar[bool] = False
 
-    samples: Annotated[int, Field(ge=1, le=MAXIMUM_SAMPLES, strict=True)] = Field(
+    samples: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
         description="number of samples"
     )
-    group_size: Annotated[int, Field(ge=1, le=MAXIMUM_SAMPLES, strict=True)] = Field(
+    group_size: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
         1, description="consecutive samples that form one group and so share a split"
     )
     variables: Variables
@@ -231,10 +231,10 @@ class Coordinate:
 class Storage(Specification):
     """Sizes of the pieces into which arrays are cut on disk. They change no value."""
 
-    chunk_bytes: Annotated[int, Field(ge=1024, le=2**30, strict=True)] = Field(
+    chunk_bytes: Annotated[Whole, Field(ge=1024, le=2**30)] = Field(
         2**18, description="size of the pieces that are compressed and read alone, about"
     )
-    shard_bytes: Annotated[int, Field(ge=4096, le=2**31, strict=True)] = Field(
+    shard_bytes: Annotated[Whole, Field(ge=4096, le=2**31)] = Field(
         2**26,
         description="largest size of a file of data before compression, except for a few samples that are larger",
     )

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.images.model.table import MAXIMUM_SIZE
 from deepbench.language.plain import show
-from deepbench.language.specification import Number, Specification, parameter, problem
+from deepbench.language.specification import Number, Specification, Whole, parameter, problem
 from deepbench.language.values import Value
 
 MAXIMUM_TIMES = 1_000_000
@@ -30,7 +30,7 @@ class Times(Specification):
     duration: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="the last time; s of pendulums, yr of orbits"
     )
-    steps: Annotated[int, Field(ge=2, le=MAXIMUM_TIMES, strict=True)] | None = Field(
+    steps: Annotated[Whole, Field(ge=2, le=MAXIMUM_TIMES)] | None = Field(
         None, description="how many times, with both ends"
     )
     values: Annotated[tuple[Number, ...], Field(min_length=1, max_length=10_000)] | None = Field(
@@ -116,10 +116,10 @@ class Frames(Specification):
     """The motion without noise as an image sequence: bodies are disks on top of arms, each over those before it."""
 
     size: tuple[
-        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
-        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+        Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
+        Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
     ] = Field(description="number of pixels along y and x")
-    every: Annotated[int, Field(ge=1, strict=True)] = Field(
+    every: Annotated[Whole, Field(ge=1)] = Field(
         1, description="how many times there are from one frame to the next"
     )
     scale: Value = parameter("pixels per unit of length", unit="pixel/m", above=0)

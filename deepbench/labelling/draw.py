@@ -47,7 +47,7 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
         "group": groups,
     }
     for column in plan.columns[len(IDENTITY) :]:
-        columns[column.name] = np.full(len(samples), 0 if column.integer else np.nan, column.dtype)
+        columns[column.name] = np.full(len(samples), column.absent, column.dtype)
     members = {
         name: np.flatnonzero(columns["class"] == code) for code, name in enumerate(plan.classes)
     }
@@ -98,7 +98,7 @@ def _fill(
         numbers = np.repeat(samples[rows], value.dimension)
         uniforms = streams.uniforms(seed, stream, numbers, np.ascontiguousarray(elements).ravel())
         drawn = value.draw(uniforms.reshape(len(rows), value.dimension))
-        results = {f"{scope.column(name)}.{column}": drawn[column] for column in value.columns}
+        results = {f"{scope.column(name)}.{column}": values for column, values in drawn.items()}
     else:
         local = into if scope.repeat is not None else {}
         result = _quantity(plan, seed, scope, name, value, columns, samples, rows, copy, local)
@@ -199,10 +199,10 @@ def _objects(
     table = {}
     for column in (*plan.object_columns, Column("order", "", integer=True)):
         pieces = [
-            part.get(column.name, np.full(n, np.nan))
+            np.asarray(part.get(column.name, np.full(n, column.absent)), column.dtype)
             for part, n in zip(parts, lengths, strict=True)
         ]
-        table[column.name] = np.concatenate(pieces).astype(column.dtype)
+        table[column.name] = np.concatenate(pieces)
     sequence = np.lexsort((table["copy"], table["order"], table["sample"]))
     return {column.name: table[column.name][sequence] for column in plan.object_columns}
 

@@ -14,7 +14,7 @@ from deepbench.errors import LabelError, RangeWarning
 from deepbench.labelling.draw import check
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import Column, Labels, Scope
-from deepbench.language.plain import digits, nearest
+from deepbench.language.plain import EXACT, digits, nearest
 from deepbench.language.values import Constant, Distribution
 
 if TYPE_CHECKING:
@@ -124,32 +124,36 @@ def _check_presence(plan: LabelPlan, labels: Labels) -> None:
             count = scope.column("repeat")
             wide[count][labels.members(plan.classes.index(of_class))] = True
             owners.setdefault(count, []).append(of_class)
-    _refuse_present(plan, labels, labels.columns, wide, owners)
+    _refuse_present(plan, labels, plan.columns, labels.columns, wide, owners)
     if labels.objects:
-        _refuse_present(plan, labels, labels.objects, long, owners)
+        _refuse_present(plan, labels, plan.object_columns, labels.objects, long, owners)
 
 
 def _refuse_present(
     plan: LabelPlan,
     labels: Labels,
+    columns: tuple[Column, ...],
     held: Mapping[str, NDArray],
     allowed: Mapping[str, NDArray[np.bool_]],
     owners: Mapping[str, list[str]],
 ) -> None:
     """Refuse values of columns that have classes as owners, in rows where they are not allowed."""
     samples = held["sample"] if "sample" in held else held["id"]
-    for name in owners.keys() & allowed.keys():
-        values = held[name]
-        present = values != 0 if values.dtype.kind == "i" else ~np.isnan(values)
-        wrong = np.flatnonzero(present & ~allowed[name])
+    for column in columns:
+        name, values = column.name, held[column.name]
+        if name not in owners:
+            continue
+        wrong = np.flatnonzero(column.present(values) & ~allowed[name])
         if wrong.size:
             sample = int(samples[wrong[0]])
             row = int(np.flatnonzero(labels.samples == sample)[0])
             of_class = plan.classes[int(labels.columns["class"][row])]
+            found = values[wrong[0]]
+            shown = digits(float(found)) if values.dtype.kind == "f" else str(found)
             raise LabelError.of_sample(
                 plan.table,
                 sample,
-                f"'{name}' is {digits(float(values[wrong[0]]))}, but its class '{of_class}' has no such parameter, "
+                f"'{name}' is {shown}, but its class '{of_class}' has no such parameter, "
                 f"which belongs to {', '.join(dict.fromkeys(owners[name]))}; leave it empty",
                 column=name,
             )
@@ -214,15 +218,47 @@ def _column(column: Column, frame: pd.DataFrame) -> NDArray:
                 f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
             )
         return np.array([codes[name] for name in series], dtype=column.dtype)
+    return (_whole_numbers if column.dtype.kind == "i" else _numbers)(column, series)
+
+
+def _whole_numbers(column: Column, series: pd.Series) -> NDArray[np.int64]:
+    """Return a column of counts, numbers of samples or identifiers; none is rounded."""
+    values = series.to_numpy()
+    if values.dtype.kind not in "iu":
+        values = _floats(column, series)
+        bad = ~np.isfinite(values) | (values != np.floor(values))
+        if bad.any():
+            found = values[np.argmax(bad)]
+            raise LabelError(f"column '{column.name}' holds {found}; it must hold whole numbers")
+    most = EXACT if values.dtype.kind == "f" else 2**63 - 1
+    beyond = (values > most) | (values < -most)
+    if beyond.any():
+        found = values[np.argmax(beyond)]
+        raise LabelError(
+            f"column '{column.name}' holds {found}; whole numbers beyond 2**53 must be integers of 64 bits (int64), "
+            "which nothing has rounded"
+        )
+    return np.ascontiguousarray(values, dtype=column.dtype)
+
+
+def _numbers(column: Column, series: pd.Series) -> NDArray[np.float64]:
+    """Return a column of numbers; no integer is rounded."""
+    given, values = series.to_numpy(), _floats(column, series)
+    if given.dtype.kind in "iu":
+        for row in np.flatnonzero(np.abs(values) >= EXACT):
+            if int(given[row]) != int(values[row]):
+                raise LabelError(
+                    f"column '{column.name}' holds {given[row]}, which a number of double precision rounds; "
+                    f"write {values[row]!r}"
+                )
+    return values
+
+
+def _floats(column: Column, series: pd.Series) -> NDArray[np.float64]:
     try:
-        values = series.to_numpy(dtype=np.float64)
+        return np.ascontiguousarray(series.to_numpy(dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise LabelError(f"column '{column.name}' must hold numbers: {error}") from None
-    fractions = ~np.isfinite(values) | (values != np.floor(values)) if column.integer else ()
-    if np.any(fractions):
-        value = values[np.argmax(fractions)]
-        raise LabelError(f"column '{column.name}' holds {value}; it must hold whole numbers")
-    return np.ascontiguousarray(values, dtype=column.dtype)
 
 
 def _follow(

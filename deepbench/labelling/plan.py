@@ -204,6 +204,10 @@ class LabelPlan:
                 f"'{name}' is a value of '{scope.name}' and a variable; write '{scope.column(name)}' for the "
                 "first, or rename the variable"
             )
+        if name not in known and not own and self._is_identifier(scope.class_name, name):
+            raise LabelError(
+                f"'{name}' is an identifier, which tells objects apart; no expression can use it"
+            )
         if name not in known and not own:
             names = {*known, *scope.values}
             near = nearest(name, names)
@@ -233,8 +237,19 @@ class LabelPlan:
                 if scope.class_name == class_name
                 for value in scope.values
                 for column in scope.columns(value)
+                if column not in scope.identifiers(value)
             }
         return self._names[class_name]
+
+    def _is_identifier(self, class_name: str | None, name: str) -> bool:
+        """Return whether a name in an expression of a class stands for an identifier."""
+        return any(
+            name == column.removeprefix(f"{VARIABLES}.")
+            for scope in self.scopes
+            if scope.class_name in (None, class_name)
+            for value in scope.values
+            for column in scope.identifiers(value)
+        )
 
     def problems(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return what is wrong between the values, as (path in the table, message)."""
@@ -280,8 +295,9 @@ class LabelPlan:
         return list(dict.fromkeys(found))
 
     def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return values that share a column although their units differ."""
+        """Return values that share a column although their units differ, or one of them is an identifier."""
         units: dict[str, str] = {}
+        identifiers: dict[str, bool] = {}
         found = []
         for scope in self.scopes:
             for column in parameter_columns(scope, prefix=scope.repeat is None):
@@ -289,6 +305,12 @@ class LabelPlan:
                     message = (
                         f"column '{column.name}' has the unit {column.unit} here and {units[column.name]} elsewhere; "
                         "give one of the objects another name"
+                    )
+                    found.append((scope.path, message))
+                elif identifiers.setdefault(column.name, column.identifier) != column.identifier:
+                    message = (
+                        f"column '{column.name}' is an identifier in one class and a number in another; "
+                        "give one of them another name"
                     )
                     found.append((scope.path, message))
         return found

@@ -85,8 +85,15 @@ class Scope:
         """Return the names of the columns that the value ``name`` fills: one, or one per column of a joint draw."""
         value = self.values[name]
         if isinstance(value, Joint):
-            return [f"{self.column(name)}.{column}" for column in value.columns]
+            numbers = [f"{self.column(name)}.{column}" for column in value.columns]
+            return numbers + self.identifiers(name)
         return [self.column(name)]
+
+    def identifiers(self, name: str) -> list[str]:
+        """Return the names of those columns of the value ``name`` that are identifiers, which no expression can use."""
+        value = self.values[name]
+        names = value.identifier_names if isinstance(value, Joint) else ()
+        return [f"{self.column(name)}.{column}" for column in names]
 
     def all_columns(self) -> list[str]:
         """Return the names of the columns that the scope fills, those that are measured last."""
@@ -97,6 +104,7 @@ class Scope:
 REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
 SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
 VARIABLE = Parameter(description="variable of the recipe")
+IDENTIFIER = Parameter(description="identifier in the catalogue; -1 where there is none")
 
 
 def scope_of(
@@ -151,7 +159,10 @@ def variables_scope(
 
 @dataclass(frozen=True)
 class Column:
-    """One column of labels: float64, int64, or a code into ``meanings``; drawn, or measured on the rendered sample."""
+    """One column of labels: float64, int64, or a code into ``meanings``; drawn, or measured on the rendered sample.
+
+    Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there.
+    """
 
     name: str
     description: str
@@ -159,13 +170,25 @@ class Column:
     meanings: tuple[str, ...] = ()
     integer: bool = False
     measured: bool = False
+    identifier: bool = False
 
     @property
     def dtype(self) -> np.dtype:
         """Type of the stored numbers; codes are as small as their meanings allow."""
         if self.meanings:
             return np.dtype("int8") if len(self.meanings) <= 127 else np.dtype("int16")
-        return np.dtype("int64") if self.integer else np.dtype("float64")
+        return np.dtype("int64") if self.integer or self.identifier else np.dtype("float64")
+
+    @property
+    def absent(self) -> float:
+        """What stands where a sample has no such value."""
+        if self.identifier:
+            return -1
+        return 0 if self.integer or self.meanings else np.nan
+
+    def present(self, values: NDArray) -> NDArray[np.bool_]:
+        """Return where there are values."""
+        return ~np.isnan(values) if self.dtype.kind == "f" else values != self.absent
 
 
 @dataclass(frozen=True)
@@ -175,7 +198,8 @@ class Labels:
     Attributes
     ----------
     columns : dict of str to ndarray, shape (n,)
-        One row per sample. Classes and splits are codes, parameters float64, NaN where a sample's class has none.
+        One row per sample. Classes and splits are codes, parameters float64, NaN where a sample's class has none,
+        identifiers int64, −1 there.
     objects : dict of str to ndarray, shape (m,)
         One row per copy of a repeated object, ordered by sample, written order and copy; empty where nothing repeats.
     object_names : tuple of str
@@ -244,10 +268,13 @@ def parameter_columns(scope: Scope, *, prefix: bool) -> list[Column]:
     """Return the columns of a scope's values, with the scope's name in front or without it."""
     columns = []
     for name in scope.values:
-        parameter = scope.parameters[name]
+        identifiers = scope.identifiers(name)
         for column in scope.columns(name):
+            is_identifier = column in identifiers
+            parameter = IDENTIFIER if is_identifier else scope.parameters[name]
             label = column if prefix else column.removeprefix(f"{scope.name}.")
-            columns.append(Column(label, parameter.description, parameter.unit))
+            described = parameter.description, parameter.unit
+            columns.append(Column(label, *described, identifier=is_identifier))
     for name, parameter in scope.measured.items():
         label = scope.column(name) if prefix else name
         columns.append(Column(label, parameter.description, parameter.unit, measured=True))

@@ -5,18 +5,31 @@ from __future__ import annotations
 import math
 import re
 from abc import abstractmethod
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from numpy.typing import NDArray
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.functions import Array, mathfast
-from deepbench.language.inputs.files import FileName, FileSpecification, Sha256, check_unchanged
-from deepbench.language.plain import show, unknown
+from deepbench.language.inputs.files import FileName, FileSpecification, Sha256
+from deepbench.language.inputs.tables import Columns as FileColumns
+from deepbench.language.inputs.tables import (
+    RenamedColumns,
+    Source,
+    Wanted,
+    columns_of,
+    is_renaming,
+    listed,
+    numeric_columns,
+    table_in,
+)
+from deepbench.language.plain import show
 from deepbench.language.specification import (
     NAME_PATTERN,
     Name,
@@ -26,10 +39,6 @@ from deepbench.language.specification import (
     problem,
 )
 
-if TYPE_CHECKING:
-    import pyarrow
-
-MAX_CATALOG_BYTES = 2**28
 _MAX_COLUMNS = 64
 
 _normal_quantile = mathfast("normal_quantile")
@@ -58,8 +67,8 @@ class Joint(Specification):
         """Number of uniform random numbers that one draw takes."""
 
     @abstractmethod
-    def draw(self, u: Array) -> dict[str, Array]:
-        """Return the values of each column.
+    def draw(self, u: Array) -> dict[str, NDArray]:
+        """Return the values of each column, identifiers last.
 
         Parameters
         ----------
@@ -69,11 +78,18 @@ class Joint(Specification):
         Returns
         -------
         dict of str to float64 array, shape (n,)
+            Those of identifiers are int64.
         """
+
+    @property
+    def identifier_names(self) -> tuple[str, ...]:
+        """Names of further columns: identifiers, int64, which no expression can use."""
+        return ()
 
     @model_validator(mode="after")
     def _check_columns(self) -> Self:
-        twice = [name for name in self.columns if self.columns.count(name) > 1]
+        names = list(self.columns)
+        twice = [name for name in names if names.count(name) > 1]
         if twice:
             raise problem(f"the column {twice[0]!r} is named twice")
         return self
@@ -127,7 +143,7 @@ class MultivariateNormal(Joint):
             rows.append([*row, math.sqrt(rest)])
         return rows
 
-    def draw(self, u: Array) -> dict[str, Array]:
+    def draw(self, u: Array) -> dict[str, NDArray]:
         """Return mean + L z of unit normals z."""
         normals = _normal_quantile(np.clip(u, 2.0**-54, 1 - 2.0**-53))
         drawn = {}
@@ -139,34 +155,85 @@ class MultivariateNormal(Joint):
         return drawn
 
 
+def _form(data: Any) -> str:
+    return "renamed" if isinstance(data, Mapping) else "names"
+
+
+Names = Annotated[
+    Annotated[Columns, Tag("names")]
+    | Annotated[RenamedColumns, Field(max_length=_MAX_COLUMNS), Tag("renamed")],
+    Discriminator(_form),
+]
+"""Names of columns, or these by the names that they have in a recipe."""
+
+
 class Catalog(FileSpecification, Joint):
-    """Rows of a file, all with equal probability. The file is identified by its SHA-256."""
+    """Rows of a table in a file, all with equal probability. The file is identified by its SHA-256."""
 
     what: ClassVar[str] = "catalog"
-    most: ClassVar[int] = MAX_CATALOG_BYTES
+    most: ClassVar[int] = 2**28
 
-    file: FileName = parameter("CSV or Parquet file, from the folder of the recipe")
-    columns: Columns = parameter("columns to draw; all numeric ones when absent", default=())
+    file: FileName = parameter("table of a catalogue, from the folder of the recipe")
+    columns: Names = parameter(
+        "columns to draw, or {name: column of the file}; all numeric ones when absent", default=()
+    )
     sha256: Sha256 = parameter("SHA-256 of the file; filled in when absent", default="")
+    identifiers: Names | None = parameter(
+        "columns of whole numbers that tell objects apart, up to 2**63 − 1; no expression can use them",
+        default=None,
+    )
 
     @classmethod
     def completed(cls, data: dict[str, Any], path: Path) -> dict[str, Any]:
-        """Return what a recipe says with the columns filled in, and check the rows."""
-        columns = data.get("columns") or _numeric_columns(path, data["sha256"])
-        if isinstance(columns, list | tuple) and all(isinstance(name, str) for name in columns):
-            _rows(path, data["sha256"], tuple(columns))
-        return {**data, "columns": columns}
+        """Return what a recipe says with the columns filled in."""
+        names = data.get("identifiers")
+        if data.get("columns") or not (names is None or _is_names(names)):
+            return data
+        source = Source(path, cls.what, cls.most)
+        return {**data, "columns": _numeric(source, data["sha256"], names)}
 
-    def check_file(self) -> None:
-        """Check the rows; raises LabelError where they cannot be drawn."""
-        _rows(self._path, self.sha256, self.columns)
+    @field_validator("columns", "identifiers", mode="before")
+    @classmethod
+    def _of_recipes(cls, names: Any) -> Any:
+        """Refuse names that no recipe can have, and say how to give a column one."""
+        for name in names if _is_names(names) else ():
+            if not re.fullmatch(NAME_PATTERN, name):
+                raise problem(
+                    f"{show(name)} cannot be a name in a recipe, which must match {NAME_PATTERN}; "
+                    f"give the column one, such as {{{_lowered(name)}: {show(name)}}}"
+                )
+        return names
+
+    @field_validator("identifiers")
+    @classmethod
+    def _other_names(cls, names: Any, info: ValidationInfo) -> Any:
+        both = [name for name in names or () if name in info.data.get("columns", ())]
+        if both:
+            raise problem(f"{both[0]!r} stands in `columns` and in `identifiers`; give it once")
+        return names
 
     @property
     def dimension(self) -> int:
         """One: the number of the row."""
         return 1
 
-    def draw(self, u: Array) -> dict[str, Array]:
+    @property
+    def identifier_names(self) -> tuple[str, ...]:
+        """Names of the identifiers."""
+        return tuple(self.identifiers or ())
+
+    def rows(self) -> FileColumns:
+        """Return its columns; raises LabelError where the file has changed or cannot be used."""
+        source = Source(self._path, self.what, self.most, self.is_kept)
+        return _columns(source, self.sha256, _wanted(self.columns, self.identifiers))
+
+    def check_file(self) -> None:
+        """Check the rows; raises LabelError where they cannot be drawn."""
+        rounded = self.rows().rounded
+        if rounded and not self.is_kept:
+            raise LabelError(rounded)
+
+    def draw(self, u: Array) -> dict[str, NDArray]:
         """Return the row number floor(u rows), counted from 0.
 
         Raises
@@ -174,86 +241,52 @@ class Catalog(FileSpecification, Joint):
         LabelError
             If the file is no longer what it was when the recipe was read.
         """
-        rows = _rows(self._path, self.sha256, self.columns)
-        count = len(rows[self.columns[0]])
+        found = self.rows()
+        rows = found.numbers | found.identifiers
+        count = len(next(iter(rows.values())))
         chosen = np.minimum((u[:, 0] * count).astype(np.int64), count - 1)
-        return {name: rows[name][chosen] for name in self.columns}
+        return {name: values[chosen] for name, values in rows.items()}
 
 
-@lru_cache(maxsize=4)
-def _table(path: Path, sha256: str) -> pyarrow.Table:
-    """Return the table in a file whose content has a given SHA-256."""
-    import pyarrow
-    from pyarrow import csv, parquet
-
-    content = Catalog.content(path)
-    check_unchanged(path, content, sha256)
-    readers = {".csv": csv.read_csv, ".parquet": parquet.read_table}
-    if path.suffix not in readers:
-        raise LabelError(f"{path} must be a .csv or a .parquet file")
-    try:
-        table = readers[path.suffix](pyarrow.BufferReader(content))
-    except pyarrow.ArrowException as error:
-        raise LabelError(f"{path} is not a {path.suffix[1:]} file: {error}") from error
-    if not table.num_rows:
-        raise LabelError(f"{path} has no rows")
-    return table
+_columns = lru_cache(maxsize=4)(columns_of)
 
 
-def _is_numeric(column: pyarrow.ChunkedArray) -> bool:
-    import pyarrow
+def _is_names(data: Any) -> bool:
+    """Return whether data of a recipe are names of columns, or columns by their names."""
+    listed = isinstance(data, list | tuple) and all(isinstance(name, str) for name in data)
+    return listed or is_renaming(data)
 
-    return pyarrow.types.is_integer(column.type) or pyarrow.types.is_floating(column.type)
+
+def _wanted(columns: Any, identifiers: Any) -> tuple[Wanted, ...]:
+    """Return what is asked for of a file, as ``columns`` and ``identifiers`` say it."""
+
+    def each(names: Any, kind: Literal["number", "identifier"]) -> list[Wanted]:
+        named = names if isinstance(names, Mapping) else dict(zip(names, names, strict=True))
+        return [Wanted(name, column, kind) for name, column in named.items()]
+
+    return (*each(columns, "number"), *each(identifiers or (), "identifier"))
 
 
-def _numeric_columns(path: Path, sha256: str) -> tuple[str, ...]:
-    table = _table(path, sha256)
-    names = tuple(name for name in table.column_names if _is_numeric(table[name]))
-    if not names:
+def _lowered(name: str) -> str:
+    """Return a name that a recipe may have, like another one."""
+    return re.sub(r"\W+", "_", name.lower(), flags=re.ASCII).strip("_0123456789")[:60] or "column"
+
+
+def _numeric(source: Source, sha256: str, identifiers: Any) -> list[str]:
+    """Return names of all columns of numbers that are no identifiers, in lower case where they must be."""
+    taken = [each.column.lower() for each in _wanted((), identifiers)]
+    found = [name for name in numeric_columns(source, sha256) if name.lower() not in taken]
+    if not found and not taken:
+        with table_in(source, sha256) as table:
+            raise LabelError(
+                f"{source.path} has no column of numbers; its columns: {listed(table.names)}"
+            )
+    if len(found) > _MAX_COLUMNS:
         raise LabelError(
-            f"{path} has no column of numbers; its columns: {', '.join(table.column_names)}"
+            f"{source.path} has {len(found):,} columns of numbers, of which {_MAX_COLUMNS} can be drawn: "
+            "list those that you need in `columns`"
         )
-    return names
-
-
-@lru_cache(maxsize=4)
-def _rows(path: Path, sha256: str, columns: tuple[str, ...]) -> dict[str, Array]:
-    """Return columns of a file as read-only float64 arrays, all of them finite."""
-    table = _table(path, sha256)
-    rows = {}
-    for name in columns:
-        if name not in table.column_names:
-            raise LabelError(unknown(f"column of {path.name}", name, table.column_names))
-        if not re.fullmatch(NAME_PATTERN, name):
-            advice = f"must match {NAME_PATTERN}; rename it, or list others in columns"
-            raise LabelError(f"column {show(name)} of {path.name} {advice}")
-        rows[name] = _numbers(table[name], f"column {name!r} of {path.name}")
-    return rows
-
-
-def _numbers(column: pyarrow.ChunkedArray, what: str) -> Array:
-    if _is_numeric(column):
-        values = column.cast("float64", safe=False).to_numpy()
-        bad = ~np.isfinite(values)
-    else:
-        values = np.zeros(len(column))
-        bad = np.array([not _is_number(cell) for cell in column.to_pylist()])
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise LabelError(
-            f"{what} must hold finite numbers, but row {row + 1} is {show(column[row].as_py())}"
-        )
-    if not _is_numeric(column):
-        raise LabelError(f"{what} must hold numbers, not {column.type}")
-    values.flags.writeable = False
-    return values
-
-
-def _is_number(cell: Any) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except (TypeError, ValueError):
-        return False
+    return [name if re.fullmatch(NAME_PATTERN, name) else name.lower() for name in found]
 
 
 JOINTS: dict[str, type[Joint]] = {"multivariate_normal": MultivariateNormal, "catalog": Catalog}

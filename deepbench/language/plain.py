@@ -16,6 +16,9 @@ import yaml
 
 from deepbench.errors import Problem, RecipeError
 
+EXACT = 2**53
+"""Largest number up to which float64 holds every integer."""
+
 MAX_DEPTH = 40
 MAX_DIGITS = 30
 MAX_KEY = 200

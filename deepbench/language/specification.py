@@ -39,7 +39,7 @@ from pydantic_core import (
     core_schema,
 )
 
-from deepbench.language.plain import digits, show, unknown
+from deepbench.language.plain import EXACT, digits, show, unknown
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
 _PYDANTIC_ERRORS = frozenset(get_args(core_schema.ErrorType))
@@ -144,6 +144,10 @@ def as_number(value: object) -> float:
         number = math.inf
     if not math.isfinite(number):
         raise problem(f"must be a finite number, not {show(value)}")
+    if abs(number) >= EXACT and isinstance(value, int | np.integer) and int(number) != int(value):
+        raise problem(
+            f"is an integer that double precision rounds: {show(value)}; write {number!r}"
+        )
     return number
 
 
@@ -151,8 +155,10 @@ def as_whole(value: object) -> int:
     """Return an int; refuse what is not whole. A float must be exact: at most 2**53."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, bool) or not isinstance(value, float | np.integer | np.floating):
+        raise problem(f"must be a whole number, not {show(value)}")
     number = as_number(value)
-    if not number.is_integer() or abs(number) > 2**53:
+    if not number.is_integer() or abs(number) > EXACT:
         raise problem(f"must be a whole number, not {show(value)}")
     return int(number)
 

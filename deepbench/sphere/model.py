@@ -16,6 +16,7 @@ from deepbench.language.specification import (
     Number,
     Parameter,
     Specification,
+    Whole,
     parameter,
     problem,
 )
@@ -79,7 +80,7 @@ class SphereClass(ObjectsClass):
 class Rotation(Specification):
     """Copies of one map that are turned: by alpha about z, by beta about y, by gamma about z; the axes stay."""
 
-    twins: Annotated[int, Field(ge=1, le=1000, strict=True)] = Field(
+    twins: Annotated[Whole, Field(ge=1, le=1000)] = Field(
         2, description="consecutive maps that are one, turned each by its own angles"
     )
     alpha: Value = parameter("first Euler angle, about z", unit="degree")
@@ -109,13 +110,13 @@ class SphereTable(TableSpecification):
     tolerance: ClassVar[bool] = True
 
     kind: Literal["sphere"]
-    nside: Annotated[int, Field(ge=1, le=MAXIMUM_NSIDE, strict=True)] = Field(
+    nside: Annotated[Whole, Field(ge=1, le=MAXIMUM_NSIDE)] = Field(
         description="12 nside² pixels a map; a power of two"
     )
-    lmax: Annotated[int, Field(ge=2, strict=True)] | None = Field(
+    lmax: Annotated[Whole, Field(ge=2)] | None = Field(
         None, description="largest ℓ of fields; 2 nside when absent"
     )
-    patches: Annotated[int, Field(ge=1, strict=True)] | None = Field(
+    patches: Annotated[Whole, Field(ge=1)] | None = Field(
         None,
         description="order of the patches, 12 order² of a map, a power of two; whole maps when absent",
     )

@@ -83,8 +83,7 @@ def _check_absent(plan: LabelPlan, labels: Labels, block: Block, file: str) -> I
             continue
         values = labels.columns[column.name]
         having = [plan.classes.index(name) for name in owners[column.name] if name is not None]
-        given = values != 0 if column.integer else ~np.isnan(values)
-        wrong = np.flatnonzero(given & ~np.isin(labels.columns["class"], having))
+        wrong = np.flatnonzero(column.present(values) & ~np.isin(labels.columns["class"], having))
         if wrong.size:
             message = f"'{column.name}' has values, but their classes have no such parameter"
             samples = (block.start + wrong).tolist()
@@ -122,7 +121,7 @@ def _check_copies(plan: LabelPlan, labels: Labels, block: Block) -> Iterator[Fin
             own = {each.removeprefix(f"{scope.name}.") for each in scope.all_columns()}
             for column in plan.object_columns[4:]:
                 if column.name not in own:
-                    wrong |= (order == number) & ~np.isnan(there[column.name])
+                    wrong |= (order == number) & column.present(there[column.name])
     if wrong.any():
         message = "the rows of objects are not in their order, or not of their kind"
         samples = np.unique(sample[wrong]).tolist()

@@ -73,9 +73,9 @@ REFUSED = [
     ("title", "  ", "must have at least 1 character"),
     ("seed", -1, "must be greater than or equal to 0, not -1"),
     ("seed", 2**64, f"must be less than {2**64}, not {2**64}"),
-    ("seed", 1.0, "must be a valid integer, not 1.0"),
-    ("seed", True, "must be a valid integer, not True"),
-    ("seed", "7", "must be a valid integer, not '7'"),
+    ("seed", 1.5, "must be a whole number, not 1.5"),
+    ("seed", True, "must be a whole number, not True"),
+    ("seed", "7", "must be a whole number, not '7'"),
     # splits
     ("splits", {"train": 0.7, "test": 0.2}, "must add up to 1; they add up to 0.9"),
     ("splits", {"train": 0.7, "test": 0.4}, "must add up to 1; they add up to 1.1"),
@@ -110,7 +110,7 @@ REFUSED = [
     ("tables.images.samples", 0, "must be greater than or equal to 1, not 0"),
     ("tables.images.samples", -5, "must be greater than or equal to 1, not -5"),
     ("tables.images.samples", 2**32 + 1, "must be less than or equal to 4294967296"),
-    ("tables.images.samples", 10.0, "must be a valid integer, not 10.0"),
+    ("tables.images.samples", 10.5, "must be a whole number, not 10.5"),
     ("tables.images.group_size", 0, "must be greater than or equal to 1, not 0"),
     ("tables.images.size.0", -8, "must be greater than or equal to 1, not -8"),
     ("tables.images.size.1", 0, "must be greater than or equal to 1, not 0"),
@@ -448,3 +448,19 @@ def test_a_class_that_reads_as_missing_is_refused(name):
         RecipeError, match=f"'{name}' cannot be the name of a class: readers of CSV"
     ):
         parse_recipe(TEXT.replace("      dot:", f'      "{name}":'))
+
+
+def test_a_whole_number_is_one_however_it_is_written():
+    """As in JSON Schema, where 1e3 is an integer."""
+    text = TEXT.replace("seed: ", "seed: 1.0e+3 # ", 1)
+    recipe = parse_recipe(text)
+    assert recipe.seed == 1000
+    assert isinstance(recipe.seed, int)
+    changes = {"tables.images.samples": 1e3, "tables.images.size": [8.0, 8]}
+    changed = recipe.replace(changes)
+    assert changed.tables["images"].samples == 1000
+    assert (
+        changed.hash
+        == recipe.replace({"tables.images.samples": 1000, "tables.images.size": [8, 8]}).hash
+    )
+    assert "samples: 1000\n" in changed.to_yaml()

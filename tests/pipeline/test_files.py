@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
 
 import healpy
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
 import deepbench
 from deepbench import labels, render
+from deepbench.errors import LabelError, RecipeError
+from deepbench.language.load import write_document
 from deepbench.recipe import load_recipe
 from pipeline.files import metadata_files, recipe_files, release_files
 from pipeline.verify import verify
@@ -30,8 +34,6 @@ def with_catalogue(make_recipe, tmp_path):
     data["tables"]["squares"]["classes"]["square"]["objects"] = [
         {"circle": {"x": 4, "y": 4, "radius": "= row.radius", "amplitude": "= row.flux"}}
     ]
-    from deepbench.language.load import write_document
-
     (folder / "recipe.yaml").write_text(write_document(data))
     return folder / "recipe.yaml"
 
@@ -141,3 +143,121 @@ def test_masks_and_beams_from_files_go_into_the_release(make, tmp_path, check):
     assert (report.findings, report.rerendered) == ([], 6)
     hidden = np.isnan(release.open()["maps"]["map"].values[0])
     assert hidden.sum() == 64
+
+
+# --- identifiers ---------------------------------------------------------------------------------
+
+GAIA = 4_295_806_720  # source_id counts in steps of this and of one
+IDS = [5_853_498_713_190_525_696 + GAIA * number + number % 3 for number in range(50)]
+"""Identifiers of 63 bits, which float64 rounds to 40 or so."""
+
+
+@pytest.fixture
+def with_identifiers(make_recipe, tmp_path):
+    """Return a recipe that draws rows of a catalogue with identifiers in one of two classes."""
+    rows = "".join(f"{number},{0.5 + row / 50}\n" for row, number in enumerate(IDS))
+    (tmp_path / "stars.csv").write_text(f"SOURCE_ID,radius\n{rows}")
+
+    def make(**changes):
+        drawn = {"file": "stars.csv", "identifiers": {"source": "SOURCE_ID"}} | changes
+        data = make_recipe().resolved()
+        circle = {"circle": {"x": 4, "y": 4, "radius": "= star.radius"}}
+        square = data["tables"]["squares"]["classes"]["square"]
+        data["tables"] = {"squares": data["tables"]["squares"] | {"samples": 120}}
+        data["tables"]["squares"]["classes"] = {
+            "round": {"variables": {"star": {"catalog": drawn}}, "objects": [circle]},
+            "square": square,
+        }
+        (tmp_path / "recipe.yaml").write_text(write_document(data))
+        return load_recipe(tmp_path / "recipe.yaml")
+
+    return make
+
+
+def test_identifiers_are_exact_from_the_file_to_the_release(
+    with_identifiers, make, tmp_path, check
+):
+    recipe = with_identifiers()
+    assert recipe.resolved()["tables"]["squares"]["classes"]["round"]["variables"]["star"][
+        "catalog"
+    ]["columns"] == ["radius"]
+    drawn = labels(recipe, "squares")
+    name, inside = "variables.star.source", (drawn["class"] == "round").to_numpy()
+    assert drawn[name].dtype == np.int64
+    assert (drawn[name][~inside] == -1).all()
+    assert set(drawn[name][inside]) <= set(IDS)
+    rows = np.rint((drawn["variables.star.radius"][inside] - 0.5) * 50).astype(int)
+    assert drawn[name][inside].tolist() == [IDS[row] for row in rows]
+    assert len(set(map(float, IDS))) < len(set(IDS)) == 50
+
+    make(recipe, tmp_path / "releases")
+    check(tmp_path / "releases")
+    folder = tmp_path / "releases/small/1.0.0"
+    expected = drawn[name].to_numpy()
+    stored = pd.read_parquet(folder / "metadata/squares.parquet")[name]
+    text = pd.read_csv(folder / "metadata/squares.csv")[name]
+    zarr = xr.open_datatree(folder / "data.zarr", engine="zarr")["squares"][name]
+    for found in (stored, text, zarr):
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found.to_numpy(), expected)
+    assert zarr.attrs["long_name"] == "identifier in the catalogue; -1 where there is none"
+    again = pd.read_csv(folder / "metadata/squares.csv")
+    rendered = render(recipe, "squares", labels=again)
+    np.testing.assert_array_equal(rendered[name].values, expected)
+
+
+def test_integers_that_would_be_rounded_are_refused_in_new_recipes_alone(
+    with_identifiers, make, tmp_path
+):
+    message = (
+        "column 'SOURCE_ID' of stars.csv holds integers beyond 2\\*\\*53, which numbers round: "
+        f"row 1 is {IDS[0]}; if it identifies something, list it in `identifiers`"
+    )
+    for changes in ({"identifiers": None}, {"identifiers": None, "columns": ["source_id"]}):
+        with pytest.raises(RecipeError, match=message):
+            with_identifiers(**changes)
+    recipe = with_identifiers()
+    folder, content = tmp_path / "kept", (tmp_path / "stars.csv").read_bytes()
+    sha256 = hashlib.sha256(content).hexdigest()
+    (folder / "inputs").mkdir(parents=True)
+    (folder / "inputs" / f"{sha256[:12]}.csv").write_bytes(content)
+    data = recipe.resolved()
+    data["tables"]["squares"]["classes"]["round"]["variables"]["star"]["catalog"] = {
+        "file": f"inputs/{sha256[:12]}.csv", "sha256": sha256, "columns": ["radius", "source_id"],
+    }  # fmt: skip
+    (folder / "recipe.yaml").write_text(write_document(data))
+    kept = load_recipe(folder / "recipe.yaml")
+    assert labels(kept, "squares")["variables.star.source_id"].dtype == np.float64
+
+
+def test_identifiers_are_no_numbers(with_identifiers):
+    recipe = with_identifiers(identifiers=["source_id"])
+    data = recipe.resolved()["tables"]["squares"]["classes"]["round"]
+    data["objects"] = [{"circle": {"x": 4, "y": 4, "radius": "= star.source_id"}}]
+    with pytest.raises(RecipeError, match="'star.source_id' is an identifier, .* no expression"):
+        recipe.replace({"tables.squares.classes.round": data})
+    number = data | {"objects": [{"circle": {"x": 4, "y": 4, "radius": 1}}]}
+    number["variables"] = {"star": {"multivariate_normal": {
+        "columns": ["source_id"], "mean": [0], "covariance": [[1]]
+    }}}  # fmt: skip
+    with pytest.raises(RecipeError, match="'variables.star.source_id' is an identifier in one"):
+        recipe.replace({"tables.squares.classes.square": number})
+    with pytest.raises(RecipeError, match="'source_id' stands in `columns` and in `identifiers`"):
+        with_identifiers(identifiers=["source_id"], columns=["source_id", "radius"])
+
+
+def test_labels_that_were_rounded_are_refused(with_identifiers):
+    recipe = with_identifiers()
+    frame = labels(recipe, "squares", 0, 20)
+    name = "variables.star.source"
+    with pytest.raises(LabelError, match=f"column '{name}' holds 5.85.*must be integers of 64"):
+        render(recipe, "squares", labels=frame.assign(**{name: frame[name].astype(float)}))
+    frame[name] = frame[name].astype("Int64")
+    assert render(recipe, "squares", labels=frame)[name].values.max() > 2**53
+    frame.loc[frame["class"] == "square", name] = 5
+    with pytest.raises(LabelError, match=f"'{name}' is 5, but its class 'square' has no such"):
+        render(recipe, "squares", labels=frame)
+    frame = labels(recipe, "squares", 0, 20)
+    frame["circle.x"] = np.where(frame["class"] == "round", 2**53 + 1, 0)
+    with pytest.raises(LabelError, match=r"column 'circle.x' holds 9007199254740993, which a"):
+        render(recipe, "squares", labels=frame)

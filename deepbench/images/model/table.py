@@ -31,6 +31,7 @@ from deepbench.language.specification import (
     Name,
     Number,
     Parameter,
+    Whole,
     problem,
 )
 from deepbench.tables import (
@@ -86,8 +87,8 @@ class ImageTable(TableSpecification):
 
     kind: Literal["image"]
     size: tuple[
-        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
-        Annotated[int, Field(ge=1, le=MAXIMUM_SIZE, strict=True)],
+        Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
+        Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
     ] = Field(description="number of pixels along y and x")
     classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)]
     pixel_scale: Annotated[Number, Field(gt=0)] | None = Field(

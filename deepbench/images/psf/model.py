@@ -29,7 +29,7 @@ from deepbench.language.discrete import Choice
 from deepbench.language.inputs.files import FileName, FileSpecification, Sha256
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import digits, show
-from deepbench.language.specification import Number, Specification, parameter, problem
+from deepbench.language.specification import Number, Specification, Whole, parameter, problem
 from deepbench.language.values import Expression, Value
 
 GAUSSIAN, MOFFAT, AIRY, KOLMOGOROV = range(4)
@@ -369,7 +369,7 @@ class ImagePsf(FileSpecification, Psf):
     file: FileName = Field(
         description=".npy or FITS file of an image, from the folder of the recipe"
     )
-    oversampling: Annotated[int, Field(ge=1, le=MAXIMUM_OVERSAMPLING, strict=True)] | None = Field(
+    oversampling: Annotated[Whole, Field(ge=1, le=MAXIMUM_OVERSAMPLING)] | None = Field(
         None, description="samples per pixel of the table along each axis"
     )
     includes_pixel: Annotated[bool, Field(strict=True)] = Field(

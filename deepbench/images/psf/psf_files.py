@@ -161,7 +161,7 @@ def _read_npy(content: bytes, most: int, dimensions: int) -> Image:
             (2, 0): np.lib.format.read_array_header_2_0,
         }
         shape, fortran_order, dtype = readers[version](stream)
-    except (ValueError, KeyError) as error:
+    except Exception as error:  # numpy reads the header as Python, which fails in many ways
         raise ValueError(f"is not a .npy file: {error}") from error
     if dtype.kind not in "fiu" or dtype.itemsize > 8:
         raise ValueError(f"must hold numbers of at most 64 bits, not {dtype}")

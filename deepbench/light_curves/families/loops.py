@@ -52,21 +52,33 @@ def multiply_chunks(prepare, write, rows, owners, offsets, times, bands, factors
 
 
 @inline
+def ascending_until(times, first, stop):
+    """Return up to where times ascend from ``first`` on; nodes of one exposure come again for each of its bands."""
+    end = first + 1
+    while end < stop and times[end] >= times[end - 1]:
+        end += 1
+    return end
+
+
+@inline
 def change_each(change, rows, owners, offsets, times, bands, values):
     """Change the values of each object's sample.
 
     Parameters
     ----------
     change : function
-        Takes the rows of an object (records[b]), and times, bands and values of its sample.
+        Takes the rows of an object (records[b]), and times that ascend, bands and values of its sample.
     rows, owners, offsets, times, bands
-        As in ``multiply_chunks``; times ascend within a sample.
+        As in ``multiply_chunks``.
     values : float64[m]
         Changed in place.
     """
     for i in range(owners.size):
-        own = slice(offsets[owners[i]], offsets[owners[i] + 1])
-        change(rows[i], times[own], bands[own], values[own])
+        first, stop = offsets[owners[i]], offsets[owners[i] + 1]
+        while first < stop:
+            end = ascending_until(times, first, stop)
+            change(rows[i], times[first:end], bands[first:end], values[first:end])
+            first = end
 
 
 @inline

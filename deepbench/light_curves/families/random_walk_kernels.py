@@ -61,7 +61,7 @@ def walk(times, bands, lengths, normals, timescale, work, means):
     Parameters
     ----------
     times : float64[m]
-        Middles of the exposures, days, ascending; exposures do not overlap.
+        Middles of the exposures, days, ascending. Exposures do not overlap, but several bands may share one.
     bands : int8[m]
         Band of each.
     lengths : float64[b]
@@ -95,6 +95,9 @@ def walk(times, bands, lengths, normals, timescale, work, means):
     work[0, 0], work[1, 0] = 0.0, normals[0]
     value = 0.0
     for j in range(times.size):
+        if j and times[j] == times[j - 1]:  # one exposure of several bands
+            means[j] = means[j - 1]
+            continue
         part, sigma, kept, shared, own = shapes[bands[j]]
         left, drawn, first = work[0, j], work[1, j], normals[3 * j + 1]
         means[j] = (part * left) * value + (part * drawn + sigma * first)

@@ -31,7 +31,7 @@ import math
 import numpy as np
 
 from deepbench.light_curves.families.black_bodies import NODES, band_flux, spectrum, write_band
-from deepbench.light_curves.families.loops import count_each
+from deepbench.light_curves.families.loops import ascending_until, count_each
 from deepbench.light_curves.survey.exposures import (
     ERROR,
     nodes_for_bend,
@@ -216,7 +216,7 @@ def add_transients(rows, owners, offsets, times, bands, light, edges):
     offsets : int64[n + 1]
         The nodes of sample i are offsets[i] … offsets[i + 1] − 1.
     times : float64[m]
-        Days, ascending within a sample.
+        Days, ascending within a sample, but that the nodes of an exposure of several bands come again for each.
     bands : int8[m]
         Band of each node.
     light : float64[m]
@@ -233,33 +233,36 @@ def add_transients(rows, owners, offsets, times, bands, light, edges):
         stretch = 1.0 + row.redshift
         dark, end = _bright(row, peak)
         low, high = offsets[owners[i]], offsets[owners[i] + 1]
-        inside = times[low:high]
-        first = low + np.searchsorted(inside, start + stretch * (dark - peak))
-        stop = low + np.searchsorted(inside, start + stretch * (end - peak), side="right")
-        if first >= stop:
-            continue
-        write_band(edges[row.reference_band], row.redshift, 0.0, nodes[0], weights[0])
-        at_peak = _shape(peak, row) * band_flux(row.peak_temperature, nodes[0], weights[0])
-        for k in range(count):
-            write_band(edges[k], row.redshift, row.reddening, nodes[k], weights[k])
-            brighter = row.peak_magnitude - rows[i, k].zero_point
-            scales[k] = exp64(LOG_FLUX * brighter) / at_peak
-        window = times[first:stop]
-        size = window.size
-        rest, shape, temperatures = np.empty(size), np.empty(size), np.empty(size)
-        for j in range(size):
-            rest[j] = (window[j] - start) / stretch + peak
-        write_shape(row, rest, shape)
-        _write_temperatures(row, peak, rest, temperatures)
-        order, grouped, flux = np.empty(size, np.int64), np.empty(size), np.empty(size)
-        _group(bands[first:stop], starts, order)
-        for j in range(size):
-            grouped[j], flux[j] = temperatures[order[j]], shape[order[j]]
-        for k in range(count):
-            one, other = starts[k], starts[k + 1]
-            _fluxes(grouped[one:other], nodes[k], weights[k], flux[one:other])
-            for j in range(one, other):
-                light[first + order[j]] += scales[k] * flux[j]
+        while low < high:
+            until = ascending_until(times, low, high)
+            inside = times[low:until]
+            first = low + np.searchsorted(inside, start + stretch * (dark - peak))
+            stop = low + np.searchsorted(inside, start + stretch * (end - peak), side="right")
+            low = until
+            if first >= stop:
+                continue
+            write_band(edges[row.reference_band], row.redshift, 0.0, nodes[0], weights[0])
+            at_peak = _shape(peak, row) * band_flux(row.peak_temperature, nodes[0], weights[0])
+            for k in range(count):
+                write_band(edges[k], row.redshift, row.reddening, nodes[k], weights[k])
+                brighter = row.peak_magnitude - rows[i, k].zero_point
+                scales[k] = exp64(LOG_FLUX * brighter) / at_peak
+            window = times[first:stop]
+            size = window.size
+            rest, shape, temperatures = np.empty(size), np.empty(size), np.empty(size)
+            for j in range(size):
+                rest[j] = (window[j] - start) / stretch + peak
+            write_shape(row, rest, shape)
+            _write_temperatures(row, peak, rest, temperatures)
+            order, grouped, flux = np.empty(size, np.int64), np.empty(size), np.empty(size)
+            _group(bands[first:stop], starts, order)
+            for j in range(size):
+                grouped[j], flux[j] = temperatures[order[j]], shape[order[j]]
+            for k in range(count):
+                one, other = starts[k], starts[k + 1]
+                _fluxes(grouped[one:other], nodes[k], weights[k], flux[one:other])
+                for j in range(one, other):
+                    light[first + order[j]] += scales[k] * flux[j]
 
 
 @inline

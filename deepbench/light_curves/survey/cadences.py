@@ -7,8 +7,8 @@ entry in ``CADENCES``.
 from __future__ import annotations
 
 import math
-import warnings
 from abc import abstractmethod
+from bisect import bisect_left
 from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -21,10 +21,10 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.labelling.scopes import EVERY_CLASS
-from deepbench.language.inputs.files import NamedFile, check_unchanged
+from deepbench.language.inputs.tables import Renames, TableFile, Wanted, Words
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
-from deepbench.language.specification import Name, Number, Specification, parameter, problem
+from deepbench.language.specification import Name, Number, Specification, Whole, parameter, problem
 from deepbench.language.values import Expression, Value
 from deepbench.light_curves.units import DAY, MINUTES, YEAR
 
@@ -36,6 +36,9 @@ FARTHEST = 10_000_000
 
 MAXIMUM_TIMES = 2**22
 """Largest number of times of a sample."""
+
+CHECKED = 2**18
+"""Number of times that are checked at once."""
 
 NIGHTS = f"{EVERY_CLASS}/cadence.nights/nights"
 VISITS = f"{EVERY_CLASS}/cadence.nights/visits"
@@ -190,19 +193,33 @@ class Regular(SharedCadence):
 
     @model_validator(mode="after")
     def _has_times(self) -> Self:
-        if not 1 <= self.count <= MAXIMUM_TIMES:
+        if not 1 <= self._exposures < MAXIMUM_TIMES + 1:
+            found = f"{self.count:,}" if self._exposures < 1e15 else f"{self._exposures:.3g}"
             raise problem(
-                f"has {self.count:,} exposures; allowed are 1 to {MAXIMUM_TIMES:,}: change interval or duration"
+                f"has {found} exposures; allowed are 1 to {MAXIMUM_TIMES:,}: change interval or duration"
             )
-        times = self.shared(())
-        if not len(times.days) or times.missing.all():
+        if sum(stop - first for first, stop in self._lost()) == self.count:
             raise problem("has no exposure outside of its gaps")
         return self
 
     @property
+    def _exposures(self) -> float:
+        """Length of all together in intervals; infinite beyond the range of numbers."""
+        return self.duration * DAY / self.interval * (1 + 1e-12)
+
+    @property
     def count(self) -> int:
         """Number of exposures, those in gaps too."""
-        return math.floor(self.duration * DAY / self.interval * (1 + 1e-12))
+        return math.floor(self._exposures)
+
+    def _lost(self) -> list[tuple[int, int]]:
+        """Return the exposures in each gap: the first, and the one after the last."""
+
+        def first_from(day: float) -> int:
+            numbers = range(self.count)
+            return bisect_left(numbers, day * (1 - 1e-12), key=lambda n: n * self.interval / DAY)
+
+        return [(first_from(begin), first_from(end)) for begin, end in self.gaps]
 
     def check(self, exposures: Mapping[str, float]) -> None:
         """Refuse several bands, and exposures that overlap."""
@@ -220,8 +237,8 @@ class Regular(SharedCadence):
         """Return the times at which all samples are observed."""
         since = np.arange(self.count, dtype=np.float64) * self.interval / DAY
         lost = np.zeros(self.count, bool)
-        for begin, end in self.gaps:
-            lost |= (since >= begin * (1 - 1e-12)) & (since < end * (1 - 1e-12))
+        for first, stop in self._lost():
+            lost[first:stop] = True
         kept = ~lost if self.missing == "absent" else np.ones(self.count, bool)
         return SharedTimes(self.start + since[kept], np.zeros(kept.sum(), np.int8), lost[kept])
 
@@ -238,7 +255,7 @@ class Nights(CadenceSpecification):
     streams: ClassVar[tuple[str, ...]] = (NIGHTS, VISITS)
 
     duration: Annotated[Number, Field(ge=1, le=36525)] = Field(description="of the survey, days")
-    start: Annotated[int, Field(strict=True, ge=-FARTHEST, le=FARTHEST)] = Field(
+    start: Annotated[Whole, Field(ge=-FARTHEST, le=FARTHEST)] = Field(
         0, description="first night, days"
     )
     season: Annotated[Number, Field(gt=0, le=YEAR)] = Field(
@@ -263,7 +280,7 @@ class Nights(CadenceSpecification):
     fractions: Annotated[
         dict[Name, Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=100)
     ] = Field(description="share of each band in the visits")
-    cap: Annotated[int, Field(ge=1, le=MAXIMUM_TIMES, strict=True)] = Field(
+    cap: Annotated[Whole, Field(ge=1, le=MAXIMUM_TIMES)] = Field(
         description="observations that there is room for in each sample"
     )
 
@@ -353,25 +370,50 @@ class Nights(CadenceSpecification):
         return NightRules(float(self.start), float(math.ceil(self.duration)), *rest)
 
 
-class TimesFile(SharedCadence, NamedFile):
-    """Times in a CSV file, the same for all samples: columns time (days, ascending), and band if there are several."""
+class TimesFile(SharedCadence, TableFile):
+    """Times in a table, the same for all samples: columns time (days, ascending), and band if there are several.
+
+    Several bands may be observed at one time, in exposures of one length.
+    """
 
     what: ClassVar[str] = "file of times"
     most: ClassVar[int] = 2**28
+    wanted: ClassVar[tuple[Wanted, ...]] = (
+        Wanted("time", "time"),
+        Wanted("band", "band", "word", needed=False),
+    )
 
     @classmethod
-    def read(cls, path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+    def read(
+        cls, path: Path, sha256: str, columns: Renames | None = None, kept: bool = False
+    ) -> tuple[NDArray[np.float64], Words | None]:
         """Return times and bands in a file of this SHA-256; raises LabelError where it holds no ascending times."""
-        return _columns(path, sha256)
+        return _times(path, sha256, columns, kept)
 
     def check(self, exposures: Mapping[str, float]) -> None:
-        """Refuse exposures that overlap."""
+        """Refuse exposures that overlap, but for those of several bands from one beginning to one end."""
         times = self.shared(tuple(exposures))
-        half = 0.5 * np.array([*exposures.values()])[times.bands]
-        early = np.diff(times.days) * DAY < (half[1:] + half[:-1]) * (1 - 1e-9)
+        lengths = np.array([*exposures.values()])
+        for first in range(0, len(times.days), CHECKED):
+            part = slice(first, first + CHECKED + 1)
+            self._check_part(times.days[part], lengths[times.bands[part]])
+
+    @staticmethod
+    def _check_part(days: NDArray[np.float64], lengths: NDArray[np.float64]) -> None:
+        """Refuse what ``check`` does among exposures at some times, of these lengths in seconds."""
+        steps = np.diff(days) * DAY
+        early = (steps > 0) & (steps < 0.5 * (lengths[1:] + lengths[:-1]) * (1 - 1e-9))
         if early.any():
             raise problem(
-                f"the exposure at the time {times.days[np.argmax(early)]:.10g} does not end before the next begins"
+                f"the exposure at the time {days[np.argmax(early)]:.10g} does not end before the next begins"
+            )
+        unequal = (steps == 0) & (lengths[1:] != lengths[:-1])
+        if unequal.any():
+            at = int(np.argmax(unequal))
+            one, other = (f"{length:g} s" for length in lengths[at : at + 2])
+            raise problem(
+                f"at the time {days[at]:.10g} there are exposures of {one} and of {other}; "
+                "bands that are observed at one time must have exposures of one length"
             )
 
     def shared(self, bands: tuple[str, ...]) -> SharedTimes:
@@ -382,22 +424,25 @@ class TimesFile(SharedCadence, NamedFile):
         LabelError
             The file has changed, or names a band that the survey does not have, or none although there are several.
         """
-        days, names = self.read(self._path, self.sha256)
-        if names is None:
+        days, found = self.loaded()
+        missing = np.zeros(len(days), bool)
+        if found is None:
             if len(bands) > 1:
                 raise LabelError(
                     f"{self._path} must have a column 'band': the survey has {', '.join(bands)}"
                 )
-            return SharedTimes(days, np.zeros(len(days), np.int8), np.zeros(len(days), bool))
-        for name in dict.fromkeys(names):
+            return SharedTimes(days, np.zeros(len(days), np.int8), missing)
+        for name in found.names:
             if name not in bands:
                 raise LabelError(f"{self._path}: {unknown('band', name, bands)}")
-        codes = np.array([bands.index(name) for name in names], np.int8)
-        return SharedTimes(days, codes, np.zeros(len(days), bool))
+        codes = np.array([bands.index(name) for name in found.names], np.int8)
+        return SharedTimes(days, codes[found.codes], missing)
 
 
 @lru_cache(maxsize=4)
-def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, ...] | None]:
+def _times(
+    path: Path, sha256: str, columns: Renames | None, kept: bool
+) -> tuple[NDArray[np.float64], Words | None]:
     """Return times and bands in a file whose content has a given SHA-256.
 
     Raises
@@ -405,49 +450,27 @@ def _columns(path: Path, sha256: str) -> tuple[NDArray[np.float64], tuple[str, .
     LabelError
         The file has changed, or holds no ascending times.
     """
-    import io
-
-    import pandas as pd
-
-    content = TimesFile.content(path)
-    check_unchanged(path, content, sha256)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "error", pd.errors.ParserWarning
-            )  # rows of more columns than names
-            frame = pd.read_csv(io.BytesIO(content), dtype=str, comment="#", index_col=False)
-    except (ValueError, UnicodeDecodeError, pd.errors.ParserWarning) as error:
-        raise LabelError(f"{path} is no CSV file: {error}") from error
-    if "time" not in frame:
-        raise LabelError(
-            f"{path} must have a column 'time'; it has {', '.join(map(str, frame.columns))}"
-        )
-    days = np.array([_number(text) for text in frame["time"]], np.float64)
-    bad = np.flatnonzero(~np.isfinite(days))
-    if not 1 <= len(days) <= MAXIMUM_TIMES:
+    found = TimesFile.columns_in(path, sha256, columns, kept)
+    days, bands = found.numbers["time"], found.words.get("band")
+    if len(days) > MAXIMUM_TIMES:
         raise LabelError(f"{path} has {len(days):,} times; allowed are 1 to {MAXIMUM_TIMES:,}")
-    if bad.size:
-        raise LabelError(
-            f"{path}: the time in row {bad[0] + 1} must be a finite number, not {show(frame['time'][bad[0]])}"
-        )
-    fall = np.flatnonzero(np.diff(days) <= 0)
+    fall = np.flatnonzero(np.diff(days) < 0)
     if fall.size:
         before, after = days[fall[0]], days[fall[0] + 1]
         raise LabelError(
             f"{path}: times must increase, but {after:.10g} in row {fall[0] + 2} follows {before:.10g}"
         )
-    days.flags.writeable = False
-    names = tuple(map(str, frame["band"])) if "band" in frame else None
-    return days, names
-
-
-def _number(text: Any) -> float:
-    """Return the number that a text says, NaN where it says none."""
-    try:
-        return math.nan if "_" in text else float(text)
-    except (TypeError, ValueError):
-        return math.nan
+    for code, name in enumerate((None,) if bands is None else bands.names):
+        rows = np.arange(len(days)) if bands is None else np.flatnonzero(bands.codes == code)
+        again = np.diff(days[rows]) == 0
+        if again.any():
+            row = rows[1:][np.argmax(again)]
+            of_band = "" if name is None else f" in the band {name}"
+            raise LabelError(
+                f"{path}: times must increase{of_band}, but {days[row]:.10g} in row {row + 1} follows "
+                f"{days[row]:.10g}"
+            )
+    return days, bands
 
 
 CADENCES: dict[str, type[CadenceSpecification]] = {

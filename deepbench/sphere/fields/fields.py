@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
 from deepbench.errors import LabelError
-from deepbench.language.inputs.files import NamedFile, check_unchanged
+from deepbench.language.inputs.tables import Renames, TableFile, Wanted
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.specification import Name, Specification, parameter, problem
 from deepbench.language.values import Value
@@ -79,25 +78,24 @@ class PowerLaw(AngularSpectrum):
         return power_law(labels["amplitude"], labels["slope"], lmax, labels["pivot"])[None, None]
 
 
-class TableSpectrum(NamedFile, AngularSpectrum):
-    """A spectrum in a CSV file with the columns ell, ascending, and cl.
+class TableSpectrum(TableFile, AngularSpectrum):
+    """A spectrum in a table with the columns ell, ascending, and cl.
 
     Straight lines of ln C_ℓ over ln ℓ join its points; there is nothing beyond them.
     """
 
     what: ClassVar[str] = "spectrum"
     most: ClassVar[int] = 2**24
+    wanted: ClassVar[tuple[Wanted, ...]] = (Wanted("ell", "ell"), Wanted("cl", "cl"))
 
     factor: Value = parameter("factor of the spectrum", minimum=0, default=1.0)
 
     @classmethod
-    def read(cls, path: Path, sha256: str) -> tuple[Floats, Floats]:
+    def read(
+        cls, path: Path, sha256: str, columns: Renames | None = None, kept: bool = False
+    ) -> tuple[Floats, Floats]:
         """Return ℓ and C_ℓ in a file of this SHA-256; raises LabelError where it holds no spectrum."""
-        return points_of(path, sha256)
-
-    def loaded(self) -> tuple[Floats, Floats]:
-        """Return ℓ and C_ℓ of its points; raises LabelError where the file has changed."""
-        return self.read(self._path, self.sha256)
+        return points_of(path, sha256, columns, kept)
 
     def spectra(self, labels: FieldLabels, lmax: int, channels: str | None) -> Floats:
         """Return its spectrum, float64[1, 1, lmax + 1]; raises LabelError where the file has changed."""
@@ -107,7 +105,9 @@ class TableSpectrum(NamedFile, AngularSpectrum):
 
 
 @lru_cache(maxsize=8)
-def points_of(path: Path, sha256: str) -> tuple[Floats, Floats]:
+def points_of(
+    path: Path, sha256: str, columns: Renames | None, kept: bool
+) -> tuple[Floats, Floats]:
     """Return ℓ and C_ℓ in a file whose content has a given SHA-256.
 
     Raises
@@ -115,20 +115,11 @@ def points_of(path: Path, sha256: str) -> tuple[Floats, Floats]:
     LabelError
         The file has changed, or holds no spectrum.
     """
-    import pandas as pd
-
-    content = TableSpectrum.content(path)
-    check_unchanged(path, content, sha256)
-    try:
-        frame = pd.read_csv(io.BytesIO(content), comment="#")
-        ell, values = (frame[name].to_numpy(np.float64) for name in ("ell", "cl"))
-    except (ValueError, UnicodeDecodeError) as error:
-        raise LabelError(f"{path} is no CSV file of numbers: {error}") from error
-    except KeyError as error:
-        raise LabelError(f"{path} must have the columns ell and cl; it lacks {error}") from error
+    found = TableSpectrum.columns_in(path, sha256, columns, kept).numbers
+    ell, values = found["ell"], found["cl"]
     if len(ell) < 2 or not (np.diff(ell) > 0).all() or ell[0] < 0:
         raise LabelError(f"{path} must have two points or more, with ascending ell from 0 on")
-    bad = np.flatnonzero(~(np.isfinite(values) & (values >= 0)))
+    bad = np.flatnonzero(values < 0)
     if bad.size:
         raise LabelError(
             f"{path}: cl at ell {ell[bad[0]]:g} is {values[bad[0]]:g}, it must be 0 or more"

@@ -130,7 +130,7 @@ def test_the_columns_keep_the_order_of_the_recipe(catalog):
 def test_the_sha256_is_filled_in_and_checked(catalog, tmp_path):
     found = hashlib.sha256((tmp_path / "cat.csv").read_bytes()).hexdigest()
     value = catalog()
-    assert VARIABLE.dump_python(value, mode="json") == {
+    assert VARIABLE.dump_python(value, mode="json", exclude_none=True) == {
         "catalog": {"file": "cat.csv", "columns": ["radius", "flux"], "sha256": found}
     }
     assert catalog(sha256=found) == value
@@ -146,14 +146,13 @@ def test_a_catalog_is_a_small_specification_without_its_rows(catalog):
     again = pickle.loads(pickle.dumps(value))
     assert len(pickle.dumps(value)) < 1000
     assert again == value
-    joint._rows.cache_clear()
-    joint._table.cache_clear()
+    joint._columns.cache_clear()
     np.testing.assert_array_equal(again.draw(np.array([[0.5]]))["radius"], [3])
 
 
 def test_the_rows_cannot_be_changed(catalog):
     value = catalog()
-    rows = joint._rows(value._path, value.sha256, value.columns)
+    rows = value.rows().numbers
     with pytest.raises(ValueError, match="read-only"):
         rows["radius"][0] = 5
     value.draw(np.array([[0.1]]))["radius"][0] = 5
@@ -163,8 +162,7 @@ def test_the_rows_cannot_be_changed(catalog):
 def test_a_file_that_changes_after_reading_is_an_error(catalog, tmp_path):
     value = catalog()
     (tmp_path / "cat.csv").write_text("radius,flux\n9,9\n")
-    joint._rows.cache_clear()
-    joint._table.cache_clear()
+    joint._columns.cache_clear()
     with pytest.raises(LabelError, match=r"cat\.csv has changed: its sha256 is no longer"):
         value.draw(np.array([[0.5]]))
     (tmp_path / "cat.csv").unlink()
@@ -186,6 +184,33 @@ def test_catalogs_without_a_folder_are_found_from_the_current_one(catalog, tmp_p
     assert VARIABLE.validate_python(written).sha256 == value.sha256
 
 
+def test_columns_under_other_names(catalog, tmp_path):
+    """What is written reads back equal, the hash follows the names, and the file's case does not matter."""
+    value = catalog(columns={"size": "Radius", "flux": "flux"})
+    drawn = value.draw(np.array([[0.0], [0.99]]))
+    assert {name: column.tolist() for name, column in drawn.items()} == {
+        "size": [1, 4], "flux": [10.5, 40.5]
+    }  # fmt: skip
+    written = VARIABLE.dump_python(value, mode="json", exclude_none=True)
+    assert written["catalog"]["columns"] == {"size": "Radius", "flux": "flux"}
+    again = VARIABLE.validate_python(written, context={"folder": tmp_path})
+    assert again == value
+    assert hash(again) == hash(value)
+    assert pickle.loads(pickle.dumps(value)) == value
+    assert catalog(columns={"size": "radius"}) != catalog(columns={"size": "flux"})
+
+
+def test_columns_of_an_archive(catalog, tmp_path):
+    text = "# This file was produced by an archive\n#\npl_orbper,pl_ratror\n3.5,0.1\n2.2,0.05\n"
+    (tmp_path / "planets.csv").write_text(text)
+    assert catalog(file="planets.csv").columns == ("pl_orbper", "pl_ratror")
+    (tmp_path / "mags.csv").write_text("TS_MAG_R,TS_REDSHIFT\n23.5457,0.553036\n")
+    assert catalog(file="mags.csv").columns == ("ts_mag_r", "ts_redshift")
+    assert catalog(file="mags.csv", columns={"mag": "TS_MAG_R"}).draw(np.array([[0.5]])) == {
+        "mag": 23.5457
+    }
+
+
 FILES = {
     "text.csv": (
         "a,b\n1,x\n2,3\n",
@@ -195,24 +220,32 @@ FILES = {
     "empty.csv": (
         "a,b\n1,2\n,3\n",
         [],
-        "column 'a' of empty.csv must hold finite .* row 2 is None",
+        "column 'a' of empty.csv must hold finite .* row 2 is ''",
     ),
-    "inf.csv": ("a\n1\n2\ninf\n", [], "column 'a' of inf.csv must hold finite .* row 3 is inf"),
-    "dates.csv": ("a\n2020-01-01\n", ["a"], "must hold finite numbers, but row 1 is datetime.date"),
-    "bool.csv": ("a\ntrue\n", ["a"], "column 'a' of bool.csv must hold numbers, not bool"),
-    "words.csv": ("a,b\nx,y\n", [], "words.csv has no column of numbers; its columns: a, b"),
+    "inf.csv": ("a\n1\n2\ninf\n", [], "column 'a' of inf.csv must hold finite .* row 3 is 'inf'"),
+    "dates.csv": ("a\n2020-01-01\n", ["a"], "must hold finite numbers, but row 1 is '2020-01-01'"),
+    "bool.csv": (
+        "a\ntrue\n",
+        ["a"],
+        "column 'a' of bool.csv must hold finite numbers, but row 1 is 'true'",
+    ),
+    "words.csv": ("a,b\nx,y\n", [], "words.csv has no column of numbers; its columns: 'a', 'b'"),
     "header.csv": ("a,b\n", [], "header.csv has no rows"),
-    "nothing.csv": ("", [], "nothing.csv is not a csv file: Empty CSV file"),
-    "ragged.csv": ("a,b\n1\n", [], "ragged.csv is not a csv file: "),
-    "case.csv": ("RA,dec\n1,2\n", [], "column 'RA' of case.csv must match .*; rename it"),
+    "nothing.csv": ("", [], "nothing.csv is empty: a table begins with the names of its columns"),
+    "ragged.csv": ("a,b\n1\n", [], "ragged.csv is no CSV file: .*Expected 2 columns, got 1"),
+    "sign.csv": (
+        "R-mag,dec\n1,2\n",
+        [],
+        "'r-mag' cannot be a name in a recipe, .* such as {r_mag: 'r-mag'}",
+    ),
     "fine.csv": (
         "radius\n1\n",
         ["radus"],
-        "unknown column of fine.csv 'radus'; did you mean 'radius'",
+        "fine.csv has no column 'radus'; did you mean 'radius'\\? Its columns: 'radius'",
     ),
     "twice.csv": ("a,b\n1,2\n", ["a", "a"], "the column 'a' is named twice"),
-    "bad.parquet": ("a\n1\n", [], "bad.parquet is not a parquet file: "),
-    "table.txt": ("a\n1\n", [], "table.txt must be a .csv or a .parquet file"),
+    "bad.parquet": ("a\n1\n", [], "bad.parquet is no Parquet file: "),
+    "table.txt": ("a\n1\n", [], "table.txt must be a .csv, an .ecsv, a .parquet or a .fits file"),
 }
 
 
@@ -232,6 +265,12 @@ def test_files_that_are_refused(name, catalog, tmp_path):
         ({"file": "."}, "cannot be read: it is not a regular file"),
         ({"file": 3}, "must be a valid string, not 3"),
         ({"columns": 3}, "must be a list, not 3"),
+        ({"columns": {"R": "radius"}}, "'R' cannot be a name in a recipe, .*such as {r: 'R'}"),
+        ({"columns": {"r": 3}}, "must be a valid string, not 3"),
+        ({"columns": {"r": "x"}}, r"no column 'x'. Its columns: .*`columns: {r: NAME}` says"),
+        ({"columns": [f"c{i}" for i in range(65)]}, "must have at most 64 items, not 65"),
+        ({"identifiers": 3}, "must be a list, not 3"),
+        ({"identifiers": ["flux"], "columns": ["radius"]}, "identifiers, whole .* row 1 is '10.5'"),
         ({"sha256": "abc"}, "another file than meant"),
         ({"column": ["a"]}, "unknown key 'column'; did you mean 'columns'"),
     ],

@@ -268,7 +268,7 @@ def test_messages_of_specifications():
     }
     assert errors(Square, {"side": True, "copies": True}) == {
         ("side",): "must be a number, not True",
-        ("copies",): "must be a number, not True",
+        ("copies",): "must be a whole number, not True",
     }
 
 

@@ -338,6 +338,38 @@ def test_the_bands_of_a_transient_are_one_black_body():
     assert magnitudes[0] - magnitudes[1] == pytest.approx(planck[0] - planck[1], abs=0.03)
 
 
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
+def test_bands_that_are_observed_at_one_time_see_one_light(kind, tmp_path, monkeypatch):
+    """Two equal bands have equal fluxes, those of one band alone, though each exposure has many nodes."""
+    monkeypatch.chdir(tmp_path)
+    days = np.arange(0.05, 20, 0.1).round(2)
+    (tmp_path / "one.csv").write_text("time\n" + "".join(f"{day}\n" for day in days))
+    (tmp_path / "two.csv").write_text(
+        "time,band\n" + "".join(f"{day},blue\n{day},red\n" for day in days)
+    )
+    band = SURVEY["bands"]["red"] | {"exposure": 8640, "noise": {"constant": {"sigma": 1e-3}}}
+    changes = {"timescale": 0.1} if kind == "random_walk" else {}
+    entry = {kind: {**OBJECTS[kind], **changes}}
+
+    def fluxes(file, *bands):
+        survey = SURVEY | {
+            "cadence": {"file": {"file": file}},
+            "bands": dict.fromkeys(bands, band),
+        }
+        entries = [entry] if kind in TRANSIENTS else [SOURCE, entry]
+        noise = {"sigma": 0.01, "timescale": 0.1}
+        data = render(recipe(*entries, survey=survey, red_noise=noise), "t", 0, 1)
+        return data["flux_true"].values[0], data["flux"].values[0]
+
+    (found, noisy), (expected, _) = fluxes("two.csv", "blue", "red"), fluxes("one.csv", "red")
+    np.testing.assert_array_equal(found[::2], found[1::2])
+    assert found.std() > 0
+    if kind != "random_walk":  # draws a number for each observation
+        np.testing.assert_array_equal(found[::2], expected)
+    np.testing.assert_allclose(noisy[::2], noisy[1::2], atol=0.02)
+    assert np.abs(noisy - found).max() > 1
+
+
 # --- every parameter ----------------------------------------------------------------------------
 
 FIELDS = [

@@ -260,10 +260,10 @@ def test_set_without_a_path_or_a_value(wrong, recipe_file, text):
         ("tables.images.size.2=3", "tables.images.size.2: "),
         (
             "tables.images.samples=many",
-            "tables.images.samples: must be a valid integer, not 'many'",
+            "tables.images.samples: must be a whole number, not 'many'",
         ),
-        ("tables.images.samples=1.5", "tables.images.samples: must be a valid integer, not 1.5"),
-        ("tables.images.samples=", "tables.images.samples: must be a valid integer, not None"),
+        ("tables.images.samples=1.5", "tables.images.samples: must be a whole number, not 1.5"),
+        ("tables.images.samples=", "tables.images.samples: must be a whole number, not None"),
         ("tables.images.size=[8", "--set tables.images.size:"),
         ("tables.images.size=[8, .nan]", "not a number that is finite|finite"),
         ("seed=-1", "seed: must be greater than or equal to 0, not -1"),

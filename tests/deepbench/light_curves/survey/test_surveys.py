@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from pydantic_core import PydanticCustomError
 from scipy.stats import binom, kstest
 
 from deepbench import parse_recipe
 from deepbench.errors import RecipeError
+from deepbench.light_curves.survey.cadences import Regular, SharedTimes, TimesFile
 from deepbench.light_curves.survey.surveys import presets
 from deepbench.samples import labels, render
 
@@ -313,6 +315,22 @@ def test_visits_do_not_depend_on_what_is_rendered_with_them():
     assert not np.array_equal(together["time"].values[7], together["time"].values[8])
 
 
+@pytest.mark.parametrize("missing", ["absent", "nan"])
+def test_thousands_of_gaps_in_millions_of_exposures(missing):
+    rng = np.random.default_rng(5)
+    ends = np.unique(rng.uniform(-1, 2390, 4000).round(3))
+    gaps = [*ends[: len(ends) // 2 * 2].reshape(-1, 2).tolist(), [2391.0, 2391.5], [2391.5, 2392.0]]
+    cadence = Regular(interval=50, duration=2_400, gaps=gaps, missing=missing)
+    assert cadence.count == 4_147_200
+    since = np.arange(cadence.count) * 50.0 / 86400.0
+    begins, stops = np.array(gaps).T * (1 - 1e-12)
+    last = np.searchsorted(begins, since, side="right") - 1
+    lost = (last >= 0) & (since < stops[last])
+    times = cadence.shared(())
+    np.testing.assert_array_equal(times.days, since[~lost] if missing == "absent" else since)
+    assert times.missing.sum() == (0 if missing == "absent" else lost.sum())
+
+
 def test_times_from_a_file(tmp_path):
     from deepbench import load_recipe
 
@@ -345,15 +363,17 @@ def test_times_from_a_file(tmp_path):
     [
         ("time\n1\n1\n", r"times must increase, but 1 in row 2 follows 1"),
         ("time\n1\n5\n4.5\n", r"times must increase, but 4.5 in row 3 follows 5"),
-        ("time\n1\nx\n", r"the time in row 2 must be a finite number, not 'x'"),
-        ("when\n1\n", r"must have a column 'time'; it has when"),
-        ("time\n", r"has 0 times; allowed are 1 to"),
+        ("time\n1\nx\n", r"column 'time' of times.csv must hold finite numbers, but row 2 is 'x'"),
+        ("when\n1\n", r"has no column 'time'. Its columns: 'when'; `columns: {time: NAME}`"),
+        ("time\n", r"times.csv has no rows"),
         ("time,band\n1,r\n2,h\n", r"no band 'h'|unknown band 'h'|'h' is no band|band 'h'"),
         ("time\n1\n2\n3\n", r"must have a column 'band': the survey has g, r"),
         ("time,band\n1,r\n1.0001,r\n", r"the exposure at the time 1 does not end before the next begins"),
+        ("time,band\n1,r\n1,g\n1,r\n", r"times must increase in the band r, but 1 in row 3 follows 1"),
+        ("time,band\n1,r\n1,g\n1.0001,g\n", r"the exposure at the time 1 does not end before the next begins"),
         ("\x00\x01", r"times.csv"),
         ("time\n1,2\n2,3\n", r"times.csv"),
-        ("time\n1_0\n", r"must be a finite number, not '1_0'"),
+        ("time\n1_0\n", r"must hold finite numbers, but row 1 is '1_0'"),
     ],
 )  # fmt: skip
 def test_bad_files_of_times(tmp_path, text, message):
@@ -369,6 +389,18 @@ def test_bad_files_of_times(tmp_path, text, message):
         load_recipe(path)
 
 
+def test_bands_at_one_time_have_one_exposure():
+    cadence = TimesFile.model_construct(columns=None)
+    times = SharedTimes(np.array([1.0, 1.0, 2.0]), np.array([0, 1, 0], np.int8), np.zeros(3, bool))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TimesFile, "shared", lambda self, bands: times)
+        cadence.check({"g": 30.0, "r": 30.0})
+        with pytest.raises(
+            PydanticCustomError, match="at the time 1 there are exposures of 30 s and of 40 s"
+        ):
+            cadence.check({"g": 30.0, "r": 40.0})
+
+
 @pytest.mark.parametrize(
     ("survey", "message"),
     [
@@ -377,6 +409,7 @@ def test_bad_files_of_times(tmp_path, text, message):
         ("{preset: tess_2min, cadence: {regular: {interval: 60}}}", r"an exposure of 120 s does not end before"),
         ("{preset: tess_2min, cadence: {regular: {duration: 0.001}}}", r"has 0 exposures; allowed are 1 to"),
         ("{preset: tess_2min, cadence: {regular: {gaps: [[3, 2]]}}}", r"must be pairs of start and end in"),
+        ("{preset: tess_2min, cadence: {regular: {interval: 1.e-300, duration: 1.e+300}}}", r"has inf exposures; all"),
         ("{preset: tess_2min, cadence: {regular: {start: 1.0e+300}}}", r"must be less than or equal to 10000000"),
         ("{preset: tess_2min, epoch: -5}", r"must be greater than or equal to 0"),
         ("{preset: tess_2min, cadence: {regular: {gaps: [[0, 28]]}}}", r"has no exposure outside of its gaps"),
