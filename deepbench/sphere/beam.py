@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import warnings
 from functools import lru_cache
@@ -15,8 +14,10 @@ from pydantic import Field, model_validator
 
 from deepbench.errors import InputWarning, LabelError
 from deepbench.language.inputs.files import FileName, FileSpecification, Sha256, check_unchanged
+from deepbench.language.inputs.fits import ENDINGS as FITS_ENDINGS
 from deepbench.language.inputs.fits import hdus_of, read_columns
 from deepbench.language.inputs.healpix import only_column
+from deepbench.language.inputs.tables import Source, Wanted, columns_of
 from deepbench.language.specification import parameter, problem
 from deepbench.language.values import Value
 
@@ -42,10 +43,12 @@ class Beam(FileSpecification):
     )
     file: FileName | None = Field(
         None,
-        description="CSV with the columns ell and bl, or FITS table of b_ℓ from ℓ = 0, from the folder of the recipe",
+        description="table with the columns ell and bl, or FITS table of b_ℓ from ℓ = 0, from the folder of the recipe",
     )
     sha256: Sha256 | None = Field(None, description="SHA-256 of the file; filled in when absent")
-    column: str | None = Field(None, description="column of a FITS table; the only one when absent")
+    column: str | None = Field(
+        None, description="column with b_ℓ; bl, or the only one of a FITS table, when absent"
+    )
     apply: Literal["target", "after"] = Field(
         "target",
         description="target: the field, lognormal or not, has the spectrum C_ℓ b_ℓ²; after: the map, with its objects, "
@@ -93,11 +96,11 @@ class Beam(FileSpecification):
         return response
 
     def _table(self) -> NDArray[np.float64]:
-        return response_of(self._path, self.sha256 or "", self.column)
+        return response_of(self._path, self.sha256 or "", self.column, self.is_kept)
 
 
 @lru_cache(maxsize=8)
-def response_of(path: Path, sha256: str, column: str | None) -> NDArray[np.float64]:
+def response_of(path: Path, sha256: str, column: str | None, kept: bool) -> NDArray[np.float64]:
     """Return b_ℓ for ℓ = 0, 1, … in a file whose content has a given SHA-256, float64[n], read-only.
 
     Raises
@@ -105,17 +108,14 @@ def response_of(path: Path, sha256: str, column: str | None) -> NDArray[np.float
     LabelError
         The file has changed, or holds no response.
     """
-    content = Beam.content(path)
-    check_unchanged(path, content, sha256)
     try:
-        if path.suffix.lower() == ".csv":
-            response = _read_csv(content)
+        if path.suffix.lower() in FITS_ENDINGS:
+            response = _read_fits(path, sha256, column)
         else:
-            table = next((each for each in hdus_of(content) if each.is_table), None)
-            if table is None:
-                raise ValueError("has no table")
-            response = only_column(read_columns(content, table), column).physical().ravel()
-    except (ValueError, UnicodeDecodeError) as error:
+            response = _read_table(path, sha256, column, kept)
+    except LabelError:
+        raise
+    except ValueError as error:
         raise LabelError(f"{path} {error}") from error
     bad = np.flatnonzero(~np.isfinite(response))
     if bad.size:
@@ -124,15 +124,21 @@ def response_of(path: Path, sha256: str, column: str | None) -> NDArray[np.float
     return response
 
 
-def _read_csv(content: bytes) -> NDArray[np.float64]:
-    """Return bl of the columns ell and bl; raises ValueError with words that follow on the file's name."""
-    import pandas as pd
+def _read_fits(path: Path, sha256: str, column: str | None) -> NDArray[np.float64]:
+    """Return a column of the first table; raises ValueError with words that follow on the file's name."""
+    content = Beam.content(path)
+    check_unchanged(path, content, sha256)
+    table = next((each for each in hdus_of(content) if each.is_table), None)
+    if table is None:
+        raise ValueError("has no table")
+    return only_column(read_columns(content, table), column).physical().ravel()
 
-    frame = pd.read_csv(io.BytesIO(content), comment="#")
-    missing = [name for name in ("ell", "bl") if name not in frame]
-    if missing:
-        raise ValueError(f"must have the columns ell and bl; it has {', '.join(map(str, frame))}")
-    ell, response = (frame[name].to_numpy(np.float64) for name in ("ell", "bl"))
-    if not len(ell) or not np.array_equal(ell, np.arange(len(ell))):
+
+def _read_table(path: Path, sha256: str, column: str | None, kept: bool) -> NDArray[np.float64]:
+    """Return bl of the columns ell and bl; ``column`` is the name of bl in the file. Raises as ``_read_fits``."""
+    source = Source(path, Beam.what, Beam.most, kept, inline_comments=True)
+    bl = Wanted("bl", column or "bl", key="column: NAME")
+    found = columns_of(source, sha256, (Wanted("ell", "ell"), bl)).numbers
+    if not np.array_equal(found["ell"], np.arange(len(found["ell"]))):
         raise ValueError("must have a row for each ell from 0 on: 0, 1, 2, …")
-    return response.copy()
+    return found["bl"].copy()

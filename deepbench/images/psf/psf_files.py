@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.language.inputs.files import check_unchanged, content_of
+from deepbench.language.inputs.fits import ENDINGS as FITS_ENDINGS
 from deepbench.language.inputs.fits import Image, read_image
 
 MAXIMUM_EDGE = 4096
@@ -36,8 +37,6 @@ STEPS = 1024
 
 KEPT_PLANES = 128
 """Number of transforms that rendering keeps."""
-
-FITS_ENDINGS = (".fits", ".fit", ".fts")
 
 
 class PsfFile(NamedTuple):

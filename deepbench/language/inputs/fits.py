@@ -13,6 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+ENDINGS = (".fits", ".fit", ".fts")
+"""Endings of the names of FITS files."""
+
 BLOCK, CARD = 2880, 80
 
 MAXIMUM_HEADER = 1000 * BLOCK

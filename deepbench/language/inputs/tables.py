@@ -20,6 +20,7 @@ from deepbench.errors import LabelError
 from deepbench.language.inputs.binary_tables import FitsTable, ParquetTable
 from deepbench.language.inputs.cells import Rounded, identifiers, numbers, words
 from deepbench.language.inputs.files import NamedFile, check_same, hash_of, opened
+from deepbench.language.inputs.fits import ENDINGS as FITS_ENDINGS
 from deepbench.language.inputs.text_tables import TextTable
 from deepbench.language.plain import nearest, show, unknown
 from deepbench.language.specification import Name, problem
@@ -32,8 +33,6 @@ MAXIMUM_CELLS = 2**22
 
 MAXIMUM_WORDS = 1000
 """Different words in a column."""
-
-FITS_ENDINGS = (".fits", ".fit", ".fts")
 
 LISTED = 40
 """Largest number of columns that a message lists."""
@@ -63,12 +62,15 @@ class Wanted(NamedTuple):
         What its cells are taken as.
     needed : bool
         Whether it must be there.
+    key : str
+        How a recipe says which column is meant, with NAME for its name in the file.
     """
 
     name: str
     column: str
     kind: Literal["number", "identifier", "word"] = "number"
     needed: bool = True
+    key: str = "columns: {{{name}: NAME}}"
 
 
 class Words(NamedTuple):
@@ -284,7 +286,7 @@ def _find(names: tuple[str, ...], wanted: Wanted, path: Path) -> int | None:
     hint = "." if near is None else f"; did you mean {near!r}?"
     raise LabelError(
         f"{path} has no column {word!r}{hint} Its columns: {listed(names)}; "
-        f"`columns: {{{wanted.name}: NAME}}` says which is meant"
+        f"`{wanted.key.format(name=wanted.name)}` says which is meant"
     )
 
 

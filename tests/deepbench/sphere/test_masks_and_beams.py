@@ -239,10 +239,10 @@ def test_a_beam_that_does_not_begin_with_1_is_a_warning(tmp_path):
         ({"sigma": 3, "file": "beam.csv"}, "ell,bl\n0,1\n", "it has both"),
         ({"sigma": 3, "column": "T"}, "", "column goes with file"),
         ({"file": "beam.csv"}, "ell,bl\n0,1\n1,1\n", "the beam is known up to ℓ = 1; lmax is 16"),
-        ({"file": "beam.csv"}, "ell,cl\n0,1\n", "must have the columns ell and bl; it has ell, cl"),
+        ({"file": "beam.csv"}, "ell,cl\n0,1\n", "no column 'bl'. Its columns: 'ell', 'cl'; `column: NAME` says"),
         ({"file": "beam.csv"}, "ell,bl\n1,1\n2,1\n", "a row for each ell from 0 on"),
-        ({"file": "beam.csv"}, "ell,bl\n0,1\n1,nan\n", "b_ℓ at ell 1 is nan, it must be finite"),
-        ({"file": "beam.txt"}, "1\n", "is not a FITS file"),
+        ({"file": "beam.csv"}, "ell,bl\n0,1\n1,nan\n", "must hold finite numbers, but row 2 is 'nan'"),
+        ({"file": "beam.txt"}, "1\n", "must be a .csv, an .ecsv, a .parquet or a .fits file"),
     ],
 )  # fmt: skip
 def test_beams_that_are_refused(tmp_path, beam, content, message):
