@@ -1,8 +1,8 @@
 """Depths of the presets, each under the definition of the publication that states it.
 
 A depth is the magnitude of a star at a signal-to-noise ratio: in an aperture of a diameter (arcsec), corrected for the
-light outside, or with the weights of the PSF. ``changes`` are exposures and sky of the publication where they differ from
-the preset's. Coadds and drizzled images have noise that is correlated and not counted here: within 0.3 mag; one
+light outside, or with the weights of the PSF. ``changes`` are exposures and sky of the publication where they differ
+from the preset's. Coadds and drizzled images have noise that is correlated and not counted here: within 0.3 mag; one
 exposure: within 0.2.
 
 Sources: Abbott et al. 2021 (DES DR2), ApJS 255, 20, abstract; Rubin SMTN-002, "Calculating m5" (v1.9, zenith, dark);
