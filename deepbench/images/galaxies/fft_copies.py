@@ -160,7 +160,7 @@ def _brightness(w, dx, dy):
 
 
 @inline
-def _faint_brightness(w, dx, dy):
+def faint_brightness(w, dx, dy):
     """Return the light per pixel at (dx, dy) from the centre, without the blur across the ellipse."""
     along = dx * w.cosine + dy * w.sine
     across = dy * w.cosine - dx * w.sine
@@ -214,7 +214,7 @@ def _write_light(w, count, faint, nodes, scratch):
                 point += 1
     if faint:
         for i in range(point):
-            light[i] = _faint_brightness(w, xs[i], ys[i])
+            light[i] = faint_brightness(w, xs[i], ys[i])
     else:
         for i in range(point):
             light[i] = _brightness(w, xs[i], ys[i])
@@ -309,15 +309,6 @@ def psf_outside(psf, half):
         return 0.0
     square = 4.0 / np.pi * half * half + core  # of the circle with the square's area
     return np.pi * c * pow64(square, 1.0 - power) / (power - 1.0)
-
-
-@kernel
-def add_far_light(frame, w, component, nodes, scratch):
-    """Add the light of a galaxy whose centre is far outside of the frame; see ``subtract_copies``."""
-    near = _nodes_of(component.axis_ratio, False, nodes)
-    scratch.copies[0, 0], scratch.copies[1, 0] = component.x, component.y
-    _write_light(w, 1, False, near, scratch)
-    _add_to_frame(frame, near, np.float32(1.0), scratch)
 
 
 @kernel

@@ -4,9 +4,9 @@ The transform of an image of galaxies is the sum over its components of flux × 
 spread function and of the pixel (Bertin 2011, ASP Conf. 442, 435; Rowe et al. 2015, Astronomy and Computing 10, 121),
 all known in closed form or from tables. Its values at all k + 2πm are added, as sampling at the pixels' centres folds
 them; wave numbers end at 5π, as point spread functions wider than a pixel, and Airy's of half a pixel, leave nothing
-beyond. The inverse FFT has the period N = ``period(ny, nx)``, at least twice the frame, and gives the image and its
-copies N pixels apart; ``fft_copies`` removes their light. A pixel holds the profile integrated over its square, and a
-frame what a larger frame holds there.
+beyond. The inverse FFT has a period N of at least twice the frame, see ``periods``, and gives the image and its copies
+N pixels apart; ``fft_copies`` removes their light. A pixel holds the profile integrated over its square, and a frame
+what a larger frame holds there.
 
 The time goes into the tables' values on a half-disc of wave numbers and into the FFT. The plane of a point spread
 function is kept for as long as images follow that have the same.
@@ -24,12 +24,12 @@ from numpy.typing import NDArray
 
 from deepbench.images.galaxies.fft_copies import (
     CopyScratch,
-    add_far_light,
     all_nodes,
     copy_scratch,
     make_far_light,
     subtract_copies,
 )
+from deepbench.images.galaxies.periods import draw_by_period, period
 from deepbench.images.galaxies.sersic import (
     component_ellipse,
     ellipse,
@@ -52,6 +52,9 @@ from deepbench.numerics.mathfast import sin, sincos32
 CHUNK = 16
 """Images per FFT: few enough to stay in the cache, enough to hide the cost of a call."""
 
+CHUNK_POINTS = 2**24
+"""Largest number of their points."""
+
 LANES = 16
 """The FFT runs over a multiple of this number of columns and rows, so that each is computed in the same way in any
 batch: always in the lanes of a vector, never in what remains of one."""
@@ -66,26 +69,6 @@ TAIL = 3e-5
 """Largest part of the sum over the wave numbers that may lie outside of the disc."""
 
 TURN = np.float32(2.0 * np.pi)
-
-
-@lru_cache(maxsize=64)
-def period(ny: int, nx: int) -> int:
-    """Return the period of the FFT: at least 32 and twice the frame, a multiple of 4 without prime factors above 5."""
-    return smooth(2 * max(ny, nx, 16))
-
-
-@lru_cache(maxsize=64)
-def smooth(least: int) -> int:
-    """Return the next multiple of 4 without prime factors above 5."""
-    size = least
-    while True:
-        rest = size
-        for prime in (2, 3, 5):
-            while rest % prime == 0:
-                rest //= prime
-        if rest == 1 and size % 4 == 0:
-            return size
-        size += 1
 
 
 @lru_cache(maxsize=64)
@@ -129,14 +112,6 @@ def make_scratch(size: int, nx: int, components: int) -> Scratch:
 
 
 @inline
-def near(component, frame_shape, size):
-    """Tell whether a component is so near that no copy of it is nearer to the frame's centre."""
-    height, width = frame_shape
-    dx, dy = component.x - 0.5 * (width - 1), component.y - 0.5 * (height - 1)
-    return abs(dx) <= 0.5 * size and abs(dy) <= 0.5 * size
-
-
-@inline
 def table_pieces(shape, step):
     """Return the first and the last piece of a table for all wave numbers: multiples of a step, and of π / STEPS."""
     low, high = min(step, np.pi / STEPS) * shape.b, np.pi * MOST_WAVES * shape.a
@@ -152,14 +127,12 @@ def write_psf_table(psf, tables, size, values, table):
 
 
 @kernel
-def _reach(components, profiles, psf, psf_table, frame_shape, size):
-    """Return the radius of the disc of wave numbers, in steps of 2π / size; 0 where no component is near."""
+def _reach(components, profiles, psf, psf_table, size):
+    """Return the radius of the disc of wave numbers, in steps of 2π / size; 0 where no component has light."""
     outer = np.zeros(MOST_WAVES * STEPS + 1)
     inner = 0.0
     psf_shape = psf_ellipse(psf, transform_size(psf))
     for c in range(components.shape[0]):
-        if not near(components[c], frame_shape, size):
-            continue
         shape, flux = component_ellipse(components[c]), components[c].flux
         for i in range(1, MOST_WAVES * STEPS + 1):
             k = i * np.pi / STEPS
@@ -254,7 +227,7 @@ def fold(real, imaginary, count, j, size, spectrum):
 
 
 @inline
-def _write_spectrum(spectrum, components, plane, round_psf, radius, frame_shape, size, scratch):
+def _write_spectrum(spectrum, components, plane, round_psf, radius, size, scratch):
     """Add the image's transform on the disc of wave numbers."""
     step = 2.0 * np.pi / size
     for c in range(components.shape[0]):
@@ -270,10 +243,9 @@ def _write_spectrum(spectrum, components, plane, round_psf, radius, frame_shape,
         real[:count] = 0.0
         imaginary[:count] = 0.0
         for c in range(components.shape[0]):
-            if near(components[c], frame_shape, size):
-                write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
-                flux = np.float32(components[c].flux)
-                add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
+            write_row(scratch.forms[c], j, count, scratch.profile[c], scratch.pieces, values)
+            flux = np.float32(components[c].flux)
+            add_component(values, flux, scratch.phases[c], j, count, real, imaginary)
         let_pass = plane_row(plane, j, round_psf)
         for i in range(count):
             real[i] *= let_pass[i]
@@ -294,9 +266,7 @@ def _write_tables(components, psf, new_psf, sersic, tables, size, scratch):
 
 
 @kernel
-def write_spectra(
-    spectra, offsets, components, psfs, frame_shape, sersic, tables, response, scratch
-):
+def write_spectra(spectra, offsets, components, psfs, sersic, tables, response, scratch):
     """Add the transforms of images; return how many columns are not zero.
 
     ``spectra`` is float32[images, N, N/2 + 1 or more, 2], zero before: real and imaginary parts.
@@ -308,7 +278,7 @@ def write_spectra(
         own, psf = components[offsets[image] : offsets[image + 1]], psfs[image]
         new_psf = image == 0 or not same_transform(psf, psfs[image - 1])
         _write_tables(own, psf, new_psf, sersic, tables, size, scratch)
-        radius = _reach(own, scratch.profile, psf, scratch.psf_table, frame_shape, size)
+        radius = _reach(own, scratch.profile, psf, scratch.psf_table, size)
         if new_psf or radius > plane_radius:
             write_psf_plane(
                 psf, scratch.psf_table, radius, response, size, scratch.pieces, scratch.psf_plane
@@ -321,7 +291,6 @@ def write_spectra(
                 scratch.psf_plane,
                 is_round(psf),
                 radius,
-                frame_shape,
                 size,
                 scratch,
             )
@@ -331,7 +300,7 @@ def write_spectra(
 
 @kernel
 def remove_copies(frames, offsets, components, psfs, size, sersic, tables, nodes, scratch):
-    """Subtract the light of the copies of each component that is near, and add that of the others."""
+    """Subtract the light of the copies of each component."""
     for image in range(frames.shape[0]):
         psf = psfs[image]
         if image == 0 or not same_transform(psf, psfs[image - 1]):
@@ -339,10 +308,7 @@ def remove_copies(frames, offsets, components, psfs, size, sersic, tables, nodes
         for c in range(offsets[image], offsets[image + 1]):
             component, frame = components[c], frames[image]
             light = make_far_light(component, psf, scratch.psf_table, sersic, size)
-            if near(component, frame.shape, size):
-                subtract_copies(frame, light, component, psf, size, sersic, nodes, scratch.copies)
-            else:
-                add_far_light(frame, light, component, nodes, scratch.copies)
+            subtract_copies(frame, light, component, psf, size, sersic, nodes, scratch.copies)
 
 
 def rounded(count: int) -> int:
@@ -360,8 +326,9 @@ def chunks(count: int, size: int) -> Iterator[tuple[slice, NDArray[np.float32]]]
     size : int
         The period N of the FFT.
     """
-    for begin in range(0, count, CHUNK):
-        some = slice(begin, min(begin + CHUNK, count))
+    together = max(1, min(CHUNK, CHUNK_POINTS // (size * size)))
+    for begin in range(0, count, together):
+        some = slice(begin, min(begin + together, count))
         yield some, np.zeros((some.stop - begin, size, rounded(size // 2 + 1), 2), np.float32)
 
 
@@ -395,16 +362,27 @@ def render_components(
     -----
     The bits of an image do not depend on the other images of the call. Errors are some 1e-5 of the peak for a
     sersic_index from 0.5 on, a half_light_radius up to an eighth of the frame, an axis_ratio from 0.1 on, and a fwhm
-    from 1.2 pixels to a tenth of the frame.
+    from 1.2 pixels to a tenth of the frame. For a galaxy outside, they are 1e-4 of its brightest pixel in the frame.
     """
+    base = period(*frames.shape[1:])
+    draw_by_period(frames, offsets, components, psfs, base, _render_components)
+
+
+def _render_components(
+    frames: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    components: NDArray[np.void],
+    psfs: NDArray[np.void],
+    size: int,
+) -> None:
+    """Add components to images by FFTs of a period; see ``render_components``."""
     count, ny, nx = frames.shape
-    size = period(ny, nx)
     sersic, tables = sersic_tables(), psf_tables()
     scratch = make_scratch(size, nx, int(np.diff(offsets).max(initial=0)))
     for some, spectra in chunks(count, size):
         own, seen = offsets[some.start : some.stop + 1], psfs[some]
         columns = write_spectra(
-            spectra, own, components, seen, (ny, nx), sersic, tables, pixel_response(size), scratch
+            spectra, own, components, seen, sersic, tables, pixel_response(size), scratch
         )
         frames[some] += inverse(spectra, columns, ny, nx)
         remove_copies(

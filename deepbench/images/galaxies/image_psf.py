@@ -30,13 +30,11 @@ from deepbench.images.galaxies.fourier import (
     chunks,
     fold,
     inverse,
-    near,
-    period,
     remove_copies,
-    smooth,
     write_phases,
     write_row,
 )
+from deepbench.images.galaxies.periods import draw_by_period, period, smooth
 from deepbench.images.galaxies.sersic import (
     component_ellipse,
     ellipse,
@@ -294,7 +292,7 @@ def put_behind(plane_row, count, real, imaginary):
 
 
 @kernel
-def _write_spectra(spectra, offsets, components, plane, frame_shape, sersic, scratch):
+def _write_spectra(spectra, offsets, components, plane, sersic, scratch):
     """Add the transforms of images; ``spectra`` is float32[images, N, N/2 + 1 or more, 2]."""
     size, reach = spectra.shape[1], plane.values.shape[1] - 1
     step = 2.0 * np.pi / size
@@ -321,8 +319,6 @@ def _write_spectra(spectra, offsets, components, plane, frame_shape, sersic, scr
             real[:count] = 0.0
             imaginary[:count] = 0.0
             for c in range(own.shape[0]):
-                if not near(own[c], frame_shape, size):
-                    continue
                 if own[c].half_light_radius <= POINT:
                     values[:count] = 1.0
                 else:
@@ -373,15 +369,38 @@ def render_behind(
         Whether the frames are stamps, with their objects in the middle.
     """
     count, ny, nx = frames.shape
-    size = _period(file, (ny, nx), centred)
-    plane, sersic, tables = plane_of(file, size), sersic_tables(), psf_tables()
+    base = _period(file, (ny, nx), centred)
+    gaussians = np.repeat(plane_of(file, base).gaussian, count)
+
+    def draw(
+        frames: NDArray[np.float32],
+        offsets: NDArray[np.int64],
+        components: NDArray[np.void],
+        psfs: NDArray[np.void],
+        size: int,
+    ) -> None:
+        _render_behind(frames, offsets, components, plane_of(file, size), size)
+
+    draw_by_period(frames, offsets, components, gaussians, base, draw)
+
+
+def _render_behind(
+    frames: NDArray[np.float32],
+    offsets: NDArray[np.int64],
+    components: NDArray[np.void],
+    plane: Plane,
+    size: int,
+) -> None:
+    """Add stars and components to images by FFTs of a period; see ``render_behind``."""
+    count, ny, nx = frames.shape
+    sersic, tables = sersic_tables(), psf_tables()
     reach = plane.values.shape[1] - 1
     scratch = make_scratch(reach, nx, int(np.diff(offsets).max(initial=0)))
     galaxies = components["half_light_radius"] > POINT
     before = np.concatenate([[0], np.cumsum(galaxies)])
     for some, spectra in chunks(count, size):
         own = offsets[some.start : some.stop + 1]
-        _write_spectra(spectra, own, components, plane, (ny, nx), sersic, scratch)
+        _write_spectra(spectra, own, components, plane, sersic, scratch)
         frames[some] += inverse(spectra, min(reach, size // 2) + 1, ny, nx)
         remove_copies(
             frames[some], before[own], components[galaxies], np.repeat(plane.gaussian, len(spectra)),

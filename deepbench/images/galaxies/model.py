@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MAXIMUM_GALAXY_FRAME = 512
 """Largest edge of a frame on which galaxies are drawn as a whole (pixel); in a larger one they have stamps."""
 
+MAXIMUM_PERIOD = 4096
+"""Largest period of the FFT of a galaxy whose centre is outside of the frame (pixel)."""
+
 TRUNCATED_ROW = np.dtype([("truncation", np.float64), *COMPONENT_ROW.descr])
 """Row of a truncated Sérsic profile, in pixels and degrees.
 

@@ -19,6 +19,7 @@ from deepbench.errors import LabelError
 from deepbench.images.galaxies.fourier import render_components
 from deepbench.images.galaxies.image_psf import half_widths, render_behind
 from deepbench.images.galaxies.model import ENGINES
+from deepbench.images.galaxies.periods import PSF_WIDTHS, WIDTHS, are_outside
 from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
 from deepbench.images.galaxies.sky_rows import SkyRows
 from deepbench.images.galaxies.stamp_sizes import MAXIMUM_STAMP, SIZES, component_edges
@@ -30,9 +31,6 @@ from deepbench.numerics.mathfast import log
 
 if TYPE_CHECKING:
     from deepbench.images.psf.psf_files import PsfFile
-
-WIDTHS, PSF_WIDTHS = 3.0, 6.0
-"""Least width of what galaxies are drawn on, in their semi-major half-light radii and in widths of their PSF."""
 
 REST = 0.9999
 """Part of their light that stamps of arms and truncated profiles hold of galaxies on whole frames."""
@@ -155,7 +153,8 @@ def _enlarged(
 ) -> NDArray[np.int64]:
     """Return edges that let galaxies be drawn well: those that are wide for a stamp, or the frame, need a larger one.
 
-    Where 0 is given or the frame is as small as the stamp, 0 for the whole frame, if that is wide enough.
+    Where 0 is given or the frame is as small as the stamp, 0 for the whole frame, if that is wide enough or the
+    galaxy's centre is outside of it.
     """
     widths = np.zeros(len(sky))
     owner = np.repeat(np.arange(len(sky)), np.diff(sky.parts))
@@ -170,6 +169,7 @@ def _enlarged(
     size = max(frame_shape)
     far = np.maximum(np.abs(sky.positions), np.abs(np.array(frame_shape[::-1]) - 1 - sky.positions))
     whole = (edges == 0) | (edges >= size)
+    least = np.where(whole & are_outside(sky.positions, frame_shape), 0.0, least)  # see ``periods``
     least = np.where(whole & (least > size), np.maximum(least, 2 * far.max(axis=1) + 4), least)
     return np.maximum(np.where(whole, 0, edges), np.where(whole & (least <= size), 0, _size(least)))
 

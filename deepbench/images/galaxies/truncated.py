@@ -31,7 +31,6 @@ from deepbench.images.galaxies.fourier import (
     fold,
     half_chord,
     inverse,
-    period,
     pixel_response,
     plane_row,
     write_phases,
@@ -40,6 +39,7 @@ from deepbench.images.galaxies.fourier import (
 )
 from deepbench.images.galaxies.image_psf import make_scratch, plane_of, put_behind
 from deepbench.images.galaxies.oversampled import disc
+from deepbench.images.galaxies.periods import period
 from deepbench.images.galaxies.sersic import (
     ellipse,
     light_radius,

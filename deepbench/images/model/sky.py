@@ -5,8 +5,9 @@ Their labels become pieces: rows of numbers that an engine of ``galaxies`` draws
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -171,18 +172,32 @@ class SkyObject(ImageObject):
 
     def _check_position(self, kind: str, table: ImageTable) -> None:
         """Refuse an object that is never less than a frame away from the frame."""
+        for field, low, high, size in self._places(table):
+            if low > 2 * size or high < -size:
+                first, last = getattr(self, field).support()
+                raise problem(
+                    f"a {kind} is never in the frame: its {field} is from {first:g} to {last:g}, the frame has {size} "
+                    "pixels"
+                )
+
+    def _places(self, table: ImageTable) -> Iterator[tuple[str, float, float, int]]:
+        """Yield the fields of its position, the ends of their supports in pixels, and the frame's edge."""
         for name, size in (("x", table.size[1]), ("y", table.size[0])):
             for field, scale in ((name, 1.0), (f"d{name}", table.scale)):
                 value = getattr(self, field)
-                if value is None or isinstance(value, Expression) or scale is None:
+                if value is None or scale is None:
                     continue
-                low, high = (end / scale for end in value.support())
+                low, high = -math.inf, math.inf
+                if not isinstance(value, Expression):
+                    low, high = value.support()
                 shift = 0.5 * (size - 1) if field != name else 0.0
-                if low + shift > 2 * size or high + shift < -size:
-                    reach = f"from {low * scale:g} to {high * scale:g}"
-                    raise problem(
-                        f"a {kind} is never in the frame: its {field} is {reach}, the frame has {size} pixels"
-                    )
+                yield field, low / scale + shift, high / scale + shift, size
+
+    def most_outside(self, table: ImageTable) -> float:
+        """Return how far outside of the frame its centre can be, in pixels; 0 where it cannot."""
+        return max(
+            max(-0.5 - low, high - (size - 0.5), 0.0) for _, low, high, size in self._places(table)
+        )
 
     @abstractmethod
     def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:

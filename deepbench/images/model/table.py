@@ -18,7 +18,7 @@ from deepbench.images.detector.noise import (
     NoiseEntry,
     noise_streams,
 )
-from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME
+from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME, MAXIMUM_PERIOD
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
@@ -312,6 +312,10 @@ class ImageTable(TableSpecification):
         edge = max(*self.size, 16)
         together = 16 if edge <= MAXIMUM_GALAXY_FRAME else 1  # frames, or the largest stamps
         spectra = 16 * int(2.4 * edge) ** 2 * together if self._galaxies else 0
+        away = [entry.chosen.most_outside(self) for entry in self._galaxies]
+        if max(away, default=0.0) > 0.0:
+            period = min(6.0 * (edge + max(away)), MAXIMUM_PERIOD)  # see `galaxies.periods`
+            spectra = max(spectra, int(14 * period**2))
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
             psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)
