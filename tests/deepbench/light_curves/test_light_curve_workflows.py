@@ -14,8 +14,8 @@ from deepbench.samples import labels, objects, render
 WORKFLOWS = Path(__file__).parents[3] / "workflows"
 
 GOLDEN = {
-    "light_curves": ("25aad62ee72f5e79", "54532ac74016ec6784809113ef708493"),
-    "transits": ("f9ebc8d907f5a9ea", "1d72530c18183ac774fea6a02026d049"),
+    "light_curves": ("716f05929bc90653", "e3f82dc7c331769507abf7e9f8c8cd72"),
+    "transits": ("a87d42213057272d", "cefead59387477689307b7b51e2b1657"),
     "transients": ("01089dad1e46fb43", "03bb537c9a51a06a24ecb172575d1473"),
 }
 
