@@ -404,6 +404,7 @@ def read_or_refused(text):
     assert Manifest.from_json(found.to_json(), "m") == found
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @given(st.data())
 def test_a_signed_manifest_with_any_content_is_read_or_refused(data):

@@ -30,6 +30,7 @@ def sample_digests(catalog, table="images", version="1.0.0"):
 # --- the same data, however it is made -----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "storage",
     [

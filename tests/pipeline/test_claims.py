@@ -139,6 +139,7 @@ def test_claimed(one, other, claim):
 # --- claims that are true ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "old_version", "new", "new_version", "level"),
     [
@@ -157,6 +158,7 @@ def test_true_claims(side_of, recipe_of, old, old_version, new, new_version, lev
     assert found.level == level
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new", ["reseeded", "few", "radii", "large"])
 def test_a_major_version_may_change_anything(side_of, recipe_of, new):
     early(side_of("plain", V100), V100, recipe_of(new, V200))
@@ -255,6 +257,7 @@ def test_a_version_that_would_stand_before_another(refuses):
 VERSIONS = st.builds(Version, *[st.integers(0, 5)] * 3)
 
 
+@pytest.mark.slow
 @given(one=VERSIONS, other=VERSIONS, new=st.sampled_from(list(VARIANTS)))
 def test_the_version_that_is_named_will_do(side_of, recipe_of, one, other, new):
     """Whatever is refused before a build is let pass with the version that the message names."""

@@ -119,6 +119,7 @@ def test_storage(base, variant):
     assert [str(row) for row in found.reasons()] == ["storage changed"]
 
 
+@pytest.mark.slow
 def test_a_recipe_that_says_the_same_otherwise(base, variant):
     found = compare(base, variant(**{f"{CIRCLE}__x": "= 4 + 8 * 0 + 0"}))
     assert found.level == "major"  # it is another value
@@ -630,6 +631,7 @@ def test_no_copies_at_all(base, altered):
 # --- elsewhere -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_an_object_store(base, bucket, make, make_recipe):
     make(make_recipe(**SMALL, version="1.1.0"), bucket)
     there = Side.of(find("small", catalog=bucket))

@@ -66,6 +66,7 @@ def disk(tmp_path):
         each.end()
 
 
+@pytest.mark.slow
 def test_a_disk_that_fills_up(
     command, disk, make_recipe, recipe_file, tmp_path, parts_in, half_way, unharmed
 ):
@@ -134,6 +135,7 @@ def test_a_disk_that_is_full_at_any_step(
     unharmed(catalog, make_recipe(**MANY))
 
 
+@pytest.mark.slow
 def test_a_disk_that_can_only_be_read(command, disk, copied, recipe_file, tmp_path):
     name = tmp_path / "disk/releases"
     read_only = disk("size=32m")

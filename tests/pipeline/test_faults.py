@@ -76,6 +76,7 @@ def test_a_killed_coordinator(command, recipe_file, tmp_path, parts_in, half_way
     same(catalog)
 
 
+@pytest.mark.slow
 def test_a_killed_worker(command, recipe_file, tmp_path, half_way, same):
     catalog = tmp_path / "releases"
     running = command("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 2, "--json")
@@ -141,6 +142,7 @@ def test_a_signal_stops_a_build(
     same(catalog)
 
 
+@pytest.mark.slow
 def test_a_second_build_at_the_same_time_is_told(command, recipe_file, tmp_path, half_way, same):
     catalog = tmp_path / "releases"
     arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 1)
@@ -246,6 +248,7 @@ def test_a_block_that_fails_for_our_fault(make, recipe, tmp_path, monkeypatch, s
     same(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_block_that_kills_its_workers(make, recipe, tmp_path, monkeypatch, parts_in):
     monkeypatch.setattr(work, "make_block", deadly)
     with pytest.raises(BuildError, match="1 of 21 .*\n.*samples 32 … 47: the worker died") as info:
@@ -255,6 +258,7 @@ def test_a_block_that_kills_its_workers(make, recipe, tmp_path, monkeypatch, par
     assert len(ranges) == 20
 
 
+@pytest.mark.slow
 def test_errors_that_pass(make, recipe, tmp_path, monkeypatch, same):
     monkeypatch.setattr(work, "make_block", stumbling)
     assert make(recipe, tmp_path).new_blocks == 21
@@ -407,6 +411,7 @@ def swapped_shards(staging):
     other.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "made_again"),
     [
@@ -512,6 +517,7 @@ def test_a_part_lost_while_publishing(recipe, tmp_path, unfinished):
     assert not Path(tmp_path, "small").exists()
 
 
+@pytest.mark.slow
 def test_an_interrupted_local_build_ends_its_workers(recipe, tmp_path):
     """A local cluster ends with the build, however that ends."""
     from pipeline.execution.cluster import ClusterOptions

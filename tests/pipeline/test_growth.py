@@ -56,6 +56,7 @@ def test_a_larger_version_takes_whole_shards(make, make_recipe, copied, apart, c
         assert other.stat().st_mode & 0o777 == 0o444
 
 
+@pytest.mark.slow
 def test_the_same_in_an_object_store(make, make_recipe, recipe, bucket, apart):
     make(recipe, bucket)
     result = make(make_recipe(**LARGER), bucket)
@@ -94,6 +95,7 @@ def test_another_rendering_is_not_reused(make_recipe, copied, monkeypatch):
     assert reusable(target_of(copied), recipe, make_plan(recipe)) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["flip", "lose", "manifest"])
 def test_damaged_shards_are_rendered(make, make_recipe, copied, apart, harm, caplog):
     folder = copied / "small/1.0.0"
@@ -125,6 +127,7 @@ def test_a_killed_growth_goes_on(make, make_recipe, copied, apart, monkeypatch):
     assert shards(result.manifest) == shards(apart)
 
 
+@pytest.mark.slow
 def test_the_command_tells_what_was_saved(command, recipe_file, copied):
     arguments = ("build", recipe_file(**LARGER), "--catalog", copied, "--workers", 1)
     code, out, err = command(*arguments, "--json").end()

@@ -74,6 +74,7 @@ window.PATIENCE, window.TICK, window.SLOWEST = 10.0, 0.2, 1
 """A block on a new worker, which imports everything first, must not seem to hang: it takes 2 s, or more."""
 
 
+@pytest.mark.slow
 def test_a_stopped_worker(command, make_recipe, recipe_file, tmp_path, half_way, unharmed):
     """It neither works nor answers, and its connections stay open."""
     catalog = tmp_path / "releases"

@@ -46,6 +46,7 @@ def catalog(make, tmp_path, compile_kernels):
     return tmp_path / "releases"
 
 
+@pytest.mark.slow
 def test_they_are_what_is_rendered_and_whole(catalog):
     recipe = parse_recipe(RECIPE)
     release = find("kinds", "1.0.0", catalog)
@@ -75,6 +76,7 @@ def test_whole_maps_of_a_patch_table_are_in_one_shard_and_one_split(catalog):
     assert frame["map.index"].nunique() == 2
 
 
+@pytest.mark.slow
 def test_a_larger_version_keeps_the_smaller_one(catalog, make):
     changes = {"version": "1.1.0", "tables.c.samples": 200, "tables.sky.samples": 144}
     make(parse_recipe(RECIPE).replace(changes), catalog)

@@ -23,6 +23,7 @@ def catalog(bucket):
     return f"{bucket}/releases"
 
 
+@pytest.mark.slow
 def test_build_open_read(make, recipe, catalog, built):
     result = make(recipe, catalog)
     assert result.path == f"{catalog}/small/1.0.0"
@@ -81,6 +82,7 @@ def test_a_build_that_ends_resumes(make, recipe, catalog, monkeypatch):
     assert (result.resumed_blocks, result.new_blocks) == (20, 1)
 
 
+@pytest.mark.slow
 def test_the_command(command, recipe_file, catalog):
     code, out, err = command("build", recipe_file(), "--catalog", catalog, "--json").end()
     assert (code, err) == (0, "")

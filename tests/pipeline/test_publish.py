@@ -195,6 +195,7 @@ def test_a_lost_lease_stops_a_publish(make, recipe, bucket, monkeypatch):
     assert list(target_of(bucket).files("small")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("location", ["tmp_path", "bucket"])
 def test_versions_that_are_published_at_once_wait_for_one_another(
     make, make_recipe, request, monkeypatch, location

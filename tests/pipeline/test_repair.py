@@ -124,6 +124,7 @@ def test_a_release_that_is_whole(copy, made, mended):
     mended()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", MADE)
 @pytest.mark.parametrize("corruption", [name for name in CORRUPTIONS if name != "swapped"])
 def test_a_file_of_each_kind(copy, made, mended, kind, corruption):
@@ -495,6 +496,7 @@ os.{call} = {call}
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("call", "after"), [("link", 0), ("link", 3), ("replace", 0), ("replace", 2)]
 )
@@ -542,6 +544,7 @@ def test_a_catalog_that_cannot_be_written_is_told(copy, monkeypatch):
 # --- an object store -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_in_an_object_store(tiny, options, bucket, made):
     from pipeline.build import build
 

@@ -54,6 +54,7 @@ def test_what_is_being_built_is_not_removed(catalog, monkeypatch):
     assert len(releases(catalog)) == 1
 
 
+@pytest.mark.slow
 def test_after_an_interrupted_remove_nothing_is_deprecated(catalog, make, recipe, monkeypatch):
     target = target_of(catalog)
     upkeep.deprecate(target, find("small", catalog=catalog), "wrong")
@@ -87,6 +88,7 @@ def test_an_interrupted_remove_is_ended_by_prune(copied, monkeypatch):
     assert list(target.files()) == []
 
 
+@pytest.mark.slow
 def test_deprecation(catalog, make, make_recipe):
     target = target_of(catalog)
     make(make_recipe(version="1.0.1", title="Better"), catalog)
@@ -216,6 +218,7 @@ def test_what_is_no_age(text):
         upkeep.parse_age(text)
 
 
+@pytest.mark.slow
 def test_the_commands(run, copied):
     at = ("--catalog", copied)
     code, out, err = run("deprecate", "small@1.0.0", "--reason", "labels leak", *at)
@@ -238,6 +241,7 @@ def test_the_commands(run, copied):
     assert run("prune", "--older-than", "soon", *at)[0] == 2
 
 
+@pytest.mark.slow
 def test_info_shows_recipe_and_citation(run, built):
     code, out, err = run("info", "small", "--catalog", built.catalog)
     assert (code, err) == (0, "")
@@ -248,6 +252,7 @@ def test_info_shows_recipe_and_citation(run, built):
     assert json.loads(out)["recipe"] == built.recipe.resolved()
 
 
+@pytest.mark.slow
 def test_prune_looks_again_when_it_holds_the_lock(bucket, make, recipe, monkeypatch):
     """What was the rest of an interrupted publish when it was listed may be a release by now."""
     target = target_of(bucket)

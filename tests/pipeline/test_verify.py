@@ -95,6 +95,7 @@ def test_nothing_is_found_in_a_release_that_is_whole(built, rerender):
     assert low <= report.rerendered <= high
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rerender", [0.0, 0.2])
 def test_on_a_cluster(built, options, copy, rerender):
     assert verify(built.release, rerender=rerender, cluster=options).ok
@@ -206,6 +207,7 @@ def check_found(report, kind, check):
     assert all(each.table == "images" for each in report.findings if each.check == "zarr")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_anywhere(copy, kind):
     path = copy.path / KINDS[kind]
@@ -218,6 +220,7 @@ def test_a_flipped_bit_anywhere(copy, kind):
     assert copy.verify().ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("corruption", [name for name in CORRUPTIONS if name != "swapped"])
 def test_a_file_that_is_not_what_it_was(copy, kind, corruption):

@@ -97,6 +97,7 @@ def seen_by_galsim(name, psf):
     return seen.shear(q=psf.get("axis_ratio", 1.0), beta=angle)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "field", "end"),
     [

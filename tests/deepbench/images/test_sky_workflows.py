@@ -11,6 +11,7 @@ from deepbench.samples import labels, objects, render
 FOLDER = Path(__file__).parents[3] / "workflows"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stars", "galaxies", "star_galaxy", "survey_field"])
 def test_a_row_renders_its_sample(name):
     recipe = load_recipe(FOLDER / f"{name}.yaml")

@@ -302,6 +302,7 @@ def variable(value):
     return data
 
 
+@pytest.mark.slow
 @settings(FUZZ, max_examples=400)
 @given(mutants())
 # Each was an error of scipy: RuntimeError, OverflowError, and the last two ran for hours.

@@ -424,6 +424,7 @@ def same(a, b):
     return type(a) is type(b) and repr(a) == repr(b)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(plain_keys, plain_data))
 def test_what_is_written_reads_back_equal(data):

@@ -62,6 +62,7 @@ def test_every_class_is_drawn_and_seen(name):
         assert (frame.loc[quiet, "observed.variability_snr"] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["rr_lyrae_ab", "rr_lyrae_c", "cepheid"])
 def test_lomb_and_scargle_find_the_period(kind):
     recipe = recipe_of("light_curves")

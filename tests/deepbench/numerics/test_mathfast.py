@@ -178,6 +178,7 @@ ACCURACY_32 = {
 }
 
 
+@pytest.mark.slow
 @needs_extended
 @pytest.mark.parametrize("case", ACCURACY_32)
 def test_float32_error_in_ulp_against_extended_precision(case):
@@ -334,6 +335,7 @@ SCALARS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SCALARS)
 def test_array_functions_have_the_bits_of_the_scalar_ones(name):
     arguments = [uniform(0, 1), uniform(-2, 2, 2)][: 2 if name in ("pow", "atan2") else 1]
@@ -390,6 +392,7 @@ def assembly(name):
     return next(iter(over.inspect_asm().values()))
 
 
+@pytest.mark.slow
 @needs_x86
 @pytest.mark.parametrize("name", [*SCALARS.values(), *SCALARS_32])
 def test_no_library_is_called_and_nothing_is_contracted(name):
@@ -473,6 +476,7 @@ def digest_on(tmp_path, **environment):
 GOLDEN = "fb4a0a6cef4abb5c1870b964ce615bfe0dcc3127e735ea6faef369671ff3ea33"
 
 
+@pytest.mark.slow
 def test_bits_are_those_of_the_format(tmp_path):
     assert digest_on(tmp_path) == GOLDEN
 

@@ -552,6 +552,7 @@ def poisson_fit(mean, draws, stream):
     return fits(*joined(counts, expected))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", MEANS)
 def test_counts_follow_their_law(mean):
     assert poisson_fit(mean, 200_000, f"poisson {mean}") < LIMIT

@@ -50,6 +50,7 @@ def maps(made, variable="map", **arguments):
 # --- fields -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_gaussian_field_has_its_spectrum_behind_the_beam():
     """60 maps, mode by mode; χ² of the mean of C_ℓ with its variance 2 C² / (2ℓ + 1) / 60, of 60 multipoles."""
     made = recipe(gaussian(), samples=60, beam={"sigma": 60})
@@ -64,6 +65,7 @@ def test_a_gaussian_field_has_its_spectrum_behind_the_beam():
     assert abs(z.mean()) < 4 / np.sqrt(60)
 
 
+@pytest.mark.slow
 def test_a_lognormal_field_has_its_spectrum_and_its_skewness():
     """64 maps: the mean spectrum with the error of the mean, and the skewness (3 + u) √u, u = σ² / λ²."""
     made = recipe(lognormal(), samples=64, lmax=64)
@@ -116,6 +118,7 @@ def polarised_spectra(samples, **cmb):
     return np.array([healpy.anafast(each, lmax=48, iter=4) for each in skies])
 
 
+@pytest.mark.slow
 def test_polarised_maps_have_all_spectra_of_the_table():
     """60 maps, mode by mode; χ² of the mean of each spectrum, with its variance, of 47 multipoles: 47 ± 4 √94."""
     tt, ee, bb, te = cmb_spectra(48)[:, 2:]
@@ -141,6 +144,7 @@ def test_without_lensing_there_are_no_b_modes():
     assert parse_recipe(unlensed.to_yaml()).hash == unlensed.hash
 
 
+@pytest.mark.slow
 def test_bins_of_redshift_are_correlated_as_their_cross_spectrum():
     spectrum = {
         "convergence": {

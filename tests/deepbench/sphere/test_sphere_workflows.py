@@ -22,6 +22,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "table", "count"), CASES)
 def test_a_row_renders_its_sample(name, table, count):
     recipe = load_recipe(WORKFLOWS / f"{name}.yaml")

@@ -790,6 +790,7 @@ def test_titles_give_a_terminal_no_orders(run, recipe_file, scheduler):
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", card)
 
 
+@pytest.mark.slow
 def test_python_without_assertions_is_refused(built, tmp_path):
     asked = (
         "from deepbench.errors import ReleaseError\n"
@@ -937,6 +938,7 @@ def test_set_of_words_with_a_colon(good, recipe_file):
     assert out["name"] == "small"
 
 
+@pytest.mark.slow
 def test_info_tells_values_that_may_differ_by_rounding(good, recipe_file, scheduler):
     drawn = {"scipy": {"name": "gamma", "arguments": {"a": 2}, "low": 0.5, "high": 5}}
     place = "tables.squares.classes.square.objects.0.rectangle.width"

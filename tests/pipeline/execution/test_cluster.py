@@ -150,6 +150,7 @@ def closed_port():
         yield found.getsockname()[1]  # bound, and nobody listens
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:{}", "127.0.0.1:{}"])
 def test_a_scheduler_that_cannot_be_reached(monkeypatch, closed_port, address):
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 1)

@@ -114,6 +114,7 @@ def same(one, other):
 # --- what is written -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @both
 @tables
 def test_every_observation_is_there_in_order(curves, tmp_path, raw, table, ending):
@@ -140,6 +141,7 @@ def test_every_observation_is_there_in_order(curves, tmp_path, raw, table, endin
     assert set(data.variables) == expected
 
 
+@pytest.mark.slow
 @both
 @tables
 def test_it_follows_the_conventions(curves, tmp_path, raw, table, ending):
@@ -255,6 +257,7 @@ def test_dates_outside_of_the_calendar(julian_date):
 # --- memory --------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @both
 @pytest.mark.parametrize(("chunk", "piece"), [(4, 64), (64, 64), (100, 1000)])
 def test_pieces_change_nothing(curves, tmp_path, raw, monkeypatch, ending, chunk, piece):

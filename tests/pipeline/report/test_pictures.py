@@ -96,6 +96,7 @@ def test_panels_are_of_kinds_that_there_are():
     assert set(PANELS) <= set(KINDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(), (40,), (5, 6), (5, 6, 7), (2, 3, 4, 5)])
 @pytest.mark.parametrize("dtype", ["f4", "u1"])
 def test_a_kind_without_a_panel_has_a_plain_picture(tmp_path, shape, dtype):

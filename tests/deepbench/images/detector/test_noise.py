@@ -91,6 +91,7 @@ def test_gaussian_noise_has_its_moments(sigma, level):
     assert distance * np.sqrt(z.size) < 2.7  # Kolmogorov's 5 sigma
 
 
+@pytest.mark.slow
 def test_gaussian_noise_is_the_normals_of_its_stream():
     recipe = table([photons(), gaussian(3.0)], samples=8)
     number = stream_number("images/*/noise.gaussian/pixels")
@@ -116,6 +117,7 @@ def test_photon_noise_has_its_moments(level, gain, more):
     assert (np.abs(found - expected) < SIGMAS * np.sqrt(expected)).all()
 
 
+@pytest.mark.slow
 def test_photon_noise_is_the_counts_of_its_stream():
     recipe = table([photons(gain=2.0, background=1.0)], level=40.0, samples=4)
     number = stream_number("images/*/noise.poisson/pixels")

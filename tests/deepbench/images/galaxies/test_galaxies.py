@@ -165,6 +165,7 @@ def test_a_psf_too_narrow_for_galaxies_is_refused():
         draw({"sersic": DISK}, psf={"moffat": {"fwhm": "= 0.2", "beta": 3}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "obscuration"), [(0.486, 0.0), (0.6, 0.33), (1.0, 0.33)])
 @pytest.mark.parametrize("galaxy", [(1.0, 3.0, 0.6), (2.5, 4.0, 0.3), (4.0, 3.0, 0.8)])
 def test_narrow_diffraction_is_that_of_galsim(galaxy, width, obscuration):

@@ -101,6 +101,7 @@ def draws(count):
         yield own, (1.2, 1.6, 2.0, 3.5)[i % 5 % 4]
 
 
+@pytest.mark.slow
 def test_arms_are_those_of_the_quadrature():
     errors = []
     for own, fwhm in draws(12):
@@ -110,6 +111,7 @@ def test_arms_are_those_of_the_quadrature():
     assert max(errors) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_quadrature_has_converged():
     for own in (row(), row(axis_ratio=0.15, arm_width=0.15, **RINGERMACHER)):
         exact = gaussian_image(own[0], 1.2, 64)
@@ -117,6 +119,7 @@ def test_the_quadrature_has_converged():
         assert np.abs(finer - exact).max() < 1e-6 * disk(own, gaussian(1.2)).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "psf", [(1.4, 2.5, 1.0, 0.0), (3.0, 2.5, 0.7, 60.0), (2.0, 4.0, 0.6, 10.0)]
 )

@@ -110,6 +110,7 @@ def test_a_sampled_function_is_that_function(tmp_path, kind, body):
     assert largest_difference(found, expected) < tolerance
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [

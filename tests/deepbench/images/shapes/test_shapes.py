@@ -181,6 +181,7 @@ def test_sub_pixel_shifts_change_little(name, outlined):
         assert change.max() > 0.1 * shift
 
 
+@pytest.mark.slow
 @each_case
 def test_covers_are_exact_away_from_the_edges(name, outlined):
     rng = np.random.default_rng(7)

@@ -107,6 +107,7 @@ def test_pixels_are_those_of_the_reference(name):
     assert difference_of_sum < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "family",
     ["gaussian", "moffat", "truncated moffat", "airy", "jittered airy", "kolmogorov"],
@@ -236,6 +237,7 @@ def test_sources_are_added(name):
     np.testing.assert_array_equal(together, background + alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 @settings(max_examples=20, deadline=None)
 @given(

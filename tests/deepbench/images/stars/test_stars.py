@@ -104,6 +104,7 @@ def test_stars_off_the_frame_shine_in():
         draw({"dx": 0, "dy": {"uniform": [90, 95]}, "flux": 1000.0})
 
 
+@pytest.mark.slow
 def test_light_adds():
     both = draw(
         {"x": 10.0, "y": 10.0, "flux": 10.0}, more=[{"star": {"x": 14.5, "y": 11.0, "flux": 7.0}}]

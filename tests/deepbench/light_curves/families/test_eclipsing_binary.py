@@ -270,6 +270,7 @@ def test_every_parameter_matters_and_none_hangs(column):
         count(times[:50], 0.01, {**base, column: odd})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure", [29.4 * MINUTE, 2 * MINUTE])
 @pytest.mark.parametrize("draws", [20, pytest.param(100, marks=pytest.mark.slow)])
 def test_nodes_give_the_mean_over_an_exposure(exposure, draws):

@@ -67,6 +67,7 @@ def test_the_integral_is_that_of_the_template():
         assert evaluate(np.array([h]))[1][0] == pytest.approx(exact, abs=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fwhm", [2.0, 10.0, 60.0, 500.0])
 @pytest.mark.parametrize("exposure", [20.0 / 60.0, 2.0, 29.4244])
 def test_means_over_exposures_are_those_of_fine_sums(fwhm, exposure):

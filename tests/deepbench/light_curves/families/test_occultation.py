@@ -28,6 +28,7 @@ def special_separations(r):
     return [b + offset for b in places for offset in OFFSETS if b + offset >= 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("r", [0.1, 0.5, 0.7, 1.2])
 def test_hidden_light_keeps_its_digits_where_formulas_change(r):
     assert max(error(b, r, 0.4, 0.26) for b in special_separations(r)) < 2e-15

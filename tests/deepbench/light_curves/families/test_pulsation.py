@@ -234,6 +234,7 @@ def test_relations_are_finite_and_physical_at_every_period(kind):
             assert np.all((values > 0.1) & (values < 1.4))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "period"), [("rr_lyrae_ab", 0.57), ("rr_lyrae_c", 0.32), ("cepheid", 9.3)]
 )

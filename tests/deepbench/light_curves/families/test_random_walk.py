@@ -42,6 +42,7 @@ def magnitudes(rows, times, samples, bands=None, lengths=(0.0, 0.0, 0.0)):
     return -2.5 * np.log10(factors.reshape(n, m))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("timescale", [3.0, 200.0, 5000.0])
 def test_the_walk_is_that_of_celerite_with_the_same_normals(timescale):
     rng = np.random.default_rng(3)

@@ -343,6 +343,7 @@ def grazing_planet(rng):
     return planet | {"impact_parameter": reach - across * 10 ** rng.uniform(-3, 0)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exposure", [29.4 * MINUTE, 2 * MINUTE])
 @pytest.mark.parametrize("grazing", [False, True])
 @pytest.mark.parametrize("draws", [30, pytest.param(150, marks=pytest.mark.slow)])

@@ -57,6 +57,7 @@ def nodes_for(exposure, amplitudes, rates, given=1):
     return nodes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_a_product_of_smooth_factors_gets_the_nodes_that_it_needs(seed):
     """Stars of one to five modes of up to 2 mag: their mean is found within 1e-6, and not with half of the nodes."""

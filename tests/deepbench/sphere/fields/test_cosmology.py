@@ -141,6 +141,7 @@ def test_small_scales_do_not():
     assert nonlinear_power(FIDUCIAL, k, z) > 3 * linear_power(FIDUCIAL, k, z)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("z", [0.0, 1.0])
 def test_the_power_of_matter_is_that_of_camb(z):
     k = np.geomspace(0.005, 10, 200)
@@ -156,6 +157,7 @@ def test_the_power_of_matter_is_that_of_camb(z):
 # --- convergence ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "source_redshift"), [((0.31, 0.82, 0.7, 0.96), 1.0), ((0.4, 1.0, 0.8, 1.0), 2.0)]
 )

@@ -87,6 +87,7 @@ def sersic_light(m, n, radius, index, axis_ratio):
 PROFILES = [(0.3, 1.0), (0.5, 0.3), (1.0, 0.5), (2.5, 0.3), (4.0, 0.8), (6.2, 0.8)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("index", "axis_ratio"), PROFILES)
 @pytest.mark.parametrize("radius", [600.0, 120.0, 5.0, 1e-3])
@@ -114,6 +115,7 @@ def test_a_star_is_where_it_is_put(place, fwhm):
     assert away < pixels * healpy.nside2resol(nside)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("index", "axis_ratio"), PROFILES[:-1])
 def test_pixels_of_a_resolved_galaxy_hold_its_integral(place, index, axis_ratio):
@@ -130,6 +132,7 @@ def test_pixels_of_a_resolved_galaxy_hold_its_integral(place, index, axis_ratio)
     np.testing.assert_allclose(sky[bright][smooth], expected[smooth], rtol=3e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("fwhm", [20.0, 80.0, 300.0])
 def test_a_beam_is_the_gaussian_of_the_sphere(place, fwhm):
@@ -174,6 +177,7 @@ def test_an_unresolved_galaxy_is_the_sum_over_pixels_of_a_finer_map(place, index
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize(("index", "axis_ratio"), PROFILES)
 def test_half_of_the_light_is_inside_of_the_half_light_ellipse(place, index, axis_ratio):
@@ -292,6 +296,7 @@ def test_shapes_have_their_area(place, kind, size):
         assert errors[1] < max(0.1 * errors[0], least)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("size", [40.0, 6.0])

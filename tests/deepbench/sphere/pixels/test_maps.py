@@ -197,6 +197,7 @@ def test_exponentials_are_those_of_double_precision():
     np.testing.assert_allclose(rest, expected, rtol=3e-7, atol=1.5e-7 * 0.06)
 
 
+@pytest.mark.slow
 def test_lognormal_maps_have_their_spectrum_and_moments():
     nside, draws = 128, 30
     lmax = 2 * nside

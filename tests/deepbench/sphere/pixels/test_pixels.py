@@ -51,6 +51,7 @@ def places(longitude, latitude):
     return face_position(longitude, latitude)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("level", range(8))
 def test_centres_of_pixels_are_those_of_healpy(level):
     vectors = np.empty((healpy.nside2npix(1 << level), 3))
