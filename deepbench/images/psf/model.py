@@ -459,7 +459,8 @@ class ImagePsf(FileSpecification, Psf):
         if self.oversampling is not None:
             return self.oversampling
         found = (scale or math.nan) / (self.sample_scale or math.nan)
-        return round(found) if abs(found - round(found)) < 1e-9 * found else found
+        whole = round(min(found, 2.0 * MAXIMUM_OVERSAMPLING))  # which is more than is allowed
+        return whole if abs(found - whole) < 1e-9 * found < math.inf else found
 
     def _file(self, oversampling: float, index: int = -1) -> PsfFile:
         """Return one of the point spread functions of the file."""

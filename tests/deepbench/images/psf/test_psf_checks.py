@@ -234,6 +234,10 @@ def test_scales_that_are_refused(psf, tmp_path):
         RecipeError, match=r"0\.5 samples per pixel of 0\.2 arcsec; allowed are 1 to 64"
     ):
         psf(STAMP, oversampling=None, sample_scale=0.4, pixel_scale=0.2)
+    with pytest.raises(
+        RecipeError, match=r"inf samples per pixel of 10 arcsec; allowed are 1 to 64"
+    ):
+        psf(STAMP, oversampling=None, sample_scale=1e-308, pixel_scale=10.0)
     with pytest.raises(RecipeError, match="is given in arcsec: add `pixel_scale`"):
         psf(STAMP, oversampling=None, sample_scale=0.4, pixel_scale=None)
 
