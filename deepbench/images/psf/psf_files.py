@@ -224,7 +224,8 @@ def peak_of(image: NDArray[np.float64]) -> tuple[float, float]:
     Around the largest sample, the logarithms of 3 × 3 samples, or samples themselves where one is not positive, are
     taken as a paraboloid, as they are of a Gaussian.
     """
-    y, x = (int(each) for each in np.unravel_index(np.argmax(image), image.shape))
+    y = int(image.max(axis=1).argmax())  # the argmax of all would copy what is read-only
+    x = int(image[y].argmax())
     near = image[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
     if near.shape != (3, 3):
         return float(y), float(x)
