@@ -228,7 +228,7 @@ class _Held:
             values = identifiers(cells, what, first)
         else:
             values = self._coded(words(cells, what, first), what)
-        self._bytes += np.ascontiguousarray(values).data.cast("B")
+        self._bytes += values.tobytes()
         return rounded
 
     def values(self) -> NDArray:
@@ -244,9 +244,11 @@ class _Held:
 
     def _coded(self, part: pyarrow.DictionaryArray, what: str) -> NDArray[np.int16]:
         """Return words, whose dictionary is that of a part, as the numbers that they have in all."""
-        names = map(str, part.dictionary.to_pylist())
-        own = [self._codes.setdefault(name, len(self._codes)) for name in names]
-        if len(self._codes) > MAXIMUM_WORDS:
+        own: list[int] = []
+        if len(part.dictionary) <= MAXIMUM_WORDS:
+            names = map(str, part.dictionary.to_pylist())
+            own = [self._codes.setdefault(name, len(self._codes)) for name in names]
+        if max(len(part.dictionary), len(self._codes)) > MAXIMUM_WORDS:
             raise LabelError(f"{what} holds more than {MAXIMUM_WORDS:,} different words")
         return np.array(own, np.int16)[part.indices.to_numpy(zero_copy_only=False)]
 
