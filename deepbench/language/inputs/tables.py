@@ -221,7 +221,8 @@ class _Held:
 
     def add(self, cells: pyarrow.Array, what: str, first: int) -> Rounded | None:
         """Add cells; return the first integer that was rounded. Takes and raises what ``cells.numbers`` does."""
-        rounded = None
+        rounded: Rounded | None = None
+        values: NDArray
         if self.kind == "number":
             values, rounded = numbers(cells, what, first)
         elif self.kind == "identifier":
@@ -339,7 +340,7 @@ class TableFile(NamedFile):
     @classmethod
     def columns_in(cls, path: Path, sha256: str, columns: Renames | None, kept: bool) -> Columns:
         """Return its columns of a file; takes what ``read`` does."""
-        names = columns or {}
+        names: Mapping[str, str] = columns or {}
         wanted = tuple(each._replace(column=names.get(each.name, each.name)) for each in cls.wanted)
         source = Source(path, cls.what, cls.most, kept, inline_comments=True)
         return columns_of(source, sha256, wanted)
