@@ -174,7 +174,7 @@ class Catalog(FileSpecification, Joint):
     most: ClassVar[int] = 2**28
 
     file: FileName = parameter("table of a catalogue, from the folder of the recipe")
-    columns: Names = parameter(
+    columns: Names = parameter(  # type: ignore[assignment]
         "columns to draw, or {name: column of the file}; all numeric ones when absent", default=()
     )
     sha256: Sha256 = parameter("SHA-256 of the file; filled in when absent", default="")

@@ -8,8 +8,9 @@ import stat
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
@@ -25,7 +26,7 @@ def folder_of(info: ValidationInfo) -> Path:
 
 
 @contextmanager
-def opened(path: Path, what: str, most: int) -> Iterator[BinaryIO]:
+def opened(path: Path, what: str, most: int) -> Iterator[BufferedReader]:
     """Open a file for reading.
 
     Parameters
@@ -59,7 +60,7 @@ def content_of(path: Path, what: str, most: int) -> bytes:
         return file.read()
 
 
-def hash_of(file: BinaryIO) -> str:
+def hash_of(file: BufferedReader) -> str:
     """Return the SHA-256 of an open file, without holding it in memory; it is read from its beginning afterwards."""
     file.seek(0)
     found = hashlib.file_digest(file, "sha256").hexdigest()

@@ -223,14 +223,15 @@ class _Held:
 
     def add(self, cells: pyarrow.Array, what: str, first: int) -> Rounded | None:
         """Add cells; return the first integer that was rounded. Takes and raises what ``cells.numbers`` does."""
-        rounded = None
+        rounded: Rounded | None = None
+        values: NDArray
         if self.kind == "number":
             values, rounded = numbers(cells, what, first)
         elif self.kind == "identifier":
             values = identifiers(cells, what, first)
         else:
             values = self._coded(words(cells, what, first), what)
-        self._bytes += np.ascontiguousarray(values).data.cast("B")
+        self._bytes += values.tobytes()
         return rounded
 
     def values(self) -> NDArray:
@@ -246,9 +247,11 @@ class _Held:
 
     def _coded(self, part: pyarrow.DictionaryArray, what: str) -> NDArray[np.int16]:
         """Return words, whose dictionary is that of a part, as the numbers that they have in all."""
-        names = map(str, part.dictionary.to_pylist())
-        own = [self._codes.setdefault(name, len(self._codes)) for name in names]
-        if len(self._codes) > MAXIMUM_WORDS:
+        own: list[int] = []
+        if len(part.dictionary) <= MAXIMUM_WORDS:
+            names = map(str, part.dictionary.to_pylist())
+            own = [self._codes.setdefault(name, len(self._codes)) for name in names]
+        if max(len(part.dictionary), len(self._codes)) > MAXIMUM_WORDS:
             raise LabelError(f"{what} holds more than {MAXIMUM_WORDS:,} different words")
         return np.array(own, np.int16)[part.indices.to_numpy(zero_copy_only=False)]
 
@@ -339,7 +342,7 @@ class TableFile(NamedFile):
     @classmethod
     def columns_in(cls, path: Path, sha256: str, columns: Renames | None, kept: bool) -> Columns:
         """Return its columns of a file; takes what ``read`` does."""
-        names = columns or {}
+        names: Mapping[str, str] = columns or {}
         wanted = tuple(each._replace(column=names.get(each.name, each.name)) for each in cls.wanted)
         source = Source(path, cls.what, cls.most, kept, inline_comments=True)
         return columns_of(source, sha256, wanted)

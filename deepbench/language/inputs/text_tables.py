@@ -15,7 +15,7 @@ from deepbench.language.inputs.cells import are_numbers
 if TYPE_CHECKING:
     import pyarrow
 
-PIECE = 2**20
+PIECE = 2**18
 """Bytes that are read at a time."""
 
 MAXIMUM_LINE = 2**22

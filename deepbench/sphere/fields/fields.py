@@ -101,7 +101,8 @@ class TableSpectrum(TableFile, AngularSpectrum):
         """Return its spectrum, float64[1, 1, lmax + 1]; raises LabelError where the file has changed."""
         from deepbench.sphere.fields.spectra import tabulated
 
-        return labels["factor"] * tabulated(*self.loaded(), lmax)[None, None]
+        ell, values = self.loaded()
+        return labels["factor"] * tabulated(ell, values, lmax)[None, None]
 
 
 @lru_cache(maxsize=8)

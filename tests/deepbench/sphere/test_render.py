@@ -383,7 +383,7 @@ def test_a_spectrum_from_a_file(tmp_path):
         load_recipe(path)
     for text, message in (
         ("ell,cl\n2,1\n", "two points or more"),
-        ("l,c\n1,2\n", "must have the columns ell and cl"),
+        ("l,c\n1,2\n", "has no column 'ell'. Its columns: 'l', 'c'"),
         ("ell,cl\n2,1\n3,-1\n", "cl at ell 3 is -1"),
     ):
         (tmp_path / "cl.csv").write_text(text)

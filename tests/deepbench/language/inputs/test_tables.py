@@ -11,10 +11,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from pyarrow import parquet
+from pydantic import TypeAdapter, ValidationError
 
 from deepbench.errors import LabelError
 from deepbench.language.inputs import tables, text_tables
 from deepbench.language.inputs.tables import Source, Wanted, columns_of, numeric_columns
+from deepbench.sphere.fields.fields import Spectrum
 
 RA = [150.0, 1e-3, -0.25]
 IDS = [2**53 + 1, 2**63 - 1, 7]
@@ -249,3 +251,20 @@ def test_floats_and_integers_that_are_exact_are_not_rounded(tmp_path):
         table.write(tmp_path / f"a{ending}")
         wanted = [Wanted(name, name) for name in "abc"]
         assert read(tmp_path / f"a{ending}", *wanted).rounded == ""
+
+
+def test_a_spectrum_under_other_names(tmp_path):
+    (tmp_path / "cl.csv").write_text("L, TT\n2, 1e-3 # by hand\n64, 0\n")
+
+    def spectrum(**columns):
+        entry = {"table": {"file": "cl.csv", "columns": columns}}
+        return TypeAdapter(Spectrum).validate_python(entry, context={"folder": tmp_path})
+
+    ell, values = spectrum(ell="l", cl="TT").table.loaded()
+    assert (ell.tolist(), values.tolist()) == ([2.0, 64.0], [1e-3, 0.0])
+    with pytest.raises(ValidationError, match="unknown column 'el'; did you mean 'ell'"):
+        spectrum(el="l")
+    with pytest.raises(
+        ValidationError, match="has no column 'ell'. Its columns: 'L', 'TT'; `columns: {ell: NAME}`"
+    ):
+        spectrum(cl="TT")
