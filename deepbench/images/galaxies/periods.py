@@ -57,7 +57,9 @@ def smooth(least: int) -> int:
 
 def are_outside(positions: NDArray[np.float64], frame_shape: tuple[int, int]) -> NDArray[np.bool_]:
     """Return which of the positions, x and y along the last axis, are in no pixel of a frame."""
-    return ((positions < -0.5) | (positions >= np.array(frame_shape[::-1]) - 0.5)).any(axis=-1)
+    ny, nx = frame_shape
+    x, y = positions[..., 0], positions[..., 1]
+    return (x < -0.5) | (x >= nx - 0.5) | (y < -0.5) | (y >= ny - 0.5)
 
 
 @inline

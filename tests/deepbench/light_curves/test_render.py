@@ -11,6 +11,7 @@ from deepbench.light_curves.families.family import Family
 from deepbench.light_curves.families.occultation import hidden
 from deepbench.light_curves.families.registry import OBJECTS as REGISTRY
 from deepbench.samples import labels, objects, render
+from tests.ranges import ends
 
 SURVEY = {
     "time_scale": "TDB",
@@ -378,6 +379,27 @@ FIELDS = [
     for field in parameters_of(chosen)
     if not field.endswith("s") or field.startswith(("argument", "secondary"))
 ]
+
+
+@pytest.mark.parametrize("kind", sorted(FAMILIES))
+@pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")
+def test_light_changes_up_to_the_ends_of_ranges(kind):
+    """What a range allows is drawn as it is written, or refused: no value near an end is taken for another."""
+    made = of(kind)
+    row = labels(made, "t", 0, 1)
+    unseen = ("spot", "latitude", -90)  # the pole that is turned away
+    for field, end, inside in ends(REGISTRY[kind]):
+        column = f"{kind}.{field}"
+        if field not in OBJECTS[kind] or (kind, field, end) == unseen:
+            continue
+        try:
+            at_end, further = (
+                render(made, "t", labels=row.assign(**{column: value}))["flux_true"].values[0]
+                for value in (end, inside)
+            )
+        except LabelError:
+            continue
+        assert np.abs(at_end - further).max() > 3e-7 * np.abs(further).max(), (field, end)
 
 
 @pytest.mark.filterwarnings("ignore::deepbench.errors.RangeWarning")

@@ -9,6 +9,7 @@ from deepbench.language.specification import parameters_of
 from deepbench.samples import labels, objects, render
 from deepbench.sphere.objects.objects import ObjectEntry
 from tests.deepbench.sphere.test_render import LENSING, TURNS, gaussian, maps, recipe
+from tests.ranges import ends
 
 NSIDE = 64
 AREA = healpy.nside2pixarea(NSIDE, degrees=True) * 3600
@@ -80,6 +81,14 @@ def test_every_parameter_matters(kind, field):
     value = OBJECTS[kind][field]
     before, after = sky_of(kind), sky_of(kind, **{field: value * 1.05})
     assert np.abs(after - before).max() > 1e-3 * before.max()
+
+
+@pytest.mark.parametrize("kind", OBJECTS)
+def test_objects_change_up_to_the_ends_of_ranges(kind):
+    for field, end, inside in ends(ObjectEntry.registry[kind]):
+        if field in OBJECTS[kind]:
+            at_end, further = (sky_of(kind, **{field: value}) for value in (end, inside))
+            assert np.abs(at_end - further).max() > 1e-4 * further.max(), (field, end)
 
 
 def test_objects_add_to_the_field_and_to_each_other():
