@@ -210,7 +210,7 @@ def test_integers_that_would_be_rounded_are_refused_in_new_recipes_alone(
 ):
     message = (
         "column 'SOURCE_ID' of stars.csv holds integers beyond 2\\*\\*53, which numbers round: "
-        f"row 1 is {IDS[0]}; if it identifies something, list it in `identifiers`"
+        f"row 2 is {IDS[1]}; if it identifies something, list it in `identifiers`"
     )
     for changes in ({"identifiers": None}, {"identifiers": None, "columns": ["source_id"]}):
         with pytest.raises(RecipeError, match=message):
