@@ -469,7 +469,7 @@ class Kind:
 KINDS = (
     Kind("SIGKILL of a worker", killed_workers, 10, 30, 3000),
     Kind("SIGKILL of the coordinator", killed_coordinators, 5, 15, 3000),
-    Kind("SIGINT or SIGTERM of the coordinator", stopped_coordinators, 4, 8, 3000),
+    Kind("SIGINT or SIGTERM of the coordinator", stopped_coordinators, 4, 8, 2000),
     Kind("a job that ends, with its worker", ended_jobs, 4, 4, 2000),
     Kind("SIGKILL of a nanny, with its worker", killed_nannies, 3, 6, 2000),
     Kind("SIGKILL of the scheduler", killed_schedulers, 2, 4, 1200),
