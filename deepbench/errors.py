@@ -17,6 +17,7 @@ PROBLEMS = 100
 """Largest number of problems of a recipe that a message tells."""
 
 EXTRAS = {
+    "fits": ("astropy>=6",),
     "netcdf": ("h5netcdf>=1.3", "h5py>=3.11"),
     "s3": ("obstore>=0.6",),
     "torch": ("torch>=2.6",),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FORMAT_VERSION = 1
 """Version of the folder's layout and of the manifest."""
 
-RENDER_VERSION = 2
+RENDER_VERSION = 3
 """Changes whenever any rendered value changes for an unchanged recipe."""
 
 DATA = "data.zarr"

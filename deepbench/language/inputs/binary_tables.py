@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
+from deepbench.errors import install
 from deepbench.language.inputs.fits import BLOCK, hdus_of
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class FitsTable:
             from astropy.io import fits
         except ImportError as error:
             raise ValueError(
-                "is a FITS table, which astropy reads; install it with `pip install astropy`, "
+                f"is a FITS table, which astropy reads; install it with `{install('fits')}`, "
                 "or write the table as Parquet"
             ) from error
         content = _table_of(file)
