@@ -81,7 +81,10 @@ def test_make_names_a_python_that_is_too_old(tmp_path):
     old.write_text(f"#!/bin/sh\nexec {sys.executable} -c '{pretends}' \"$2\"\n")
     old.chmod(0o755)
     done = subprocess.run(
-        ["make", "demo", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True
+        ["make", "--no-print-directory", "demo", f"PYTHON={old}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 2
     first, *_ = done.stderr.splitlines()

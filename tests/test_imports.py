@@ -312,7 +312,7 @@ def test_looking_at_releases_loads_no_model_of_recipes(command):
         "assert not {'deepbench.recipe', 'deepbench.tables', 'deepbench.kinds'} & set(sys.modules)"
     )
     found, output = loaded(code)
-    assert "kinds@1.0.0" in output
+    assert "kinds@2.0.0" in output
     assert not found & {"dask", "distributed", "xarray", "zarr", "numba", "pandas", "pyarrow"}
 
 

@@ -52,8 +52,9 @@ def test_it_is_not_rendered_again_by_another_rendering(release, monkeypatch):
     assert report.ok
     assert report.rerendered == 0
     version = release.manifest.render_version
-    made_by = f"made by DeepBench 0.1.0 with render version {version}, and this one has 1000"
-    assert made_by in report.notes[0]
+    made_by = release.manifest.software["deepbench"]
+    words = f"made by DeepBench {made_by} with render version {version}, and this one has 1000"
+    assert words in report.notes[0]
 
 
 def test_it_opens(release):

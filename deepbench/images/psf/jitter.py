@@ -3,7 +3,7 @@
 The transform is the product of both. The light as a function of the radius is a table: the Gaussian becomes a sum over
 a square grid, whose step is so fine that no wave of the pattern (it has none shorter than λ/D) is mistaken for another:
 the error of this trapezoid rule falls as exp(−½ σ² (2π / step − 2π D/λ)²). Beyond the table the rings are left out, and
-the mean of the wing remains, c x^−3 (1 + 9 σ² / 2 x²), σ in units of x. The pattern is 2e-6 of its peak there.
+the mean of the wing remains, c x^−3 (1 + 9 σ² / 2 x²), σ in units of x. The pattern is 6e-7 of its peak there.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deepbench.numerics.mathfast import exp64
 STEP = 0.05
 """Step of the table in units of x = π r D/λ, or of the Gaussian's standard deviation where that is more than 1."""
 
-NODES = 2048
+NODES = 3072
 """Number of values in a table: the first is that at −1 steps."""
 
 REACH = 5.7

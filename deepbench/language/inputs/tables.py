@@ -51,6 +51,10 @@ RenamedColumns = Annotated[
 """Columns under other names than the file's, ``{mag: MAG_AUTO}``."""
 
 
+TEXT_ENDINGS = (".csv", ".ecsv", ".txt", ".dat")
+"""Endings of the names of files whose lines have cells between commas."""
+
+
 class Wanted(NamedTuple):
     """A column that is asked for.
 
@@ -155,8 +159,8 @@ def table_in(source: Source, sha256: str) -> Iterator[AnyTable]:
     with opened(path, source.what, source.most) as file:
         check_same(path, hash_of(file), sha256)
         ending = path.suffix.lower()
-        if ending not in (".csv", ".ecsv", ".parquet", *FITS_ENDINGS):
-            raise LabelError(f"{path} must be a .csv, an .ecsv, a .parquet or a .fits file")
+        if ending not in (*TEXT_ENDINGS, ".parquet", *FITS_ENDINGS):
+            raise LabelError(f"{path} must be a .csv, .ecsv, .txt, .dat, .parquet or .fits file")
         try:
             if ending == ".parquet":
                 yield ParquetTable(file)

@@ -245,7 +245,7 @@ FILES = {
     ),
     "twice.csv": ("a,b\n1,2\n", ["a", "a"], "the column 'a' is named twice"),
     "bad.parquet": ("a\n1\n", [], "bad.parquet is no Parquet file: "),
-    "table.txt": ("a\n1\n", [], "table.txt must be a .csv, an .ecsv, a .parquet or a .fits file"),
+    "table.xls": ("a\n1\n", [], "table.xls must be a .csv, .ecsv, .txt, .dat, .parquet or .fits"),
 }
 
 

@@ -242,11 +242,11 @@ def test_a_beam_that_does_not_begin_with_1_is_a_warning(tmp_path):
         ({"file": "beam.csv"}, "ell,cl\n0,1\n", "no column 'bl'. Its columns: 'ell', 'cl'; `column: NAME` says"),
         ({"file": "beam.csv"}, "ell,bl\n1,1\n2,1\n", "a row for each ell from 0 on"),
         ({"file": "beam.csv"}, "ell,bl\n0,1\n1,nan\n", "must hold finite numbers, but row 2 is 'nan'"),
-        ({"file": "beam.txt"}, "1\n", "must be a .csv, an .ecsv, a .parquet or a .fits file"),
+        ({"file": "beam.xls"}, "1\n", "must be a .csv, .ecsv, .txt, .dat, .parquet or .fits file"),
     ],
 )  # fmt: skip
 def test_beams_that_are_refused(tmp_path, beam, content, message):
-    for name in ("beam.csv", "beam.txt"):
+    for name in ("beam.csv", "beam.xls"):
         (tmp_path / name).write_text(content)
     with pytest.raises(RecipeError, match=message):
         recipe(tmp_path, beam=beam)
