@@ -202,19 +202,7 @@ class Steps:
         planes: dict[str, NDArray],
         charges: NDArray[np.float32] | None = None,
     ) -> None:
-        """Add the noise to images, and write what is stored beside them.
-
-        Parameters
-        ----------
-        rows : slice
-            Rows of the samples.
-        images : float32[n, y, x]
-            Changed.
-        planes : dict of str to ndarray
-            ``image_true``: written.
-        charges : float32[n, y, x], optional
-            What is added at last.
-        """
+        """Add the noise to images; see ``Detector.apply``: of the planes, ``image_true`` is written."""
         if "image_true" in planes:
             planes["image_true"][:] = images
             levels = planes["image_true"], np.zeros_like(images)
