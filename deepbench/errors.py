@@ -174,7 +174,7 @@ CHECKS = {
     errno.EDQUOT: "make room, then run the same command again",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
 }
-"""What a user should look at, by the number of the system's error."""
+"""Advice to the user by the number of the system's error."""
 
 
 def advice(error: OSError) -> str:

@@ -181,7 +181,7 @@ class Column:
 
     @property
     def absent(self) -> float:
-        """What stands where a sample has no such value."""
+        """Value that stands for a sample without one."""
         if self.identifier:
             return -1
         return 0 if self.integer or self.meanings else np.nan

@@ -1,4 +1,4 @@
-"""What is looked at in point spread functions from files before a new build believes them.
+"""Checks of point spread functions from files, which a new build makes before it believes them.
 
 A file may hold a level beside the light, a centre that is not the array's, or samples that are too few: each moves the
 light of all stars and galaxies, and no later step could tell. Numbers that no point spread function has are refused;

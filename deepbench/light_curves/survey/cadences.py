@@ -98,7 +98,7 @@ class CadenceSpecification(Specification):
     Attributes
     ----------
     is_shared : bool
-        Whether all samples are observed at the same times.
+        Whether all samples are observed at the same times; else it has the method ``visits``, as ``Nights`` does.
     streams : tuple of str
         Random streams that it draws from, without the table's name.
     """
@@ -121,34 +121,6 @@ class CadenceSpecification(Specification):
     @abstractmethod
     def width(self, bands: tuple[str, ...]) -> int:
         """Return the number of times that there is room for in each sample."""
-
-    def visits(
-        self,
-        bands: tuple[str, ...],
-        columns: Mapping[str, NDArray],
-        samples: NDArray[np.int64],
-        streams: TableStreams,
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
-        """Return the times of samples that have their own.
-
-        Parameters
-        ----------
-        bands : tuple of str
-            Names of the survey's bands.
-        columns : mapping of str to ndarray, shape (n,)
-            Labels.
-        samples : int64[n]
-            Sample numbers.
-        streams : TableStreams
-
-        Returns
-        -------
-        counts : int64[n]
-            Number of times of each sample, which may be more than there is room for.
-        days, bands : float64[n, w], int8[n, w]
-            Times, ascending, and their bands; NaN and −1 where there are none.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has one time for all samples")
 
 
 class SharedCadence(CadenceSpecification):
@@ -340,7 +312,25 @@ class Nights(CadenceSpecification):
         samples: NDArray[np.int64],
         streams: TableStreams,
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int8]]:
-        """Return the visits of each sample."""
+        """Return the times of samples that have their own.
+
+        Parameters
+        ----------
+        bands : tuple of str
+            Names of the survey's bands.
+        columns : mapping of str to ndarray, shape (n,)
+            Labels.
+        samples : int64[n]
+            Sample numbers.
+        streams : TableStreams
+
+        Returns
+        -------
+        counts : int64[n]
+            Number of times of each sample, which may be more than there is room for.
+        days, bands : float64[n, w], int8[n, w]
+            Times, ascending, and their bands; NaN and −1 where there are none.
+        """
         from deepbench.light_curves.survey.observing import lay_nights
 
         shape = len(samples), self.cap

@@ -141,54 +141,60 @@ class ApertureNoise(NoiseSpecification):
         }
 
 
-class KeplerNoise(NoiseSpecification):
+class KeplerLaw(NoiseSpecification):
+    """Relative σ = √(c + b) / c of a star: c electrons in an exposure, and a background b that its magnitude sets."""
+
+    needs_magnitude: ClassVar[bool] = True
+
+    effective_time: Value = parameter("time in which photons are counted", unit="s", above=0)
+
+    @abstractmethod
+    def background_of(self, label: Label, magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance of the background behind sources of these magnitudes, electron²."""
+
+    def terms(
+        self, label: Label, magnitudes: NDArray[np.float64], zero_points: NDArray[np.float64]
+    ) -> Terms:
+        """Return the terms of the variance."""
+        time = label("effective_time")
+        constant = self.background_of(label, magnitudes) / time**2
+        return {"photons": 1.0 / time, "constant": constant}
+
+
+class KeplerNoise(KeplerLaw):
     """Kepler's short cadences: relative σ = √(c + background (14 / m)⁵) / c, with c electrons in an exposure.
 
     The lower envelope of Gilliland et al. (2010, ApJ 713, L160), in which the background is 9.5e5 and
     c = 1.28e7 × 10^(0.4 (12 − m)); m is the source's magnitude.
     """
 
-    needs_magnitude: ClassVar[bool] = True
-
-    effective_time: Value = parameter("time in which photons are counted", unit="s", above=0)
     background: Value = parameter(
         "variance of the background at magnitude 14", unit="electron2", minimum=0, default=9.5e5
     )
 
-    def terms(
-        self, label: Label, magnitudes: NDArray[np.float64], zero_points: NDArray[np.float64]
-    ) -> Terms:
-        """Return the terms of the variance."""
+    def background_of(self, label: Label, magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance of the background behind sources of these magnitudes, electron²."""
         from deepbench.numerics import mathfast
 
-        time = label("effective_time")
         fainter = np.maximum(magnitudes, 1.0)  # the law was found for stars of magnitude 9 to 15
-        background = label("background") * mathfast.pow(14.0 / fainter, 5.0)
-        return {"photons": 1.0 / time, "constant": background / time**2}
+        return label("background") * mathfast.pow(14.0 / fainter, 5.0)
 
 
-class KeplerLongNoise(NoiseSpecification):
+class KeplerLongNoise(KeplerLaw):
     """Kepler's long cadences: relative σ = √(c + background max(1, m / 14)⁴) / c, with c electrons in an exposure.
 
     The lower envelope of Jenkins et al. (2010, ApJ 713, L120), in which the background is 7e6 and
     c = 3.46e8 × 10^(0.4 (12 − m)); m is the source's magnitude.
     """
 
-    needs_magnitude: ClassVar[bool] = True
-
-    effective_time: Value = parameter("in which photons are counted", unit="s", above=0)
     background: Value = parameter(
         "variance of the background up to magnitude 14", unit="electron2", minimum=0, default=7e6
     )
 
-    def terms(
-        self, label: Label, magnitudes: NDArray[np.float64], zero_points: NDArray[np.float64]
-    ) -> Terms:
-        """Return the terms of the variance."""
-        time = label("effective_time")
+    def background_of(self, label: Label, magnitudes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the variance of the background behind sources of these magnitudes, electron²."""
         growth = np.maximum(magnitudes / 14.0, 1.0) ** 2
-        background = label("background") * growth * growth
-        return {"photons": 1.0 / time, "constant": background / time**2}
+        return label("background") * growth * growth
 
 
 class ConstantNoise(NoiseSpecification):

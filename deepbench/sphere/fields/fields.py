@@ -41,7 +41,8 @@ class AngularSpectrum(Specification, ABC):
     max_ell : int, optional
         Largest ℓ that is known; None where all are.
     shift_ways : tuple of str
-        Ways in which the shift of a lognormal field may follow, as ``shift_by`` has them.
+        Ways in which the shift of a lognormal field may follow, as ``shift_by`` has them; with any, it has the
+        method ``shifts``.
     """
 
     channels: ClassVar[str | None] = None
@@ -56,10 +57,6 @@ class AngularSpectrum(Specification, ABC):
     @abstractmethod
     def spectra(self, labels: FieldLabels, lmax: int, channels: str | None) -> Floats:
         """Return the spectra of its f fields in a table of such channels, without beams, float64[f, f, lmax + 1]."""
-
-    def shifts(self, labels: FieldLabels, way: str) -> Floats:
-        """Return the λ of lognormal fields that follow in one of its ways, float64[f]."""
-        raise NotImplementedError(f"{type(self).__name__} has no shift that follows by '{way}'")
 
 
 class PowerLaw(AngularSpectrum):
@@ -185,7 +182,7 @@ class Convergence(AngularSpectrum):
         return found
 
     def shifts(self, labels: FieldLabels, way: str) -> Floats:
-        """Return λ of each source: of a line of sight without matter, or Hilbert's fit."""
+        """Return λ of each source, float64[f]: of a line of sight without matter, or Hilbert's fit."""
         from deepbench.sphere.fields.cosmology import empty_beam_shift, hilbert_shift
 
         redshifts = self._redshifts(labels)
