@@ -123,11 +123,12 @@ class Recipe(Specification):
         try:
             recipe = cls.model_validate(document.data, context={"folder": document.folder})
         except ValidationError as error:
-            problems = [_problem(document, details) for details in error.errors(include_url=False)]
-            raise RecipeError.from_problems(document.file, list(dict.fromkeys(problems))) from None
-        recipe._document = document
-        problems = recipe._problems() or recipe._too_large()
-        if problems:
+            found = [_problem(document, details) for details in error.errors(include_url=False)]
+            problems = list(dict.fromkeys(found))
+        else:
+            recipe._document = document
+            problems = recipe._problems() or recipe._too_large()
+        if problems:  # raised apart from pydantic's error, which cannot be unpickled
             raise RecipeError.from_problems(document.file, problems)
         return recipe
 

@@ -249,6 +249,7 @@ def test_all_errors_are_told_at_once_in_the_order_of_the_file():
     ]
     assert caught.value.file == "my recipe.yaml"
     assert len(caught.value.problems) == len(lines)
+    assert caught.value.__context__ is None  # pickled with it where Dask is imported
     copy = pickle.loads(pickle.dumps(caught.value))
     assert (str(copy), copy.problems) == (str(caught.value), caught.value.problems)
 
