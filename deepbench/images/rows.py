@@ -132,7 +132,7 @@ def _refuse_far(
         raise LabelError.of_sample(
             table.name,
             labels.samples[row],
-            f"an object has a length, a place or an angle beyond ±{LIMIT:g}, which cannot be drawn",
+            f"an object has a length, a position or an angle beyond ±{LIMIT:g}, which cannot be drawn",
         )
 
 
@@ -156,7 +156,7 @@ def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
     Raises
     ------
     LabelError
-        A length, a place or an angle is beyond the drawing's limit.
+        A length, a position or an angle is beyond the drawing's limit.
     """
     found = object_columns(table.plan, labels, lambda entry: entry.is_shape)
     order = in_order(found, len(labels))

@@ -23,10 +23,10 @@ from deepbench.images.psf.transform_tables import NODES, PIECES
 from deepbench.numerics.kernels import inline, kernel
 
 SHARE = 0.01
-"""Most light of the copies at a place of the frame, in the brightest of the galaxy there."""
+"""Largest light of the copies at points of the frame, in units of the galaxy's own largest light at these points."""
 
 LEAST_LIGHT = 1e-7
-"""Least light of the brightest pixel in the frame, in the flux, of a component whose centre is outside."""
+"""Light of the brightest pixel in the frame, in units of the flux, below which a component outside is left out."""
 
 WIDTHS, PSF_WIDTHS = 3.0, 6.0
 """Least width of what galaxies are drawn on, in their semi-major half-light radii and in widths of their PSF."""
@@ -63,31 +63,31 @@ def are_outside(positions: NDArray[np.float64], frame_shape: tuple[int, int]) ->
 
 
 @inline
-def _places(frame_shape, component):
+def _points(frame_shape, component):
     """Return the corners, the middle, and the nearest pixel to a component, x and y, float32[6, 2]."""
     height, width = frame_shape
-    places = np.empty((6, 2), np.float32)
+    points = np.empty((6, 2), np.float32)
     for i in range(4):
-        places[i] = (i % 2) * (width - 1), (i // 2) * (height - 1)
-    places[4] = 0.5 * (width - 1), 0.5 * (height - 1)
-    places[5] = (
+        points[i] = (i % 2) * (width - 1), (i // 2) * (height - 1)
+    points[4] = 0.5 * (width - 1), 0.5 * (height - 1)
+    points[5] = (
         min(max(component.x, 0.0), width - 1.0),
         min(max(component.y, 0.0), height - 1.0),
     )
-    return places
+    return points
 
 
 @inline
-def _most_light(w, component, places, size):
-    """Return the most light at one of the places, of a component, or of the eight copies that are ``size`` away."""
+def _most_light(w, component, points, size):
+    """Return the most light at one of the points, of a component, or of the eight copies that are ``size`` away."""
     most = 0.0
-    for i in range(places.shape[0]):
+    for i in range(points.shape[0]):
         total = 0.0
         for mx in range(-1, 2):
             for my in range(-1, 2):
                 if (mx != 0 or my != 0) == (size > 0):
-                    dx = np.float32(places[i, 0] - component.x - mx * size)
-                    dy = np.float32(places[i, 1] - component.y - my * size)
+                    dx = np.float32(points[i, 0] - component.x - mx * size)
+                    dy = np.float32(points[i, 1] - component.y - my * size)
                     total += abs(faint_brightness(w, dx, dy))
         most = max(most, total)
     return most
@@ -110,8 +110,8 @@ def _write_periods(offsets, components, psfs, outside, frame_shape, ladder, sers
                 continue
             write_transform(psf, tables, 0, PIECES - 1, values, table)
             w = make_far_light(component, psf, table, sersic, ladder[0])
-            places = _places(frame_shape, component)
-            light = _most_light(w, component, places, 0)
+            points = _points(frame_shape, component)
+            light = _most_light(w, component, points, 0)
             if light < LEAST_LIGHT * abs(component.flux):
                 components[c].flux = 0.0
                 continue
@@ -119,7 +119,7 @@ def _write_periods(offsets, components, psfs, outside, frame_shape, ladder, sers
             least = 2.0 * max(WIDTHS * component_ellipse(component).a, PSF_WIDTHS * blur)
             at = chosen[image]
             while at < ladder.size - 1 and (
-                ladder[at] < least or _most_light(w, component, places, ladder[at]) > SHARE * light
+                ladder[at] < least or _most_light(w, component, points, ladder[at]) > SHARE * light
             ):
                 at += 1
             chosen[image] = at

@@ -138,7 +138,7 @@ class SkyObject(ImageObject):
         if None in psfs:
             raise problem(f"a {kind} is seen through a PSF: add `psf`")
         if self.dx is not None:
-            table.require_scale(f"the place of a {kind}")
+            table.require_scale(f"the position of a {kind}")
         for psf in psfs:
             if psf is not None:
                 self._check_psf(kind, table, psf)

@@ -376,6 +376,6 @@ tables:
 
 def test_lengths_that_cannot_be_drawn_are_refused():
     with pytest.raises(
-        LabelError, match="sample 0: an object has a length, a place or an angle beyond ±1e"
+        LabelError, match="sample 0: an object has a length, a position or an angle beyond ±1e"
     ):
         images([{"circle": {"x": -3e9, "y": 3, "radius": 3e9 + 10}}])

@@ -177,7 +177,7 @@ def test_labels_have_units():
         (
             {"dx": 1, "dy": 1, "flux": 1},
             {"pixel_scale": None, "psf": {"gaussian": {"sigma": 1}}},
-            "the place of a star is given in arcsec: add `pixel_scale`",
+            "the position of a star is given in arcsec: add `pixel_scale`",
         ),
         ({"x": 1, "y": 1, "flux": 1}, {"pixel_scale": 0}, "pixel_scale: .*greater than 0"),
         ({"x": 1, "y": 1, "flux": 1}, {"psf": {"moffat": {"fwhm": 1, "beta": 1}}}, "beta: must be"),
@@ -208,7 +208,7 @@ def test_light_that_would_cover_is_refused():
 
 
 def test_places_beyond_the_limit_are_refused():
-    with pytest.raises(LabelError, match="sample 0: an object has a length, a place .* beyond"):
+    with pytest.raises(LabelError, match="sample 0: an object has a length, a position .* beyond"):
         draw({"x": "= 1e12", "y": 1, "flux": 1})
 
 
