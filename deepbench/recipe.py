@@ -190,7 +190,7 @@ class Recipe(Specification):
         """Return how the labels of a table are drawn."""
         if name not in self._plans:
             described = self.tables[name]
-            weights = {each: value.weight for each, value in described.classes.items()}
+            weights = {each: value.weight_given for each, value in described.classes.items()}
             sizes = described.group_size, described.together
             words = self._words.get(name)
             self._plans[name] = LabelPlan(

@@ -13,12 +13,14 @@ from math import prod
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, ValidationInfo, field_validator
+from pydantic_core import CoreSchema, core_schema
 
-from deepbench.language.functions import CONSTANTS, FUNCTIONS
+from deepbench.language.functions import CONSTANTS, FUNCTIONS, LATER
 from deepbench.language.one_of import names_of
-from deepbench.language.specification import Name, Number, Specification, Whole, problem
-from deepbench.language.values import Variable
+from deepbench.language.plain import digits
+from deepbench.language.specification import Name, Specification, Whole, as_number, problem
+from deepbench.language.values import DISTRIBUTIONS, AnyValue, By, Constant, Variable
 from deepbench.numerics.stream_names import stream_number
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ MAXIMUM_SAMPLES = 2**32
 def _free_names(variables: dict[str, Any]) -> dict[str, Any]:
     """Refuse variables that no expression could use."""
     for name in variables:
-        if name in CONSTANTS or name in FUNCTIONS:
+        if name in CONSTANTS or name in FUNCTIONS.keys() - LATER:
             what = "constant" if name in CONSTANTS else "function"
             raise problem(f"'{name}' is a {what} of expressions; give the variable another name")
     return variables
@@ -47,11 +49,47 @@ Variables = Annotated[
 ]
 
 
+class _Weight(AnyValue):
+    """Type of the weight of a class: a number above 0, or one for each split."""
+
+    def parse(self, data: Any, info: ValidationInfo) -> Any:
+        """Return the weight that ``data`` describes."""
+        plain = not isinstance(data, Mapping | Constant | By)
+        weight = Constant(as_number(data)) if plain else super().parse(data, info)
+        if isinstance(weight, Constant):
+            if not weight.value > 0:
+                raise problem(f"must be greater than 0, not {digits(weight.value)}")
+        elif not isinstance(weight, By) or weight.key != "split":
+            raise problem(
+                "must be a number, or one for each split: {by: split, train: 3, otherwise: 1}"
+            )
+        elif not all(isinstance(part, Constant) and part.value >= 0 for part in weight.parts):
+            raise problem("the weights of the splits must be numbers, at least 0")
+        return weight
+
+    def forms(self, handler: GetCoreSchemaHandler) -> list[CoreSchema]:
+        """Return the schemas of what may be written, for the JSON Schema of the recipe."""
+        number = core_schema.float_schema(ge=0)
+        by = {"by": core_schema.typed_dict_field(core_schema.literal_schema(["split"]))}
+        return [
+            core_schema.float_schema(gt=0),
+            core_schema.typed_dict_schema(by, extra_behavior="allow", extras_schema=number),
+        ]
+
+
 class ClassSpecification(Specification):
     """Fields of every class, whatever the kind of its table."""
 
-    weight: Number = Field(1.0, gt=0, description="how often it is drawn, against the others")
+    weight: Annotated[Constant | By, _Weight(DISTRIBUTIONS, "weight")] = Field(
+        1.0,  # type: ignore[assignment]
+        description="how often it is drawn, against the others; one number, or one by split",
+    )
     variables: Variables
+
+    @property
+    def weight_given(self) -> float | By:
+        """The weight as a number, where it is one for all splits."""
+        return self.weight.value if isinstance(self.weight, Constant) else self.weight
 
 
 class ObjectsClass(ClassSpecification):
@@ -141,8 +179,8 @@ class TableSpecification(Specification, ABC):
         """Return the coordinates of the dimensions after ``sample``."""
 
     @abstractmethod
-    def working_bytes(self) -> int:
-        """Return the bytes that rendering takes beside its result."""
+    def working_bytes(self, plan: LabelPlan) -> int:
+        """Return the bytes that rendering takes beside its result; ``plan`` knows how often objects repeat."""
 
 
 def flags(meanings: tuple[str, ...], *, masks: bool = False) -> dict[str, Any]:

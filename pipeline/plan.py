@@ -184,5 +184,5 @@ def _table_plan(table: Table[Any]) -> TablePlan:
         label_bytes=labels.label_bytes + 16 * len(table.variables),
         copies_bytes=labels.most_copies * labels.copy_bytes,
         columns=len(labels.columns) + len(labels.object_columns),
-        working_bytes=table.specification.working_bytes(),
+        working_bytes=table.specification.working_bytes(table.plan),
     )

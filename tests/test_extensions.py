@@ -249,7 +249,7 @@ class DiceTable(TableSpecification):
     def coordinates(self):
         return (Coordinate("throw_number", "number of the throw", "1", self.throws),)
 
-    def working_bytes(self):
+    def working_bytes(self, plan):
         return 8 * self.throws
 ''',
             "deepbench/dice/render.py": '''

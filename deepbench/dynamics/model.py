@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,9 @@ from deepbench.tables import (
     DataVariable,
     TableSpecification,
 )
+
+if TYPE_CHECKING:
+    from deepbench.labelling.plan import LabelPlan
 
 RESERVED = frozenset({"noise", "frames", VARIABLES})
 """Names of what is labelled beside systems and bodies."""
@@ -255,7 +258,7 @@ class DynamicsTable(TableSpecification):
         """Number of samples that are rendered together; it changes no value."""
         return max(1, BATCH_NUMBERS // (self.times.count * self.body_count * 2 * self.setting.axes))
 
-    def working_bytes(self) -> int:
+    def working_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes that rendering takes beside its result: states of a batch, planes and shapes of frames."""
         states = self.batch_length * self.times.count * self.body_count
         total = 8 * states * 8 * self.setting.axes

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from deepbench.errors import LabelError
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import (
-    EVERY_CLASS,
-    IDENTITY,
+    COMPONENT,
     REPEAT,
     SAMPLE,
     Column,
@@ -19,9 +18,10 @@ from deepbench.labelling.scopes import (
     Quantity,
     Scope,
 )
-from deepbench.language.expressions import Expression
+from deepbench.language.composed import has_components
+from deepbench.language.draws import Uniforms
 from deepbench.language.specification import Parameter, out_of_range
-from deepbench.language.values import Constant, Distribution, Joint
+from deepbench.language.values import Joint
 from deepbench.numerics import streams
 from deepbench.numerics.stream_names import stream_number
 
@@ -35,118 +35,187 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
     Raises
     ------
     LabelError
-        An expression leaves the range of its parameter; the message names the first such sample.
+        A value leaves the range of its parameter; the message names the first such sample.
     """
-    samples = np.arange(start, stop, dtype=np.int64)
-    owners = samples // plan.together
-    groups = owners // plan.group_size
-    columns: dict[str, NDArray] = {
-        "id": samples,
-        "class": _pick(plan, seed, "class", plan.class_thresholds, owners, 0),
-        "split": _pick(plan, seed, "split", plan.split_thresholds, groups, 1),
-        "group": groups,
-    }
-    for column in plan.columns[len(IDENTITY) :]:
-        columns[column.name] = np.full(len(samples), column.absent, column.dtype)
-    members = {
-        name: np.flatnonzero(columns["class"] == code) for code, name in enumerate(plan.classes)
-    }
-    everyone = np.arange(len(samples))
-    copies: dict[int, _Copies] = {}
-    for scope, name in plan.order:
-        rows = everyone if scope.class_name is None else members[scope.class_name]
-        drawn = owners if scope.each is None else samples // scope.each
-        if name == "repeat" and scope.repeat is not None:
-            counts = _quantity(plan, seed, scope, name, scope.repeat, columns, drawn, rows)
-            columns[scope.column("repeat")][rows] = counts
-            copies[id(scope)] = _Copies(rows, counts.astype(np.int64))
-        elif scope.repeat is not None:
-            copy = copies[id(scope)]
-            _fill(plan, seed, scope, name, columns, copy.columns, drawn, copy.rows, copy.number)
-        else:
-            _fill(plan, seed, scope, name, columns, columns, drawn, rows)
-    return Labels(columns, _objects(plan, copies, samples), plan.repeated_names)
+    return _Drawing(plan, seed, np.arange(start, stop, dtype=np.int64)).labels()
 
 
-def _pick(
-    plan: LabelPlan, seed: int, what: str, limits: NDArray, numbers: NDArray, column: int
-) -> NDArray:
-    """Draw classes or splits: the code whose interval of thresholds holds the uniform draw."""
-    stream = stream_number(f"{plan.table}/{EVERY_CLASS}/sample/{what}")
-    uniforms = streams.uniforms(seed, stream, numbers)
-    dtype = plan.columns[1 + column].dtype
-    return np.searchsorted(limits, uniforms, side="right").astype(dtype)
+class _Drawing:
+    """The labels of some samples while they are drawn.
 
+    Attributes
+    ----------
+    plan : LabelPlan
+    seed : int
+    owners, groups : int64[n]
+        For each sample the number that its values are drawn for, and that of its group.
+    columns : dict of str to ndarray, shape (n,)
+    """
 
-def _fill(
-    plan: LabelPlan,
-    seed: int,
-    scope: Scope,
-    name: str,
-    columns: dict[str, NDArray],
-    into: dict[str, NDArray],
-    samples: NDArray,
-    rows: NDArray,
-    copy: NDArray | int = 0,
-) -> None:
-    """Draw one value (or joint draw) for some rows and put it into its columns."""
-    value = scope.values[name]
-    if isinstance(value, Joint):
-        stream = stream_number(scope.stream(plan.table, name))
-        elements = np.asarray(copy)[..., None] * value.dimension + np.arange(value.dimension)
-        elements = np.broadcast_to(elements, (len(rows), value.dimension))
-        numbers = np.repeat(samples[rows], value.dimension)
-        uniforms = streams.uniforms(seed, stream, numbers, np.ascontiguousarray(elements).ravel())
-        drawn = value.draw(uniforms.reshape(len(rows), value.dimension))
-        results = {f"{scope.column(name)}.{column}": values for column, values in drawn.items()}
-    else:
-        local = into if scope.repeat is not None else {}
-        result = _quantity(plan, seed, scope, name, value, columns, samples, rows, copy, local)
-        results = {scope.column(name): result}
-    for column, result in results.items():
-        if scope.repeat is not None:
-            into[column] = result
-        else:
-            into[column][rows] = result
+    def __init__(self, plan: LabelPlan, seed: int, samples: NDArray[np.int64]) -> None:
+        self.plan, self.seed = plan, seed
+        self.owners = samples // plan.together
+        self.groups = self.owners // plan.group_size
+        self.columns: dict[str, NDArray] = {
+            column.name: np.full(len(samples), column.absent, column.dtype)
+            for column in plan.columns
+        }
+        self.columns |= {"id": samples, "group": self.groups}
+        self._everyone = np.arange(len(samples))
+        self._copies: dict[int, _Copies] = {}
 
-
-def _quantity(
-    plan: LabelPlan,
-    seed: int,
-    scope: Scope,
-    name: str,
-    value: Quantity,
-    columns: Mapping[str, NDArray],
-    samples: NDArray,
-    rows: NDArray,
-    copy: NDArray | int = 0,
-    local: Mapping[str, NDArray] | None = None,
-) -> NDArray:
-    """Return one value for some rows, checked against its range."""
-    if isinstance(value, Constant):
-        return np.full(len(rows), value.value)
-    if isinstance(value, Distribution):
-        stream = stream_number(scope.stream(plan.table, name))
-        return value.quantile(streams.uniforms(seed, stream, samples[rows], copy))
-    assert isinstance(value, Expression)
-    used = {}
-    for reference_name in value.names:
-        column = plan.reference(scope, name, reference_name).column
-        used[reference_name] = local[column] if local and column in local else columns[column][rows]
-    result = np.broadcast_to(value.evaluate(used), len(rows)).astype(np.float64)
-    parameter = REPEAT if name == "repeat" and scope.repeat is not None else scope.parameters[name]
-    bad = out_of_range(parameter, result)
-    if bad is not None:
-        sample = int(columns["id"][rows[bad]])
-        raise LabelError(
-            f"table '{plan.table}', sample {sample}: {scope.column(name)} = {float(result[bad])!r} by "
-            f'"{value.text}", but it must be {parameter.range_text()}; '
-            "narrow the priors it is made of, or use min() and max()",
-            table=plan.table,
-            sample=sample,
-            column=scope.column(name),
+    def labels(self) -> Labels:
+        """Draw every value after those that it uses, and return the labels."""
+        for scope, name in self.plan.order:
+            if scope is None:
+                self._draw_code(name)
+            else:
+                self._draw_value(scope, name)
+        samples = self.columns["id"]
+        return Labels(
+            self.columns, _objects(self.plan, self._copies, samples), self.plan.repeated_names
         )
-    return result
+
+    def _draw_code(self, what: str) -> None:
+        """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
+        plan, column = self.plan, self.columns[what]
+        numbers = self.groups if what == "split" else self.owners
+        uniforms = streams.uniforms(self.seed, stream_number(plan.code_stream(what)), numbers)
+        if what == "split":
+            column[:] = np.searchsorted(plan.split_thresholds, uniforms, side="right")
+            return
+        for rows, limits in plan.class_limits(self.columns["split"]):
+            column[rows] = np.searchsorted(limits, uniforms[rows], side="right")
+
+    def _draw_value(self, scope: Scope, name: str) -> None:
+        """Draw one value, the columns of a joint draw, or the number of copies of an object."""
+        rows = self._rows(scope)
+        owners = self.owners if scope.each is None else self.columns["id"] // scope.each
+        if scope.repeat is not None and name == "repeat":
+            counts = self._value(scope, name, scope.repeat, owners, rows)
+            self.columns[scope.column("repeat")][rows] = counts
+            self._copies[id(scope)] = _Copies(rows, counts.astype(np.int64))
+        elif scope.repeat is not None:
+            copies = self._copies[id(scope)]
+            copies.columns |= self._fill(scope, name, owners, copies.rows, copies)
+        else:
+            for column, values in self._fill(scope, name, owners, rows).items():
+                self.columns[column][rows] = values
+
+    def _rows(self, scope: Scope) -> NDArray[np.intp]:
+        """Return the rows of the samples that have a scope."""
+        if scope.class_name is None:
+            return self._everyone
+        return np.flatnonzero(self.columns["class"] == self.plan.classes.index(scope.class_name))
+
+    def _fill(
+        self,
+        scope: Scope,
+        name: str,
+        owners: NDArray[np.int64],
+        rows: NDArray[np.intp],
+        copies: _Copies | None = None,
+    ) -> dict[str, NDArray]:
+        """Return the columns that one value fills, for some rows of samples, one for each copy."""
+        value = scope.values[name]
+        if isinstance(value, Joint):
+            drawn = value.fill(self._uniforms(scope, name, owners, rows, copies))
+            return {f"{scope.column(name)}.{column}": each for column, each in drawn.items()}
+        result = {scope.column(name): self._value(scope, name, value, owners, rows, copies)}
+        if has_components(value):
+            used = self._used(scope, name, value, rows, copies)
+            uniforms = self._uniforms(scope, name, owners, rows, copies)
+            result[scope.component(name)] = value.component(uniforms, used)  # type: ignore[union-attr]
+        return result
+
+    def _value(
+        self,
+        scope: Scope,
+        name: str,
+        value: Quantity,
+        owners: NDArray[np.int64],
+        rows: NDArray[np.intp],
+        copies: _Copies | None = None,
+    ) -> NDArray:
+        """Return one value for some rows; checked against its range where that is not known beforehand."""
+        assert not isinstance(value, Joint)
+        used = self._used(scope, name, value, rows, copies)
+        result = value.draw(self._uniforms(scope, name, owners, rows, copies), used)
+        if not value.known:
+            self._check(scope, name, value, result, rows, used)
+        return result
+
+    def _used(
+        self,
+        scope: Scope,
+        name: str,
+        value: Any,
+        rows: NDArray[np.intp],
+        copies: _Copies | None,
+    ) -> dict[str, NDArray]:
+        """Return the columns of what a value uses, for some rows; classes and splits as their names."""
+        local = {} if copies is None else copies.columns
+        used = {}
+        for reference_name in value.names:
+            column = self.plan.reference(scope, name, reference_name).column
+            used[reference_name] = local[column] if column in local else self.columns[column][rows]
+        for code in dict.fromkeys(code for code, _ in value.comparisons):
+            used[code] = self.plan.code_names(code)[self.columns[code][rows]]
+        return used
+
+    def _uniforms(
+        self,
+        scope: Scope,
+        name: str,
+        owners: NDArray[np.int64],
+        rows: NDArray[np.intp],
+        copies: _Copies | None,
+    ) -> Uniforms:
+        """Return the random numbers of a value for some rows."""
+        stream = stream_number(scope.stream(self.plan.stream_table, name))
+        copy = np.zeros(len(rows), np.int64) if copies is None else copies.number
+
+        def numbers(samples: NDArray[np.int64]) -> Uniforms:
+            def several(count: int) -> NDArray[np.float64]:
+                elements = copy[:, None] * count + np.arange(count)
+                repeated = np.repeat(samples, count)
+                drawn = streams.uniforms(self.seed, stream, repeated, elements.ravel())
+                return drawn.reshape(len(rows), count)
+
+            return Uniforms(samples, several, of_table, of_group)
+
+        def of_table(count: int) -> NDArray[np.float64]:
+            return streams.uniforms(self.seed, stream, np.zeros(count, np.int64), np.arange(count))
+
+        def of_group() -> Uniforms:
+            return numbers(self.groups[rows])
+
+        return numbers(owners[rows])
+
+    def _check(
+        self,
+        scope: Scope,
+        name: str,
+        value: Any,
+        result: NDArray,
+        rows: NDArray[np.intp],
+        used: Mapping[str, NDArray],
+    ) -> None:
+        """Refuse values outside the range of their parameter."""
+        plan = self.plan
+        of_copies = name == "repeat" and scope.repeat is not None
+        parameter = REPEAT if of_copies else scope.parameters[name]
+        bad = out_of_range(parameter, result)
+        if bad is not None:
+            sample = int(self.columns["id"][rows[bad]])
+            why = value.said({key: values[bad : bad + 1] for key, values in used.items()})
+            raise LabelError(
+                f"table '{plan.table}', sample {sample}: {scope.column(name)} = {float(result[bad])!r} {why}, but it "
+                f"must be {parameter.range_text()}; narrow the priors it is made of, or use min() and max()",
+                table=plan.table,
+                sample=sample,
+                column=scope.column(name),
+            )
 
 
 def check(plan: LabelPlan, labels: Labels) -> None:
@@ -168,9 +237,11 @@ def check(plan: LabelPlan, labels: Labels) -> None:
             columns, samples = labels.objects, labels.objects["sample"][rows]
         for name in scope.values:
             for column in scope.columns(name):
+                meaning = scope.meaning(name, column)
+                if meaning is COMPONENT:
+                    continue  # absent where a branch is no mixture, and it shapes nothing
                 inside = column if scope.repeat is None else column.removeprefix(f"{scope.name}.")
-                values = columns[inside][rows]
-                _check_column(plan.table, column, scope.parameters[name], values, samples)
+                _check_column(plan.table, column, meaning, columns[inside][rows], samples)
 
 
 def _objects(

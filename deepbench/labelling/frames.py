@@ -15,7 +15,7 @@ from deepbench.labelling.draw import check
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import Column, Labels, Scope
 from deepbench.language.plain import EXACT, digits, nearest
-from deepbench.language.values import Constant, Distribution
+from deepbench.language.values import Joint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -165,7 +165,7 @@ def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
         held = labels.objects if repeated else labels.columns
         samples = held["sample" if repeated else "id"][rows]
         for name, value in scope.values.items():
-            if not isinstance(value, Constant | Distribution):
+            if isinstance(value, Joint) or not value.known:
                 continue
             column = name if repeated else scope.column(name)
             low, high = value.support()

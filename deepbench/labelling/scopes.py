@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from deepbench.language.composed import Composed, has_components
 from deepbench.language.one_of import OneOf
 from deepbench.language.specification import Parameter, Specification, parameters_of
 from deepbench.language.values import Constant, Distribution, Expression, Joint
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
 VARIABLES = "variables"
 EVERY_CLASS = "*"
+EVERY_TABLE = "*"
 IDENTITY = ("id", "class", "split", "group")
 """The columns that each table has before its parameters."""
 
-Quantity = Constant | Expression | Distribution | Joint
+Quantity = Constant | Expression | Distribution | Composed | Joint
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,8 @@ class Scope:
         Consecutive samples that share its values, where these are fewer than those that share others.
     entry : NamedOneOf, optional
         The object of a class that it describes.
+    shared : bool, optional
+        Whether all tables of the recipe draw its values from the same streams.
     """
 
     name: str
@@ -63,6 +67,7 @@ class Scope:
     measured: Mapping[str, Parameter] = field(default_factory=dict)
     each: int | None = None
     entry: NamedOneOf | None = None
+    shared: bool = False
 
     @property
     def kind(self) -> str:
@@ -79,15 +84,34 @@ class Scope:
 
     def stream(self, table: str, name: str) -> str:
         """Return the name of a value's random stream."""
-        return f"{table}/{self.class_name or EVERY_CLASS}/{self.name}/{name}"
+        owner = EVERY_TABLE if self.shared else table
+        return f"{owner}/{self.class_name or EVERY_CLASS}/{self.name}/{name}"
 
     def columns(self, name: str) -> list[str]:
-        """Return the names of the columns that the value ``name`` fills: one, or one per column of a joint draw."""
+        """Return the names of the columns that the value ``name`` fills.
+
+        They are one, or one per column of a joint draw; a mixture has a second one for its component.
+        """
         value = self.values[name]
         if isinstance(value, Joint):
             numbers = [f"{self.column(name)}.{column}" for column in value.columns]
             return numbers + self.identifiers(name)
+        if has_components(value):
+            return [self.column(name), self.component(name)]
         return [self.column(name)]
+
+    def component(self, name: str) -> str:
+        """Return the name of the column that says from which component of a mixture a value is."""
+        return f"{self.column(name)}.component"
+
+    def meaning(self, name: str, column: str) -> Parameter:
+        """Return description, unit and range of one of the columns that the value ``name`` fills."""
+        value = self.values[name]
+        if column in self.identifiers(name):
+            return IDENTIFIER
+        if not isinstance(value, Joint) and column == self.component(name):
+            return COMPONENT
+        return self.parameters[name]
 
     def identifiers(self, name: str) -> list[str]:
         """Return the names of those columns of the value ``name`` that are identifiers, which no expression can use."""
@@ -105,6 +129,10 @@ REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
 SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
 VARIABLE = Parameter(description="variable of the recipe")
 IDENTIFIER = Parameter(description="identifier in the catalogue; -1 where there is none")
+
+COMPONENT = Parameter(
+    description="component of the mixture, counted from 0", minimum=0, integer=True
+)
 
 
 def scope_of(
@@ -268,13 +296,11 @@ def parameter_columns(scope: Scope, *, prefix: bool) -> list[Column]:
     """Return the columns of a scope's values, with the scope's name in front or without it."""
     columns = []
     for name in scope.values:
-        identifiers = scope.identifiers(name)
         for column in scope.columns(name):
-            is_identifier = column in identifiers
-            parameter = IDENTIFIER if is_identifier else scope.parameters[name]
+            parameter = scope.meaning(name, column)
             label = column if prefix else column.removeprefix(f"{scope.name}.")
             described = parameter.description, parameter.unit
-            columns.append(Column(label, *described, identifier=is_identifier))
+            columns.append(Column(label, *described, identifier=parameter is IDENTIFIER))
     for name, parameter in scope.measured.items():
         label = scope.column(name) if prefix else name
         columns.append(Column(label, parameter.description, parameter.unit, measured=True))

@@ -27,6 +27,8 @@ _SMALL = 1e-3
 class Uniform(Distribution):
     """All values between low and high with equal probability."""
 
+    may_be_compound: ClassVar[bool] = True
+
     low: Number = parameter("lower end", unit="")
     high: Number = parameter("upper end", unit="")
 
@@ -46,6 +48,8 @@ class Uniform(Distribution):
 
 class LogUniform(Distribution):
     """The logarithm is uniform: each factor of two between low and high has equal probability."""
+
+    may_be_compound: ClassVar[bool] = True
 
     low: Number = parameter("lower end", unit="", above=0)
     high: Number = parameter("upper end", unit="", above=0)
@@ -68,6 +72,8 @@ class LogUniform(Distribution):
 class PowerLaw(Distribution):
     """Density x^(−slope) between low and high, as of the fluxes of sources or the masses of stars."""
 
+    may_be_compound: ClassVar[bool] = True
+
     slope: Number = parameter(
         "falls where it is above 0; 1 is log_uniform", unit="", minimum=-50, maximum=50
     )
@@ -85,22 +91,37 @@ class PowerLaw(Distribution):
 
     def inverse(self, u: Array) -> Array:
         """Return low (high / low)^y, y = log(1 + u (exp(t) − 1)) / t, t = (1 − slope) log(high / low)."""
-        ratio = float(_log(self.high) - _log(self.low))
-        t = min(max((1.0 - self.slope) * ratio, -700.0), 700.0)
-        if abs(t) < _SMALL:  # its series
-            pair = u * (1.0 - u)
-            y = u + pair * t * (0.5 + t * ((1.0 - 2.0 * u) / 6.0 + t * (1.0 - 6.0 * pair) / 24.0))
-        elif t > 0.0:
-            y = 1.0 + _log(u + (1.0 - u) * _exp(-t)) / t
+        ratio = _log(self.high) - _log(self.low)
+        t = np.clip((1.0 - self.slope) * ratio, -700.0, 700.0)
+        small, rising = np.abs(t) < _SMALL, t > 0.0
+        if np.ndim(t):
+            y = np.where(small, _series(u, t), np.where(rising, _falling(u, t), _rising(u, t)))
         else:
-            y = _log(1.0 - u + u * _exp(t)) / t
+            y = (_series if small else _falling if rising else _rising)(u, t)
         return np.clip(self.low * _exp(ratio * y), self.low, self.high)
+
+
+def _series(u: Array, t: Array) -> Array:
+    """Return y of a power law for small t."""
+    pair = u * (1.0 - u)
+    return u + pair * t * (0.5 + t * ((1.0 - 2.0 * u) / 6.0 + t * (1.0 - 6.0 * pair) / 24.0))
+
+
+def _falling(u: Array, t: Array) -> Array:
+    """Return y of a power law for t above 0."""
+    return 1.0 + _log(u + (1.0 - u) * _exp(-t)) / t
+
+
+def _rising(u: Array, t: Array) -> Array:
+    """Return y of a power law for t below 0."""
+    return _log(1.0 - u + u * _exp(t)) / t
 
 
 class Normal(Distribution):
     """Gaussian distribution."""
 
     remedy: ClassVar[str] = "use truncated_normal, which has ends"
+    may_be_compound: ClassVar[bool] = True
 
     mean: Number = parameter("mean", unit="")
     sigma: Number = parameter("standard deviation", unit="", above=0)
@@ -116,6 +137,9 @@ class Normal(Distribution):
 
 class TruncatedNormal(Distribution):
     """The part of a Gaussian between low and high; mean and sigma are those of the whole."""
+
+    may_be_compound: ClassVar[bool] = True
+    needs_an_end: ClassVar[bool] = True
 
     mean: Number = parameter("mean of the whole Gaussian", unit="")
     sigma: Number = parameter("standard deviation of the whole Gaussian", unit="", above=0)
@@ -149,7 +173,9 @@ class TruncatedNormal(Distribution):
         """Return the quantile of the kept part, through the smaller tail, which is more exact."""
         start, stop = self._sigmas()
         below, above = _normal_cdf(start), _normal_cdf(-stop)
-        kept = _normal_cdf(-start) - above if start > 0 else _normal_cdf(stop) - below
+        kept = np.where(
+            np.greater(start, 0), _normal_cdf(-start) - above, _normal_cdf(stop) - below
+        )
         lower, upper = below + u * kept, above + (1 - u) * kept
         sigmas = _normal_quantile(np.minimum(np.minimum(lower, upper), 0.5))
         return self.mean + self.sigma * np.where(lower <= upper, sigmas, -sigmas)
@@ -159,6 +185,7 @@ class LogNormal(Distribution):
     """The logarithm is Gaussian."""
 
     remedy: ClassVar[str] = "use log_uniform or truncated_normal, which have ends"
+    may_be_compound: ClassVar[bool] = True
 
     median: Number = parameter("median", unit="", above=0)
     sigma: Number = parameter("standard deviation of the natural logarithm", above=0)

@@ -16,6 +16,7 @@ from deepbench.language.distribution import (
     check_weights,
     pick,
 )
+from deepbench.language.draws import MOST_LISTED
 from deepbench.language.functions import Array, mathfast
 from deepbench.language.specification import Number, Whole, moved, parameter, problem
 
@@ -35,6 +36,9 @@ class Discrete(Distribution):
 class Integers(Discrete):
     """All whole numbers from low to high, both included, with equal probability."""
 
+    may_be_compound: ClassVar[bool] = True
+    ends_may_meet: ClassVar[bool] = True
+
     low: Whole = parameter("least number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
     high: Whole = parameter("greatest number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
 
@@ -53,9 +57,15 @@ class Integers(Discrete):
         """Return low and high."""
         return float(self.low), float(self.high)
 
+    def values_listed(self) -> tuple[float, ...] | None:
+        """Return the numbers from low to high, None where they are too many."""
+        if self.high - self.low >= MOST_LISTED:
+            return None
+        return tuple(map(float, range(self.low, self.high + 1)))
+
     def inverse(self, u: Array) -> Array:
         """Return low + floor(u (high - low + 1))."""
-        return self.low + np.floor(u * float(self.high - self.low + 1))
+        return self.low + np.floor(u * np.float64(self.high - self.low + 1))
 
 
 class Choice(Discrete):
@@ -109,6 +119,11 @@ class Choice(Discrete):
         kept = [value for value, weight in zip(self.values, self.weights, strict=True) if weight]
         return min(kept), max(kept)
 
+    def values_listed(self) -> tuple[float, ...] | None:
+        """Return the values that have a weight, in order, None where they are too many."""
+        kept = {value for value, weight in zip(self.values, self.weights, strict=True) if weight}
+        return None if len(kept) > MOST_LISTED else tuple(sorted(kept))
+
     def inverse(self, u: Array) -> Array:
         """Return the value whose share of the weights, in written order, holds u."""
         return np.asarray(self.values)[pick(u, self.weights)[0]]
@@ -138,6 +153,12 @@ class Grid(Discrete):
     def support(self) -> tuple[float, float]:
         """Return low and high."""
         return self.low, self.high
+
+    def values_listed(self) -> tuple[float, ...] | None:
+        """Return the values in order, None where they are too many."""
+        if self.count > MOST_LISTED:
+            return None
+        return tuple(self.inverse((np.arange(self.count) + 0.5) / self.count).tolist())
 
     def inverse(self, u: Array) -> Array:
         """Return the value number floor(u count), counted from 0."""

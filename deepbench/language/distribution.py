@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema
 
+from deepbench.language.draws import Independent
 from deepbench.language.functions import Array
 from deepbench.language.plain import show
 from deepbench.language.specification import Specification, as_number, moved, problem
@@ -21,7 +22,7 @@ Weight = Annotated[float, Field(ge=0), BeforeValidator(as_number)]
 Weights = tuple[Weight, ...]
 
 
-class Distribution(Specification):
+class Distribution(Independent, Specification):
     """A law by which values are drawn; the base of all of them.
 
     It maps a uniform random number to a value through the inverse of its cumulative distribution,
@@ -34,9 +35,18 @@ class Distribution(Specification):
         Whether the values may differ by rounding between computers.
     remedy : str
         What to do when a parameter does not allow all of the support.
+    may_be_compound : bool
+        Whether its parameters may be expressions; ``inverse`` then takes them as arrays, too.
+    ends_may_meet : bool
+        Whether ``low`` may be ``high``.
+    needs_an_end : bool
+        Whether it needs ``low`` or ``high``, each of which may be absent.
     """
 
     tolerance: ClassVar[bool] = False
+    may_be_compound: ClassVar[bool] = False
+    ends_may_meet: ClassVar[bool] = False
+    needs_an_end: ClassVar[bool] = False
     remedy: ClassVar[str] = "choose other ends"
     _form: ClassVar[str] = "a list or a mapping"
 
@@ -81,8 +91,8 @@ class Distribution(Specification):
             values = self.inverse(np.clip(np.asarray(u, dtype=np.float64), 2.0**-54, 1 - 2.0**-53))
         low, high = self.support()
         if self.continuous:
-            low, high = math.nextafter(low, math.inf), math.nextafter(high, -math.inf)
-        return np.clip(values, max(low, -_LARGEST), min(high, _LARGEST))
+            low, high = np.nextafter(low, math.inf), np.nextafter(high, -math.inf)
+        return np.clip(values, np.maximum(low, -_LARGEST), np.minimum(high, _LARGEST))
 
     def misfit(self, allowed: str) -> str:
         """Return the message for a parameter that does not allow all values."""
@@ -116,6 +126,10 @@ class Distribution(Specification):
         reference = handler(schema)
         mapping = handler.resolve_ref_schema(reference)
         if handler.mode == "validation":
+            if cls.may_be_compound:
+                mapping["properties"] = {
+                    name: _or_expression(each) for name, each in mapping["properties"].items()
+                }
             forms = [mapping.copy(), cls._list_schema(mapping["properties"])]
             mapping.clear()
             mapping.update(title=cls.__name__, description=forms[0]["description"], anyOf=forms)
@@ -131,6 +145,13 @@ class Distribution(Specification):
             "minItems": required,
             "items": False,
         }
+
+
+def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the JSON Schema of a parameter that may be an expression."""
+    words = {key: schema[key] for key in ("description", "title") if key in schema}
+    number = {key: each for key, each in schema.items() if key not in words}
+    return {**words, "anyOf": [number, {"type": "string", "pattern": "^="}]}
 
 
 def check_interval(low: float, high: float, least: float = -math.inf) -> None:

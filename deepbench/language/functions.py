@@ -25,6 +25,11 @@ def mathfast(name: str) -> Callable[..., Any]:
     return call
 
 
+def _where(condition: Array, chosen: Array, otherwise: Array) -> Array:
+    """Return one of two values, NaN where the condition is."""
+    return np.where(np.isnan(condition), np.nan, np.where(condition != 0, chosen, otherwise))
+
+
 FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "sqrt": (1, np.sqrt),
     "exp": (1, mathfast("exp")),
@@ -46,10 +51,14 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "floor": (1, np.floor),
     "ceil": (1, np.ceil),
     "round": (1, np.rint),
+    "where": (3, _where),
 }
 """The functions: number of arguments, and what computes them. Angles are in radians, those of
 ``sind``, ``cosd`` and ``tand`` in degrees; ``log`` is the natural logarithm; ``round`` rounds
-halves to the even number."""
+halves to the even number; ``where`` gives its second argument where the first is true, else its third."""
+
+LATER = frozenset({"where"})
+"""Functions that older recipes do not know: variables may have these names, which are functions only before ``(``."""
 
 OPERATORS: dict[str, Callable[..., Any]] = {
     "+": np.add,
@@ -59,6 +68,16 @@ OPERATORS: dict[str, Callable[..., Any]] = {
     "**": mathfast("pow"),
 }
 """The operators between two values."""
+
+COMPARISONS: dict[str, Callable[..., Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "==": np.equal,
+    "!=": np.not_equal,
+}
+"""Comparisons of two values. Conditions give 1 where they hold, 0 where they do not, NaN where that is unknown."""
 
 CONSTANTS = {"pi": math.pi}
 """The names that stand for numbers."""
@@ -72,3 +91,28 @@ def whole_power(x: Array, exponent: int) -> Array:
             result = result * square
         square, left = square * square, left // 2
     return result if exponent >= 0 else 1.0 / result
+
+
+# conditions: Kleene's logic of three values, in which NaN is unknown
+
+
+def compare(name: str, left: Array, right: Array) -> Array:
+    """Return 1 where a comparison holds, 0 where it does not, NaN where a side is NaN."""
+    unknown = np.isnan(left) | np.isnan(right)
+    return np.where(unknown, np.nan, COMPARISONS[name](left, right))
+
+
+def both(left: Array, right: Array) -> Array:
+    """Return 0 where either side is false, else NaN where either is unknown, else 1."""
+    false, unknown = (left == 0) | (right == 0), np.isnan(left) | np.isnan(right)
+    return np.where(false, 0.0, np.where(unknown, np.nan, 1.0))
+
+
+def negation(value: Array) -> Array:
+    """Return 1 where a value is false, 0 where it is true, NaN where it is unknown."""
+    return np.where(np.isnan(value), np.nan, value == 0)
+
+
+def either(left: Array, right: Array) -> Array:
+    """Return 1 where either side is true, else NaN where either is unknown, else 0."""
+    return negation(both(negation(left), negation(right)))

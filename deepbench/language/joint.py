@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from deepbench.errors import LabelError
+from deepbench.language.draws import Uniforms
 from deepbench.language.functions import Array, mathfast
 from deepbench.language.inputs.files import FileName, FileSpecification, Sha256
 from deepbench.language.inputs.tables import Columns as FileColumns
@@ -80,6 +81,10 @@ class Joint(Specification):
         dict of str to float64 array, shape (n,)
             Those of identifiers are int64.
         """
+
+    def fill(self, uniforms: Uniforms) -> dict[str, NDArray]:
+        """Return the values of each column for n draws, identifiers last."""
+        return self.draw(uniforms.several(self.dimension))
 
     @property
     def identifier_names(self) -> tuple[str, ...]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import Field, create_model, field_validator, model_validator
+from pydantic import Field, create_model, model_validator
 
-from deepbench.language.plain import show
 from deepbench.language.specification import Name, Specification, parameter, problem
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Value
 
 MAXIMUM_COPIES = 100_000
 """Largest number of copies of a repeated object."""
@@ -83,23 +82,6 @@ class RepeatedOneOf(NamedOneOf):
         integer=True,
         default=None,
     )
-
-    @field_validator("repeat")
-    @classmethod
-    def _bounded(cls, repeat: Any) -> Any:
-        if isinstance(repeat, Expression):
-            raise problem(
-                f"cannot be an expression, {show(repeat.text)}, whose largest value is not known beforehand; write a "
-                "number, {integers: [low, high]} or {choice: [...]}"
-            )
-        return repeat
-
-    @property
-    def most_copies(self) -> int:
-        """The largest number of copies that ``repeat`` can draw; 0 for an object that is not repeated."""
-        if self.repeat is None or isinstance(self.repeat, Expression):
-            return 0
-        return int(self.repeat.support()[1])
 
 
 T = TypeVar("T", bound=OneOf)

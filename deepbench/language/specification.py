@@ -12,7 +12,8 @@ All errors are complete sentences: what is wrong, with which value, what is allo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, get_args
 
@@ -111,6 +112,18 @@ def moved(
 ) -> ValidationError:
     """Return the errors at other paths: ``move`` gives the new path of each."""
     return _rebuilt(error, lambda item: (item["type"], item["msg"], move(item["loc"])))
+
+
+@contextmanager
+def placed(path: tuple[Any, ...], data: Any) -> Iterator[None]:
+    """Tell the errors that are raised inside at a path below the value that is read."""
+    try:
+        yield
+    except ValidationError as error:
+        raise moved(error, lambda inner: (*path, *inner)) from None
+    except PydanticCustomError as error:
+        wrong = InitErrorDetails(type=error, loc=path, input=data)
+        raise ValidationError.from_exception_data("value", [wrong]) from None
 
 
 def _rebuilt(
@@ -308,11 +321,16 @@ def out_of_range(parameter: Parameter, values: np.ndarray | float) -> int | None
 
 def check_range(parameter: Parameter, value: Any) -> None:
     """Raise pydantic's error if a number, constant or distribution can leave the range."""
-    if isinstance(value, int | float):
-        if not parameter.contains(value, value, True) or (parameter.integer and value % 1):
-            raise problem(f"must be {parameter.range_text()}, not {value}", "out_of_range")
-    elif hasattr(value, "support"):
+    if isinstance(value, int | float) and (
+        not parameter.contains(value, value, True) or (parameter.integer and value % 1)
+    ):
+        raise problem(f"must be {parameter.range_text()}, not {value}", "out_of_range")
+    for each in getattr(value, "alternatives", ()):
+        check_range(parameter, each)
+    if hasattr(value, "support") and not value.alternatives:
         low, high = value.support()
+        if not value.known and not (math.isfinite(low) and math.isfinite(high)):
+            return  # checked when it is drawn
         if not parameter.contains(low, high, not value.continuous) or (
             parameter.integer and not value.integer
         ):

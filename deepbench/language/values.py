@@ -12,6 +12,8 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from deepbench.errors import ExpressionError
+from deepbench.language import composed
+from deepbench.language.composed import By, Composed, Compound, Mixture, PerGroup
 from deepbench.language.continuous import (
     Histogram,
     LogNormal,
@@ -23,6 +25,7 @@ from deepbench.language.continuous import (
 )
 from deepbench.language.discrete import Choice, Grid, Integers
 from deepbench.language.distribution import Distribution
+from deepbench.language.draws import Independent, Uniforms
 from deepbench.language.expressions import Expression, parse
 from deepbench.language.joint import JOINTS, Joint
 from deepbench.language.plain import digits
@@ -39,25 +42,30 @@ from deepbench.language.specification import (
     parameter,
     parameter_of,
     parameters_of,
+    placed,
     problem,
 )
 
 __all__ = [
     "DISTRIBUTIONS",
     "JOINTS",
+    "By",
+    "Composed",
+    "Compound",
     "Constant",
     "Distribution",
     "Expression",
     "Joint",
+    "Mixture",
     "Name",
     "Named",
     "Number",
     "Parameter",
+    "PerGroup",
     "Specification",
     "Value",
     "Variable",
     "Whole",
-    "is_tolerance",
     "out_of_range",
     "parameter",
     "parameter_of",
@@ -83,7 +91,7 @@ DISTRIBUTIONS: dict[str, type[Distribution]] = {
 
 
 @dataclass(frozen=True)
-class Constant:
+class Constant(Independent):
     """One number for every sample; it answers the questions that a distribution answers.
 
     Examples
@@ -105,9 +113,17 @@ class Constant:
         """Return the number twice, as the ends of its range."""
         return self.value, self.value
 
+    def values_listed(self) -> tuple[float, ...]:
+        """Return the number."""
+        return (self.value,)
+
     def quantile(self, u: np.ndarray) -> np.ndarray:
         """Return the number once for each element of ``u``; float64, same shape."""
         return np.full(np.shape(u), self.value)
+
+    def draw(self, uniforms: Uniforms, columns: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the number once for each sample, float64[n]; it takes no random numbers."""
+        return np.full(len(uniforms), self.value)
 
     def misfit(self, allowed: str) -> str:
         """Return the message for a parameter that does not allow this number."""
@@ -119,18 +135,36 @@ class AnyValue(Named):
 
     def parse(self, data: Any, info: ValidationInfo) -> Any:
         """Return the value that ``data`` describes."""
-        if isinstance(data, Constant | Expression):
+        if isinstance(data, Constant | Expression | Composed):
             return data
         if isinstance(data, str):
             try:
                 return parse(data)
             except ExpressionError as error:
                 raise problem(str(error), "expression") from None
-        if isinstance(data, Mapping | Specification):
+        if isinstance(data, Mapping):
+            return self._parse_mapping(data, info)
+        if isinstance(data, Specification):
             return super().parse(data, info)
         if isinstance(data, int | float | np.number) and not isinstance(data, bool):
             return Constant(as_number(data))
         raise problem(f"must be {self.expected(data)}")
+
+    def _parse_mapping(self, data: Mapping[str, Any], info: ValidationInfo) -> Any:
+        """Return the value that a mapping describes: a distribution, or a value made of others."""
+
+        def inside(part: Any) -> Any:
+            return SINGLE.parse(part, info)
+
+        if any(key in data for key in composed.KEYS):
+            return composed.read(data, inside)
+        if len(data) == 1:
+            ((name, body),) = data.items()
+            family = DISTRIBUTIONS.get(name)
+            if family is not None and composed.is_compound(body):
+                with placed((name,), body):
+                    return composed.read_compound(family, body, inside)
+        return super().parse(data, info)
 
     def expected(self, data: Any) -> str:
         """Return the message about data that are no value."""
@@ -142,6 +176,8 @@ class AnyValue(Named):
             return value.value
         if isinstance(value, Expression):
             return value.text
+        if isinstance(value, Composed):
+            return composed.dump(value, lambda part: self.dump(part, info), _name_of_family)
         return super().dump(value, info)
 
     def forms(self, handler: GetCoreSchemaHandler) -> list[CoreSchema]:
@@ -150,25 +186,55 @@ class AnyValue(Named):
             core_schema.float_schema(),
             core_schema.str_schema(pattern="^="),
             *super().forms(handler),
+            *_composed_forms(handler),
         ]
+
+
+SINGLE = AnyValue(DISTRIBUTIONS, "distribution")
+"""Reads one value, as it may stand inside another one."""
+
+
+def _name_of_family(family: type[Distribution]) -> str:
+    """Return the name of a distribution in recipes."""
+    return next(name for name, cls in DISTRIBUTIONS.items() if cls is family)
+
+
+def _composed_forms(handler: GetCoreSchemaHandler) -> list[CoreSchema]:
+    """Return the schemas of values that are made of others, for the JSON Schema of the recipe."""
+    value = handler.generate_schema(Value)
+    field, text = core_schema.typed_dict_field, core_schema.str_schema
+    entry = {
+        "weight": field(core_schema.float_schema(ge=0), required=False),
+        "value": field(value),
+    }
+    entries = core_schema.list_schema(
+        core_schema.typed_dict_schema(entry, extra_behavior="forbid"), min_length=2
+    )
+    families = {
+        name: field(core_schema.any_schema(), required=False)
+        for name in (*DISTRIBUTIONS, "mixture", "by")
+    }
+    group = {"per": field(core_schema.literal_schema(["group"])), **families}
+    return [
+        core_schema.typed_dict_schema(
+            {"by": field(text())}, extra_behavior="allow", extras_schema=value
+        ),
+        core_schema.typed_dict_schema({"mixture": field(entries)}, extra_behavior="forbid"),
+        core_schema.typed_dict_schema(group, extra_behavior="allow"),
+    ]
 
 
 Value = TypeAliasType(
     "Value",
-    Annotated[Constant | Expression | Distribution, AnyValue(DISTRIBUTIONS, "distribution")],
+    Annotated[Constant | Expression | Distribution | Composed, SINGLE],
 )
 """A number as a recipe may write it: a constant, an expression or a distribution."""
 
 Variable = TypeAliasType(
     "Variable",
     Annotated[
-        Constant | Expression | Distribution | Joint,
+        Constant | Expression | Distribution | Composed | Joint,
         AnyValue(DISTRIBUTIONS | JOINTS, "distribution"),
     ],
 )
 """A variable as a recipe may write it: a value, or a joint draw of several columns."""
-
-
-def is_tolerance(value: Constant | Expression | Distribution | Joint) -> bool:
-    """Return whether the draws of a value may differ by rounding between computers."""
-    return getattr(value, "tolerance", False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -32,6 +32,9 @@ from deepbench.tables import (
     TableSpecification,
     flags,
 )
+
+if TYPE_CHECKING:
+    from deepbench.labelling.plan import LabelPlan
 
 RED = f"{EVERY_CLASS}/red_noise/observations"
 """Stream of the red noise, without the table's name."""
@@ -227,9 +230,10 @@ class LightCurveTable(TableSpecification):
             ),
         )
 
-    def working_bytes(self) -> int:
+    def working_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes that rendering takes beside its result."""
         objects = max(
-            sum(entry.most_copies or 1 for entry in each.objects) for each in self.classes.values()
+            sum(plan.most_copies_of(entry) or 1 for entry in each.objects)
+            for each in self.classes.values()
         )
         return 2**27 + 4 * self.width * objects * 40

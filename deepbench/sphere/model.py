@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -38,6 +38,9 @@ from deepbench.tables import (
     ObjectsClass,
     TableSpecification,
 )
+
+if TYPE_CHECKING:
+    from deepbench.labelling.plan import LabelPlan
 
 FIELD = f"{EVERY_CLASS}/field/coefficients"
 """Stream of the harmonic coefficients, without the table's name."""
@@ -309,7 +312,7 @@ class SphereTable(TableSpecification):
         cells = Coordinate("cell_ids", "", "1", self.pixels, attributes=grid, dimension="cell")
         return (*channels, cells)
 
-    def working_bytes(self) -> int:
+    def working_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes that rendering takes beside its result: coefficients, maps in two orders, permutation."""
         return 4 * 12 * self.nside**2 * (2 + 6 * max(1, len(self.channel_names)))
 

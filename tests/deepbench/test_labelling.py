@@ -233,8 +233,11 @@ def expression_refusal(changes):
             "'circle.x' has one value per copy of 'circle', so 'line' cannot use it; use a variable",
         ),
         # what others cannot see
-        ({"tables.images.psf.gaussian.sigma": "= circle.x"}, "no value is called 'circle.x' here"),
-        ({"tables.images.variables.half": "= shift"}, "no value is called 'shift' here"),
+        (
+            {"tables.images.psf.gaussian.sigma": "= circle.x"},
+            "'circle.x' is a value of some classes, 'psf'",
+        ),
+        ({"tables.images.variables.half": "= shift"}, "every class must define it, not dot alone"),
         (
             {"tables.images.classes.many.objects.0.circle.radius": "= box.x"},
             "no value is called 'box.x' here",

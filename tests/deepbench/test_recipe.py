@@ -157,8 +157,8 @@ REFUSED = [
     # repeat
     (
         f"{MANY}.repeat",
-        "= 2",
-        r"an expression, '= 2', .* write a number, \{integers: \[low, high\]\} or",
+        "= nobody",
+        "no value is called 'nobody' here",
     ),
     (f"{MANY}.repeat", -1, "must be a whole number at least 0 and at most 100000, not -1"),
     (f"{MANY}.repeat", 1.5, "must be a whole number"),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepbench.images.model.image_object import ImageObject
 from deepbench.images.shapes.model import Line
 from deepbench.language.specification import parameter, problem
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Value
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
@@ -36,7 +36,7 @@ class Defect(ImageObject):
         """Refuse a band that the table does not have."""
         if self.band is None:
             return
-        highest = 0.0 if isinstance(self.band, Expression) else self.band.support()[1]
+        highest = self.band.support()[1] if self.band.known else 0.0
         count = len(table.bands)
         if highest >= count:
             allowed = f"must be below {count}" if count else "needs an `instrument`"

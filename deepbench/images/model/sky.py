@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from deepbench.images.model.image_object import ImageObject
 from deepbench.images.psf.model import PsfEntry
 from deepbench.language.specification import Name, parameter, problem
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Value
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
@@ -188,7 +188,7 @@ class SkyObject(ImageObject):
                 if value is None or scale is None:
                     continue
                 low, high = -math.inf, math.inf
-                if not isinstance(value, Expression):
+                if value.known:
                     low, high = value.support()
                 shift = 0.5 * (size - 1) if field != name else 0.0
                 yield field, low / scale + shift, high / scale + shift, size

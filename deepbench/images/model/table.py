@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -40,6 +40,9 @@ from deepbench.tables import (
     ObjectsClass,
     TableSpecification,
 )
+
+if TYPE_CHECKING:
+    from deepbench.labelling.plan import LabelPlan
 
 MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
@@ -302,7 +305,7 @@ class ImageTable(TableSpecification):
             return pixels
         return (Coordinate("band", "band", "1", len(self.bands), self.bands), *pixels)
 
-    def working_bytes(self) -> int:
+    def working_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes that rendering takes beside its result: planes with their widest margin, stamps, FFTs."""
         shapes = any(entry.is_shape for entry in self._entries)
         blurs = [psf.chosen.most_sigma() for psf in self.psfs.values() if psf is not None]
@@ -321,9 +324,15 @@ class ImageTable(TableSpecification):
             psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)
             for psf in self._all_psfs()
         ]
-        return 12 * ny * nx + planes + spectra + max(seen_through, default=0) + self._cutout_bytes()
+        return (
+            12 * ny * nx
+            + planes
+            + spectra
+            + max(seen_through, default=0)
+            + self._cutout_bytes(plan)
+        )
 
-    def _cutout_bytes(self) -> int:
+    def _cutout_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
         if not self.measure and "segmentation" not in (self.planes or ()):
             return 0
@@ -332,7 +341,7 @@ class ImageTable(TableSpecification):
             sum(
                 4
                 * min(pixels, TYPICAL_CUTOUT if entry.chosen.stamp_flux is not None else pixels)
-                * (entry.most_copies or 1)
+                * (plan.most_copies_of(entry) or 1)
                 for entry in each.objects
                 if entry.is_sky
             )

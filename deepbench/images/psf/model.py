@@ -30,7 +30,7 @@ from deepbench.language.inputs.files import FileName, FileSpecification, Sha256
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import digits, show
 from deepbench.language.specification import Number, Specification, Whole, parameter, problem
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Value
 
 GAUSSIAN, MOFFAT, AIRY, KOLMOGOROV = range(4)
 """Codes of the families of profiles."""
@@ -245,7 +245,7 @@ class GaussianPsf(ProfilePsf):
         """Return the largest standard deviation of the Gaussian that blurs shapes, in pixels; 0 where none does."""
         if not self.is_round_gaussian:
             return 0.0
-        if self.sigma is None or isinstance(self.sigma, Expression):
+        if self.sigma is None or not self.sigma.known:
             return MAXIMUM_SIGMA
         return min(self.sigma.support()[1], MAXIMUM_SIGMA)
 
@@ -329,7 +329,7 @@ class AiryPsf(SkyPsf):
 
     @model_validator(mode="after")
     def _jitter_is_small(self) -> Self:
-        if self.jitter is None or isinstance(self.jitter, Expression):
+        if self.jitter is None or not self.jitter.known:
             return self
         most, width = self.jitter.support()[1], least(self.fwhm)
         if most > MOST_JITTER * width:
@@ -474,7 +474,7 @@ class ImagePsf(FileSpecification, Psf):
             return [-1]
         if isinstance(self.index, Choice):
             return sorted({int(value) for value in self.index.values})
-        if isinstance(self.index, Expression):
+        if not self.index.known:
             stack = stack_of(self._path, self.sha256, self.hdu, True)
             return range(len(stack.pixels))
         low, high = self.index.support()
@@ -524,5 +524,5 @@ class PsfEntry(OneOf):
 
 
 def least(value: Any) -> float:
-    """Return the least number that a value can be; infinity for expressions, which are known when they are drawn."""
-    return math.inf if isinstance(value, Expression) else value.support()[0]
+    """Return the least number that a value can be; infinity where that is known when it is drawn."""
+    return value.support()[0] if value.known else math.inf

@@ -25,7 +25,7 @@ from deepbench.language.inputs.tables import Renames, TableFile, Wanted, Words
 from deepbench.language.one_of import OneOf, one_of
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import Name, Number, Specification, Whole, parameter, problem
-from deepbench.language.values import Expression, Value
+from deepbench.language.values import Value
 from deepbench.light_curves.units import DAY, MINUTES, YEAR
 
 if TYPE_CHECKING:
@@ -274,7 +274,7 @@ class Nights(CadenceSpecification):
     def most(self) -> int:
         """Return the number of visits that no sample exceeds, but for one chance in 10¹⁵."""
         highest = [
-            1.0 if isinstance(value, Expression) else value.support()[1]
+            value.support()[1] if value.known else 1.0
             for value in (self.visit_probability, self.pair_probability)
         ]
         years, rest = divmod(self.duration, YEAR)

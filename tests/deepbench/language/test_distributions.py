@@ -11,7 +11,7 @@ from scipy import stats
 from deepbench.errors import LabelError
 from deepbench.language import scipy_stats
 from deepbench.language.distribution import pick
-from deepbench.language.values import DISTRIBUTIONS, Value, is_tolerance
+from deepbench.language.values import DISTRIBUTIONS, Value
 
 VALUE = TypeAdapter(Value)
 TAIL = 2.0 ** -np.arange(54, 3, -1.0)
@@ -201,9 +201,9 @@ def test_whole_numbers():
 
 def test_only_scipy_is_stamped_tolerance():
     assert [name for name, cls in DISTRIBUTIONS.items() if cls.tolerance] == ["scipy"]
-    assert is_tolerance(read(scipy={"name": "norm"}))
-    assert not is_tolerance(read(normal=[0, 1]))
-    assert not is_tolerance(VALUE.validate_python("= a"))
+    assert read(scipy={"name": "norm"}).tolerance
+    assert not read(normal=[0, 1]).tolerance
+    assert not VALUE.validate_python("= a").tolerance
 
 
 def test_a_discrete_law_of_scipy_is_cut_with_its_ends():

@@ -99,6 +99,10 @@ REFERENCE = {
     "= floor(a) + 10 * ceil(b) + 100 * round(c)": lambda a, b, c: (
         np.floor(a) + 10 * np.ceil(b) + 100 * np.rint(c)
     ),
+    "= where(a < b and not c > 1 or a == 1, a, where(b >= c, b, -c))": lambda a, b, c: np.where(
+        (a < b) & ~(c > 1) | (a == 1), a, np.where(b >= c, b, -c)
+    ),
+    "= (a <= b) + 2 * (a != 1)": lambda a, b, c: (a <= b) + 2.0 * (a != 1),
     "= 2 * pi * a": lambda a, b, c: 2 * np.pi * a,
 }
 

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deepbench.errors import LabelError
 from deepbench.language import joint
-from deepbench.language.values import Joint, Variable, is_tolerance
+from deepbench.language.values import Joint, Variable
 
 VARIABLE = TypeAdapter(Variable)
 COVARIANCE = [[4.0, 1.2, -0.6], [1.2, 1.0, 0.1], [-0.6, 0.1, 0.5]]
@@ -74,7 +74,7 @@ def test_what_a_joint_draw_is():
     assert isinstance(value, Joint)
     assert value.columns == ("a", "b", "c")
     assert value.dimension == 3
-    assert not is_tolerance(value)
+    assert not value.tolerance
     assert pickle.loads(pickle.dumps(value)) == value
     assert len(pickle.dumps(value)) < 1000
     assert VARIABLE.validate_python(VARIABLE.dump_python(value, mode="json")) == value

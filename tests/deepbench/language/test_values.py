@@ -27,7 +27,6 @@ from deepbench.language.values import (
     Value,
     Variable,
     Whole,
-    is_tolerance,
     out_of_range,
     parameter,
     parameter_of,
@@ -88,7 +87,7 @@ def test_a_constant_answers_as_a_distribution_does():
     assert constant.support() == (2.0, 2.0)
     assert constant.integer
     assert not Constant(2.5).integer
-    assert not is_tolerance(constant)
+    assert not constant.tolerance
 
 
 def test_values_made_in_python_are_taken_as_they_are():
@@ -480,7 +479,8 @@ def test_json_schema():
     assert schema["required"] == ["x", "radius"]
     forms = schema["$defs"]["Value"]["anyOf"]
     assert forms[:2] == [{"type": "number"}, {"type": "string", "pattern": "^="}]
-    assert [next(iter(form["properties"])) for form in forms[2:]] == list(DISTRIBUTIONS)
+    names = [next(iter(form["properties"])) for form in forms[2:]]
+    assert names == [*DISTRIBUTIONS, "by", "mixture", "per"]
     mapping, sequence = schema["$defs"]["Uniform"]["anyOf"]
     assert list(mapping["properties"]) == ["low", "high"]
     assert sequence["minItems"] == 2

@@ -204,7 +204,8 @@ def test_variables_and_coordinates():
 def test_the_largest_number_of_copies(repeat, most):
     entry = {"circle": CIRCLE} | ({} if repeat is None else {"repeat": repeat})
     described = view([entry, {"circle": CIRCLE, "repeat": 3}])
-    assert described.specification.classes["a"].objects[0].most_copies == most
+    first = described.specification.classes["a"].objects[0]
+    assert described.plan.most_copies_of(first) == most
     assert described.plan.most_copies == most + 3
     assert view([entry]).plan.most_copies == most
 
@@ -231,5 +232,5 @@ def test_the_memory_of_the_widest_plane_is_declared(sigma, widest):
     described = table(variables={"b": {"uniform": [0, 1]}}, **psf)
     height, width = (edge + 2 * margin(widest) for edge in (10, 20))
     taken = 4 * height * width + 8 * work_size(height, width) + 4 * 10 * 20
-    declared = described.working_bytes()
+    declared = described.working_bytes(LabelPlan("images", described.scopes(), {"a": 1.0}, {"all": 1.0}))
     assert taken - 8 * width <= declared < 1.3 * taken + 12 * 40**2
