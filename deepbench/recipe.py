@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
@@ -20,6 +21,8 @@ from pydantic_core import InitErrorDetails
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
 from deepbench.labelling.plan import LabelPlan
+from deepbench.labelling.problems import problems
+from deepbench.labelling.scopes import variables_scope
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.plain import show, unknown
@@ -31,9 +34,13 @@ from deepbench.language.specification import (
     Whole,
     problem,
 )
+from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
 from deepbench.storage.names import RELEASE_NAME, VERSION
-from deepbench.tables import Storage, Table, TableSpecification
+from deepbench.tables import Storage, Table, TableSpecification, check_fractions
+
+ROOT = "/"
+"""First step of a path that begins at the top of a recipe, not at a table."""
 
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
@@ -93,6 +100,9 @@ class Recipe(Specification):
         default_factory=lambda: {"train": 0.8, "validation": 0.1, "test": 0.1},
         description="fraction of each split, in the order of the thresholds; the sum is 1",
     )
+    variables: dict[Name, Variable] | None = Field(
+        None, description="values that all tables share, drawn from one stream whatever the table"
+    )
     tables: Annotated[dict[Name, AnyTable], Field(min_length=1, max_length=100)] = Field(
         description="the tables of samples"
     )
@@ -103,12 +113,15 @@ class Recipe(Specification):
     _views: dict[str, Table[Any]] = PrivateAttr(default_factory=dict)
     _words: Mapping[str, Mapping[str, str]] = PrivateAttr(default_factory=dict)
 
+    @field_validator("variables")
+    @classmethod
+    def _free_names(cls, variables: dict[str, Any] | None) -> dict[str, Any] | None:
+        return None if not variables else free_names(variables)
+
     @field_validator("splits")
     @classmethod
     def _whole(cls, splits: dict[str, float]) -> dict[str, float]:
-        total = sum(splits.values())
-        if abs(total - 1) > 1e-9:
-            raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
+        check_fractions(list(splits.values()))
         return splits
 
     @classmethod
@@ -134,12 +147,17 @@ class Recipe(Specification):
 
     def _problems(self) -> list[Problem]:
         """Return what is wrong between the parts: references, shared columns, colliding streams."""
-        found = []
+        found = [(("tables", *path), message) for path, message in self._wrong_twins()]
+        if found:
+            return [self._document.problem(message, path) for path, message in found]
         names: dict[int, str] = {}
         for name, table in self.tables.items():
             plan = self._plan(name)
-            found += [(("tables", name, *path), message) for path, message in plan.problems()]
-            pixels = [f"{name}/{stream}" for stream in table.pixel_streams()]
+            found += [
+                (path[1:] if path[:1] == (ROOT,) else ("tables", name, *path), message)
+                for path, message in problems(plan)
+            ]
+            pixels = [f"{table.noise_from or name}/{stream}" for stream in table.pixel_streams()]
             for stream in (*plan.streams(), *pixels):
                 other = names.setdefault(stream_number(stream), stream)
                 if other != stream:
@@ -147,7 +165,39 @@ class Recipe(Specification):
                         f"the streams '{stream}' and '{other}' have one number; rename one of them"
                     )
                     found.append((("tables", name), message))
-        return [self._document.problem(message, path) for path, message in found]
+        return [self._document.problem(message, path) for path, message in dict.fromkeys(found)]
+
+    def _wrong_twins(self) -> Iterator[tuple[tuple[str | int, ...], str]]:
+        """Yield what is wrong between a table and the one it draws from, with its path below ``tables``."""
+        for name, table in self.tables.items():
+            other = self.tables.get(table.draw_from or name)
+            path = (name, "draw_from")
+            if other is None:
+                yield path, unknown("table", table.draw_from, self.tables)
+            elif other is not table:
+                if other.draw_from is not None:
+                    message = f"'{table.draw_from}' draws from '{other.draw_from}': name that one, there are no chains"
+                    yield path, message
+                for what, own, wanted in _of_scenes(table, other):
+                    if own != wanted:
+                        yield (
+                            path,
+                            f"its {what} must be that of '{table.draw_from}': {show(wanted)}, not {show(own)}",
+                        )
+            elif table.draw_from is not None:
+                yield path, "a table cannot draw from itself"
+            if table.require is not None and self.variables:
+                apart = [
+                    each
+                    for each in self.tables
+                    if each != name and self.tables[each].draw_from != name
+                ]
+                if apart:
+                    message = (
+                        f"a selection draws the shared variables again, so '{apart[0]}' would not share them; "
+                        f"give it `draw_from: {name}`"
+                    )
+                    yield (name, "require"), message
 
     def _too_large(self) -> list[Problem]:
         """Return why the recipe with its defaults filled in, as a release keeps it, could not be read again."""
@@ -173,6 +223,7 @@ class Recipe(Specification):
                 f"no table '{name}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
             )
         if name not in self._views:
+            origin = self.tables[name].draw_from
             self._views[name] = Table(
                 name=name,
                 specification=self.tables[name],
@@ -183,6 +234,7 @@ class Recipe(Specification):
                 recipe=self.name,
                 recipe_hash=self.hash,
                 words=self._words.get(name, {}),
+                origin=self.table(origin) if origin else None,
             )
         return self._views[name]
 
@@ -190,11 +242,20 @@ class Recipe(Specification):
         """Return how the labels of a table are drawn."""
         if name not in self._plans:
             described = self.tables[name]
-            weights = {each: value.weight_given for each, value in described.classes.items()}
-            sizes = described.group_size, described.together
-            words = self._words.get(name)
+            origin = described.draw_from
+            scene = self.tables[origin] if origin else described
+            shared = variables_scope(self.variables or {}, (ROOT, "variables"))
             self._plans[name] = LabelPlan(
-                name, described.scopes(), weights, self.splits, *sizes, words
+                name,
+                [*([replace(shared, shared=True)] if self.variables else []), *described.scopes()],
+                {each: value.weight_given for each, value in described.classes.items()},
+                _splits_of(scene.splits or self.splits),
+                described.group_size,
+                described.together,
+                self._words.get(name),
+                stream_table=origin,
+                selection=scene.require,
+                origin=self._plan(origin) if origin else None,
             )
         return self._plans[name]
 
@@ -259,19 +320,47 @@ class Recipe(Specification):
     def hash(self) -> str:
         """SHA-256 of everything that shapes the data, in hexadecimal: not name, version, words and storage."""
         tables = {name: self._canonical(name) for name in self.tables}
-        return canonical_hash({"seed": self.seed, "splits": pairs(self.splits), "tables": tables})
+        return canonical_hash({**self._canonical_head(), "tables": tables})
 
     def _table_hash(self, name: str) -> str:
         """Return the SHA-256 of what shapes one table, without its number of samples."""
         described = self._canonical(name)
         del described["samples"]
-        return canonical_hash(
-            {"seed": self.seed, "splits": pairs(self.splits), "name": name, "table": described}
-        )
+        origin = self.tables[name].draw_from
+        inherits = origin is not None and self._plan(name).inherits
+        scene = {"origin": self._table_hash(origin)} if origin and inherits else {}
+        return canonical_hash({**self._canonical_head(), **scene, "name": name, "table": described})
+
+    def _canonical_head(self) -> dict[str, Any]:
+        """Return what shapes all tables, as plain data."""
+        head: dict[str, Any] = {"seed": self.seed, "splits": pairs(self.splits)}
+        if self.variables:
+            head["variables"] = self.model_dump(mode="json", exclude_none=True)["variables"]
+        return head
 
     def _canonical(self, table: str) -> dict[str, Any]:
         described = self.tables[table].model_dump(mode="json", exclude_none=True)
-        return described | {"classes": pairs(described["classes"])}
+        ordered = {key: pairs(described[key]) for key in ("classes", "splits") if key in described}
+        return described | ordered
+
+
+def _of_scenes(
+    table: TableSpecification, other: TableSpecification
+) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what two tables must share to show one scene, as each of them has it."""
+    weights = [
+        {name: value.weight_given for name, value in each.classes.items()}
+        for each in (table, other)
+    ]
+    yield "list of classes", *map(list, weights)
+    yield "weights of the classes", *weights
+    yield "group_size", table.group_size, other.group_size
+    yield "number of samples that are drawn together", table.together, other.together
+
+
+def _splits_of(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Return splits by name: a fraction, or the condition of a rule."""
+    return {name: getattr(each, "where", each) for name, each in splits.items()}
 
 
 def load_recipe(path: str | Path) -> Recipe:

@@ -6,12 +6,14 @@ import operator
 import os
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from deepbench.errors import LabelError
 from deepbench.format import DIGEST, axis_attributes, label_attributes, variable_attributes
 from deepbench.kinds import KINDS
-from deepbench.labelling.draw import draw
 from deepbench.labelling.frames import from_frames, to_frame
 from deepbench.labelling.scopes import Labels
+from deepbench.selection import by_attempt, draw_samples
 from deepbench.tables import power_of_two
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def draw_labels(table: Table[Any], start: int, stop: int) -> Labels:
     LabelError
         The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
     """
-    return draw(table.plan, table.seed, *_range(start, stop))
+    return draw_samples(table, np.arange(*_range(start, stop), dtype=np.int64))
 
 
 def _range(start: int, stop: int) -> tuple[int, int]:
@@ -54,7 +56,7 @@ def render_arrays(table: Table[Any], labels: Labels) -> tuple[dict[str, NDArray]
     labels : Labels
         The given labels, with what was measured.
     """
-    return KINDS[table.kind].render(table, labels)
+    return by_attempt(table, labels, KINDS[table.kind].render)
 
 
 def all_labels(table: Table[Any], start: int, stop: int) -> Labels:
@@ -63,7 +65,10 @@ def all_labels(table: Table[Any], start: int, stop: int) -> Labels:
     Raises what ``draw_labels`` does.
     """
     drawn = draw_labels(table, start, stop)
-    return KINDS[table.kind].measure(table, drawn) if table.plan.is_measured else drawn
+    if not table.plan.is_measured:
+        return drawn
+    kind = KINDS[table.kind]
+    return by_attempt(table, drawn, lambda part, own: ({}, kind.measure(part, own)))[1]
 
 
 def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:

@@ -6,22 +6,38 @@ A kind of table subclasses ``TableSpecification``. ``Table`` bundles one table o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 import numpy as np
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    GetCoreSchemaHandler,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import CoreSchema, core_schema
 
-from deepbench.language.functions import CONSTANTS, FUNCTIONS, LATER
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import digits
-from deepbench.language.specification import Name, Specification, Whole, as_number, problem
-from deepbench.language.values import DISTRIBUTIONS, AnyValue, By, Constant, Variable
-from deepbench.numerics.stream_names import stream_number
+from deepbench.language.specification import Name, Number, Specification, Whole, as_number, problem
+from deepbench.language.values import (
+    DISTRIBUTIONS,
+    AnyValue,
+    By,
+    Condition,
+    Constant,
+    Variable,
+    free_names,
+)
+from deepbench.numerics.stream_names import at_attempt, stream_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,18 +49,9 @@ MAXIMUM_SAMPLES = 2**32
 """Number of samples that the counter of random numbers can tell apart: one word of 32 bits."""
 
 
-def _free_names(variables: dict[str, Any]) -> dict[str, Any]:
-    """Refuse variables that no expression could use."""
-    for name in variables:
-        if name in CONSTANTS or name in FUNCTIONS.keys() - LATER:
-            what = "constant" if name in CONSTANTS else "function"
-            raise problem(f"'{name}' is a {what} of expressions; give the variable another name")
-    return variables
-
-
 Variables = Annotated[
     dict[Name, Variable],
-    AfterValidator(_free_names),
+    AfterValidator(free_names),
     Field(default_factory=dict, description="values and joint draws that expressions use by name"),
 ]
 
@@ -115,6 +122,49 @@ class ObjectsClass(ClassSpecification):
         return objects
 
 
+class SplitRule(Specification):
+    """A split that holds the samples for which a condition is true, whatever split they would have."""
+
+    where: Condition = Field(description="condition on drawn labels, such as circle.radius > 20")
+
+
+def _of_split(data: Any) -> str:
+    return "rule" if isinstance(data, Mapping | SplitRule) else "fraction"
+
+
+Splits = Annotated[
+    dict[
+        Name,
+        Annotated[
+            Annotated[Number, Field(gt=0, le=1), Tag("fraction")]
+            | Annotated[SplitRule, Tag("rule")],
+            Discriminator(_of_split),
+        ],
+    ],
+    Field(min_length=1, max_length=100),
+]
+"""Splits by name: a fraction, or a rule; the first rule that is true decides."""
+
+
+def check_fractions(fractions: Sequence[float]) -> None:
+    """Refuse fractions of splits that do not add up to 1."""
+    total = sum(fractions)
+    if abs(total - 1) > 1e-9:
+        raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
+
+
+class Selection(Specification):
+    """A condition that samples meet: each is the first attempt that does."""
+
+    where: Condition = Field(
+        description="condition on drawn or measured labels, such as star.snr > 5"
+    )
+    redraw: Literal["values", "all"] = Field(
+        "values",
+        description="what an attempt draws again: the values, or the class, too; never split and group",
+    )
+
+
 class TableSpecification(Specification, ABC):
     """Fields of every table, whatever its kind, and the questions that each kind answers about its tables.
 
@@ -139,6 +189,20 @@ class TableSpecification(Specification, ABC):
         1, description="consecutive samples that form one group and so share a split"
     )
     variables: Variables
+    splits: Splits | None = Field(
+        None,
+        description="fraction of each split, or {where: condition}; those of the recipe when absent",
+    )
+    draw_from: Name | None = Field(
+        None,
+        description="table whose streams the labels are drawn from, so that both show one scene",
+    )
+    noise_from: Name | None = Field(
+        None, description="table whose streams the noise is drawn from; that of `draw_from`"
+    )
+    require: Selection | None = Field(
+        None, description="condition that each sample meets; drawn again until it does"
+    )
 
     @field_validator("classes", check_fields=False)
     @classmethod
@@ -149,6 +213,32 @@ class TableSpecification(Specification, ABC):
                 f"'{taken[0]}' cannot be the name of a class: readers of CSV take it for a missing value"
             )
         return classes
+
+    @field_validator("splits")
+    @classmethod
+    def _splits_are_whole(cls, splits: dict[str, Any] | None) -> dict[str, Any] | None:
+        if splits is not None:
+            check_fractions([each for each in splits.values() if not isinstance(each, SplitRule)])
+        return splits
+
+    @model_validator(mode="after")
+    def _twins(self) -> Self:
+        """Refuse what a table cannot say that draws from another one."""
+        if self.noise_from is not None and self.noise_from != self.draw_from:
+            raise problem(
+                "`noise_from` must be the table of `draw_from`: noise belongs to its scene"
+            )
+        if self.draw_from is not None:
+            for name in ("splits", "require"):
+                if getattr(self, name) is not None:
+                    raise problem(
+                        f"a table with `draw_from` has the {name} of that table: leave out `{name}`"
+                    )
+        if self.require is not None and self.together > 1:
+            raise problem(
+                "`require` cannot select samples that are drawn together, such as patches of a map"
+            )
+        return self
 
     @field_validator("planes", check_fields=False)
     @classmethod
@@ -320,6 +410,10 @@ class Table(Generic[S]):
         Name and hash of the recipe.
     words : mapping of str to str, optional
         Descriptions of variables and coordinates, by their names, in place of ours.
+    origin : Table, optional
+        The table that it draws from.
+    attempt : int, optional
+        Attempt of the selection whose noise is drawn; the samples of one rendering share it.
     """
 
     name: str
@@ -331,6 +425,8 @@ class Table(Generic[S]):
     recipe: str
     recipe_hash: str
     words: Mapping[str, str] = field(default_factory=dict)
+    origin: Table[Any] | None = None
+    attempt: int = 0
 
     @property
     def kind(self) -> str:
@@ -369,6 +465,11 @@ class Table(Generic[S]):
         labels = self.plan.label_bytes + self.plan.most_copies * self.plan.copy_bytes
         return shard_length(self.variables, self.storage, labels, self.specification.together)
 
+    def at(self, attempt: int) -> Table[S]:
+        """Return the table with the noise of an attempt of its selection."""
+        return replace(self, attempt=attempt)
+
     def stream(self, name: str) -> int:
         """Return the number of one of its streams, which rendering draws from."""
-        return stream_number(f"{self.name}/{name}")
+        owner = self.specification.noise_from or self.name
+        return at_attempt(stream_number(f"{owner}/{name}"), self.attempt)

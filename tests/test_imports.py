@@ -22,6 +22,7 @@ LAYERS = [
     r"kinds",
     r"recipe",
     r"format",
+    r"selection",
     r"samples",
     r"catalog",
 ]

@@ -23,7 +23,7 @@ from deepbench.language.draws import Uniforms
 from deepbench.language.specification import Parameter, out_of_range
 from deepbench.language.values import Joint
 from deepbench.numerics import streams
-from deepbench.numerics.stream_names import stream_number
+from deepbench.numerics.stream_names import at_attempt, stream_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +37,35 @@ def draw(plan: LabelPlan, seed: int, start: int, stop: int) -> Labels:
     LabelError
         A value leaves the range of its parameter; the message names the first such sample.
     """
-    return _Drawing(plan, seed, np.arange(start, stop, dtype=np.int64)).labels()
+    return draw_attempt(plan, seed, np.arange(start, stop, dtype=np.int64))
+
+
+def draw_attempt(
+    plan: LabelPlan,
+    seed: int,
+    samples: NDArray[np.int64],
+    attempt: int = 0,
+    splits: NDArray | None = None,
+) -> Labels:
+    """Draw the labels of one attempt of samples.
+
+    Parameters
+    ----------
+    plan : LabelPlan
+    seed : int
+    samples : int64[n]
+        Their numbers, increasing.
+    attempt : int
+        Number of the attempt; 0 where nothing is selected.
+    splits : int8[n] or int16[n], optional
+        Codes of their splits, where they are known.
+
+    Raises
+    ------
+    LabelError
+        A value leaves the range of its parameter; the message names the first such sample.
+    """
+    return _Drawing(plan, seed, samples, attempt, splits).labels()
 
 
 class _Drawing:
@@ -46,14 +74,22 @@ class _Drawing:
     Attributes
     ----------
     plan : LabelPlan
-    seed : int
+    seed, attempt : int
     owners, groups : int64[n]
         For each sample the number that its values are drawn for, and that of its group.
     columns : dict of str to ndarray, shape (n,)
     """
 
-    def __init__(self, plan: LabelPlan, seed: int, samples: NDArray[np.int64]) -> None:
-        self.plan, self.seed = plan, seed
+    def __init__(
+        self,
+        plan: LabelPlan,
+        seed: int,
+        samples: NDArray[np.int64],
+        attempt: int,
+        splits: NDArray | None,
+    ) -> None:
+        self.plan, self.seed, self.attempt = plan, seed, attempt
+        self._splits = splits
         self.owners = samples // plan.together
         self.groups = self.owners // plan.group_size
         self.columns: dict[str, NDArray] = {
@@ -61,6 +97,8 @@ class _Drawing:
             for column in plan.columns
         }
         self.columns |= {"id": samples, "group": self.groups}
+        if plan.selection is not None:
+            self.columns["attempt"][:] = attempt
         self._everyone = np.arange(len(samples))
         self._copies: dict[int, _Copies] = {}
 
@@ -79,13 +117,29 @@ class _Drawing:
     def _draw_code(self, what: str) -> None:
         """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
         plan, column = self.plan, self.columns[what]
-        numbers = self.groups if what == "split" else self.owners
-        uniforms = streams.uniforms(self.seed, stream_number(plan.code_stream(what)), numbers)
+        stream = stream_number(plan.code_stream(what))
         if what == "split":
-            column[:] = np.searchsorted(plan.split_thresholds, uniforms, side="right")
+            if self._splits is not None:
+                column[:] = self._splits
+                return
+            uniforms = streams.uniforms(self.seed, stream, self.groups)
+            drawn = np.searchsorted(plan.split_thresholds, uniforms, side="right")
+            column[:] = plan.plain_splits[drawn]
+            self._follow_rules(column)
             return
+        if plan.selection is not None and plan.selection.redraw == "all":
+            stream = at_attempt(stream, self.attempt)
+        uniforms = streams.uniforms(self.seed, stream, self.owners)
         for rows, limits in plan.class_limits(self.columns["split"]):
             column[rows] = np.searchsorted(limits, uniforms[rows], side="right")
+
+    def _follow_rules(self, splits: NDArray) -> None:
+        """Give samples the first split whose condition they meet."""
+        free = np.ones(len(splits), bool)
+        for name, condition in self.plan.rules.items():
+            holds = condition.holds(self.plan.used_by(condition, self.columns))
+            splits[free & holds] = self.plan.splits.index(name)
+            free &= ~holds
 
     def _draw_value(self, scope: Scope, name: str) -> None:
         """Draw one value, the columns of a joint draw, or the number of copies of an object."""
@@ -172,10 +226,10 @@ class _Drawing:
         copies: _Copies | None,
     ) -> Uniforms:
         """Return the random numbers of a value for some rows."""
-        stream = stream_number(scope.stream(self.plan.stream_table, name))
+        whole = stream_number(scope.stream(self.plan.stream_table, name))
         copy = np.zeros(len(rows), np.int64) if copies is None else copies.number
 
-        def numbers(samples: NDArray[np.int64]) -> Uniforms:
+        def numbers(samples: NDArray[np.int64], stream: int) -> Uniforms:
             def several(count: int) -> NDArray[np.float64]:
                 elements = copy[:, None] * count + np.arange(count)
                 repeated = np.repeat(samples, count)
@@ -185,12 +239,12 @@ class _Drawing:
             return Uniforms(samples, several, of_table, of_group)
 
         def of_table(count: int) -> NDArray[np.float64]:
-            return streams.uniforms(self.seed, stream, np.zeros(count, np.int64), np.arange(count))
+            return streams.uniforms(self.seed, whole, np.zeros(count, np.int64), np.arange(count))
 
         def of_group() -> Uniforms:
-            return numbers(self.groups[rows])
+            return numbers(self.groups[rows], whole)
 
-        return numbers(owners[rows])
+        return numbers(owners[rows], at_attempt(whole, self.attempt))
 
     def _check(
         self,

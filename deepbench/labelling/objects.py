@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.labelling.scopes import scope_of
+from deepbench.labelling.scopes import VARIABLE, VARIABLES, scope_of
 from deepbench.language.one_of import names_of
 
 if TYPE_CHECKING:
@@ -74,7 +74,17 @@ def object_scopes(
         path = ("classes", class_name, "objects", index, entry.kind)
         scope = scope_of(entry.chosen, name, path, class_name, getattr(entry, "repeat", None))
         labels = {} if measured is None else measured(entry)
-        yield replace(scope, measured=labels, entry=entry)
+        copied = {
+            f"{VARIABLES}.{key}": value
+            for key, value in (getattr(entry, "variables", None) or {}).items()
+        }
+        yield replace(
+            scope,
+            values={**copied, **scope.values},
+            parameters={**dict.fromkeys(copied, VARIABLE), **scope.parameters},
+            measured=labels,
+            entry=entry,
+        )
 
 
 def object_columns(
@@ -101,7 +111,8 @@ def object_columns(
         else:
             rows, samples = labels.copies(scope.name, code)
             held, prefix, copies = labels.objects, "", labels.objects["copy"][rows]
-        columns = {field: held[prefix + field][rows] for field in scope.values}
+        fields = (field for field in scope.values if not field.startswith(f"{VARIABLES}."))
+        columns = {field: held[prefix + field][rows] for field in fields}
         found.append(
             ObjectColumns(scope.name, scope.class_name, scope.entry, samples, copies, rows, columns)
         )

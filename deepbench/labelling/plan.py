@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepbench.errors import PROBLEMS, LabelError
+from deepbench.errors import LabelError
 from deepbench.labelling.scopes import (
     EVERY_CLASS,
     REPEAT,
@@ -25,28 +25,16 @@ from deepbench.labelling.scopes import (
 )
 from deepbench.language.composed import (
     By,
-    Composed,
-    Compound,
-    Mixture,
-    PerGroup,
-    discrete_values,
     most_components,
-    walk,
 )
-from deepbench.language.draws import MOST_LISTED
 from deepbench.language.expressions import CODES, Expression
-from deepbench.language.one_of import MAXIMUM_COPIES
-from deepbench.language.plain import digits, nearest, unknown
-from deepbench.language.values import Distribution, Joint
+from deepbench.language.plain import nearest, some
+from deepbench.language.values import Joint
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.language.one_of import NamedOneOf
-
-
-LISTED = 40
-"""Largest number of names that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +58,6 @@ class Reference:
         return self.sources[0][0]
 
 
-@dataclass(frozen=True, eq=False)
-class SplitRule:
-    """A split that holds the samples for which a condition is true."""
-
-    name: str
-    condition: Expression
-
-
 class LabelPlan:
     """The labels of one table: columns, and values in an order of drawing that satisfies the expressions.
 
@@ -89,8 +69,8 @@ class LabelPlan:
         In the order of the recipe.
     classes : mapping of str to float or By
         Weight of each class, in written order, or one for each split; one class at least.
-    splits : mapping of str to float
-        Fraction of each split, in written order; the sum is 1.
+    splits : mapping of str to float or Expression
+        Fraction of each split, in written order, the sum is 1; or the condition of those whose samples meet it.
     group_size : int
         Consecutive samples, or sets of ``together``, that form one group and so share a split.
     together : int
@@ -99,6 +79,10 @@ class LabelPlan:
         Descriptions of columns, by their names, in place of ours; those of repeated objects are called ``objects/…``.
     stream_table : str, optional
         The table from whose streams the labels are drawn; this one when absent.
+    selection : Selection, optional
+        Condition that each sample meets.
+    origin : LabelPlan, optional
+        Plan of the table that it draws from: it has its splits and the attempts of its selection.
     """
 
     def __init__(
@@ -106,21 +90,28 @@ class LabelPlan:
         table: str,
         scopes: list[Scope],
         classes: Mapping[str, float | By],
-        splits: Mapping[str, float],
+        splits: Mapping[str, float | Expression],
         group_size: int = 1,
         together: int = 1,
         words: Mapping[str, str] | None = None,
         stream_table: str | None = None,
+        selection: Any = None,
+        origin: LabelPlan | None = None,
     ) -> None:
         self.table = table
         self.stream_table = stream_table or table
         self.scopes = scopes
         self.classes = tuple(classes)
         self.splits = tuple(splits)
-        self.split_thresholds = thresholds(splits)
+        self.rules = {name: each for name, each in splits.items() if isinstance(each, Expression)}
+        plain = {name: each for name, each in splits.items() if not isinstance(each, Expression)}
+        self.plain_splits = np.array([self.splits.index(name) for name in plain])
+        self.split_thresholds = thresholds(plain)
+        self.selection = selection
+        self.origin = origin
         self.group_size = group_size
         self.together = together
-        self._weights = classes
+        self.weights = classes
         self._words = words or {}
         self._names: dict[str | None, dict[str, Reference]] = {}
 
@@ -139,6 +130,10 @@ class LabelPlan:
                 integer=True,
             ),
         }
+        if self.selection is not None:
+            columns["attempt"] = Column(
+                "attempt", "number of the attempt that met the selection, from 0", integer=True
+            )
         for scope in self.scopes:
             if scope.repeat is not None:
                 name = scope.column("repeat")
@@ -208,9 +203,9 @@ class LabelPlan:
         )
 
     def _most_copies(self, scope: Scope) -> int:
-        return int(self._bounds(scope, "repeat", scope.repeat)[1])
+        return int(self.bounds(scope, "repeat", scope.repeat)[1])
 
-    def _bounds(self, scope: Scope, name: str, value: Any) -> tuple[float, float]:
+    def bounds(self, scope: Scope, name: str, value: Any) -> tuple[float, float]:
         """Return an interval that holds all numbers that a value can be; infinite where none is known."""
         ranges = {}
         for used in value.names:
@@ -228,7 +223,12 @@ class LabelPlan:
             return -math.inf, math.inf
         if column == scope.component(name):
             return 0.0, most_components(value) - 1.0
-        return self._bounds(scope, name, value)
+        return self.bounds(scope, name, value)
+
+    @property
+    def inherits(self) -> bool:
+        """Whether splits or attempts follow from what another table draws."""
+        return self.origin is not None and bool(self.origin.rules or self.origin.selection)
 
     @property
     def tolerance(self) -> bool:
@@ -261,28 +261,29 @@ class LabelPlan:
         return np.array(self.classes if what == "class" else self.splits)
 
     @property
-    def _weighted_by_split(self) -> bool:
-        return any(isinstance(weight, By) for weight in self._weights.values())
+    def weighted_by_split(self) -> bool:
+        """Whether the weights of the classes depend on the split."""
+        return any(isinstance(weight, By) for weight in self.weights.values())
 
     @cached_property
     def _class_limits(self) -> list[NDArray[np.float64]]:
         """Upper limits of the classes' intervals: one set for all splits, or one for each."""
-        if not self._weighted_by_split:
-            return [thresholds(self._weights_in(""))]
-        return [thresholds(self._weights_in(split)) for split in self.splits]
+        if not self.weighted_by_split:
+            return [thresholds(self.weights_in(""))]
+        return [thresholds(self.weights_in(split)) for split in self.splits]
 
-    def _weights_in(self, split: str) -> dict[str, float]:
+    def weights_in(self, split: str) -> dict[str, float]:
         """Return the weights of the classes in a split; 0 where none is given for it."""
         return {
             name: weight.constant_for(split) if isinstance(weight, By) else weight
-            for name, weight in self._weights.items()
+            for name, weight in self.weights.items()
         }
 
     def class_limits(
         self, splits: NDArray
     ) -> Iterator[tuple[NDArray[np.intp] | slice, NDArray[np.float64]]]:
         """Yield rows and the upper limits of the classes' intervals there, from the codes of splits."""
-        if not self._weighted_by_split:
+        if not self.weighted_by_split:
             yield slice(None), self._class_limits[0]
             return
         for code, limits in enumerate(self._class_limits):
@@ -306,7 +307,7 @@ class LabelPlan:
             No such value, or two; or one that has several copies per sample.
         """
         known = self._known(scope.class_name)
-        own = name in scope.values and not isinstance(scope.values[name], Joint)
+        own = self._own(scope).get(name)
         if own and name in known and name != user and scope.name != VARIABLES:
             raise LabelError(
                 f"'{name}' is a value of '{scope.name}' and a variable; write '{scope.column(name)}' for the "
@@ -322,14 +323,34 @@ class LabelPlan:
             names = {*known, *scope.values}
             near = nearest(name, names)
             hint = f"did you mean '{near}'? " if near else ""
-            allowed = _some(sorted(names)) or "none"
+            allowed = some(sorted(names)) or "none"
             raise LabelError(f"no value is called '{name}' here; {hint}values to use: {allowed}")
-        found = known[name] if name in known else Reference(((scope, name),), scope.column(name))
+        found = known.get(name, own)
+        assert found is not None
         if found.scope.repeat is not None and found.scope is not scope:
             raise LabelError(
                 f"'{name}' has one value per copy of '{found.scope.name}', so '{scope.name}' cannot use it; "
                 "use a variable for what they share"
             )
+        return found
+
+    def _own(self, scope: Scope) -> dict[str, Reference]:
+        """Return what the short names of a scope's values stand for in its own expressions."""
+        return {
+            scope.own_name(column): Reference(((scope, value),), column)
+            for value in scope.values
+            if not isinstance(scope.values[value], Joint) or scope.name != VARIABLES
+            for column in scope.columns(value)
+            if column not in scope.identifiers(value)
+        }
+
+    def anywhere(self) -> dict[str, Reference]:
+        """Return what names in conditions on whole samples stand for, whatever the class that has them."""
+        found: dict[str, Reference] = {}
+        for class_name in (None, *self.classes):
+            for name, reference in self._names_of(class_name).items():
+                before = found[name].sources if name in found else ()
+                found[name] = Reference((*before, *reference.sources), reference.column)
         return found
 
     @staticmethod
@@ -402,180 +423,24 @@ class LabelPlan:
             for column in scope.identifiers(value)
         )
 
-    def problems(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return what is wrong between the values, as (path in the table, message)."""
-        found: list[tuple[tuple[str | int, ...], str]] = []
-        for scope, name, value in self._composite_values():
-            for message in self._wrong_names(scope, name, value):
-                found.append((scope.path_of(name), message))
-                if len(found) == PROBLEMS:
-                    return found
-        if not found:
-            try:
-                self.order  # noqa: B018  a cached property
-            except LabelError as error:
-                found.append((error.path, str(error)))  # type: ignore[attr-defined]
-        if not found:
-            for scope, name, value in self._composite_values():
-                messages = (
-                    *self._wrong_branches(scope, name, value),
-                    *self._unbounded(scope, name),
-                )
-                found += [(scope.path_of(name), message) for message in messages]
-                for each in walk(value):
-                    if isinstance(each, PerGroup) and not self._uses_groups_only(
-                        scope, name, each.value
-                    ):
-                        message = "is drawn per group, so it can use values per group only"
-                        found.append((scope.path_of(name), message))
-        return found + self._weightless() + self._ambiguous_names() + self._unequal_columns()
+    @cached_property
+    def selection_uses(self) -> Literal["drawn", "noiseless", "noisy"]:
+        """Labels that the selection needs: drawn ones, measured on samples without noise, or on those with noise."""
+        by_name = {column.name: column for column in self.columns}
+        used = [by_name[name] for name in self.selection.where.names if name in by_name]
+        if any(column.noisy for column in used):
+            return "noisy"
+        return "noiseless" if any(column.measured for column in used) else "drawn"
 
-    def _composite_values(self) -> Iterator[tuple[Scope, str, Any]]:
-        """Yield scope, name and value of everything that uses other values, or may do so."""
-        for scope in self.scopes:
-            repeat = {"repeat": scope.repeat} if scope.repeat is not None else {}
-            for name, value in (*repeat.items(), *scope.values.items()):
-                if isinstance(value, Expression | Composed):
-                    yield scope, name, value
-
-    def _wrong_names(self, scope: Scope, user: str, value: Any) -> Iterator[str]:
-        """Yield what is wrong with the names that a value uses."""
-        for name in value.names:
-            try:
-                self.reference(scope, user, name)
-            except LabelError as error:
-                yield str(error)
-        for code, name in value.comparisons:
-            names = self.classes if code == "class" else self.splits
-            if name not in names:
-                yield unknown(code, name, names)
-
-    def _wrong_branches(self, scope: Scope, user: str, value: Any) -> Iterator[str]:
-        """Yield which branches a value lacks, or has in vain."""
-        for each in walk(value):
-            if not isinstance(each, By):
-                continue
-            given = [name for name, _ in each.branches]
-            if each.of_codes:
-                possible = list(self.classes if each.key == "class" else self.splits)
-                if each.key == "class" and scope.class_name is not None:
-                    possible = [scope.class_name]
-            else:
-                reference = self.reference(scope, user, each.key)
-                listed = [self._listed(*source, reference.column) for source in reference.sources]
-                if any(numbers is None for numbers in listed):
-                    yield (
-                        f"cannot choose by '{each.key}', whose values are not listed: it must be a choice, integers or "
-                        f"a grid of at most {MOST_LISTED} values"
-                    )
-                    continue
-                possible = [digits(n) for n in sorted({n for each in listed for n in each or ()})]
-            vain = [name for name in given if name not in possible]
-            if vain:
-                yield f"'{each.key}' is never {vain[0]}; it can be {_some(possible)}"
-            elif each.otherwise is None and set(possible) - set(given):
-                lacking = next(name for name in possible if name not in given)
-                yield f"has no value for {each.key} {lacking}: add it, or `otherwise`"
-
-    def _listed(self, scope: Scope, name: str, column: str) -> tuple[float, ...] | None:
-        """Return the numbers in one of the columns that a value fills; None where they are not listed."""
-        value = scope.values[name]
-        if isinstance(value, Joint):
-            return None
-        if column == scope.component(name):
-            return tuple(map(float, range(most_components(value))))
-        return discrete_values(value)
-
-    def _unbounded(self, scope: Scope, name: str) -> Iterator[str]:
-        """Yield what is wrong with a number of copies that is not known beforehand."""
-        if name == "repeat" and scope.repeat is not None and not scope.repeat.known:
-            _, most = self._bounds(scope, name, scope.repeat)
-            if not math.isfinite(most):
-                yield (
-                    "the number of copies has no largest value that follows from what it uses; use values with ends, "
-                    "such as integers, or min(…, 30)"
-                )
-            elif most > MAXIMUM_COPIES:
-                yield f"the number of copies can be {most:g}; it must be at most {MAXIMUM_COPIES:,}"
-
-    def _is_of_groups(self, scope: Scope, user: str, value: Any) -> bool:
-        """Return whether a value is equal in all samples of a group."""
-        if self.group_size * self.together == 1:
-            return True
-        if isinstance(value, PerGroup):
-            return self._uses_groups_only(scope, user, value.value)
-        if isinstance(value, Joint | Distribution | Compound | Mixture):
-            return False
-        return self._uses_groups_only(scope, user, value) and all(
-            self._is_of_groups(scope, user, part) for part in value.parts
-        )
-
-    def _uses_groups_only(self, scope: Scope, user: str, value: Any) -> bool:
-        """Return whether all values that a value uses are equal in all samples of a group."""
-        if any(code == "class" for code, _ in value.comparisons):
-            return False
-        references = [self.reference(scope, user, name) for name in value.names]
-        return all(
-            owner.repeat is None and self._is_of_groups(owner, name, owner.values[name])
-            for reference in references
-            for owner, name in reference.sources
-        )
-
-    def _weightless(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return weights of classes that name no split, and splits in which no class has a weight."""
-        if not self._weighted_by_split:
-            return []
-        for name, weight in self._weights.items():
-            if isinstance(weight, By):
-                for branch, _ in weight.branches:
-                    if branch not in self.splits:
-                        return [
-                            (("classes", name, "weight"), unknown("split", branch, self.splits))
-                        ]
-        for split in self.splits:
-            if not sum(self._weights_in(split).values()) > 0:
-                return [(("classes",), f"no class has a weight above 0 in the split '{split}'")]
-        return []
-
-    def _ambiguous_names(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return values of which the name in expressions, and so in the labels, is another's where both are known."""
-        found = []
-        for class_name in self.classes:
-            owners: dict[str, Scope] = {}
-            for scope in self.scopes:
-                if scope.class_name not in (None, class_name):
-                    continue
-                for value in scope.values:
-                    for column in scope.columns(value):
-                        short = column.removeprefix(f"{VARIABLES}.")
-                        if owners.setdefault(short, scope) is not scope:
-                            message = (
-                                f"the name '{short}' has two meanings in class '{class_name}'; "
-                                "rename the variable"
-                            )
-                            found.append((scope.path_of(value), message))
-        return list(dict.fromkeys(found))
-
-    def _unequal_columns(self) -> list[tuple[tuple[str | int, ...], str]]:
-        """Return values that share a column although their units differ, or one of them is an identifier."""
-        units: dict[str, str] = {}
-        identifiers: dict[str, bool] = {}
-        found = []
-        for scope in self.scopes:
-            for column in parameter_columns(scope, prefix=scope.repeat is None):
-                if units.setdefault(column.name, column.unit) != column.unit:
-                    message = (
-                        f"column '{column.name}' has the unit {column.unit} here and {units[column.name]} elsewhere; "
-                        "give one of the objects another name"
-                    )
-                    found.append((scope.path, message))
-                elif identifiers.setdefault(column.name, column.identifier) != column.identifier:
-                    message = (
-                        f"column '{column.name}' is an identifier in one class and a number in another; "
-                        "give one of them another name"
-                    )
-                    found.append((scope.path, message))
-        return found
+    def used_by(self, condition: Expression, columns: Mapping[str, NDArray]) -> dict[str, NDArray]:
+        """Return the columns that a condition on whole samples needs; classes and splits as their names."""
+        known = self.anywhere()
+        used = {
+            name: columns[known[name].column if name in known else name] for name in condition.names
+        }
+        for code in dict.fromkeys(code for code, _ in condition.comparisons):
+            used[code] = self.code_names(code)[columns[code]]
+        return used
 
     @cached_property
     def order(self) -> tuple[tuple[Scope | None, str], ...]:
@@ -585,8 +450,10 @@ class LabelPlan:
         """
         sorter: TopologicalSorter = TopologicalSorter()
         number = {id(scope): index for index, scope in enumerate(self.scopes)}
-        sorter.add((-1, "split"))
-        sorter.add((-1, "class"), *([(-1, "split")] if self._weighted_by_split else []))
+        rules = () if self.origin else self.rules.values()
+        of_rules = [node for rule in rules for node in self._nodes(rule, self.anywhere(), number)]
+        sorter.add((-1, "split"), *of_rules)
+        sorter.add((-1, "class"), *([(-1, "split")] if self.weighted_by_split else []))
         for index, scope in enumerate(self.scopes):
             first = [] if scope.class_name is None else [(-1, "class")]
             if scope.repeat is not None:
@@ -604,10 +471,10 @@ class LabelPlan:
                 name if index < 0 else self.scopes[index].column(name)
                 for index, name in reversed(cycle)
             )
-            index, name = next(node for node in cycle if node[0] >= 0)
+            index, name = next((node for node in cycle if node[0] >= 0), (-1, "split"))
+            path = ("splits",) if index < 0 else self.scopes[index].path_of(name)
             raise LabelError(
-                f"values depend on each other in a circle: {names}",
-                path=self.scopes[index].path_of(name),
+                f"values depend on each other in a circle: {names}", path=path
             ) from None
         return tuple((None if index < 0 else self.scopes[index], name) for index, name in ordered)
 
@@ -617,19 +484,17 @@ class LabelPlan:
         """Return the nodes of what a value uses: numbers of scopes with names, −1 for classes and splits."""
         if value is None or isinstance(value, Joint):
             return []
+        known = {name: self.reference(scope, user, name) for name in value.names}
+        return self._nodes(value, known, number)
+
+    @staticmethod
+    def _nodes(
+        value: Any, known: Mapping[str, Reference], number: Mapping[int, int]
+    ) -> list[tuple[int, str]]:
         codes = [(-1, code) for code in dict.fromkeys(code for code, _ in value.comparisons)]
-        references = [self.reference(scope, user, name) for name in value.names]
         return codes + [
-            (number[id(owner)], name)
-            for reference in references
-            for owner, name in reference.sources
+            (number[id(owner)], name) for used in value.names for owner, name in known[used].sources
         ]
-
-
-def _some(names: list[str]) -> str:
-    """Return names in a message, the first ones of many."""
-    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
 
 
 def thresholds(weights: Mapping[str, float]) -> NDArray[np.float64]:

@@ -76,6 +76,8 @@ class Scope:
 
     def path_of(self, name: str) -> tuple[str | int, ...]:
         """Return the path of a value in its table."""
+        if name.startswith(f"{VARIABLES}.") and self.entry is not None:
+            return (*self.path[:-1], *name.split("."))
         return (*self.path, *self.inner_paths.get(name, (name,)))
 
     def column(self, name: str) -> str:
@@ -86,6 +88,10 @@ class Scope:
         """Return the name of a value's random stream."""
         owner = EVERY_TABLE if self.shared else table
         return f"{owner}/{self.class_name or EVERY_CLASS}/{self.name}/{name}"
+
+    def own_name(self, column: str) -> str:
+        """Return the name that the scope's own expressions have for one of its columns."""
+        return column.removeprefix(f"{self.name}.").removeprefix(f"{VARIABLES}.")
 
     def columns(self, name: str) -> list[str]:
         """Return the names of the columns that the value ``name`` fills.
@@ -189,7 +195,8 @@ def variables_scope(
 class Column:
     """One column of labels: float64, int64, or a code into ``meanings``; drawn, or measured on the rendered sample.
 
-    Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there.
+    Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there. What is
+    measured may be measured on the sample with its noise.
     """
 
     name: str
@@ -199,6 +206,7 @@ class Column:
     integer: bool = False
     measured: bool = False
     identifier: bool = False
+    noisy: bool = False
 
     @property
     def dtype(self) -> np.dtype:
@@ -303,5 +311,6 @@ def parameter_columns(scope: Scope, *, prefix: bool) -> list[Column]:
             columns.append(Column(label, *described, identifier=parameter is IDENTIFIER))
     for name, parameter in scope.measured.items():
         label = scope.column(name) if prefix else name
-        columns.append(Column(label, parameter.description, parameter.unit, measured=True))
+        described = parameter.description, parameter.unit
+        columns.append(Column(label, *described, measured=True, noisy=parameter.noisy))
     return columns

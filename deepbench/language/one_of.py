@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Self, TypeVar
 from pydantic import Field, create_model, model_validator
 
 from deepbench.language.specification import Name, Specification, parameter, problem
-from deepbench.language.values import Value
+from deepbench.language.values import Value, Variable, free_names
 
 MAXIMUM_COPIES = 100_000
 """Largest number of copies of a repeated object."""
@@ -82,6 +82,22 @@ class RepeatedOneOf(NamedOneOf):
         integer=True,
         default=None,
     )
+    variables: dict[Name, Variable] | None = Field(
+        None, description="values of each copy, which expressions of the object use by name"
+    )
+
+    @model_validator(mode="after")
+    def _variables_are_of_copies(self) -> Self:
+        if self.variables and self.repeat is None:
+            raise problem(
+                "`variables` of an object need `repeat`; put them among those of the class"
+            )
+        for name in free_names(self.variables or {}):
+            if name in type(self.chosen).model_fields:
+                raise problem(
+                    f"'{name}' is a parameter of the {self.kind}; give the variable another name"
+                )
+        return self
 
 
 T = TypeVar("T", bound=OneOf)

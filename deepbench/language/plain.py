@@ -191,3 +191,13 @@ def write_document(data: Mapping[str, Any]) -> str:
             width=2**31,
         )
     )
+
+
+LISTED = 40
+"""Largest number of names that a message lists."""
+
+
+def some(names: list[str]) -> str:
+    """Return names in a message, the first ones of many."""
+    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
+    return ", ".join(names[:LISTED]) + more

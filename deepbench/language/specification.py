@@ -200,6 +200,8 @@ class Parameter:
         Bounds that are not allowed themselves.
     integer : bool
         Whether only whole numbers are allowed.
+    noisy : bool
+        Whether a label is measured on the sample with its noise.
     """
 
     description: str
@@ -209,6 +211,7 @@ class Parameter:
     above: float | None = None
     below: float | None = None
     integer: bool = False
+    noisy: bool = False
 
     def range_text(self) -> str:
         """Return the range in words, such as ``a number above 0 and at most 1 (pixel)``."""

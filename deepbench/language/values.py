@@ -12,7 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypeAliasType
 
 from deepbench.errors import ExpressionError
-from deepbench.language import composed
+from deepbench.language import composed_forms
 from deepbench.language.composed import By, Composed, Compound, Mixture, PerGroup
 from deepbench.language.continuous import (
     Histogram,
@@ -27,8 +27,9 @@ from deepbench.language.discrete import Choice, Grid, Integers
 from deepbench.language.distribution import Distribution
 from deepbench.language.draws import Independent, Uniforms
 from deepbench.language.expressions import Expression, parse
+from deepbench.language.functions import CONSTANTS, FUNCTIONS, LATER
 from deepbench.language.joint import JOINTS, Joint
-from deepbench.language.plain import digits
+from deepbench.language.plain import digits, show
 from deepbench.language.scipy_stats import Scipy
 from deepbench.language.specification import (
     Name,
@@ -66,6 +67,7 @@ __all__ = [
     "Value",
     "Variable",
     "Whole",
+    "free_names",
     "out_of_range",
     "parameter",
     "parameter_of",
@@ -156,14 +158,14 @@ class AnyValue(Named):
         def inside(part: Any) -> Any:
             return SINGLE.parse(part, info)
 
-        if any(key in data for key in composed.KEYS):
-            return composed.read(data, inside)
+        if any(key in data for key in composed_forms.KEYS):
+            return composed_forms.read(data, inside)
         if len(data) == 1:
             ((name, body),) = data.items()
             family = DISTRIBUTIONS.get(name)
-            if family is not None and composed.is_compound(body):
+            if family is not None and composed_forms.is_compound(body):
                 with placed((name,), body):
-                    return composed.read_compound(family, body, inside)
+                    return composed_forms.read_compound(family, body, inside)
         return super().parse(data, info)
 
     def expected(self, data: Any) -> str:
@@ -177,7 +179,7 @@ class AnyValue(Named):
         if isinstance(value, Expression):
             return value.text
         if isinstance(value, Composed):
-            return composed.dump(value, lambda part: self.dump(part, info), _name_of_family)
+            return composed_forms.dump(value, lambda part: self.dump(part, info), _name_of_family)
         return super().dump(value, info)
 
     def forms(self, handler: GetCoreSchemaHandler) -> list[CoreSchema]:
@@ -224,6 +226,40 @@ def _composed_forms(handler: GetCoreSchemaHandler) -> list[CoreSchema]:
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Condition:
+    """Type of a field that holds a condition, written without the ``=`` of expressions."""
+
+    def parse(self, data: Any) -> Expression:
+        """Return the condition that ``data`` describes."""
+        if isinstance(data, Expression):
+            return data
+        if not isinstance(data, str):
+            raise problem(f"must be a condition, such as 'star.snr > 5', not {show(data)}")
+        try:
+            condition = parse(data if data.startswith("=") else f"= {data}")
+        except ExpressionError as error:
+            raise problem(str(error), "expression") from None
+        if not condition.is_condition:
+            raise problem(f"must be a condition, such as 'star.snr > 5', not {show(data)}")
+        return condition
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self.parse,
+            json_schema_input_schema=core_schema.str_schema(),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                lambda condition: condition.text.removeprefix("= "),
+                return_schema=core_schema.str_schema(),
+            ),
+        )
+
+
+Condition = Annotated[Expression, _Condition()]
+"""A condition as a recipe may write it: ``star.snr > 5 and class == star``."""
+
 Value = TypeAliasType(
     "Value",
     Annotated[Constant | Expression | Distribution | Composed, SINGLE],
@@ -238,3 +274,17 @@ Variable = TypeAliasType(
     ],
 )
 """A variable as a recipe may write it: a value, or a joint draw of several columns."""
+
+
+def free_names(variables: dict[str, Any]) -> dict[str, Any]:
+    """Return variables; refuse those that no expression could use.
+
+    Raises
+    ------
+    PydanticCustomError
+    """
+    for name in variables:
+        if name in CONSTANTS or name in FUNCTIONS.keys() - LATER:
+            what = "constant" if name in CONSTANTS else "function"
+            raise problem(f"'{name}' is a {what} of expressions; give the variable another name")
+    return variables

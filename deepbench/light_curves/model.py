@@ -54,7 +54,9 @@ MASK = ("missing", "outlier", "upper_limit")
 
 OBSERVED = {
     "n_observations": Parameter("number of observations"),
-    "n_detections": Parameter("number of observations, with their noise, that are no upper limits"),
+    "n_detections": Parameter(
+        "number of observations, with their noise, that are no upper limits", noisy=True
+    ),
     "variability_snr": Parameter(
         "signal-to-noise ratio √Σ((F − F̄)² / σ²), F the flux without noise, F̄ its mean in the band weighted by 1 / σ²"
     ),

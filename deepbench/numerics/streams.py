@@ -12,7 +12,8 @@ k1    high half of the seed
 c0    element: a pixel, a copy, a cell, or a block of four pixels; below 2**32
 c1    number of the sample (of a label: of the sample or its group); below 2**32
 c2    low 32 bits of the stream number
-c3    high 16 bits of the stream number; attempt in the upper half
+c3    bits 0 to 15: high 16 bits of the stream number; bit 16: second draw of a
+      Poisson count; bits 17 to 31: attempt of a selection of samples
 ====  ==========================================================================
 
 A stream's number is the first 48 bits of the SHA-256 of its name, so that a new field or object
@@ -63,12 +64,16 @@ def key_words(seed: int) -> tuple[np.uint32, np.uint32]:
 def stream_words(stream: int, attempt: int = 0) -> tuple[np.uint32, np.uint32]:
     """Return the counter words (c2, c3) of a stream number.
 
+    The number may be that of an attempt of a selection (``stream_names.at_attempt``).
+
     Raises
     ------
     StreamError
-        If the stream number does not fit into 48 bits or ``attempt`` not into 16.
+        If the stream number does not fit into 48 bits, with an attempt 64, or ``attempt`` not into 16.
     """
-    require("stream", stream, stream, 48)
+    selection = stream >> 49 << 49 if stream >= 0 else 0
+    require("stream", stream - selection, stream - selection, 48)
+    require("attempt", selection >> 49, selection >> 49, 15)
     require("attempt", attempt, attempt, 16)
     return np.uint32(stream & 0xFFFFFFFF), np.uint32(stream >> 32 | attempt << 16)
 

@@ -13,7 +13,7 @@ from deepbench import format as fmt
 from deepbench.errors import CatalogError, DeepBenchError, LabelError
 from deepbench.format import DIGEST
 from deepbench.labelling.draw import check
-from deepbench.labelling.scopes import IDENTITY, Labels
+from deepbench.labelling.scopes import Labels
 from pipeline import encoding
 from pipeline.parquet import (
     DIGEST_TYPE,
@@ -78,8 +78,8 @@ def _check_absent(plan: LabelPlan, labels: Labels, block: Block, file: str) -> I
         repeated = scope.repeat is not None
         for each in [scope.column("repeat")] if repeated else scope.all_columns():
             owners.setdefault(each, set()).add(scope.class_name)
-    for column in plan.columns[len(IDENTITY) :]:
-        if None in owners[column.name]:
+    for column in plan.columns:
+        if None in owners.get(column.name, {None}):
             continue
         values = labels.columns[column.name]
         having = [plan.classes.index(name) for name in owners[column.name] if name is not None]

@@ -18,6 +18,7 @@ from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.draw import check
 from deepbench.labelling.draw import draw as draw_range
 from deepbench.labelling.plan import LabelPlan, thresholds
+from deepbench.labelling.problems import problems
 from deepbench.labelling.scopes import Column, Labels, Scope
 from deepbench.language.expressions import parse
 from deepbench.language.specification import Parameter, parameters_of
@@ -726,9 +727,9 @@ def test_values_that_share_a_column_share_its_unit():
         return Scope("box", path, {"width": Constant(1.0)}, parameters, class_name)
 
     plan = LabelPlan("t", [scope("pixel", "a"), scope("pixel", "b")], {"a": 1, "b": 1}, {"s": 1})
-    assert plan.problems() == []
+    assert problems(plan) == []
     plan = LabelPlan("t", [scope("pixel", "a"), scope("arcsec", "b")], {"a": 1, "b": 1}, {"s": 1})
-    ((path, message),) = plan.problems()
+    ((path, message),) = problems(plan)
     assert path == ("classes", "b", "objects", 0)
     assert message.startswith("column 'box.width' has the unit arcsec here and pixel elsewhere")
 
@@ -741,7 +742,7 @@ def test_a_number_of_copies_may_follow_from_others():
         Scope("box", (), {"x": Constant(1.0)}, parameters, "a", parse("= n + 1")),
     ]
     plan = LabelPlan("t", scopes, {"a": 1}, {"s": 1})
-    assert plan.problems() == []
+    assert problems(plan) == []
     labels = draw_range(plan, 1, 0, 4)
     assert labels.columns["box.repeat"].tolist() == [3, 3, 3, 3]
     wrong = [scopes[0], Scope("box", (), {"x": Constant(1.0)}, parameters, "a", parse("= n / 4"))]

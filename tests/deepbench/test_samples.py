@@ -466,7 +466,7 @@ def test_ranges_that_are_none_are_refused(function, start, stop):
 
 @pytest.mark.parametrize("function", [labels, objects, render])
 def test_a_range_beyond_memory_is_refused_at_once(function, monkeypatch):
-    monkeypatch.setattr(samples, "draw", lambda *_: pytest.fail("drawn"))
+    monkeypatch.setattr(samples, "draw_samples", lambda *_: pytest.fail("drawn"))
     message = (
         r"1,000,000,000 samples of 'images' take at least [\d,]+ GiB of memory, and this machine has [\d,]+ GiB; "
         r"ask for some at a time, such as (\w+)\(recipe, 'images', 7, (\d+)\)"

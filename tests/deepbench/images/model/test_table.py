@@ -10,6 +10,7 @@ from deepbench.images.psf.model import MAXIMUM_SIGMA, PsfEntry
 from deepbench.images.shapes.gaussian_blur import margin
 from deepbench.images.shapes.model import SHAPES, Outlined, Shape
 from deepbench.images.shapes.outlines import work_size
+from deepbench.labelling.plan import LabelPlan
 from deepbench.language.one_of import NamedOneOf, names_of
 from deepbench.language.specification import parameters_of
 from deepbench.recipe import parse_recipe
@@ -232,5 +233,7 @@ def test_the_memory_of_the_widest_plane_is_declared(sigma, widest):
     described = table(variables={"b": {"uniform": [0, 1]}}, **psf)
     height, width = (edge + 2 * margin(widest) for edge in (10, 20))
     taken = 4 * height * width + 8 * work_size(height, width) + 4 * 10 * 20
-    declared = described.working_bytes(LabelPlan("images", described.scopes(), {"a": 1.0}, {"all": 1.0}))
+    declared = described.working_bytes(
+        LabelPlan("images", described.scopes(), {"a": 1.0}, {"all": 1.0})
+    )
     assert taken - 8 * width <= declared < 1.3 * taken + 12 * 40**2
