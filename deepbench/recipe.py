@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
@@ -21,6 +21,9 @@ from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
 from deepbench.labelling.plan import LabelPlan
 from deepbench.language.canonical import canonical_hash, pairs
+from deepbench.language.constants import allow_expressions, write_out
+from deepbench.language.document import Steps
+from deepbench.language.extends import allow_parts, extended
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import (
@@ -86,6 +89,14 @@ class Recipe(Specification):
     )
     authors: tuple[Words, ...] = Field((), description="who made it, for citations")
     references: tuple[Words, ...] = Field((), description="papers and links it rests on")
+    extends: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        exclude=True,
+        description="another recipe, a local file, of which it says what is different",
+    )
+    constants: dict[Name, Number] | None = Field(
+        None, exclude=True, description="names for numbers, which expressions use"
+    )
     seed: Annotated[Whole, Field(ge=0, lt=2**64)] = Field(description="seed of all random draws")
     splits: Annotated[
         dict[Name, Annotated[Number, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
@@ -111,30 +122,43 @@ class Recipe(Specification):
             raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
         return splits
 
+    @field_validator("extends")
+    @classmethod
+    def _read_already(cls, extends: str | None) -> str | None:
+        if extends is not None:
+            raise problem("stands only in the file of a recipe; it cannot be set")
+        return extends
+
     @classmethod
     def from_document(cls, document: Document) -> Recipe:
-        """Check a document and return the recipe in it.
+        """Check a document, which no longer says what it ``extends``, and return the recipe in it.
 
         Raises
         ------
         RecipeError
             With every problem found.
         """
+        written = write_out(document)
+        data = written.document.data
         try:
-            recipe = cls.model_validate(document.data, context={"folder": document.folder})
+            recipe = cls.model_validate(data, context={"folder": document.folder})
         except ValidationError as error:
-            found = [_problem(document, details) for details in error.errors(include_url=False)]
-            problems = list(dict.fromkeys(found))
+            details = error.errors(include_url=False)
+            problems = [_problem(written.document, each) for each in details]
         else:
             recipe._document = document
-            problems = recipe._problems() or recipe._too_large()
+            problems = recipe._problems(written.uses) or recipe._too_large()
+        problems = [*map(written.explained, problems), *written.problems]
         if problems:  # raised apart from pydantic's error, which cannot be unpickled
-            raise RecipeError.from_problems(document.file, problems)
+            raise RecipeError.from_problems(document.file, list(dict.fromkeys(problems)))
         return recipe
 
-    def _problems(self) -> list[Problem]:
-        """Return what is wrong between the parts: references, shared columns, colliding streams."""
-        found = []
+    def _problems(self, uses: Iterable[tuple[Steps, str]]) -> list[Problem]:
+        """Return what is wrong between the parts: references, shared columns, colliding streams.
+
+        ``uses`` are the paths of expressions, each with a constant that stood there.
+        """
+        found = [(path, message) for path, name in uses if (message := self._ambiguous(path, name))]
         names: dict[int, str] = {}
         for name, table in self.tables.items():
             plan = self._plan(name)
@@ -148,6 +172,20 @@ class Recipe(Specification):
                     )
                     found.append((("tables", name), message))
         return [self._document.problem(message, path) for path, message in found]
+
+    def _ambiguous(self, path: Steps, name: str) -> str:
+        """Return why a constant's name in the expression at a path could mean a value, too; empty where it cannot."""
+        if path[0] != "tables":
+            return ""
+        for scope in self._plan(str(path[1])).scopes:
+            inside = path[2 : 2 + len(scope.path)] == scope.path
+            own = path[2:][: len(scope.path_of(name))] == scope.path_of(name)
+            if inside and not own and name in scope.values:
+                return (
+                    f"'{name}' is a constant and a value of '{scope.name}'; write '{scope.column(name)}' for "
+                    "that, or rename the constant"
+                )
+        return ""
 
     def _too_large(self) -> list[Problem]:
         """Return why the recipe with its defaults filled in, as a release keeps it, could not be read again."""
@@ -249,9 +287,11 @@ class Recipe(Specification):
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of recipes."""
+        schema = cls.model_json_schema(mode="validation")
+        allow_expressions(schema)
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **cls.model_json_schema(mode="validation"),
+            **allow_parts(schema),
             "title": "DeepBench recipe",
         }
 
@@ -288,12 +328,15 @@ def load_recipe(path: str | Path) -> Recipe:
     >>> recipe.tables["images"].samples                     # doctest: +SKIP
     6000
     """
-    return Recipe.from_document(read_document(path))
+    return Recipe.from_document(extended(read_document(path)))
 
 
 def parse_recipe(text: str, name: str = "<recipe>") -> Recipe:
-    """Return the recipe in a YAML text; ``name`` stands for the file in messages."""
-    return Recipe.from_document(parse_document(text, name))
+    """Return the recipe in a YAML text; ``name`` stands for the file in messages.
+
+    Files that it names, and what it extends, are looked for in the working directory.
+    """
+    return Recipe.from_document(extended(parse_document(text, name)))
 
 
 def _problem(document: Document, details: Any) -> Problem:

@@ -28,7 +28,7 @@ from deepbench.errors import ExpressionError
 from deepbench.language.functions import CONSTANTS, FUNCTIONS, OPERATORS, Array, whole_power
 from deepbench.language.plain import show, unknown
 
-__all__ = ["CONSTANTS", "FUNCTIONS", "Expression", "parse"]
+__all__ = ["CONSTANTS", "FUNCTIONS", "Expression", "number_of", "parse", "with_numbers"]
 
 MAX_CHARACTERS = 1000
 MAX_NODES = 200
@@ -154,6 +154,35 @@ def parse(text: str) -> Expression:
         message = f"more than {MAX_CHARACTERS} characters when written with all spaces"
         raise ExpressionError(f"{message}: {show(text)}", text=text, column=1)
     return Expression(written, names, program)
+
+
+def number_of(text: str) -> float:
+    """Return the value of an expression of numbers alone; it may be NaN or infinite.
+
+    Raises
+    ------
+    ExpressionError
+        If the text does not follow the grammar, or has names.
+    """
+    return float(parse(text).evaluate({}))
+
+
+def with_numbers(text: str, numbers: Mapping[str, float]) -> str:
+    """Return the text of an expression with numbers in place of some of its names.
+
+    Examples
+    --------
+    >>> with_numbers("= a ** 2 + b.a", {"a": -0.5})
+    '= (-0.5) ** 2 + b.a'
+    """
+
+    def replaced(token: re.Match[str]) -> str:
+        number = numbers.get(token[0]) if token.lastgroup == "name" else None
+        if number is None:
+            return token[0]
+        return repr(number) if number >= 0 else f"({number!r})"
+
+    return text[:1] + _TOKEN.sub(replaced, text[1:])
 
 
 def _write(program: tuple[_Step, ...]) -> str:
