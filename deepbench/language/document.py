@@ -36,7 +36,7 @@ class BaseFile(str):
         file.place = place
         return file
 
-    def __getnewargs__(self) -> tuple[str, PurePath]:
+    def __getnewargs__(self) -> tuple[str, PurePath]:  # type: ignore[override]
         return str(self), self.place
 
     @property
