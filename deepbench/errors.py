@@ -45,15 +45,19 @@ class Problem:
         The steps from the top of the document, such as ``("tables", "images", "size", 0)``.
     line, column : int
         Position in the file, counted from 1; 0 where it is unknown.
+    file : str
+        The file, where it is another than the recipe's: one that the recipe extends.
     """
 
     message: str
     path: tuple[str | int, ...] = ()
     line: int = 0
     column: int = 0
+    file: str = ""
 
     def describe(self, file: str) -> str:
         """Return ``file:line:column: path: message``, without the parts that are unknown."""
+        file = self.file or file
         position = f"{file}:{self.line}:{self.column}" if self.line else file
         where = ".".join(str(step) for step in self.path)
         return f"{position}: {where}: {self.message}" if where else f"{position}: {self.message}"
@@ -67,8 +71,8 @@ class RecipeError(DeepBenchError, ValueError):
 
     @classmethod
     def from_problems(cls, file: str, problems: list[Problem]) -> RecipeError:
-        """Return one error that tells all problems of a recipe, in the order of the file."""
-        ordered = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        """Return one error that tells all problems of a recipe, in the order of its file, then of other files."""
+        ordered = tuple(sorted(problems, key=lambda p: (p.file, p.line, p.column)))
         message = "\n".join(problem.describe(file) for problem in ordered[:PROBLEMS])
         if len(ordered) > PROBLEMS:
             message += f"\n{file}: and {len(ordered) - PROBLEMS:,} more problems"

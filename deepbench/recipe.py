@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,9 @@ from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.problems import problems
 from deepbench.labelling.scopes import variables_scope
 from deepbench.language.canonical import canonical_hash, pairs
+from deepbench.language.constants import allow_expressions, write_out
+from deepbench.language.document import Steps
+from deepbench.language.extends import allow_parts, extended
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import (
@@ -93,6 +96,14 @@ class Recipe(Specification):
     )
     authors: tuple[Words, ...] = Field((), description="who made it, for citations")
     references: tuple[Words, ...] = Field((), description="papers and links it rests on")
+    extends: Annotated[str, Field(min_length=1)] | None = Field(
+        None,
+        exclude=True,
+        description="another recipe, a local file, of which it says what is different",
+    )
+    constants: dict[Name, Number] | None = Field(
+        None, exclude=True, description="names for numbers, which expressions use"
+    )
     seed: Annotated[Whole, Field(ge=0, lt=2**64)] = Field(description="seed of all random draws")
     splits: Annotated[
         dict[Name, Annotated[Number, Field(gt=0, le=1)]], Field(min_length=1, max_length=100)
@@ -124,30 +135,44 @@ class Recipe(Specification):
         check_fractions(list(splits.values()))
         return splits
 
+    @field_validator("extends")
+    @classmethod
+    def _read_already(cls, extends: str | None) -> str | None:
+        if extends is not None:
+            raise problem("stands only in the file of a recipe; it cannot be set")
+        return extends
+
     @classmethod
     def from_document(cls, document: Document) -> Recipe:
-        """Check a document and return the recipe in it.
+        """Check a document, which no longer says what it ``extends``, and return the recipe in it.
 
         Raises
         ------
         RecipeError
             With every problem found.
         """
+        written = write_out(document)
+        data = written.document.data
         try:
-            recipe = cls.model_validate(document.data, context={"folder": document.folder})
+            recipe = cls.model_validate(data, context={"folder": document.folder})
         except ValidationError as error:
-            found = [_problem(document, details) for details in error.errors(include_url=False)]
-            problems = list(dict.fromkeys(found))
+            details = error.errors(include_url=False)
+            problems = [_problem(written.document, each) for each in details]
         else:
             recipe._document = document
-            problems = recipe._problems() or recipe._too_large()
+            problems = recipe._problems(written.uses) or recipe._too_large()
+        problems = [*map(written.explained, problems), *written.problems]
         if problems:  # raised apart from pydantic's error, which cannot be unpickled
-            raise RecipeError.from_problems(document.file, problems)
+            raise RecipeError.from_problems(document.file, list(dict.fromkeys(problems)))
         return recipe
 
-    def _problems(self) -> list[Problem]:
-        """Return what is wrong between the parts: references, shared columns, colliding streams."""
-        found = [(("tables", *path), message) for path, message in self._wrong_twins()]
+    def _problems(self, uses: Iterable[tuple[Steps, str]]) -> list[Problem]:
+        """Return what is wrong between the parts: references, shared columns, colliding streams.
+
+        ``uses`` are the paths of expressions, each with a constant that stood there.
+        """
+        found = [(path, message) for path, name in uses if (message := self._ambiguous(path, name))]
+        found += [(("tables", *path), message) for path, message in self._wrong_twins()]
         if found:
             return [self._document.problem(message, path) for path, message in found]
         names: dict[int, str] = {}
@@ -178,12 +203,10 @@ class Recipe(Specification):
                 if other.draw_from is not None:
                     message = f"'{table.draw_from}' draws from '{other.draw_from}': name that one, there are no chains"
                     yield path, message
-                for what, own, wanted in _of_scenes(table, other):
-                    if own != wanted:
-                        yield (
-                            path,
-                            f"its {what} must be that of '{table.draw_from}': {show(wanted)}, not {show(own)}",
-                        )
+                unequal = [each for each in _of_scenes(table, other) if each[1] != each[2]]
+                for what, own, wanted in unequal[:1]:
+                    message = f"its {what} must be that of '{table.draw_from}': {show(wanted)}"
+                    yield path, f"{message}, not {show(own)}"
             elif table.draw_from is not None:
                 yield path, "a table cannot draw from itself"
             if table.require is not None and self.variables:
@@ -198,6 +221,20 @@ class Recipe(Specification):
                         f"give it `draw_from: {name}`"
                     )
                     yield (name, "require"), message
+
+    def _ambiguous(self, path: Steps, name: str) -> str:
+        """Return why a constant's name in the expression at a path could mean a value, too; empty where it cannot."""
+        if path[0] != "tables":
+            return ""
+        for scope in self._plan(str(path[1])).scopes:
+            inside = path[2 : 2 + len(scope.path)] == scope.path
+            own = path[2:][: len(scope.path_of(name))] == scope.path_of(name)
+            if inside and not own and name in scope.values:
+                return (
+                    f"'{name}' is a constant and a value of '{scope.name}'; write '{scope.column(name)}' for "
+                    "that, or rename the constant"
+                )
+        return ""
 
     def _too_large(self) -> list[Problem]:
         """Return why the recipe with its defaults filled in, as a release keeps it, could not be read again."""
@@ -310,9 +347,11 @@ class Recipe(Specification):
     @classmethod
     def json_schema(cls) -> dict[str, Any]:
         """Return the JSON Schema of recipes."""
+        schema = cls.model_json_schema(mode="validation")
+        allow_expressions(schema)
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **cls.model_json_schema(mode="validation"),
+            **allow_parts(schema),
             "title": "DeepBench recipe",
         }
 
@@ -377,12 +416,15 @@ def load_recipe(path: str | Path) -> Recipe:
     >>> recipe.tables["images"].samples                     # doctest: +SKIP
     6000
     """
-    return Recipe.from_document(read_document(path))
+    return Recipe.from_document(extended(read_document(path)))
 
 
 def parse_recipe(text: str, name: str = "<recipe>") -> Recipe:
-    """Return the recipe in a YAML text; ``name`` stands for the file in messages."""
-    return Recipe.from_document(parse_document(text, name))
+    """Return the recipe in a YAML text; ``name`` stands for the file in messages.
+
+    Files that it names, and what it extends, are looked for in the working directory.
+    """
+    return Recipe.from_document(extended(parse_document(text, name)))
 
 
 def _problem(document: Document, details: Any) -> Problem:

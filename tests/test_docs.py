@@ -93,6 +93,24 @@ def test_the_recipe_of_the_readme_is_the_posters():
     assert deepbench.parse_recipe(text).hash == poster.hash
 
 
+def test_the_recipes_about_reuse_are_read_as_the_page_says(tmp_path):
+    text = (ROOT / "docs/recipes.md").read_text().split("## Reuse")[1]
+    spots, extending, twins = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "spots.yaml").write_text(spots)
+    (tmp_path / "extending.yaml").write_text(extending)
+    base = deepbench.load_recipe(tmp_path / "spots.yaml")
+    circle = base.tables["images"].classes["spot"].objects[0].circle
+    assert circle.y.text in re.sub(r"\s+", " ", text)
+    assert (base.tables["images"].samples, base.splits["train"]) == (320, 0.9)
+    recipe = deepbench.load_recipe(tmp_path / "extending.yaml")
+    assert recipe.name == "spots"
+    changed = recipe.replace({"constants.sigma_max": 4})
+    assert changed.tables["images"].psf.gaussian.sigma.support() == (0.5, 4)
+    tables = deepbench.parse_recipe(twins).tables
+    assert tables["noisy"].noise
+    assert tables["clean"].classes == tables["noisy"].classes
+
+
 def test_the_readme_names_all_commands():
     text = (ROOT / "README.md").read_text()
     assert all(

@@ -126,10 +126,6 @@ class Distribution(Independent, Specification):
         reference = handler(schema)
         mapping = handler.resolve_ref_schema(reference)
         if handler.mode == "validation":
-            if cls.may_be_compound:
-                mapping["properties"] = {
-                    name: _or_expression(each) for name, each in mapping["properties"].items()
-                }
             forms = [mapping.copy(), cls._list_schema(mapping["properties"])]
             mapping.clear()
             mapping.update(title=cls.__name__, description=forms[0]["description"], anyOf=forms)
@@ -145,13 +141,6 @@ class Distribution(Independent, Specification):
             "minItems": required,
             "items": False,
         }
-
-
-def _or_expression(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of a parameter that may be an expression."""
-    words = {key: schema[key] for key in ("description", "title") if key in schema}
-    number = {key: each for key, each in schema.items() if key not in words}
-    return {**words, "anyOf": [number, {"type": "string", "pattern": "^="}]}
 
 
 def check_interval(low: float, high: float, least: float = -math.inf) -> None:

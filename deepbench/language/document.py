@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from deepbench.errors import Problem, RecipeError
@@ -13,9 +13,44 @@ from deepbench.language.plain import nearest, plain, show, unknown
 Steps = tuple[str | int, ...]
 
 
+class BaseFile(str):
+    """Name of a file as a recipe gives it that others extend: the file lies beside that recipe.
+
+    Attributes
+    ----------
+    place : PurePath
+        Folder of that recipe, from the folder of the recipe that is read.
+
+    Examples
+    --------
+    >>> name = BaseFile("psf.fits", PurePath("../shared"))
+    >>> name, name.from_recipe
+    ('psf.fits', '../shared/psf.fits')
+    """
+
+    place: PurePath
+
+    def __new__(cls, name: str, place: PurePath) -> BaseFile:
+        """Return a name with its place."""
+        file = super().__new__(cls, name)
+        file.place = place
+        return file
+
+    def __getnewargs__(self) -> tuple[str, PurePath]:  # type: ignore[override]
+        return str(self), self.place
+
+    @property
+    def from_recipe(self) -> str:
+        """Its name from the folder of the recipe that is read."""
+        return (self.place / self).as_posix()
+
+
 @dataclass(slots=True)
 class Node:
-    """A value of the document with its line and column, and the nodes inside it by key or index."""
+    """A value of the document with its line and column, and the nodes inside it by key or index.
+
+    ``file`` names the file in which it was written, where that is another than the document's.
+    """
 
     value: Any
     line: int
@@ -25,6 +60,7 @@ class Node:
     height: int = 0
     characters: int = 0
     complete: bool = True
+    file: str = ""
 
     def at(self, line: int, column: int) -> Node:
         """Return the node at another line and column: a value of a mapping has those of its key."""
@@ -43,6 +79,27 @@ class Node:
         self.size += child.size
         self.characters += child.characters
         self.height = max(self.height, child.height + 1)
+
+    def with_value(self, value: Any) -> Node:
+        """Return a node at the same place of another value, which is no mapping and no list."""
+        return Node(value, self.line, self.column, file=self.file)
+
+    def holding(self, children: dict[str | int, Node]) -> Node:
+        """Return a mapping or list at the same place with other nodes inside."""
+        values = {step: child.value for step, child in children.items()}
+        value = values if isinstance(self.value, dict) else [*values.values()]
+        return Node(value, self.line, self.column, children, file=self.file)
+
+    def mapped(self, change: Callable[[Node, Steps], Node], path: Steps = ()) -> Node:
+        """Return the node with each node that holds no others changed; ``change`` takes it and its path."""
+        if not self.children:
+            return change(self, path)
+        children = {
+            step: child.mapped(change, (*path, step)) for step, child in self.children.items()
+        }
+        if all(child is self.children[step] for step, child in children.items()):
+            return self
+        return self.holding(children)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,20 +124,26 @@ class Document:
     folder: Path | None
     root: Node = field(repr=False)
 
-    def position(self, path: Iterable[str | int]) -> tuple[int, int]:
-        """Return line and column, from 1, of the longest part of a path that is in the document."""
+    def node(self, path: Iterable[str | int]) -> Node:
+        """Return the node of the longest part of a path that is in the document."""
         node = self.root
         for step in path:
             child = node.children.get(step)
             if child is None:
                 break
             node = child
+        return node
+
+    def position(self, path: Iterable[str | int]) -> tuple[int, int]:
+        """Return line and column, from 1, of the longest part of a path that is in the document."""
+        node = self.node(path)
         return node.line, node.column
 
     def problem(self, message: str, path: Iterable[str | int] = ()) -> Problem:
-        """Return a problem at a path of this document, with its line and column."""
+        """Return a problem at a path of this document, with its file, line and column."""
         path = tuple(path)
-        return Problem(message, path, *self.position(path))
+        node = self.node(path)
+        return Problem(message, path, node.line, node.column, node.file)
 
     def replace(self, changes: Mapping[str, object]) -> Document:
         """Return a document with some values set to others.
@@ -138,25 +201,20 @@ def _replaced(node: Node, steps: Steps, value: Any) -> Node:
     if child is None and rest:
         if nearest(str(step), map(str, node.children)):
             raise _StepError(unknown("key", step, node.children))
-        child = Node({}, node.line, node.column)
-    copy = Node(node.value.copy(), node.line, node.column, node.children.copy())
-    if rest and child is not None:
-        copy.children[step] = _replaced(child, tuple(rest), value)
-        copy.value[step] = copy.children[step].value
-    else:
-        line, column = (child.line, child.column) if child else (node.line, node.column)
-        copy.children[step] = _marked(value, line, column)
-        copy.value[step] = value
-    return copy
+        child = Node({}, node.line, node.column, file=node.file)
+    inner = (
+        _replaced(child, tuple(rest), value) if child and rest else _marked(value, child or node)
+    )
+    return node.holding({**node.children, step: inner})
 
 
-def _marked(value: Any, line: int, column: int) -> Node:
-    """Return the node of plain data that are not in the file: all have one line and column."""
-    node = Node(value, line, column)
+def _marked(value: Any, place: Node) -> Node:
+    """Return the node of plain data that are in no file: all have the line and column of another node."""
+    node = Node(value, place.line, place.column, file=place.file)
     items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list):
         items = enumerate(value)
-    node.children = {step: _marked(item, line, column) for step, item in items}
+    node.children = {step: _marked(item, place) for step, item in items}
     return node

@@ -34,7 +34,7 @@ MAX_NODES = 200
 MAX_DEPTH = 20
 MAX_EXPONENT = 64
 
-_TOKEN = re.compile(
+TOKEN = re.compile(
     r"(?P<number>(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?)"
     r"|(?P<name>[a-z][a-z0-9_]*(?:\.(?:[a-z][a-z0-9_]*|[1-9][0-9]*))*)"
     r"|(?P<symbol>\*\*|[<>]=?|[=!]=|[-+*/(),])"
@@ -92,7 +92,7 @@ class Parser:
         if self.position == len(self.text):
             self.kind, self.token = "end", ""
             return
-        found = _TOKEN.match(self.text, self.position)
+        found = TOKEN.match(self.text, self.position)
         if not found:
             allowed = "numbers, names in lower case, + - * / ** < <= > >= == != ( ) ,"
             self.fail(f"{self.text[self.position]!r} cannot stand here: allowed are {allowed}")
@@ -145,7 +145,7 @@ class Parser:
     def before_operand(self) -> bool:
         """Return whether a number, a name or a parenthesis comes after the token that is read now."""
         space = _SPACE.match(self.text, self.position)
-        after = _TOKEN.match(self.text, space.end() if space else self.position)
+        after = TOKEN.match(self.text, space.end() if space else self.position)
         word = after is not None and after[0] in ("and", "or")
         return after is not None and not word and (after.lastgroup != "symbol" or after[0] == "(")
 

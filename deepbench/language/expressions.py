@@ -6,6 +6,7 @@ canonical text and its values. The grammar is that of ``expression_parser``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import ExpressionError
-from deepbench.language.expression_parser import CODES, MAX_CHARACTERS, Parser, Step
+from deepbench.language.expression_parser import CODES, MAX_CHARACTERS, TOKEN, Parser, Step
 from deepbench.language.functions import (
     COMPARISONS,
     CONSTANTS,
@@ -30,7 +31,15 @@ from deepbench.language.functions import (
 from deepbench.language.intervals import ANYTHING, bounds_of, bounds_of_power
 from deepbench.language.plain import show
 
-__all__ = ["CODES", "CONSTANTS", "FUNCTIONS", "Expression", "parse"]
+__all__ = [
+    "CODES",
+    "CONSTANTS",
+    "FUNCTIONS",
+    "Expression",
+    "number_of",
+    "parse",
+    "with_numbers",
+]
 
 _STRENGTH = {
     "or": 1,
@@ -231,6 +240,35 @@ def parse(text: str) -> Expression:
         message = f"more than {MAX_CHARACTERS} characters when written with all spaces"
         raise ExpressionError(f"{message}: {show(text)}", text=text, column=1)
     return Expression(written, names, program, comparisons)
+
+
+def number_of(text: str) -> float:
+    """Return the value of an expression of numbers alone; it may be NaN or infinite.
+
+    Raises
+    ------
+    ExpressionError
+        If the text does not follow the grammar, or has names.
+    """
+    return float(parse(text).evaluate({}))
+
+
+def with_numbers(text: str, numbers: Mapping[str, float]) -> str:
+    """Return the text of an expression with numbers in place of some of its names.
+
+    Examples
+    --------
+    >>> with_numbers("= a ** 2 + b.a", {"a": -0.5})
+    '= (-0.5) ** 2 + b.a'
+    """
+
+    def replaced(token: re.Match[str]) -> str:
+        number = numbers.get(token[0]) if token.lastgroup == "name" else None
+        if number is None:
+            return token[0]
+        return repr(number) if number >= 0 else f"({number!r})"
+
+    return text[:1] + TOKEN.sub(replaced, text[1:])
 
 
 def _write(program: tuple[Step, ...]) -> str:

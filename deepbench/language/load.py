@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,9 @@ def parse_document(text: str | bytes, name: str = "<recipe>") -> Document:
     Raises
     ------
     RecipeError
-        If the text is not YAML, goes beyond a limit, has tags, merge keys, duplicate keys or keys
-        that are not strings, or numbers that are not finite. It holds all problems found, with line
-        and column.
+        If the text is not YAML, goes beyond a limit, has tags, duplicate keys or keys that are not
+        strings, merges that hide a key, or numbers that are not finite. It holds all problems found,
+        with line and column.
 
     Examples
     --------
@@ -139,15 +139,31 @@ def _line_column(before: str) -> tuple[int, int]:
     return len(lines), len(lines[-1]) + 1
 
 
+@dataclass(slots=True)
+class _Open:
+    """A collection that is being read, and of a mapping the key that waits for its value, and what it has of merges.
+
+    Attributes
+    ----------
+    merge : Node or None
+        The first merge key.
+    merged : set of str
+        Keys that were merged, and not yet written beside the merge.
+    """
+
+    node: Node
+    key: Node | None = None
+    merge: Node | None = None
+    merged: set[str | int] = field(default_factory=set)
+
+
 class _Builder:
     """Builds nodes from the events of a YAML parser."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.anchors: dict[str, Node] = {}
-        self.open: list[
-            tuple[Node, Node | None]
-        ] = []  # containers, each with the key that waits for its value
+        self.open: list[_Open] = []
         self.root: Node | None = None
         self.nodes = 0
         self.characters = 0
@@ -165,7 +181,7 @@ class _Builder:
             elif isinstance(event, yaml.AliasEvent):
                 self.add(self.alias(str(event.anchor), line, column))
             elif isinstance(event, yaml.CollectionEndEvent):
-                node, _ = self.open.pop()
+                node = self.open.pop().node
                 node.complete = True
                 self.add(node)
             elif isinstance(event, yaml.NodeEvent):
@@ -185,6 +201,9 @@ class _Builder:
             )
         characters = len(event.value) if isinstance(event, yaml.ScalarEvent) else 0
         self.count(1, 0, characters, line, column)
+        if self.is_merge_key(event):
+            self.start_merge(line, column)
+            return
         if isinstance(event, yaml.ScalarEvent):
             node = Node(self.scalar(event, line, column), line, column, characters=characters)
         else:
@@ -195,7 +214,26 @@ class _Builder:
         if node.complete:
             self.add(node)
         else:
-            self.open.append((node, None))
+            self.open.append(_Open(node))
+
+    def is_merge_key(self, event: Any) -> bool:
+        """Return whether an event is ``<<``, without quotes, where a key of a mapping stands."""
+        if not (isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]):
+            return False
+        inside = self.open[-1] if self.open else None
+        return inside is not None and isinstance(inside.node.value, dict) and inside.key is None
+
+    def start_merge(self, line: int, column: int) -> None:
+        """Take a merge key, of which a mapping has one."""
+        inside = self.open[-1]
+        inside.key = Node("<<", line, column)
+        if inside.merge is not None:
+            self.report(
+                f"duplicate key '<<': first in line {inside.merge.line}; merge several mappings by one list",
+                line,
+                column,
+            )
+        inside.merge = inside.key
 
     def scalar(self, event: yaml.ScalarEvent, line: int, column: int) -> Any:
         """Return the value of a scalar."""
@@ -203,10 +241,6 @@ class _Builder:
             self.report(f"{show(event.value)} is not a text that UTF-8 can hold", line, column)
         if not event.implicit[0]:
             return event.value
-        parent, key = self.open[-1] if self.open else (None, None)
-        if event.value == "<<" and parent and isinstance(parent.value, dict) and key is None:
-            message = "merge keys ('<<') are not allowed: write the keys out, or use an alias"
-            self.report(message, line, column)
         try:
             return resolve_scalar(event.value)
         except ValueError as error:
@@ -234,18 +268,48 @@ class _Builder:
         if not self.open:
             self.root = node
             return
-        parent, key = self.open[-1]
+        inside = self.open[-1]
+        parent, key = inside.node, inside.key
         if isinstance(parent.value, list):
             parent.add(len(parent.value), node)
         elif key is None:
-            self.check_key(parent, node)
-            self.open[-1] = parent, node
+            self.check_key(inside, node)
+            inside.key = node
         else:
-            if isinstance(key.value, str):
-                parent.add(key.value, node.at(key.line, key.column))
-            self.open[-1] = parent, None
+            if key is inside.merge:
+                self.merge(inside, key, node)
+            elif isinstance(key.value, str):
+                self.put(inside, key.value, node.at(key.line, key.column), key)
+                inside.merged.discard(key.value)
+            inside.key = None
 
-    def check_key(self, parent: Node, key: Node) -> None:
+    def merge(self, inside: _Open, key: Node, given: Node) -> None:
+        """Put the keys of one mapping, or of several, where a merge key stands."""
+        several = isinstance(given.value, list)
+        for node in given.children.values() if several else [given]:
+            if not isinstance(node.value, dict):
+                message = f"'<<' merges a mapping or a list of mappings, not {show(node.value)}"
+                self.report(message, node.line, node.column)
+                continue
+            for step, child in node.children.items():
+                written = step in inside.node.children
+                self.put(inside, str(step), child, key)
+                if not written:
+                    inside.merged.add(step)
+
+    def put(self, inside: _Open, key: str, child: Node, place: Node) -> None:
+        """Put a value under a key of a mapping, and refuse that it or another one would be hidden by a merge."""
+        other = inside.node.children.get(key)
+        if other is None:
+            inside.node.add(key, child)
+        elif (place is inside.merge or key in inside.merged) and _differ(other.value, child.value):
+            message = (
+                f"the merge hides {show(key)}: it is {show(other.value)} in line {other.line} and "
+                f"{show(child.value)} in line {child.line}; leave it out of what is merged, so that it stands once"
+            )
+            self.report(message, place.line, place.column)
+
+    def check_key(self, inside: _Open, key: Node) -> None:
         """Report a key that is not a string or was there before, and stop at one too long for messages."""
         if not isinstance(key.value, str):
             what = "a collection" if isinstance(key.value, dict | list) else show(key.value)
@@ -255,8 +319,8 @@ class _Builder:
         elif len(key.value) > MAX_KEY:
             message = f"a key has at most {MAX_KEY} characters, this one has {len(key.value)}"
             raise _DocumentError(message, key.line, key.column)
-        elif key.value in parent.value:
-            first = parent.children[key.value].line
+        elif key.value in inside.node.value and key.value not in inside.merged:
+            first = inside.node.children[key.value].line
             self.report(
                 f"duplicate key {show(key.value)}: first in line {first}", key.line, key.column
             )
@@ -287,12 +351,17 @@ class _Builder:
     def path(self) -> Steps:
         """Return the path to what is read now."""
         steps: list[str | int] = []
-        for node, key in self.open:
-            if isinstance(node.value, list):
-                steps.append(len(node.value))
-            elif key is not None and isinstance(key.value, str):
-                steps.append(key.value)
+        for inside in self.open:
+            if isinstance(inside.node.value, list):
+                steps.append(len(inside.node.value))
+            elif inside.key is not None and isinstance(inside.key.value, str):
+                steps.append(inside.key.value)
         return tuple(steps)
+
+
+def _differ(one: Any, other: Any) -> bool:
+    """Return whether plain data differ, in the order of keys and in the types of numbers too."""
+    return repr(one) != repr(other)
 
 
 def _events(text: str) -> Iterator[Any]:

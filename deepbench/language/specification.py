@@ -40,6 +40,8 @@ from pydantic_core import (
     core_schema,
 )
 
+from deepbench.errors import ExpressionError
+from deepbench.language.expressions import number_of, parse
 from deepbench.language.plain import EXACT, digits, show, unknown
 
 NAME_PATTERN = r"^[a-z][a-z0-9_]{0,62}$"
@@ -148,7 +150,12 @@ def _rebuilt(
 
 
 def as_number(value: object) -> float:
-    """Return a finite float, with -0.0 as 0.0; refuse what a recipe does not call a number."""
+    """Return a finite float, with -0.0 as 0.0; refuse what a recipe does not call a number.
+
+    An expression of numbers alone, such as ``= 2 * pi``, is one.
+    """
+    if isinstance(value, str) and value.startswith("="):
+        return as_number(_evaluated(value))
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise problem(f"must be a number, not {show(value)}")
     try:
@@ -164,10 +171,28 @@ def as_number(value: object) -> float:
     return number
 
 
+def _evaluated(text: str) -> float:
+    """Return the number that an expression stands for; refuse one that needs the values of a sample."""
+    try:
+        names = parse(text).names
+        number = math.nan if names else number_of(text)
+    except ExpressionError as error:
+        raise problem(str(error), "expression") from None
+    if names:
+        raise problem(
+            f"must be a number, or an expression of constants alone, but {show(text)} uses {names[0]!r}"
+        )
+    if not math.isfinite(number):
+        raise problem(f"must be a finite number, but {show(text)} is {number}")
+    return number
+
+
 def as_whole(value: object) -> int:
     """Return an int; refuse what is not whole. A float must be exact: at most 2**53."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
+    if isinstance(value, str) and value.startswith("="):
+        return as_whole(_evaluated(value))
     if isinstance(value, bool) or not isinstance(value, float | np.integer | np.floating):
         raise problem(f"must be a whole number, not {show(value)}")
     number = as_number(value)

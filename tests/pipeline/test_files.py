@@ -58,6 +58,32 @@ def test_a_release_renders_again_from_its_folder_alone(make, with_catalogue, tmp
     assert set(labels(again, "squares")["circle.radius"]) == {1.5, 2.5, 3.25}
 
 
+def test_a_release_of_a_recipe_that_extends_another_opens_alone(
+    make, with_catalogue, tmp_path, check, run
+):
+    folder = tmp_path / "more"
+    folder.mkdir()
+    table = 'tables: {squares: {samples: "= n", noise: [{gaussian: {sigma: "= n / 30"}}]}}'
+    (folder / "recipe.yaml").write_text(
+        f"extends: ../recipes/recipe.yaml\nconstants: {{n: 3}}\n{table}\n"
+    )
+    code, out, _ = run("validate", folder / "recipe.yaml", "--json", "--set", "constants.n=6")
+    assert code == 0
+    recipe = load_recipe(folder / "recipe.yaml").replace({"constants.n": 6})
+    assert json.loads(out)["recipe_hash"] == recipe.hash
+    assert json.loads(out)["samples"]["squares"] == 6
+    make(recipe, tmp_path / "releases")
+    check(tmp_path / "releases")
+    shutil.rmtree(folder)
+    shutil.rmtree(with_catalogue.parent)
+    stored = tmp_path / "releases/small/1.0.0/recipe.yaml"
+    assert not re.search("extends|constants|= n", stored.read_text())
+    again = load_recipe(stored)
+    assert again.hash == recipe.hash
+    data = xr.open_datatree(stored.parent / "data.zarr", engine="zarr")["squares"].to_dataset()
+    assert np.array_equal(render(again, "squares")["image"], data["image"])
+
+
 def test_a_release_can_be_built_again_from_its_folder(make, with_catalogue, tmp_path, check):
     make(load_recipe(with_catalogue), tmp_path / "one")
     first = check(tmp_path / "one")

@@ -16,6 +16,7 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.canonical import kept_name
+from deepbench.language.document import BaseFile
 from deepbench.language.plain import show
 from deepbench.language.specification import Specification, problem
 
@@ -142,10 +143,13 @@ class FileSpecification(Specification):
         """Fill in the SHA-256."""
         if not isinstance(data, Mapping) or not isinstance(data.get("file"), str):
             return data
-        path = folder_of(info) / data["file"]
+        name = data["file"]
+        if isinstance(name, BaseFile):
+            name = name.from_recipe
+        path = folder_of(info) / name
         with opened(path, cls.what, cls.most) as file:
             found = as_meant(path, hash_of(file), data.get("sha256"))
-        return cls.completed({**data, "sha256": found}, path)
+        return cls.completed({**data, "file": name, "sha256": found}, path)
 
     @model_validator(mode="after")
     def _check_file(self, info: ValidationInfo) -> Self:

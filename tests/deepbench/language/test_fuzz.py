@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -325,6 +326,44 @@ def test_any_change_of_a_recipe_is_read_or_refused(data):
     for table in recipe.tables:
         drawn, _ = attempt(labels, recipe, table, 0, 3)
         assert drawn is None or len(drawn) == 3
+
+
+# --- merges --------------------------------------------------------------------------------------
+
+
+@st.composite
+def merging(draw):
+    """Return a text of mappings, each with an anchor, that merge those before them; in flow style, keys at random."""
+    lines = []
+    for number in range(draw(st.integers(1, 6))):
+        items = [
+            f"{key}: {draw(st.integers(0, 2))}"
+            for key in draw(st.lists(st.sampled_from("abcdefgh"), max_size=3))
+        ]
+        before = st.sampled_from([f"*m{n}" for n in range(number)] or ["{z: 1}"]) | st.just(
+            "{y: 1}"
+        )
+        merges = draw(st.lists(before, max_size=3))
+        if merges:
+            one = len(merges) == 1 and draw(st.booleans())
+            merge = f"<<: {merges[0]}" if one else f"<<: [{', '.join(merges)}]"
+            items.insert(draw(st.integers(0, len(items))), merge)
+        if number:
+            items.append(f"inner{number}: *m{draw(st.integers(0, number - 1))}")
+        lines.append(f"k{number}: &m{number} {{{', '.join(items)}}}\n")
+    return "".join(lines)
+
+
+@FUZZ
+@given(merging())
+@example("k0: &m0 {a: 1}\nk1: {<<: [*m0, *m0], a: 1}\n")
+def test_merges_are_those_of_yaml_or_are_refused(text):
+    """Where nothing is hidden and no key stands twice, every reader of YAML reads the same."""
+    document, error = attempt(parse_document, text)
+    if error is None:
+        assert document.data == yaml.safe_load(text)
+    else:
+        assert re.search("the merge hides|duplicate key", str(error))
 
 
 # --- expressions ---------------------------------------------------------------------------------

@@ -164,6 +164,34 @@ def test_reading_no_file(tmp_path):
         read_document(tmp_path)
 
 
+MERGES = """\
+shared: &shared
+  x: 1
+  psf: {sigma: [2, 3]}
+first:
+  <<: *shared
+  y: 2
+second: {z: 3, <<: [*shared, {y: 2}], x: 1}
+third: {<<: &inner {<<: *shared, w: 5}}
+fourth: {<<: *inner, '<<': 4}
+"""
+
+
+@pytest.mark.usefixtures("parser")
+def test_merged_keys_stand_where_the_merge_stands_and_have_the_places_of_what_is_merged():
+    document = parse_document(MERGES)
+    psf = {"sigma": [2, 3]}
+    assert document.data["first"] == {"x": 1, "psf": psf, "y": 2}
+    assert list(document.data["second"].items()) == [("z", 3), ("x", 1), ("psf", psf), ("y", 2)]
+    assert document.data["third"] == {"x": 1, "psf": psf, "w": 5}
+    assert document.data["fourth"] == {"x": 1, "psf": psf, "w": 5, "<<": 4}
+    assert document.position(("first", "psf", "sigma", 1)) == (3, 20)
+    assert document.position(("third", "w")) == (8, 34)
+    changed = document.replace({"first.psf.sigma": 7})
+    assert changed.data["first"]["psf"] == {"sigma": 7}
+    assert changed.data["second"]["psf"] == psf
+
+
 # --- refusals ------------------------------------------------------------------------------------
 
 REFUSED = {
@@ -183,7 +211,52 @@ REFUSED = {
     "null key": ("a:\n  ~: 1", "a key must be a string, not None", 2, 3),
     "boolean key": ("true: 1", "a key must be a string, not True", 1, 1),
     "list key": ("? [a]\n: 1", "a key must be a string, not a collection", 1, 3),
-    "merge key": ("a: &x {b: 1}\nc:\n  <<: *x", "merge keys", 3, 3),
+    "merge of a number": (
+        "a: &x 1\nc:\n  <<: *x",
+        "'<<' merges a mapping or a list .* not 1",
+        3,
+        7,
+    ),
+    "merge of nothing": (
+        "c:\n  <<:",
+        "'<<' merges a mapping or a list of mappings, not None",
+        2,
+        6,
+    ),
+    "merge of numbers": ("c: {<<: [{a: 1}, 2]}", "'<<' merges a mapping or .*, not 2", 1, 18),
+    "two merges": (
+        "c: {<<: {a: 1}, <<: {b: 1}}",
+        "'<<': first in line 1; merge several .* list",
+        1,
+        17,
+    ),
+    "merge that hides": (
+        "a: &x {b: 1}\nc:\n  <<: *x\n  b: 2",
+        "c.b: the merge hides 'b': it is 1 in line 1 and 2 in line 4; leave it out of what is merged",
+        4,
+        3,
+    ),
+    "hides before": ("a: &x {b: 1}\nc:\n  b: 2\n  <<: *x", "the merge hides 'b': it is 2 in", 4, 3),
+    "merges that hide": (
+        "a: &x {b: 1}\nc: {<<: [*x, {b: 2}]}",
+        "hides 'b': .* and 2 in line 2",
+        2,
+        5,
+    ),
+    "hidden by type": (
+        "a: &x {b: 1}\nc: {<<: *x, b: true}",
+        "it is 1 in line 1 and True in",
+        2,
+        13,
+    ),
+    "merge and twice": ("c: {<<: {b: 1}, b: 1, b: 1}", "duplicate key 'b': first in line 1", 1, 23),
+    "merge into itself": ("a: &x {<<: *x}", r"the alias \*x stands inside its own anchor", 1, 12),
+    "anchor of a merge": (
+        "a: {&k <<: {b: 1}}\nc: *k",
+        r"the alias \*k has no anchor before it",
+        2,
+        4,
+    ),
     "infinity": ("a: [1, .inf]", "a.1: .inf is not a finite number", 1, 8),
     "overflow": ("a: 1e999", "1e999 is not a finite number", 1, 4),
     "long integer": ("a: " + "9" * 31, "at most 30 digits, this one has 31", 1, 4),
@@ -238,6 +311,21 @@ MIB = 2**20
 BOMBS = {
     "nested aliases": (LAUGHS, "more than 100,000 values"),
     "tower of aliases": (TOWER, "nested more than 40 deep"),
+    "merges": (
+        "a0: &a0 {"
+        + ",".join(f"k{i}: 1" for i in range(1000))
+        + "}\n"
+        + "".join(
+            f"a{i}: &a{i} {{b: *a{i - 1}, <<: *a{i - 1}}}\n".replace("b", f"b{i}")
+            for i in range(1, 30)
+        ),
+        "more than 100,000 values",
+    ),
+    "tower of merges": (
+        "a0: &a0 {b: {b: 1}}\n"
+        + "".join(f"a{i}: &a{i} {{<<: {{b: {{b: *a{i - 1}}}}}}}\n" for i in range(1, 90)),
+        "nested more than 40 deep",
+    ),
     "many aliases": ("a: &x 1\nb: [" + "*x, " * 101 + "]", "more than 100 aliases"),
     "brackets": ("[" * MIB, "nested more than 40 deep"),
     "braces": ("{a: " * 200_000, "nested more than 40 deep"),
