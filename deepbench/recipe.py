@@ -22,6 +22,7 @@ from deepbench.kinds import KINDS
 from deepbench.labelling.plan import LabelPlan
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
+from deepbench.language.ordered import CANONICAL
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import (
     NAME_PATTERN,
@@ -193,8 +194,9 @@ class Recipe(Specification):
             weights = {each: value.weight_given for each, value in described.classes.items()}
             sizes = described.group_size, described.together
             words = self._words.get(name)
+            scopes = [*described.factor_scopes(), *described.scopes()]
             self._plans[name] = LabelPlan(
-                name, described.scopes(), weights, self.splits, *sizes, words
+                name, scopes, weights, self.splits, *sizes, words, design=described.design
             )
         return self._plans[name]
 
@@ -270,7 +272,7 @@ class Recipe(Specification):
         )
 
     def _canonical(self, table: str) -> dict[str, Any]:
-        described = self.tables[table].model_dump(mode="json", exclude_none=True)
+        described = self.tables[table].model_dump(mode="json", exclude_none=True, context=CANONICAL)
         return described | {"classes": pairs(described["classes"])}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -79,6 +80,9 @@ class _Drawing:
     def _draw_code(self, what: str) -> None:
         """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
         plan, column = self.plan, self.columns[what]
+        if plan.design is not None and what in plan.design.levels:
+            column[:] = plan.design.level(what, self._combinations)
+            return
         numbers = self.groups if what == "split" else self.owners
         uniforms = streams.uniforms(self.seed, stream_number(plan.code_stream(what)), numbers)
         if what == "split":
@@ -86,6 +90,14 @@ class _Drawing:
             return
         for rows, limits in plan.class_limits(self.columns["split"]):
             column[rows] = np.searchsorted(limits, uniforms[rows], side="right")
+
+    @cached_property
+    def _combinations(self) -> NDArray[np.int64]:
+        """The combination of levels that each sample has in the table's design, int64[n]."""
+        assert self.plan.design is not None
+        stream = stream_number(self.plan.code_stream("factors"))
+        key = streams.uniforms(self.seed, stream, np.zeros(2, np.int64), np.arange(2))
+        return self.plan.design.combinations(self.owners, key)
 
     def _draw_value(self, scope: Scope, name: str) -> None:
         """Draw one value, the columns of a joint draw, or the number of copies of an object."""
@@ -190,6 +202,9 @@ class _Drawing:
         def of_group() -> Uniforms:
             return numbers(self.groups[rows])
 
+        if scope.factors and self.plan.design is not None:
+            fractions = self.plan.design.fraction(name, self._combinations[rows])
+            return numbers(owners[rows]).given(fractions, np.arange(len(rows)))
         return numbers(owners[rows])
 
     def _check(

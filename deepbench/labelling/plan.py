@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import PROBLEMS, LabelError
+from deepbench.labelling.design import Design
 from deepbench.labelling.scopes import (
     EVERY_CLASS,
     REPEAT,
@@ -99,6 +100,8 @@ class LabelPlan:
         Descriptions of columns, by their names, in place of ours; those of repeated objects are called ``objects/…``.
     stream_table : str, optional
         The table from whose streams the labels are drawn; this one when absent.
+    design : Design, optional
+        The combinations of levels that the samples have in turn; the scope of their values has ``factors``.
     """
 
     def __init__(
@@ -111,6 +114,7 @@ class LabelPlan:
         together: int = 1,
         words: Mapping[str, str] | None = None,
         stream_table: str | None = None,
+        design: Design | None = None,
     ) -> None:
         self.table = table
         self.stream_table = stream_table or table
@@ -120,6 +124,7 @@ class LabelPlan:
         self.split_thresholds = thresholds(splits)
         self.group_size = group_size
         self.together = together
+        self.design = design
         self._weights = classes
         self._words = words or {}
         self._names: dict[str | None, dict[str, Reference]] = {}
@@ -225,7 +230,8 @@ class LabelPlan:
         """Return an interval that holds all numbers in one of the columns that a value fills."""
         value = scope.values[name]
         if isinstance(value, Joint):
-            return -math.inf, math.inf
+            marginal = value.marginal(column.removeprefix(f"{scope.column(name)}."))
+            return (-math.inf, math.inf) if marginal is None else marginal.support()
         if column == scope.component(name):
             return 0.0, most_components(value) - 1.0
         return self._bounds(scope, name, value)
@@ -244,6 +250,8 @@ class LabelPlan:
         """Yield the name of every stream that labels of this table draw from."""
         yield self.code_stream("class")
         yield self.code_stream("split")
+        if self.design is not None:
+            yield self.code_stream("factors")
         for scope in self.scopes:
             if scope.repeat is not None:
                 yield scope.stream(self.stream_table, "repeat")
@@ -253,7 +261,7 @@ class LabelPlan:
     # classes and splits
 
     def code_stream(self, what: str) -> str:
-        """Return the name of the stream that draws the class or the split."""
+        """Return the name of the stream that draws the class or the split, or shuffles the factors."""
         return f"{self.stream_table}/{EVERY_CLASS}/sample/{what}"
 
     def code_names(self, what: str) -> NDArray[np.str_]:
@@ -428,7 +436,8 @@ class LabelPlan:
                     ):
                         message = "is drawn per group, so it can use values per group only"
                         found.append((scope.path_of(name), message))
-        return found + self._weightless() + self._ambiguous_names() + self._unequal_columns()
+        found += self._weightless() + self._misplaced_joints()
+        return found + self._ambiguous_names() + self._unequal_columns()
 
     def _composite_values(self) -> Iterator[tuple[Scope, str, Any]]:
         """Yield scope, name and value of everything that uses other values, or may do so."""
@@ -481,7 +490,8 @@ class LabelPlan:
         """Return the numbers in one of the columns that a value fills; None where they are not listed."""
         value = scope.values[name]
         if isinstance(value, Joint):
-            return None
+            marginal = value.marginal(column.removeprefix(f"{scope.column(name)}."))
+            return None if marginal is None else marginal.values_listed()
         if column == scope.component(name):
             return tuple(map(float, range(most_components(value))))
         return discrete_values(value)
@@ -536,6 +546,20 @@ class LabelPlan:
             if not sum(self._weights_in(split).values()) > 0:
                 return [(("classes",), f"no class has a weight above 0 in the split '{split}'")]
         return []
+
+    def _misplaced_joints(self) -> list[tuple[tuple[str | int, ...], str]]:
+        """Return joint draws that need the number of every sample of the table, but are drawn for some of them."""
+        message = (
+            "covers the samples of a table one after another: move it to the variables of the table"
+        )
+        return [
+            (scope.path_of(name), message)
+            for scope in self.scopes
+            for name, value in scope.values.items()
+            if isinstance(value, Joint)
+            and value.indexed
+            and (scope.class_name is not None or scope.repeat is not None)
+        ]
 
     def _ambiguous_names(self) -> list[tuple[tuple[str | int, ...], str]]:
         """Return values of which the name in expressions, and so in the labels, is another's where both are known."""
