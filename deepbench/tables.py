@@ -154,6 +154,10 @@ class TableSpecification(Specification, ABC):
         None,  # type: ignore[assignment]
         description="number of samples; with factors, that of their combinations when absent",
     )
+    group_size: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
+        1, description="consecutive samples that form one group and so share a split"
+    )
+    variables: Variables
     factors: Annotated[Factors, AfterValidator(_free_names)] | None = Field(
         None,
         description="variables whose levels are combined in all ways, one combination for each sample, by their names",
@@ -162,10 +166,6 @@ class TableSpecification(Specification, ABC):
         None,
         description="order of the combinations: the last factor fastest, or a random one; written when absent",
     )
-    group_size: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
-        1, description="consecutive samples that form one group and so share a split"
-    )
-    variables: Variables
 
     @field_validator("samples", mode="wrap")
     @classmethod
@@ -191,6 +191,9 @@ class TableSpecification(Specification, ABC):
         """Count the combinations of the factors, and refuse too many, and weights where each comes equally often."""
         if self.design is None:
             return self
+        for name in filter(self.variables.__contains__, self.design.levels):
+            with placed(("factors", name), self.factors):
+                raise problem(f"'{name}' is a factor and a variable; give one of them another name")
         with placed(("factors",), self.factors):
             count = self.design.count * self.together
             if count > MAXIMUM_SAMPLES:

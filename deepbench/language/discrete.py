@@ -169,7 +169,7 @@ class Grid(Discrete):
             return self.low, self.high
         if self.spacing == "log":
             return self.low, math.nextafter(self.high, -math.inf)
-        return self.low, self.low + (self.high - self.low) * ((self.count - 1) / self.count)
+        return self.low, float(self._linear(np.float64(self.count - 1)))
 
     def values_listed(self) -> tuple[float, ...] | None:
         """Return the values in order, None where they are too many."""
@@ -182,10 +182,15 @@ class Grid(Discrete):
         steps = self._steps
         number = np.minimum(np.floor(u * self.count), self.count - 1)
         if self.spacing == "linear":
-            values = self.low + (self.high - self.low) * (number / steps)
+            values = self._linear(number)
         else:
             start, stop = _log(self.low), _log(self.high)
             values = np.where(
                 number == 0, self.low, _exp(start + (stop - start) * (number / steps))
             )
         return np.where(number == steps, self.high, values)
+
+    def _linear(self, number: Any) -> Any:
+        """Return the values of these numbers; where high is excluded, whole ones are exact."""
+        values = self.low + (self.high - self.low) * (number / self._steps)
+        return np.rint(values) if self.endpoint is False and self.integer else values

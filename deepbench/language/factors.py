@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, GetCoreSchemaHandler, SerializationInfo, ValidationInfo
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    GetCoreSchemaHandler,
+    SerializationInfo,
+    ValidationInfo,
+)
 from pydantic_core import CoreSchema, core_schema
 
 from deepbench.language.discrete import Choice, Grid, Integers
 from deepbench.language.distribution import Distribution
-from deepbench.language.expressions import CODES
 from deepbench.language.ordered import IN_ORDER, Ordered
 from deepbench.language.plain import digits, show
 from deepbench.language.specification import Name, Named, placed, problem
@@ -61,18 +67,22 @@ def _check_once(levels: Choice) -> None:
         raise problem("levels have no weights: each combination comes equally often")
 
 
-def _check_factors(factors: dict[str, Any]) -> Ordered[Any]:
-    """Refuse levels that do not fit to the name of the factor."""
+def _check_class(factors: Any) -> Any:
+    """Refuse levels of the class other than all, before they are read as numbers."""
+    if isinstance(factors, Mapping) and factors.get("class", ALL) != ALL:
+        with placed(("class",), factors["class"]):
+            raise problem(f"the factor 'class' has the levels `all`, not {show(factors['class'])}")
+    return factors
+
+
+def _check_names(factors: dict[str, Any]) -> Ordered[Any]:
+    """Refuse the split as a factor, and all of something other than classes."""
     for name, levels in factors.items():
         with placed((name,), levels):
-            if name == "class" and levels != ALL:
-                raise problem(f"the factor 'class' has the levels `all`, not {show(levels)}")
+            if name == "split":
+                raise problem("'split' cannot be a factor: splits are drawn for groups of samples")
             if name != "class" and levels == ALL:
                 raise problem("`all` is for the factor 'class'; write a list of numbers")
-            if name in CODES and name != "class":
-                raise problem(
-                    f"'{name}' cannot be a factor: splits are drawn for groups of samples"
-                )
     return Ordered(factors)
 
 
@@ -93,7 +103,8 @@ Factors = Annotated[
         ],
     ],
     Field(min_length=1, json_schema_extra=_only_class_has_all),
-    AfterValidator(_check_factors),
+    BeforeValidator(_check_class),
+    AfterValidator(_check_names),
     IN_ORDER,
 ]
 """The levels of each factor by its name; a combination is counted with the last factor fastest."""
