@@ -90,12 +90,12 @@ AnyDistribution = Annotated[Distribution, Named(DISTRIBUTIONS, "distribution")]
 class Marginals(Joint):
     """Base of the joint draws whose columns have distributions of their own, in an order that has a meaning."""
 
-    columns: Annotated[  # type: ignore[assignment]
+    columns: Annotated[
         dict[Name, AnyDistribution],
         Field(min_length=1, max_length=MAX_COLUMNS),
         AfterValidator(Ordered),
         IN_ORDER,
-    ] = parameter("distribution of each column, by its name", unit="")
+    ] = parameter("distribution of each column, by its name", unit="")  # type: ignore[assignment]
 
     @property
     def tolerance(self) -> bool:
