@@ -116,7 +116,9 @@ def test_the_recipes_about_reuse_are_read_as_the_page_says(tmp_path):
 
 def test_the_recipes_about_bias_are_read_and_drawn():
     text = (ROOT / "docs/recipes.md").read_text()
-    written = re.findall(r"```yaml\n(.*?)```", text.split("## Values by class")[1].split("## Reuse")[0], re.S)
+    written = re.findall(
+        r"```yaml\n(.*?)```", text.split("## Values by class")[1].split("## Reuse")[0], re.S
+    )
     recipes = {made.name: made for made in map(parse_recipe, written)}
     assert list(recipes) == ["biased", "unseen", "cameras"]
     found = labels(recipes["biased"], "images")
