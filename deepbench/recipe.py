@@ -19,6 +19,7 @@ from pydantic_core import InitErrorDetails
 
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
+from deepbench.labelling.derived import LINE
 from deepbench.labelling.plan import LabelPlan
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
@@ -194,7 +195,13 @@ class Recipe(Specification):
             sizes = described.group_size, described.together
             words = self._words.get(name)
             self._plans[name] = LabelPlan(
-                name, described.scopes(), weights, self.splits, *sizes, words
+                name,
+                described.scopes(),
+                weights,
+                self.splits,
+                *sizes,
+                words,
+                derived=described.derived(),
             )
         return self._plans[name]
 
@@ -270,7 +277,8 @@ class Recipe(Specification):
         )
 
     def _canonical(self, table: str) -> dict[str, Any]:
-        described = self.tables[table].model_dump(mode="json", exclude_none=True)
+        words = {"labels": {"__all__": {"description"}}}
+        described = self.tables[table].model_dump(mode="json", exclude_none=True, exclude=words)
         return described | {"classes": pairs(described["classes"])}
 
 
@@ -369,5 +377,6 @@ def _inside(annotation: Any) -> type[Specification] | None:
 _PATTERNS = {
     RELEASE_NAME: "must be 1 to 63 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
     VERSION: "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0",
+    LINE: "must be one line without '|'",
     NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
 }

@@ -10,12 +10,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, ValidationInfo, field_validator
 from pydantic_core import CoreSchema, core_schema
 
+from deepbench.labelling.derived import (
+    ClassNoise,
+    Derived,
+    DerivedLabel,
+    Formula,
+    LogPrior,
+    NoisyClass,
+)
 from deepbench.language.functions import CONSTANTS, FUNCTIONS, LATER
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import digits
@@ -139,6 +147,22 @@ class TableSpecification(Specification, ABC):
         1, description="consecutive samples that form one group and so share a split"
     )
     variables: Variables
+    labels: Annotated[dict[Name, DerivedLabel], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="labels that are computed from the others, by name"
+    )
+    log_prior: bool | None = Field(
+        None, description="whether the log-density of all drawn values is a label"
+    )
+    label_noise: Annotated[dict[Literal["class"], ClassNoise], Field(min_length=1)] | None = Field(
+        None,
+        description="{class: …}: probability that a class is published as another one, as a number, by split, or a "
+        "matrix {class: {class: probability}}",
+    )
+
+    @field_validator("log_prior")
+    @classmethod
+    def _only_true(cls, wanted: bool | None) -> bool | None:
+        return wanted or None
 
     @field_validator("classes", check_fields=False)
     @classmethod
@@ -161,6 +185,13 @@ class TableSpecification(Specification, ABC):
     def together(self) -> int:
         """Number of consecutive samples that share class and values, and are rendered together; groups count these."""
         return 1
+
+    def derived(self) -> list[Derived]:
+        """Return the labels that follow from all others, in the order of their columns."""
+        found: list[Derived] = [Formula(name, each) for name, each in (self.labels or {}).items()]
+        if self.log_prior:
+            found.append(LogPrior())
+        return [*found, *(NoisyClass(each) for each in (self.label_noise or {}).values())]
 
     @abstractmethod
     def scopes(self) -> list[Scope]:

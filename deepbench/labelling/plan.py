@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -42,6 +42,7 @@ from deepbench.language.values import Distribution, Joint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepbench.labelling.derived import Derived
     from deepbench.language.one_of import NamedOneOf
 
 
@@ -99,6 +100,8 @@ class LabelPlan:
         Descriptions of columns, by their names, in place of ours; those of repeated objects are called ``objects/…``.
     stream_table : str, optional
         The table from whose streams the labels are drawn; this one when absent.
+    derived : sequence of Derived, optional
+        Labels that follow from all others.
     """
 
     def __init__(
@@ -111,9 +114,11 @@ class LabelPlan:
         together: int = 1,
         words: Mapping[str, str] | None = None,
         stream_table: str | None = None,
+        derived: Sequence[Derived] = (),
     ) -> None:
         self.table = table
         self.stream_table = stream_table or table
+        self.derived = tuple(derived)
         self.scopes = scopes
         self.classes = tuple(classes)
         self.splits = tuple(splits)
@@ -128,7 +133,13 @@ class LabelPlan:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Columns of the table with one row per sample."""
+        """Columns of the table with one row per sample, those that are derived last."""
+        derived = [each.column(self) for each in self.derived]
+        return self._worded([*self.own_columns.values(), *derived])
+
+    @cached_property
+    def own_columns(self) -> dict[str, Column]:
+        """Columns of the table with one row per sample that are drawn or measured, by name."""
         columns = {
             "id": Column("id", "sample number", integer=True),
             "class": Column("class", "class of the sample", meanings=self.classes),
@@ -145,7 +156,7 @@ class LabelPlan:
                 columns[name] = Column(name, REPEAT.description, integer=True)
             else:
                 columns |= {column.name: column for column in parameter_columns(scope, prefix=True)}
-        return self._worded(columns.values())
+        return columns
 
     @cached_property
     def object_columns(self) -> tuple[Column, ...]:
@@ -249,6 +260,8 @@ class LabelPlan:
                 yield scope.stream(self.stream_table, "repeat")
             for name in scope.values:
                 yield scope.stream(self.stream_table, name)
+        for each in self.derived:
+            yield from each.streams(self)
 
     # classes and splits
 
@@ -318,11 +331,12 @@ class LabelPlan:
             )
         if name not in known and not own:
             self._explain_code(name)
+            self._explain_derived(name)
             self._explain_partly_known(scope, name)
             names = {*known, *scope.values}
             near = nearest(name, names)
             hint = f"did you mean '{near}'? " if near else ""
-            allowed = _some(sorted(names)) or "none"
+            allowed = some(sorted(names)) or "none"
             raise LabelError(f"no value is called '{name}' here; {hint}values to use: {allowed}")
         found = known[name] if name in known else Reference(((scope, name),), scope.column(name))
         if found.scope.repeat is not None and found.scope is not scope:
@@ -338,6 +352,13 @@ class LabelPlan:
         if name in CODES:
             raise LabelError(
                 f"'{name}' is no number: compare it with a name, such as {name} == NAME"
+            )
+
+    def _explain_derived(self, name: str) -> None:
+        """Refuse a derived label."""
+        if any(name == each.name for each in self.derived):
+            raise LabelError(
+                f"'{name}' is a derived label, which nothing can use; make it a variable"
             )
 
     def _explain_partly_known(self, scope: Scope, name: str) -> None:
@@ -428,6 +449,7 @@ class LabelPlan:
                     ):
                         message = "is drawn per group, so it can use values per group only"
                         found.append((scope.path_of(name), message))
+        found += [problem for each in self.derived for problem in each.problems(self)]
         return found + self._weightless() + self._ambiguous_names() + self._unequal_columns()
 
     def _composite_values(self) -> Iterator[tuple[Scope, str, Any]]:
@@ -472,7 +494,7 @@ class LabelPlan:
                 possible = [digits(n) for n in sorted({n for each in listed for n in each or ()})]
             vain = [name for name in given if name not in possible]
             if vain:
-                yield f"'{each.key}' is never {vain[0]}; it can be {_some(possible)}"
+                yield f"'{each.key}' is never {vain[0]}; it can be {some(possible)}"
             elif each.otherwise is None and set(possible) - set(given):
                 lacking = next(name for name in possible if name not in given)
                 yield f"has no value for {each.key} {lacking}: add it, or `otherwise`"
@@ -626,7 +648,7 @@ class LabelPlan:
         ]
 
 
-def _some(names: list[str]) -> str:
+def some(names: list[str]) -> str:
     """Return names in a message, the first ones of many."""
     more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more

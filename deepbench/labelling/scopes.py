@@ -189,7 +189,8 @@ def variables_scope(
 class Column:
     """One column of labels: float64, int64, or a code into ``meanings``; drawn, or measured on the rendered sample.
 
-    Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there.
+    Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there. What is
+    derived follows from all others; it is measured, too, where it uses something that is.
     """
 
     name: str
@@ -199,6 +200,7 @@ class Column:
     integer: bool = False
     measured: bool = False
     identifier: bool = False
+    derived: bool = False
 
     @property
     def dtype(self) -> np.dtype:
