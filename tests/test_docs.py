@@ -14,7 +14,13 @@ from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.instruments import Band, Instrument, presets
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable
+from deepbench.images.model.table import (
+    MEASURED,
+    MEASURED_SHAPES,
+    PLANES,
+    ImageClass,
+    ImageTable,
+)
 from deepbench.images.model.wcs import Wcs
 from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
@@ -45,7 +51,7 @@ def test_the_recipe_page_names_all_of_the_language():
     pages = ("recipes", "images", "light_curves", "dynamics", "sphere")
     words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
-    expected |= {*PLANES, *MEASURED, *presets()}
+    expected |= {*PLANES, *MEASURED, *MEASURED_SHAPES, *presets()}
     table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
     expected |= {*LONG_NAMES, *LYAPUNOV}
     expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
@@ -91,6 +97,14 @@ def test_the_recipe_of_the_readme_is_the_posters():
     text = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
     poster = deepbench.load_recipe(ROOT / "workflows/shapes.yaml")
     assert deepbench.parse_recipe(text).hash == poster.hash
+
+
+def test_the_recipe_of_labels_that_follow_has_them():
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    text = next(each for each in blocks if "log_prior" in each)
+    frame = deepbench.labels(deepbench.parse_recipe(text), "images")
+    columns = ["shape.area", "shape.frame_fraction", "labels.size", "log_prior", "class_noisy"]
+    assert frame[columns].notna().all(axis=None)
 
 
 def test_the_readme_names_all_commands():

@@ -135,7 +135,7 @@ def _with_areas(labels: Labels, shapes: ShapeRows, size: tuple[int, int]) -> Lab
     """Return labels with the areas of each shape in their place."""
     found = ((source, areas_of(rows, size)) for source, rows in shapes.sources)
     return labels.with_measured(
-        {}, ((source, {name: each[name] for name in AREAS.names}) for source, each in found)
+        {}, ((source, {name: each[name] for name in AREAS.names or ()}) for source, each in found)
     )
 
 

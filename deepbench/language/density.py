@@ -131,7 +131,7 @@ def _of_normal(value: MultivariateNormal, x: Mapping[str, NDArray]) -> Array:
     """Return −Σ z² / 2 − Σ log(Lᵢᵢ √(2π)), where L z = x − mean."""
     normals: list[Array] = []
     result: Array = np.zeros(len(x[value.columns[0]]))
-    for name, mean, row in zip(value.columns, value.mean, value.cholesky(), strict=True):
+    for name, mean, row in zip(value.columns, value.mean, value._cholesky(), strict=True):
         rest = x[name] - mean
         for factor, normal in zip(row, normals, strict=False):
             rest = rest - factor * normal

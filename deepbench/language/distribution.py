@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema
 
@@ -215,6 +216,6 @@ def pick(u: Array, weights: Weights) -> tuple[Array, Array]:
     return kept[entry], np.clip((target - starts[entry]) / share[entry], 0.0, 1.0)
 
 
-def equal(one: Array, other: Array) -> Array:
+def equal(one: Array, other: Array) -> NDArray[np.bool_]:
     """Return where numbers agree but for a few units of the last place, as computers may round them differently."""
     return np.abs(one - other) <= 8.0 * np.spacing(np.abs(other))

@@ -123,7 +123,7 @@ class MultivariateNormal(Joint):
             if above != below:
                 where = f"row {i}, column {j} is {above:g}, row {j}, column {i} is {below:g}"
                 raise problem(f"the covariance is not symmetric: {where}")
-        self.cholesky()
+        self._cholesky()
         return self
 
     @property
@@ -131,7 +131,7 @@ class MultivariateNormal(Joint):
         """The number of columns."""
         return len(self.columns)
 
-    def cholesky(self) -> list[list[float]]:
+    def _cholesky(self) -> list[list[float]]:
         """Return the lower triangle L with L L^T = covariance, in a fixed order of operations."""
         rows: list[list[float]] = []
         for i, covariances in enumerate(self.covariance):
@@ -152,7 +152,7 @@ class MultivariateNormal(Joint):
         """Return mean + L z of unit normals z."""
         normals = _normal_quantile(np.clip(u, 2.0**-54, 1 - 2.0**-53))
         drawn = {}
-        for name, mean, row in zip(self.columns, self.mean, self.cholesky(), strict=True):
+        for name, mean, row in zip(self.columns, self.mean, self._cholesky(), strict=True):
             values = np.full(len(u), mean)
             for column, factor in enumerate(row):
                 values = values + factor * normals[:, column]
