@@ -20,6 +20,7 @@ from pydantic_core import InitErrorDetails
 
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
+from deepbench.labelling.derived import LINE
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.problems import problems
 from deepbench.labelling.scopes import variables_scope
@@ -298,6 +299,7 @@ class Recipe(Specification):
                 selection=scene.require,
                 origin=self._plan(origin) if origin else None,
                 design=described.design,
+                derived=described.derived(),
             )
         return self._plans[name]
 
@@ -384,7 +386,10 @@ class Recipe(Specification):
         return head
 
     def _canonical(self, table: str) -> dict[str, Any]:
-        described = self.tables[table].model_dump(mode="json", exclude_none=True, context=CANONICAL)
+        words = {"labels": {"__all__": {"description"}}}
+        described = self.tables[table].model_dump(
+            mode="json", exclude_none=True, exclude=words, context=CANONICAL
+        )
         ordered = {key: pairs(described[key]) for key in ("classes", "splits") if key in described}
         return described | ordered
 
@@ -511,5 +516,6 @@ def _inside(annotation: Any) -> type[Specification] | None:
 _PATTERNS = {
     RELEASE_NAME: "must be 1 to 63 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
     VERSION: "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0",
+    LINE: "must be one line without '|'",
     NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
 }

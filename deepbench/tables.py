@@ -26,6 +26,14 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from deepbench.labelling.derived import (
+    ClassNoise,
+    Derived,
+    DerivedLabel,
+    Formula,
+    LogPrior,
+    NoisyClass,
+)
 from deepbench.labelling.design import Design
 from deepbench.labelling.scopes import factors_scope
 from deepbench.language.factors import Factors, level_counts, values_of
@@ -283,6 +291,23 @@ class TableSpecification(Specification, ABC):
             table["dependentRequired"] = {"factor_order": ["factors"]}
         return reference
 
+    labels: Annotated[dict[Name, DerivedLabel], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="labels that are computed from the others, by name"
+    )
+    log_prior: bool | None = Field(
+        None, description="whether the log-density of all drawn values is a label"
+    )
+    label_noise: Annotated[dict[Literal["class"], ClassNoise], Field(min_length=1)] | None = Field(
+        None,
+        description="{class: …}: probability that a class is published as another one, as a number, by split, or a "
+        "matrix {class: {class: probability}}",
+    )
+
+    @field_validator("log_prior")
+    @classmethod
+    def _only_true(cls, wanted: bool | None) -> bool | None:
+        return wanted or None
+
     @field_validator("classes", check_fields=False)
     @classmethod
     def _names_are_read(cls, classes: dict[str, Any]) -> dict[str, Any]:
@@ -343,6 +368,13 @@ class TableSpecification(Specification, ABC):
     def together(self) -> int:
         """Number of consecutive samples that share class and values, and are rendered together; groups count these."""
         return 1
+
+    def derived(self) -> list[Derived]:
+        """Return the labels that follow from all others, in the order of their columns."""
+        found: list[Derived] = [Formula(name, each) for name, each in (self.labels or {}).items()]
+        if self.log_prior:
+            found.append(LogPrior())
+        return [*found, *(NoisyClass(each) for each in (self.label_noise or {}).values())]
 
     @abstractmethod
     def scopes(self) -> list[Scope]:

@@ -184,7 +184,12 @@ def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
 
 def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) -> Labels:
     """Return the labels that data frames hold, their values unchecked."""
-    columns = {column.name: _column(column, frame) for column in plan.columns}
+    columns = {
+        column.name: np.full(len(frame), column.absent, column.dtype)
+        if column.derived
+        else _column(column, frame)
+        for column in plan.columns
+    }
     if not plan.object_columns:
         return Labels(columns)
     repeats = [name for name in columns if name.endswith(".repeat")]

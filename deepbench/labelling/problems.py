@@ -60,6 +60,7 @@ class _Checker:
                 self._plan.order  # noqa: B018  a cached property
             except LabelError as error:
                 found.append((error.path, str(error)))  # type: ignore[attr-defined]
+        found += [problem for each in self._plan.derived for problem in each.problems(self._plan)]
         if not found:
             for scope, name, value in self._composite_values():
                 messages = (
@@ -179,7 +180,7 @@ class _Checker:
     def _wrong_condition(self, condition: Expression, of_splits: bool) -> Iterator[str]:
         """Yield what is wrong with a condition on whole samples."""
         known = self._plan.anywhere()
-        measured = {column.name for column in self._plan.columns if column.measured}
+        measured = {name for name, column in self._plan.own_columns.items() if column.measured}
         repeated = {
             f"{scope.name}.{name}"
             for scope in self._plan.scopes

@@ -268,10 +268,19 @@ class Compound(Composed):
 
     def draw(self, uniforms: Uniforms, columns: Mapping[str, Array]) -> Array:
         """Return the values for some samples, float64[n]; NaN where the parameters are none of the distribution's."""
-        numbers = self._numbers(columns, len(uniforms))
-        member = self.family.model_construct(**numbers)
-        allowed = ~np.any([bad for _, bad in self._bad(numbers)], axis=0)
+        member, allowed = self._members(columns, len(uniforms))
         return np.where(allowed, member.quantile(uniforms.first), np.nan)
+
+    def log_density(self, x: Array, columns: Mapping[str, Array]) -> Array:
+        """Return the logarithm of the density of values of some samples, float64[n], given columns of theirs."""
+        member, allowed = self._members(columns, len(x))
+        return np.where(allowed, member.log_density(x), -np.inf)
+
+    def _members(self, columns: Mapping[str, Array], count: int) -> tuple[Distribution, Array]:
+        """Return the distribution with the parameters of each sample, and where these are allowed."""
+        numbers = self._numbers(columns, count)
+        allowed = ~np.any([bad for _, bad in self._bad(numbers)], axis=0)
+        return self.family.model_construct(**numbers), allowed
 
     def _numbers(self, columns: Mapping[str, Array], count: int) -> dict[str, Array]:
         """Return the parameters of each sample, float64[count]."""
