@@ -453,7 +453,7 @@ def wait_until():
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, "it never happens"
-            time.sleep(0.001)
+            time.sleep(0.01)
 
     return wait
 

@@ -102,7 +102,7 @@ def test_a_clock_that_goes_backwards(
     command, make_recipe, recipe_file, tmp_path, half_way, unharmed
 ):
     catalog = tmp_path / "releases"
-    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 2, "--json")
+    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 1, "--json")
     first = command(*arguments)
     half_way(first, catalog)
     first.process.kill()
@@ -200,7 +200,16 @@ def test_a_nanny_and_its_neighbours_worker_are_killed(
 
 @pytest.mark.slow
 def test_a_killed_scheduler(
-    command, make_recipe, recipe_file, tmp_path, half_way, parts_in, unharmed, dask_processes
+    command,
+    run,
+    make,
+    make_recipe,
+    recipe_file,
+    tmp_path,
+    half_way,
+    parts_in,
+    unharmed,
+    dask_processes,
 ):
     catalog = tmp_path / "releases"
     arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--json", "--scheduler")
@@ -217,15 +226,11 @@ def test_a_killed_scheduler(
     assert not Path(catalog, "small").exists()
     done = len(parts_in(catalog))
 
-    code, out, err = command(*arguments, address).end()
+    code, out, err = run(*arguments, address)
     assert (code, out) == (2, "")
     assert f"no Dask scheduler answers at '{address}'" in err
 
-    _, address = dask_processes.scheduler()
-    dask_processes.nanny(address)
-    code, out, err = command(*arguments, address).end()
-    assert (code, err) == (0, "")
-    assert json.loads(out)["resumed_blocks"] >= done
+    assert make(make_recipe(**MANY), catalog).resumed_blocks >= done  # on another cluster
     unharmed(catalog, make_recipe(**MANY))
 
 
