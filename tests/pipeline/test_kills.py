@@ -26,17 +26,17 @@ MANY = {"storage__shard_bytes": 4096, "storage__chunk_bytes": 4096}
 
 
 @pytest.mark.slow
-def test_twenty_kills_in_one_build(
+def test_ten_kills_in_one_build(
     command, make_recipe, recipe_file, tmp_path, parts_in, wait_until, unharmed
 ):
     """``benchmarks/faults.py`` kills more of them, at other moments."""
     catalog = tmp_path / "releases"
-    changes = MANY | {"tables__images__samples": 4000}
+    changes = MANY | {"tables__images__samples": 2000}
     arguments = ("build", recipe_file(**changes), "--catalog", catalog, "--workers", 2, "--json")
     chance = random.Random(1)
     running = command(*arguments)
     killed = []
-    while len(killed) < 20:
+    while len(killed) < 10:
         if chance.random() < 0.7:  # else perhaps while it starts, or looks at what there is
             before = len(parts_in(catalog))
             wait_until(lambda before=before: len(parts_in(catalog)) > before)
