@@ -18,7 +18,7 @@ from pipeline import claims, publish
 from pipeline.execution import ClusterOptions, Failure, executor
 from pipeline.files import prepare
 from pipeline.growth import Reused, Shards, reusable, saved
-from pipeline.plan import Block, Plan, make_plan
+from pipeline.plan import Block, Plan, check_acceptance, make_plan
 from pipeline.progress import Progress, silent
 from pipeline.software import probe_of
 from pipeline.staging import Staging, lock_name, probe_name, tidy
@@ -110,6 +110,7 @@ def build(
         return BuildResult(path, published, built=False)
     claims.refuse_early(target, recipe)
     plan = make_plan(recipe)
+    check_acceptance(recipe)
     memory = cluster.worker_memory()
     if memory is not None:
         plan.check_memory(memory)

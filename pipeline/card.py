@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
-from pipeline.units import printable
+from pipeline.units import printable, rates
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Column
@@ -65,6 +65,7 @@ def _table(table: Table[Any], summary: fmt.TableSummary) -> list[str]:
     lines += [
         f"- Classes: {_counts(summary.classes)}",
         f"- Splits: {_counts(summary.splits)}",
+        *_choices(table),
         f"- Data digest: `{summary.data_digest}`",
         "",
         f"Labels are in `{fmt.METADATA}/{table.name}.parquet` and beside the data:",
@@ -79,6 +80,33 @@ def _table(table: Table[Any], summary: fmt.TableSummary) -> list[str]:
             *_columns(plan.object_columns),
         ]
     return [*lines, ""]
+
+
+def _choices(table: Table[Any]) -> list[str]:
+    """Return the lines about rules of splits, the table it draws from, and its selection."""
+    plan, described = table.plan, table.specification
+    lines = [
+        f"- Split `{name}` holds the samples with {rule.text.removeprefix('= ')}"
+        for name, rule in plan.rules.items()
+    ]
+    if described.draw_from is not None:
+        noise = "and noise " if described.noise_from else ""
+        lines.append(f"- Labels {noise}are drawn from the streams of table `{described.draw_from}`")
+    if described.require is not None:
+        from deepbench.selection import acceptance
+
+        used = {
+            "drawn": "labels that are drawn",
+            "noiseless": "labels that are measured without noise",
+            "noisy": "labels that are measured with noise, as a survey's trigger",
+        }[plan.selection_uses]
+        again = "the values" if described.require.redraw == "values" else "the class and the values"
+        condition = described.require.where.text.removeprefix("= ")
+        lines.append(
+            f"- Selected by {used}: `{condition}`; {again} of a sample are drawn again until it holds. Of the first "
+            f"attempts {rates(acceptance(table))} are accepted; `attempt` is the number of the one that was"
+        )
+    return lines
 
 
 def _columns(columns: tuple[Column, ...]) -> list[str]:

@@ -173,6 +173,29 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(tuple(_table_plan(recipe.table(name)) for name in recipe.tables))
 
 
+def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
+    """Return for each table with a selection, and each class, how many first attempts were tried and accepted.
+
+    Raises
+    ------
+    PlanError
+        A selection accepts too few, so that samples would be drawn again and again.
+    """
+    selecting = [name for name, table in recipe.tables.items() if table.require is not None]
+    found: dict[str, dict[str, tuple[int, int]]] = {}
+    for name in selecting:
+        from deepbench.selection import LEAST_ACCEPTANCE, acceptance
+
+        found[name] = acceptance(recipe.table(name))
+        tried, accepted = map(sum, zip(*found[name].values(), strict=True))
+        if accepted < LEAST_ACCEPTANCE * tried:
+            raise PlanError(
+                f"table '{name}': `require` accepts {accepted} of the first {tried:,} attempts "
+                f"({accepted / tried:.1%}), and must accept {LEAST_ACCEPTANCE:.0%}: narrow the priors, or ask for less"
+            )
+    return found
+
+
 def _table_plan(table: Table[Any]) -> TablePlan:
     """Return how a table is cut into blocks."""
     labels = table.plan

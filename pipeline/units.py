@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -31,3 +32,17 @@ def bytes_text(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1024
     return f"{count:.1f} TiB"
+
+
+def rates(counts: Mapping[str, tuple[int, int]]) -> str:
+    """Return accepted parts of what was tried, by name, in words.
+
+    Examples
+    --------
+    >>> rates({"star": (200, 50), "galaxy": (0, 0)})
+    '25 % (star), none tried (galaxy)'
+    """
+    return ", ".join(
+        f"{100 * accepted / tried:.2g} % ({name})" if tried else f"none tried ({name})"
+        for name, (tried, accepted) in counts.items()
+    )

@@ -4,6 +4,8 @@ import dataclasses
 import re
 from pathlib import Path
 
+import numpy as np
+
 import deepbench
 from deepbench import format as fmt
 from deepbench.dynamics.model import LYAPUNOV, DynamicsClass, DynamicsTable
@@ -24,7 +26,8 @@ from deepbench.light_curves.families.registry import ObjectEntry as LightObject
 from deepbench.light_curves.survey import surveys
 from deepbench.light_curves.survey.cadences import Cadence
 from deepbench.light_curves.survey.noise_models import NoiseModel
-from deepbench.recipe import Recipe, Storage
+from deepbench.recipe import Recipe, Storage, parse_recipe
+from deepbench.samples import labels
 from deepbench.sphere import model as sphere
 from deepbench.sphere.fields.fields import FieldEntry, Spectrum
 from deepbench.sphere.objects.objects import ObjectEntry as SphereObject
@@ -109,6 +112,22 @@ def test_the_recipes_about_reuse_are_read_as_the_page_says(tmp_path):
     tables = deepbench.parse_recipe(twins).tables
     assert tables["noisy"].noise
     assert tables["clean"].classes == tables["noisy"].classes
+
+
+def test_the_recipes_about_bias_are_read_and_drawn():
+    text = (ROOT / "docs/recipes.md").read_text()
+    written = re.findall(r"```yaml\n(.*?)```", text.split("## Values by class")[1].split("## Reuse")[0], re.S)
+    recipes = {made.name: made for made in map(parse_recipe, written)}
+    assert list(recipes) == ["biased", "unseen", "cameras"]
+    found = labels(recipes["biased"], "images")
+    circles = (found["class"] == "circle") & (found["split"] == "train")
+    assert (found["psf.sigma"][circles] == 0.5).all()
+    assert set(labels(recipes["unseen"], "images")["split"]) == {"train", "test", "large", "sharp"}
+    wide, narrow, clean = (labels(recipes["cameras"], name) for name in ("wide", "narrow", "clean"))
+    assert (wide["star.snr"] > 10).all()
+    assert (wide["psf.fwhm"] == clean["psf.fwhm"]).all()
+    np.testing.assert_allclose((narrow["psf.fwhm"] - 0.5) * 3, wide["psf.fwhm"] - 0.8, atol=1e-12)
+    assert (narrow["attempt"] == wide["attempt"]).all()
 
 
 def test_the_readme_names_all_commands():

@@ -10,6 +10,7 @@ import numpy as np
 from deepbench.errors import LabelError
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.scopes import (
+    ATTEMPT,
     COMPONENT,
     REPEAT,
     SAMPLE,
@@ -281,6 +282,8 @@ def check(plan: LabelPlan, labels: Labels) -> None:
         A sample number or a value is not allowed; the message names the first such sample of a column.
     """
     _check_column(plan.table, "id", SAMPLE, labels.samples, labels.samples)
+    if plan.selection is not None:
+        _check_column(plan.table, "attempt", ATTEMPT, labels.columns["attempt"], labels.samples)
     for scope in plan.scopes:
         rows: NDArray | slice = slice(None)
         if scope.class_name is not None:

@@ -12,6 +12,7 @@ from deepbench.language.composed import Composed, has_components
 from deepbench.language.one_of import OneOf
 from deepbench.language.specification import Parameter, Specification, parameters_of
 from deepbench.language.values import Constant, Distribution, Expression, Joint
+from deepbench.numerics.stream_names import MOST_ATTEMPTS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -132,6 +133,7 @@ class Scope:
 
 
 REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
+ATTEMPT = Parameter(description="attempt", minimum=0, below=MOST_ATTEMPTS, integer=True)
 SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
 VARIABLE = Parameter(description="variable of the recipe")
 IDENTIFIER = Parameter(description="identifier in the catalogue; -1 where there is none")

@@ -55,7 +55,7 @@ class Integers(Discrete):
 
     def support(self) -> tuple[float, float]:
         """Return low and high."""
-        return float(self.low), float(self.high)
+        return self.low + 0.0, self.high + 0.0
 
     def values_listed(self) -> tuple[float, ...] | None:
         """Return the numbers from low to high, None where they are too many."""
@@ -65,7 +65,7 @@ class Integers(Discrete):
 
     def inverse(self, u: Array) -> Array:
         """Return low + floor(u (high - low + 1))."""
-        return self.low + np.floor(u * np.float64(self.high - self.low + 1))
+        return self.low + np.floor(u * np.asarray(self.high - self.low + 1, np.float64))
 
 
 class Choice(Discrete):

@@ -24,7 +24,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
 from pipeline.progress import compilations
-from pipeline.units import bytes_text
+from pipeline.units import bytes_text, rates
 
 PREVIEW_BYTES = 2**30
 """Largest size of the data that ``preview`` renders (byte)."""
@@ -109,11 +109,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Show what a build would do: blocks, memory, disk."""
-    from pipeline.plan import make_plan
+    from pipeline.plan import check_acceptance, make_plan
     from pipeline.target import target_of
 
     found = read_recipe(recipe, changes)
     work = make_plan(found)
+    accepted = check_acceptance(found)
     free = target_of(catalog).free_bytes()
     if as_json:
         tables = {
@@ -126,6 +127,10 @@ def plan(
             }
             for table in work.tables
         }
+        for name, classes in accepted.items():
+            tables[name]["accepted"] = {
+                key: part / max(tried, 1) for key, (tried, part) in classes.items()
+            }
         say_json(
             {
                 "tables": tables,
@@ -149,6 +154,8 @@ def plan(
         say_table(
             ("table", "samples", "blocks", "samples/block", "memory/block", "disk at most"), rows
         )
+        for name, classes in accepted.items():
+            say(f"`require` of {name} accepts about {rates(classes)} of the attempts")
         say(
             f"a worker needs {bytes_text(work.worker_bytes)}"
             + ("" if free is None else f"; on the disk {bytes_text(free)} are free")
