@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from deepbench.labelling.scopes import (
 from deepbench.language.composed import has_components
 from deepbench.language.draws import Uniforms
 from deepbench.language.specification import Parameter, out_of_range
-from deepbench.language.values import Joint
+from deepbench.language.values import Constant, Distribution, Joint
 from deepbench.numerics import streams
 from deepbench.numerics.stream_names import at_attempt, stream_number
 
@@ -100,7 +100,7 @@ class _Drawing:
         self.columns |= {"id": samples, "group": self.groups}
         if plan.selection is not None:
             self.columns["attempt"][:] = attempt
-        self._everyone = np.arange(len(samples))
+        self._members: dict[str | None, NDArray[np.intp]] = {None: np.arange(len(samples))}
         self._copies: dict[int, _Copies] = {}
 
     def labels(self) -> Labels:
@@ -159,9 +159,10 @@ class _Drawing:
 
     def _rows(self, scope: Scope) -> NDArray[np.intp]:
         """Return the rows of the samples that have a scope."""
-        if scope.class_name is None:
-            return self._everyone
-        return np.flatnonzero(self.columns["class"] == self.plan.classes.index(scope.class_name))
+        if scope.class_name not in self._members:
+            code = self.plan.classes.index(str(scope.class_name))
+            self._members[scope.class_name] = np.flatnonzero(self.columns["class"] == code)
+        return self._members[scope.class_name]
 
     def _fill(
         self,
@@ -194,6 +195,10 @@ class _Drawing:
     ) -> NDArray:
         """Return one value for some rows; checked against its range where that is not known beforehand."""
         assert not isinstance(value, Joint)
+        if isinstance(value, Constant):
+            return np.full(len(rows), value.value)
+        if isinstance(value, Distribution):
+            return value.quantile(self._uniforms(scope, name, owners, rows, copies).first)
         used = self._used(scope, name, value, rows, copies)
         result = value.draw(self._uniforms(scope, name, owners, rows, copies), used)
         if not value.known:
@@ -227,25 +232,11 @@ class _Drawing:
         copies: _Copies | None,
     ) -> Uniforms:
         """Return the random numbers of a value for some rows."""
-        whole = stream_number(scope.stream(self.plan.stream_table, name))
-        copy = np.zeros(len(rows), np.int64) if copies is None else copies.number
-
-        def numbers(samples: NDArray[np.int64], stream: int) -> Uniforms:
-            def several(count: int) -> NDArray[np.float64]:
-                elements = copy[:, None] * count + np.arange(count)
-                repeated = np.repeat(samples, count)
-                drawn = streams.uniforms(self.seed, stream, repeated, elements.ravel())
-                return drawn.reshape(len(rows), count)
-
-            return Uniforms(samples, several, of_table, of_group)
-
-        def of_table(count: int) -> NDArray[np.float64]:
-            return streams.uniforms(self.seed, whole, np.zeros(count, np.int64), np.arange(count))
-
-        def of_group() -> Uniforms:
-            return numbers(self.groups[rows], whole)
-
-        return numbers(owners[rows], at_attempt(whole, self.attempt))
+        stream = stream_number(scope.stream(self.plan.stream_table, name))
+        copy = 0 if copies is None else copies.number
+        return _StreamUniforms(
+            self.seed, stream, self.attempt, owners[rows], lambda: self.groups[rows], copy
+        )
 
     def _check(
         self,
@@ -348,6 +339,43 @@ def _check_column(
             sample=int(samples[bad]),
             column=column,
         )
+
+
+class _StreamUniforms(Uniforms):
+    """The random numbers of one value: those of its stream, by the numbers of samples and copies.
+
+    An attempt of a selection draws numbers of its own, except for groups and for what the whole table shares.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        stream: int,
+        attempt: int,
+        numbers: NDArray[np.int64],
+        groups: Callable[[], NDArray[np.int64]],
+        copies: NDArray[np.int64] | int,
+    ) -> None:
+        self._seed, self._stream, self._attempt = seed, stream, attempt
+        self.numbers, self._groups, self._copies = numbers, groups, copies
+
+    def several(self, count: int) -> NDArray[np.float64]:
+        stream = at_attempt(self._stream, self._attempt)
+        if count == 1:
+            return streams.uniforms(self._seed, stream, self.numbers, self._copies)[:, None]
+        copies = np.broadcast_to(self._copies, len(self.numbers))
+        elements = copies[:, None] * count + np.arange(count)
+        numbers = np.repeat(self.numbers, count)
+        drawn = streams.uniforms(self._seed, stream, numbers, elements.ravel())
+        return drawn.reshape(len(self.numbers), count)
+
+    def of_table(self, count: int) -> NDArray[np.float64]:
+        first = np.zeros(count, np.int64)
+        return streams.uniforms(self._seed, self._stream, first, np.arange(count))
+
+    def of_group(self) -> Uniforms:
+        groups = self._groups()
+        return _StreamUniforms(self._seed, self._stream, 0, groups, self._groups, self._copies)
 
 
 class _Copies:

@@ -114,6 +114,7 @@ class LabelPlan:
         self.weights = classes
         self._words = words or {}
         self._names: dict[str | None, dict[str, Reference]] = {}
+        self._owns: dict[int, dict[str, Reference]] = {}
 
     # what there is to draw
 
@@ -336,13 +337,15 @@ class LabelPlan:
 
     def _own(self, scope: Scope) -> dict[str, Reference]:
         """Return what the short names of a scope's values stand for in its own expressions."""
-        return {
-            scope.own_name(column): Reference(((scope, value),), column)
-            for value in scope.values
-            if not isinstance(scope.values[value], Joint) or scope.name != VARIABLES
-            for column in scope.columns(value)
-            if column not in scope.identifiers(value)
-        }
+        if id(scope) not in self._owns:
+            self._owns[id(scope)] = {
+                scope.own_name(column): Reference(((scope, value),), column)
+                for value in scope.values
+                if not isinstance(scope.values[value], Joint) or scope.name != VARIABLES
+                for column in scope.columns(value)
+                if column not in scope.identifiers(value)
+            }
+        return self._owns[id(scope)]
 
     def anywhere(self) -> dict[str, Reference]:
         """Return what names in conditions on whole samples stand for, whatever the class that has them."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -16,26 +16,28 @@ MOST_LISTED = 1000
 """Largest number of values that are listed."""
 
 
-@dataclass(frozen=True, eq=False)
-class Uniforms:
-    """Uniform random numbers of the open interval (0, 1) for n draws of one value.
+class Uniforms(ABC):
+    """Uniform random numbers of the open interval (0, 1) for n draws of one value, made when they are asked for.
 
     Attributes
     ----------
     numbers : int64[n]
         Number of each draw's sample (or of its group).
-    several : callable
-        Returns k numbers of each draw, float64[n, k].
-    of_table : callable
-        Returns k numbers that all draws of the value share, float64[k].
-    of_group : callable
-        Returns the numbers of the groups that the samples are in, as ``Uniforms``.
     """
 
     numbers: NDArray[np.int64]
-    several: Callable[[int], Array]
-    of_table: Callable[[int], Array]
-    of_group: Callable[[], Uniforms]
+
+    @abstractmethod
+    def several(self, count: int) -> Array:
+        """Return so many numbers of each draw, float64[n, count]."""
+
+    @abstractmethod
+    def of_table(self, count: int) -> Array:
+        """Return so many numbers that all draws of the value share, float64[count]."""
+
+    @abstractmethod
+    def of_group(self) -> Uniforms:
+        """Return the numbers of the groups that the samples are in, one draw for each sample."""
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -47,17 +49,42 @@ class Uniforms:
 
     def take(self, rows: NDArray[np.intp]) -> Uniforms:
         """Return the numbers of some of the draws."""
-        return Uniforms(
-            self.numbers[rows],
-            lambda count: self.first[rows][:, None] if count == 1 else self.several(count)[rows],
-            self.of_table,
-            lambda: self.of_group().take(rows),
-        )
+        return _Part(self, rows)
 
     def given(self, first: Array, rows: NDArray[np.intp]) -> Uniforms:
         """Return other numbers for some of the draws, one each, as a component of a mixture takes them."""
-        own = Uniforms(self.numbers[rows], lambda _: first[:, None], self.of_table, lambda: own)
-        return own
+        return _Given(self, rows, first)
+
+
+class _Part(Uniforms):
+    """The numbers of some of the draws of others."""
+
+    def __init__(self, whole: Uniforms, rows: NDArray[np.intp]) -> None:
+        self._whole, self._rows = whole, rows
+        self.numbers = whole.numbers[rows]
+
+    def several(self, count: int) -> Array:
+        if count == 1:  # kept by the whole for all of its parts
+            return self._whole.first[self._rows][:, None]
+        return self._whole.several(count)[self._rows]
+
+    def of_table(self, count: int) -> Array:
+        return self._whole.of_table(count)
+
+    def of_group(self) -> Uniforms:
+        return self._whole.of_group().take(self._rows)
+
+
+class _Given(_Part):
+    """Other numbers, one each, for some of the draws."""
+
+    def __init__(self, whole: Uniforms, rows: NDArray[np.intp], first: Array) -> None:
+        super().__init__(whole, rows)
+        self._first = first
+
+    def several(self, count: int) -> Array:
+        assert count == 1
+        return self._first[:, None]
 
 
 class Independent:
