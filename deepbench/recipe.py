@@ -28,6 +28,7 @@ from deepbench.language.constants import allow_expressions, write_out
 from deepbench.language.document import Steps
 from deepbench.language.extends import allow_parts, extended
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
+from deepbench.language.ordered import CANONICAL
 from deepbench.language.plain import show, unknown
 from deepbench.language.specification import (
     NAME_PATTERN,
@@ -281,10 +282,13 @@ class Recipe(Specification):
             described = self.tables[name]
             origin = described.draw_from
             scene = self.tables[origin] if origin else described
-            shared = variables_scope(self.variables or {}, (ROOT, "variables"))
+            shared = replace(
+                variables_scope(self.variables or {}, (ROOT, "variables")), shared=True
+            )
+            first = [shared] if self.variables else []
             self._plans[name] = LabelPlan(
                 name,
-                [*([replace(shared, shared=True)] if self.variables else []), *described.scopes()],
+                [*first, *described.factor_scopes(), *described.scopes()],
                 {each: value.weight_given for each, value in described.classes.items()},
                 _splits_of(scene.splits or self.splits),
                 described.group_size,
@@ -293,6 +297,7 @@ class Recipe(Specification):
                 stream_table=origin,
                 selection=scene.require,
                 origin=self._plan(origin) if origin else None,
+                design=described.design,
             )
         return self._plans[name]
 
@@ -374,11 +379,12 @@ class Recipe(Specification):
         """Return what shapes all tables, as plain data."""
         head: dict[str, Any] = {"seed": self.seed, "splits": pairs(self.splits)}
         if self.variables:
-            head["variables"] = self.model_dump(mode="json", exclude_none=True)["variables"]
+            plain = self.model_dump(mode="json", include={"variables"}, context=CANONICAL)
+            head["variables"] = plain["variables"]
         return head
 
     def _canonical(self, table: str) -> dict[str, Any]:
-        described = self.tables[table].model_dump(mode="json", exclude_none=True)
+        described = self.tables[table].model_dump(mode="json", exclude_none=True, context=CANONICAL)
         ordered = {key: pairs(described[key]) for key in ("classes", "splits") if key in described}
         return described | ordered
 
@@ -393,6 +399,11 @@ def _of_scenes(
     ]
     yield "list of classes", *map(list, weights)
     yield "weights of the classes", *weights
+    designs = [
+        each.design if each.design is not None and "class" in each.design.levels else None
+        for each in (table, other)
+    ]
+    yield "design of factors, one of which is the class,", *designs
     yield "group_size", table.group_size, other.group_size
     yield "number of samples that are drawn together", table.together, other.together
 

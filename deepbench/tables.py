@@ -18,6 +18,7 @@ from pydantic import (
     Discriminator,
     Field,
     GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     Tag,
     ValidationInfo,
     field_validator,
@@ -25,9 +26,20 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from deepbench.labelling.design import Design
+from deepbench.labelling.scopes import factors_scope
+from deepbench.language.factors import Factors, level_counts, values_of
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import digits
-from deepbench.language.specification import Name, Number, Specification, Whole, as_number, problem
+from deepbench.language.specification import (
+    Name,
+    Number,
+    Specification,
+    Whole,
+    as_number,
+    placed,
+    problem,
+)
 from deepbench.language.values import (
     DISTRIBUTIONS,
     AnyValue,
@@ -185,7 +197,8 @@ class TableSpecification(Specification, ABC):
     tolerance: ClassVar[bool] = False
 
     samples: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
-        description="number of samples"
+        None,  # type: ignore[assignment]
+        description="number of samples; with factors, that of their combinations when absent",
     )
     group_size: Annotated[Whole, Field(ge=1, le=MAXIMUM_SAMPLES)] = Field(
         1, description="consecutive samples that form one group and so share a split"
@@ -205,6 +218,72 @@ class TableSpecification(Specification, ABC):
     require: Selection | None = Field(
         None, description="condition that each sample meets; drawn again until it does"
     )
+    factors: Annotated[Factors, AfterValidator(free_names)] | None = Field(
+        None,
+        description="variables whose levels are combined in all ways, one combination for each sample, by their names",
+    )
+    factor_order: Literal["written", "shuffled"] | None = Field(
+        None,
+        description="order of the combinations: the last factor fastest, or a random one; written when absent",
+    )
+
+    @field_validator("samples", mode="wrap")
+    @classmethod
+    def _may_be_absent(cls, samples: Any, check: Any) -> Any:
+        return None if samples is None else check(samples)
+
+    @field_validator("factors")
+    @classmethod
+    def _say_how_many(cls, factors: Factors | None, info: ValidationInfo) -> Factors | None:
+        if factors is None and info.data.get("samples", ...) is None:
+            raise problem("'samples' is missing: number of samples", "missing_key")
+        return factors
+
+    @field_validator("factor_order")
+    @classmethod
+    def _absent_when_written(cls, order: str | None, info: ValidationInfo) -> str | None:
+        if order is not None and info.data.get("factors", ...) is None:
+            raise problem("is the order of `factors`, and there are none")
+        return None if order == "written" else order
+
+    @model_validator(mode="after")
+    def _check_design(self) -> Self:
+        """Count the combinations of the factors, and refuse too many, and weights where each comes equally often."""
+        if self.design is None:
+            return self
+        for name in filter(self.variables.__contains__, self.design.levels):
+            with placed(("factors", name), self.factors):
+                raise problem(f"'{name}' is a factor and a variable; give one of them another name")
+        with placed(("factors",), self.factors):
+            count = self.design.count * self.together
+            if count > MAXIMUM_SAMPLES:
+                raise problem(
+                    f"the combinations take {count:,} samples, and a table has at most {MAXIMUM_SAMPLES:,} (2**32); "
+                    "leave out levels, or draw a variable instead"
+                )
+        for name, described in self.classes.items() if "class" in self.design.levels else ():
+            with placed(("classes", name, "weight"), described.weight_given):
+                if described.weight_given != 1:
+                    raise problem(
+                        "the factor 'class' gives every class equally often; leave out the weight, or the factor"
+                    )
+        if self.samples is None:
+            object.__setattr__(self, "samples", count)
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Require the number of samples where there are no factors, in the JSON Schema of what may be written."""
+        reference = handler(schema)
+        table = handler.resolve_ref_schema(reference)
+        if handler.mode == "validation":
+            table["properties"]["samples"].pop("default", None)
+            factors = {"required": ["factors"], "properties": {"factors": {"type": "object"}}}
+            table["anyOf"] = [{"required": ["samples"]}, factors]
+            table["dependentRequired"] = {"factor_order": ["factors"]}
+        return reference
 
     @field_validator("classes", check_fields=False)
     @classmethod
@@ -248,6 +327,19 @@ class TableSpecification(Specification, ABC):
         if planes is not None and len(set(planes)) < len(planes):
             raise problem("names a plane twice")
         return planes
+
+    @property
+    def design(self) -> Design | None:
+        """The combinations of the factors' levels, None without factors."""
+        if self.factors is None:
+            return None
+        levels = dict(level_counts(self.factors, len(self.classes)))
+        return Design(levels, self.factor_order is not None)
+
+    def factor_scopes(self) -> list[Scope]:
+        """Return the scope of the factors that are values; none where there are no such factors."""
+        values = values_of(self.factors or {})
+        return [factors_scope(values)] if values else []
 
     @property
     def together(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -118,6 +119,9 @@ class _Drawing:
     def _draw_code(self, what: str) -> None:
         """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
         plan, column = self.plan, self.columns[what]
+        if plan.design is not None and what in plan.design.levels:
+            column[:] = plan.design.level(what, self._combinations)
+            return
         stream = stream_number(plan.code_stream(what))
         if what == "split":
             if self._splits is not None:
@@ -141,6 +145,14 @@ class _Drawing:
             holds = condition.holds(self.plan.used_by(condition, self.columns))
             splits[free & holds] = self.plan.splits.index(name)
             free &= ~holds
+
+    @cached_property
+    def _combinations(self) -> NDArray[np.int64]:
+        """The combination of levels that each sample has in the table's design, int64[n]."""
+        assert self.plan.design is not None
+        stream = stream_number(self.plan.code_stream("factors"))
+        key = streams.uniforms(self.seed, stream, np.zeros(2, np.int64), np.arange(2))
+        return self.plan.design.combinations(self.owners, key)
 
     def _draw_value(self, scope: Scope, name: str) -> None:
         """Draw one value, the columns of a joint draw, or the number of copies of an object."""
@@ -234,9 +246,13 @@ class _Drawing:
         """Return the random numbers of a value for some rows."""
         stream = stream_number(scope.stream(self.plan.stream_table, name))
         copy = 0 if copies is None else copies.number
-        return _StreamUniforms(
+        uniforms = _StreamUniforms(
             self.seed, stream, self.attempt, owners[rows], lambda: self.groups[rows], copy
         )
+        if scope.factors and self.plan.design is not None:
+            fractions = self.plan.design.fraction(name, self._combinations[rows])
+            return uniforms.given(fractions, np.arange(len(rows)))
+        return uniforms
 
     def _check(
         self,

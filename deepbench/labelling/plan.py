@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from deepbench.errors import LabelError
+from deepbench.labelling.design import Design
 from deepbench.labelling.scopes import (
     EVERY_CLASS,
     REPEAT,
@@ -83,6 +84,8 @@ class LabelPlan:
         Condition that each sample meets.
     origin : LabelPlan, optional
         Plan of the table that it draws from: it has its splits and the attempts of its selection.
+    design : Design, optional
+        The combinations of levels that the samples have in turn; the scope of their values has ``factors``.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class LabelPlan:
         stream_table: str | None = None,
         selection: Any = None,
         origin: LabelPlan | None = None,
+        design: Design | None = None,
     ) -> None:
         self.table = table
         self.stream_table = stream_table or table
@@ -112,6 +116,7 @@ class LabelPlan:
         self.group_size = group_size
         self.together = together
         self.weights = classes
+        self.design = design
         self._words = words or {}
         self._names: dict[str | None, dict[str, Reference]] = {}
         self._owns: dict[int, dict[str, Reference]] = {}
@@ -221,7 +226,8 @@ class LabelPlan:
         """Return an interval that holds all numbers in one of the columns that a value fills."""
         value = scope.values[name]
         if isinstance(value, Joint):
-            return -math.inf, math.inf
+            marginal = value.marginal(column.removeprefix(f"{scope.column(name)}."))
+            return (-math.inf, math.inf) if marginal is None else marginal.support()
         if column == scope.component(name):
             return 0.0, most_components(value) - 1.0
         return self.bounds(scope, name, value)
@@ -245,6 +251,8 @@ class LabelPlan:
         """Yield the name of every stream that labels of this table draw from."""
         yield self.code_stream("class")
         yield self.code_stream("split")
+        if self.design is not None:
+            yield self.code_stream("factors")
         for scope in self.scopes:
             if scope.repeat is not None:
                 yield scope.stream(self.stream_table, "repeat")
@@ -254,7 +262,7 @@ class LabelPlan:
     # classes and splits
 
     def code_stream(self, what: str) -> str:
-        """Return the name of the stream that draws the class or the split."""
+        """Return the name of the stream that draws the class or the split, or shuffles the factors."""
         return f"{self.stream_table}/{EVERY_CLASS}/sample/{what}"
 
     def code_names(self, what: str) -> NDArray[np.str_]:

@@ -73,7 +73,8 @@ class _Checker:
                     ):
                         message = "is drawn per group, so it can use values per group only"
                         found.append((scope.path_of(name), message))
-        return found + self._weightless() + self._ambiguous_names() + self._unequal_columns()
+        found += self._weightless() + self._misplaced_joints()
+        return found + self._ambiguous_names() + self._unequal_columns()
 
     def _composite_values(self) -> Iterator[tuple[Scope, str, Any]]:
         """Yield scope, name and value of everything that uses other values, or may do so."""
@@ -126,7 +127,8 @@ class _Checker:
         """Return the numbers in one of the columns that a value fills; None where they are not listed."""
         value = scope.values[name]
         if isinstance(value, Joint):
-            return None
+            marginal = value.marginal(column.removeprefix(f"{scope.column(name)}."))
+            return None if marginal is None else marginal.values_listed()
         if column == scope.component(name):
             return tuple(map(float, range(most_components(value))))
         return discrete_values(value)
@@ -225,6 +227,25 @@ class _Checker:
             if not sum(self._plan.weights_in(split).values()) > 0:
                 return [(("classes",), f"no class has a weight above 0 in the split '{split}'")]
         return []
+
+    def _misplaced_joints(self) -> Problems:
+        """Return joint draws that need the number of every sample, where samples are left out or drawn again."""
+        found: Problems = []
+        for scope in self._plan.scopes:
+            for name, value in scope.values.items():
+                if not isinstance(value, Joint) or not value.indexed:
+                    continue
+                path = scope.path_of(name)
+                if scope.class_name is not None or scope.repeat is not None:
+                    message = "move it to the variables of the table"
+                elif self._plan.selection is not None:
+                    message = (
+                        "a selection would draw it again; leave out `require`, or draw at random"
+                    )
+                else:
+                    continue
+                found.append((path, f"covers the samples of a table one after another: {message}"))
+        return found
 
     def _ambiguous_names(self) -> Problems:
         """Return values of which the name in expressions, and so in the labels, is another's where both are known."""

@@ -56,6 +56,8 @@ class Scope:
         The object of a class that it describes.
     shared : bool, optional
         Whether all tables of the recipe draw its values from the same streams.
+    factors : bool, optional
+        Whether its values are factors of the table's design, by their levels.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Scope:
     each: int | None = None
     entry: NamedOneOf | None = None
     shared: bool = False
+    factors: bool = False
 
     @property
     def kind(self) -> str:
@@ -136,6 +139,7 @@ REPEAT = Parameter(description="number of copies", minimum=0, integer=True)
 ATTEMPT = Parameter(description="attempt", minimum=0, below=MOST_ATTEMPTS, integer=True)
 SAMPLE = Parameter(description="sample number", minimum=0, below=2**32, integer=True)
 VARIABLE = Parameter(description="variable of the recipe")
+FACTOR = Parameter(description="factor of the table's design")
 IDENTIFIER = Parameter(description="identifier in the catalogue; -1 where there is none")
 
 COMPONENT = Parameter(
@@ -191,6 +195,12 @@ def variables_scope(
 ) -> Scope:
     """Return the scope of a table's or a class's named variables."""
     return Scope(VARIABLES, path, dict(variables), dict.fromkeys(variables, VARIABLE), class_name)
+
+
+def factors_scope(factors: Mapping[str, Distribution]) -> Scope:
+    """Return the scope of a table's factors, which are variables of it."""
+    meanings = dict.fromkeys(factors, FACTOR)
+    return Scope(VARIABLES, ("factors",), dict(factors), meanings, factors=True)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, StrictBool, ValidationError, field_validator, model_validator
 
 from deepbench.language.distribution import (
     Distribution,
@@ -130,14 +130,22 @@ class Choice(Discrete):
 
 
 class Grid(Discrete):
-    """One of evenly spaced values from low to high, both included, with equal probability."""
+    """One of evenly spaced values from low to high, with equal probability; high may be excluded."""
 
     low: Number = parameter("least value", unit="")
-    high: Number = parameter("greatest value", unit="")
+    high: Number = parameter("greatest value, or the end of the grid", unit="")
     count: Whole = parameter("number of values", minimum=2, maximum=_MAX_WHOLE)
     spacing: Literal["linear", "log"] = parameter(
         "equal differences, or equal ratios", default="linear"
     )
+    endpoint: StrictBool | None = parameter(
+        "false: the values stop one step before high; true when absent", unit="", default=None
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _absent_when_included(cls, endpoint: bool | None) -> bool | None:
+        return None if endpoint else endpoint
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -145,14 +153,23 @@ class Grid(Discrete):
         return self
 
     @property
+    def _steps(self) -> int:
+        """Number of steps from low to high."""
+        return self.count if self.endpoint is False else self.count - 1
+
+    @property
     def integer(self) -> bool:
         """Whether all values are whole numbers."""
-        step = (self.high - self.low) / (self.count - 1)
+        step = (self.high - self.low) / self._steps
         return self.spacing == "linear" and self.low.is_integer() and step.is_integer()
 
     def support(self) -> tuple[float, float]:
-        """Return low and high."""
-        return self.low, self.high
+        """Return low and high; where high is excluded, the greatest value, of ratios the number below high."""
+        if self.endpoint is None:
+            return self.low, self.high
+        if self.spacing == "log":
+            return self.low, math.nextafter(self.high, -math.inf)
+        return self.low, float(self._linear(np.float64(self.count - 1)))
 
     def values_listed(self) -> tuple[float, ...] | None:
         """Return the values in order, None where they are too many."""
@@ -162,13 +179,18 @@ class Grid(Discrete):
 
     def inverse(self, u: Array) -> Array:
         """Return the value number floor(u count), counted from 0."""
-        steps = self.count - 1
-        number = np.minimum(np.floor(u * self.count), steps)
+        steps = self._steps
+        number = np.minimum(np.floor(u * self.count), self.count - 1)
         if self.spacing == "linear":
-            values = self.low + (self.high - self.low) * (number / steps)
+            values = self._linear(number)
         else:
             start, stop = _log(self.low), _log(self.high)
             values = np.where(
                 number == 0, self.low, _exp(start + (stop - start) * (number / steps))
             )
         return np.where(number == steps, self.high, values)
+
+    def _linear(self, number: Any) -> Any:
+        """Return the values of these numbers; where high is excluded, whole ones are exact."""
+        values = self.low + (self.high - self.low) * (number / self._steps)
+        return np.rint(values) if self.endpoint is False and self.integer else values

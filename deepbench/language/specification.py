@@ -83,7 +83,8 @@ def problem(message: str, kind: str = "wrong_value") -> PydanticCustomError:
 def _sentence(kind: str, context: Mapping[str, Any], value: object) -> str:
     """Return what is allowed and what was found, by the type of pydantic's error and its context."""
     if kind in ("too_short", "too_long"):
-        return f"{_count(kind, context, 'item')}, not {context['actual_length']}"
+        found = context["actual_length"]  # pydantic counts no mapping that is too long
+        return f"{_count(kind, context, 'item')}, not {len(value) if found is None else found}"  # type: ignore[arg-type]
     if kind in ("string_too_short", "string_too_long"):
         return f"{_count(kind.removeprefix('string_'), context, 'character')}, not {show(value)}"
     if kind == "string_pattern_mismatch":
@@ -479,7 +480,8 @@ class Named:
 
     def dump(self, value: Any, info: SerializationInfo) -> Any:
         """Return the recipe form of a member, every default filled in."""
-        return {self.name_of(value): value.model_dump(mode="json", exclude_none=info.exclude_none)}
+        options = {"exclude_none": info.exclude_none, "context": info.context}
+        return {self.name_of(value): value.model_dump(mode="json", **options)}
 
     def name_of(self, value: Any) -> str:
         """Return the name under which a member's class is registered."""

@@ -14,23 +14,14 @@ from typing_extensions import TypeAliasType
 from deepbench.errors import ExpressionError
 from deepbench.language import composed_forms
 from deepbench.language.composed import By, Composed, Compound, Mixture, PerGroup
-from deepbench.language.continuous import (
-    Histogram,
-    LogNormal,
-    LogUniform,
-    Normal,
-    PowerLaw,
-    TruncatedNormal,
-    Uniform,
-)
-from deepbench.language.discrete import Choice, Grid, Integers
 from deepbench.language.distribution import Distribution
+from deepbench.language.distributions import DISTRIBUTIONS
 from deepbench.language.draws import Independent, Uniforms
 from deepbench.language.expressions import Expression, parse
 from deepbench.language.functions import CONSTANTS, FUNCTIONS, LATER
-from deepbench.language.joint import JOINTS, Joint
+from deepbench.language.joints.joint import Joint
+from deepbench.language.joints.registry import JOINTS
 from deepbench.language.plain import digits, show
-from deepbench.language.scipy_stats import Scipy
 from deepbench.language.specification import (
     Name,
     Named,
@@ -73,23 +64,6 @@ __all__ = [
     "parameter_of",
     "parameters_of",
 ]
-
-
-DISTRIBUTIONS: dict[str, type[Distribution]] = {
-    "uniform": Uniform,
-    "log_uniform": LogUniform,
-    "power_law": PowerLaw,
-    "normal": Normal,
-    "truncated_normal": TruncatedNormal,
-    "log_normal": LogNormal,
-    "integers": Integers,
-    "choice": Choice,
-    "grid": Grid,
-    "histogram": Histogram,
-    "scipy": Scipy,
-}
-"""The distributions by the names that recipes use. A new one is a class in ``continuous`` or
-``discrete``, and a line here."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,19 @@ def test_grid():
     assert set(log.quantile(np.array([0, 1.0]))) == {1.0, 1000.0}
 
 
+def test_grid_without_its_end():
+    turns = read(grid={"low": 0, "high": 360, "count": 40, "endpoint": False})
+    np.testing.assert_array_equal(turns.values_listed(), np.arange(0, 360, 9))
+    assert turns.support() == (0, 351)
+    assert turns.integer
+    log = read(grid=[1, 1000, 3, "log", False])
+    np.testing.assert_allclose(log.values_listed(), [1, 10, 100], rtol=1e-14)
+    assert not log.integer
+    fine = read(grid={"low": 0.1, "high": 0.7, "count": 7, "endpoint": False})
+    assert max(fine.values_listed()) == fine.support()[1] < 0.7
+    assert read(grid=[0, 1, 3, "linear", True]) == read(grid=[0, 1, 3])
+
+
 def test_integers_are_equally_frequent():
     values, counts = np.unique(read(integers=[-2, 4]).quantile(EVEN), return_counts=True)
     np.testing.assert_array_equal(values, np.arange(-2, 5))
@@ -260,6 +273,7 @@ REFUSED = [
     ({"choice": 3}, "must be a list or a mapping of values, weights, not 3"),
     ({"grid": [0, 1, 1]}, "must be a number at least 2"),
     ({"grid": [1, 0, 3]}, "low must be below high"),
+    ({"grid": [0, 1, 3, "linear", 0]}, "must be true or false, not 0"),
     ({"grid": [0, 1, 3, "cubic"]}, "must be 'linear' or 'log', not 'cubic'"),
     ({"grid": [0, 1, 3, "log"]}, "low must be above 0, not 0"),
     ({"histogram": [[0, 1, 1], [1, 1]]}, "edges must increase, not go from 1 to 1"),

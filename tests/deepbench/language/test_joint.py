@@ -10,8 +10,10 @@ from pyarrow import parquet
 from pydantic import TypeAdapter, ValidationError
 
 from deepbench.errors import LabelError
-from deepbench.language import joint
+from deepbench.language.joints import catalog as catalogs
+from deepbench.language.joints.gaussian import _triangle
 from deepbench.language.values import Joint, Variable
+from tests.given_uniforms import GivenUniforms
 
 VARIABLE = TypeAdapter(Variable)
 COVARIANCE = [[4.0, 1.2, -0.6], [1.2, 1.0, 0.1], [-0.6, 0.1, 0.5]]
@@ -39,7 +41,7 @@ def catalog(tmp_path):
 
 def test_the_triangle_is_that_of_numpy():
     np.testing.assert_allclose(
-        [row + [0.0] * (3 - len(row)) for row in normal()._cholesky()],
+        [row + [0.0] * (3 - len(row)) for row in map(list, _triangle(normal().covariance)[0])],
         np.linalg.cholesky(np.array(COVARIANCE)),
         rtol=1e-14,
     )
@@ -146,7 +148,7 @@ def test_a_catalog_is_a_small_specification_without_its_rows(catalog):
     again = pickle.loads(pickle.dumps(value))
     assert len(pickle.dumps(value)) < 1000
     assert again == value
-    joint._columns.cache_clear()
+    catalogs._columns.cache_clear()
     np.testing.assert_array_equal(again.draw(np.array([[0.5]]))["radius"], [3])
 
 
@@ -162,7 +164,7 @@ def test_the_rows_cannot_be_changed(catalog):
 def test_a_file_that_changes_after_reading_is_an_error(catalog, tmp_path):
     value = catalog()
     (tmp_path / "cat.csv").write_text("radius,flux\n9,9\n")
-    joint._columns.cache_clear()
+    catalogs._columns.cache_clear()
     with pytest.raises(LabelError, match=r"cat\.csv has changed: its sha256 is no longer"):
         value.draw(np.array([[0.5]]))
     (tmp_path / "cat.csv").unlink()
@@ -281,6 +283,39 @@ def test_catalog_refuses(changes, message, catalog):
 
 
 def test_a_catalog_that_is_too_large_is_refused(catalog, monkeypatch):
-    monkeypatch.setattr(joint.Catalog, "most", 10)
+    monkeypatch.setattr(catalogs.Catalog, "most", 10)
     with pytest.raises(ValidationError, match=r"cat\.csv has 53 bytes, a catalog at most 10"):
         catalog()
+
+
+# --- rows one after another ----------------------------------------------------------------------
+
+
+def in_turn(numbers):
+    """Return random numbers of samples, of which only those of the table may be used."""
+    return GivenUniforms(numbers, None, np.random.default_rng(4).random)
+
+
+def test_rows_in_the_order_of_the_file(catalog):
+    drawn = catalog(order="sequential").fill(in_turn(np.arange(6)))
+    np.testing.assert_array_equal(drawn["radius"], [1, 2, 3, 4, 1, 2])
+
+
+def test_shuffled_rows_come_once_before_any_comes_twice(catalog):
+    value = catalog(order="shuffled")
+    drawn = value.fill(in_turn(np.arange(8)))["radius"]
+    assert sorted(drawn[:4]) == [1, 2, 3, 4]
+    np.testing.assert_array_equal(drawn[4:], drawn[:4])
+    alone = [value.fill(GivenUniforms([n], None, lambda k: KEY[:k])) for n in range(4)]
+    assert sorted(each["flux"][0] for each in alone) == [10.5, 20.5, 30.5, 40.5]
+
+
+KEY = np.array([0.2, 0.7])
+
+
+def test_the_order_of_a_catalog(catalog):
+    assert [catalog(order=order).indexed for order in (None, "sequential", "shuffled")] == [0, 1, 1]
+    assert catalog(order=None) == catalog()
+    assert "order" not in VARIABLE.dump_python(catalog(), mode="json", exclude_none=True)["catalog"]
+    with pytest.raises(ValidationError, match="must be 'sequential' or 'shuffled', not 'random'"):
+        catalog(order="random")

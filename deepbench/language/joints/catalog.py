@@ -1,23 +1,20 @@
-"""Joint draws: several columns whose values belong together."""
+"""Joint draws of whole rows of a table in a file."""
 
 from __future__ import annotations
 
-import math
 import re
-from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from itertools import combinations
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationInfo, field_validator
 
 from deepbench.errors import LabelError
 from deepbench.language.draws import Uniforms
-from deepbench.language.functions import Array, mathfast
+from deepbench.language.functions import Array
 from deepbench.language.inputs.files import FileName, FileSpecification, Sha256
 from deepbench.language.inputs.tables import Columns as FileColumns
 from deepbench.language.inputs.tables import (
@@ -30,134 +27,9 @@ from deepbench.language.inputs.tables import (
     numeric_columns,
     table_in,
 )
+from deepbench.language.joints.joint import MAX_COLUMNS, Columns, Joint
 from deepbench.language.plain import show
-from deepbench.language.specification import (
-    NAME_PATTERN,
-    Name,
-    Number,
-    Specification,
-    parameter,
-    problem,
-)
-
-_MAX_COLUMNS = 64
-
-_normal_quantile = mathfast("normal_quantile")
-
-Columns = Annotated[tuple[Name, ...], Field(max_length=_MAX_COLUMNS)]
-
-
-class Joint(Specification):
-    """Base of all joint draws.
-
-    Attributes
-    ----------
-    columns : tuple of str
-        Names of the columns that one draw fills.
-    tolerance : bool
-        Whether the values may differ by rounding between computers.
-    """
-
-    tolerance: ClassVar[bool] = False
-
-    columns: Columns
-
-    @property
-    @abstractmethod
-    def dimension(self) -> int:
-        """Number of uniform random numbers that one draw takes."""
-
-    @abstractmethod
-    def draw(self, u: Array) -> dict[str, NDArray]:
-        """Return the values of each column, identifiers last.
-
-        Parameters
-        ----------
-        u : float64 array, shape (n, dimension)
-            Uniform random numbers between 0 and 1.
-
-        Returns
-        -------
-        dict of str to float64 array, shape (n,)
-            Those of identifiers are int64.
-        """
-
-    def fill(self, uniforms: Uniforms) -> dict[str, NDArray]:
-        """Return the values of each column for n draws, identifiers last."""
-        return self.draw(uniforms.several(self.dimension))
-
-    @property
-    def identifier_names(self) -> tuple[str, ...]:
-        """Names of further columns: identifiers, int64, which no expression can use."""
-        return ()
-
-    @model_validator(mode="after")
-    def _check_columns(self) -> Self:
-        names = list(self.columns)
-        twice = [name for name in names if names.count(name) > 1]
-        if twice:
-            raise problem(f"the column {twice[0]!r} is named twice")
-        return self
-
-
-class MultivariateNormal(Joint):
-    """Correlated Gaussian values."""
-
-    columns: Annotated[Columns, Field(min_length=1)] = parameter("names of the columns")
-    mean: tuple[Number, ...] = parameter("mean of each column", unit="")
-    covariance: tuple[tuple[Number, ...], ...] = parameter(
-        "symmetric and positive definite matrix", unit=""
-    )
-
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        size = len(self.columns)
-        if len(self.mean) != size:
-            raise problem(f"needs one mean for each of the {size} columns, not {len(self.mean)}")
-        if [len(row) for row in self.covariance] != [size] * size:
-            raise problem(
-                f"the covariance of {size} columns must be {size} lists of {size} numbers"
-            )
-        for i, j in combinations(range(size), 2):
-            above, below = self.covariance[i][j], self.covariance[j][i]
-            if above != below:
-                where = f"row {i}, column {j} is {above:g}, row {j}, column {i} is {below:g}"
-                raise problem(f"the covariance is not symmetric: {where}")
-        self._cholesky()
-        return self
-
-    @property
-    def dimension(self) -> int:
-        """The number of columns."""
-        return len(self.columns)
-
-    def _cholesky(self) -> list[list[float]]:
-        """Return the lower triangle L with L L^T = covariance, in a fixed order of operations."""
-        rows: list[list[float]] = []
-        for i, covariances in enumerate(self.covariance):
-            row: list[float] = []
-            for j in range(i):
-                rest = covariances[j] - sum(row[k] * rows[j][k] for k in range(j))
-                row.append(rest / rows[j][j])
-            rest = covariances[i] - sum(value * value for value in row)
-            if not 1e-12 * covariances[i] < rest < math.inf:
-                raise problem(
-                    "the covariance is not positive definite: the variance of "
-                    f"{self.columns[i]!r} must be larger, or its covariances smaller"
-                )
-            rows.append([*row, math.sqrt(rest)])
-        return rows
-
-    def draw(self, u: Array) -> dict[str, NDArray]:
-        """Return mean + L z of unit normals z."""
-        normals = _normal_quantile(np.clip(u, 2.0**-54, 1 - 2.0**-53))
-        drawn = {}
-        for name, mean, row in zip(self.columns, self.mean, self._cholesky(), strict=True):
-            values = np.full(len(u), mean)
-            for column, factor in enumerate(row):
-                values = values + factor * normals[:, column]
-            drawn[name] = values
-        return drawn
+from deepbench.language.specification import NAME_PATTERN, parameter, problem
 
 
 def _form(data: Any) -> str:
@@ -166,14 +38,14 @@ def _form(data: Any) -> str:
 
 Names = Annotated[
     Annotated[Columns, Tag("names")]
-    | Annotated[RenamedColumns, Field(max_length=_MAX_COLUMNS), Tag("renamed")],
+    | Annotated[RenamedColumns, Field(max_length=MAX_COLUMNS), Tag("renamed")],
     Discriminator(_form),
 ]
 """Names of columns, or these by the names that they have in a recipe."""
 
 
 class Catalog(FileSpecification, Joint):
-    """Rows of a table in a file, all with equal probability. The file is identified by its SHA-256."""
+    """Rows of a table in a file, with equal probability or one after another. Its SHA-256 identifies the file."""
 
     what: ClassVar[str] = "catalog"
     most: ClassVar[int] = 2**28
@@ -186,6 +58,11 @@ class Catalog(FileSpecification, Joint):
     identifiers: Names | None = parameter(
         "columns of whole numbers that tell objects apart, up to 2**63 − 1; no expression can use them",
         default=None,
+    )
+    order: Literal["sequential", "shuffled"] | None = Field(
+        None,
+        description="each row once before any comes twice, in the order of the file or a random one; "
+        "rows are drawn independently when absent",
     )
 
     @classmethod
@@ -223,6 +100,11 @@ class Catalog(FileSpecification, Joint):
         return 1
 
     @property
+    def indexed(self) -> bool:  # type: ignore[override]
+        """Whether the row depends on the sample's number."""
+        return self.order is not None
+
+    @property
     def identifier_names(self) -> tuple[str, ...]:
         """Names of the identifiers."""
         return tuple(self.identifiers or ())
@@ -246,10 +128,24 @@ class Catalog(FileSpecification, Joint):
         LabelError
             If the file is no longer what it was when the recipe was read.
         """
+        return self._taken(lambda count: np.minimum((u[:, 0] * count).astype(np.int64), count - 1))
+
+    def fill(self, uniforms: Uniforms) -> dict[str, NDArray]:
+        """Return the rows of n draws; raises what ``draw`` does."""
+        if self.order is None:
+            return super().fill(uniforms)
+        if self.order == "sequential":
+            return self._taken(lambda count: uniforms.numbers % count)
+        from deepbench.numerics.permutation import permuted
+
+        key = uniforms.of_table(2)
+        return self._taken(lambda count: permuted(uniforms.numbers % count, count, key))
+
+    def _taken(self, choose: Callable[[int], NDArray[np.int64]]) -> dict[str, NDArray]:
+        """Return rows of the file; ``choose`` gives their numbers from the number of all rows."""
         found = self.rows()
         rows = found.numbers | found.identifiers
-        count = len(next(iter(rows.values())))
-        chosen = np.minimum((u[:, 0] * count).astype(np.int64), count - 1)
+        chosen = choose(len(next(iter(rows.values()))))
         return {name: values[chosen] for name, values in rows.items()}
 
 
@@ -286,13 +182,9 @@ def _numeric(source: Source, sha256: str, identifiers: Any) -> list[str]:
             raise LabelError(
                 f"{source.path} has no column of numbers; its columns: {listed(table.names)}"
             )
-    if len(found) > _MAX_COLUMNS:
+    if len(found) > MAX_COLUMNS:
         raise LabelError(
-            f"{source.path} has {len(found):,} columns of numbers, of which {_MAX_COLUMNS} can be drawn: "
+            f"{source.path} has {len(found):,} columns of numbers, of which {MAX_COLUMNS} can be drawn: "
             "list those that you need in `columns`"
         )
     return [name if re.fullmatch(NAME_PATTERN, name) else name.lower() for name in found]
-
-
-JOINTS: dict[str, type[Joint]] = {"multivariate_normal": MultivariateNormal, "catalog": Catalog}
-"""The joint draws by the names that recipes use."""
