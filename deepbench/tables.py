@@ -169,6 +169,8 @@ Splits = Annotated[
 def check_fractions(fractions: Sequence[float]) -> None:
     """Refuse fractions of splits that do not add up to 1."""
     total = sum(fractions)
+    if not fractions:
+        raise problem("needs a split for the samples that meet no rule, such as rest: 1")
     if abs(total - 1) > 1e-9:
         raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +145,45 @@ def test_the_recipe_of_labels_that_follow_has_them():
     frame = deepbench.labels(deepbench.parse_recipe(text), "images")
     columns = ["shape.area", "shape.frame_fraction", "labels.size", "log_prior", "class_noisy"]
     assert frame[columns].notna().all(axis=None)
+
+
+def test_the_recipes_about_bias_and_shift_do_what_the_page_says(tmp_path):
+    text = (ROOT / "docs/bias_and_shift.md").read_text()
+    shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
+    frames = {}
+    for written in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL):
+        name = re.search(r"name: (\w+)", written)[1]
+        path = tmp_path / "workflows" / f"{name}.yaml"
+        path.write_text(written)
+        recipe = deepbench.load_recipe(path)
+        frames[name] = deepbench.labels(recipe, *recipe.tables, 0, 2000)
+    frame = frames["biased_backgrounds"]
+    assert set(frame["noise.background.level"]) == {0, 0.1}
+    train = frame[(frame["split"] == "train") & (frame["class"] == "rectangle")]
+    assert abs((train["noise.background.level"] > 0).mean() - 0.9) < 0.05
+    frame = frames["drifting_stars"]
+    assert frame.groupby("split")["psf.fwhm"].mean().diff().abs().iloc[-1] > 0.15
+    frame = frames["unseen_shapes"]
+    assert ((frame["circle.radius"] > 14) == (frame["split"] == "large")).all()
+    assert (frame["split"] == "slender").sum() > 20
+    biased = deepbench.load_recipe(ROOT / "workflows/biased_shapes.yaml")
+    base, fair = (
+        deepbench.labels(biased.replace({"constants.rho": rho}), "images", 0, 2000)
+        for rho in (0.9, 0.5)
+    )
+    left = ~frame["split"].isin(["large", "slender"])
+    assert base[left].astype({"split": str}).equals(frame[left].astype({"split": str}))
+    alike = base["variables.follows"] == fair["variables.follows"]
+    assert base[alike].equals(fair[alike])
+    paired = [
+        each for each in base if each not in ("psf.sigma", "variables.follows", "variables.blurred")
+    ]
+    assert base[paired].equals(fair[paired])
+    assert (frames["all_transients"]["observed.n_detections"] < 5).mean() > 0.3
+    snippet = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
+    exec(snippet.replace("workflows/", f"{ROOT}/workflows/"), {})
+    for name in re.findall(r"workflows/(\w+)\.yaml", text):
+        assert (ROOT / f"workflows/{name}.yaml").exists()
 
 
 def test_the_readme_names_all_commands():

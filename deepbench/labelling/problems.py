@@ -113,7 +113,7 @@ class _Checker:
                 if any(numbers is None for numbers in listed):
                     yield (
                         f"cannot choose by '{each.key}', whose values are not listed: it must be a choice, integers or "
-                        f"a grid of at most {MOST_LISTED} values"
+                        f"a grid of at most {MOST_LISTED} values; an expression with where() takes any"
                     )
                     continue
                 possible = [digits(n) for n in sorted({n for each in listed for n in each or ()})]

@@ -19,7 +19,7 @@ from deepbench.language.composed import (
 )
 from deepbench.language.distribution import Distribution
 from deepbench.language.expressions import CODES
-from deepbench.language.plain import digits, show, unknown
+from deepbench.language.plain import digits, nearest, show, unknown
 from deepbench.language.specification import (
     as_number,
     check_range,
@@ -66,17 +66,16 @@ def _read_by(data: Mapping[str, Any], parse: Callable[[Any], Any]) -> By:
     key = data["by"]
     if not isinstance(key, str):
         raise problem(f"`by` must be class, split or the name of a value, not {show(key)}")
-    branches = {
-        name: _inside((name,), value, parse)
-        for name, value in data.items()
-        if name not in ("by", "otherwise")
-    }
-    if not branches:
+    given = {name: value for name, value in data.items() if name not in ("by", "otherwise")}
+    if not given:
         raise problem(f"needs a value for some {key}, such as {{by: {key}, NAME: 1, otherwise: 2}}")
+    wrong = [name for name in given if key not in CODES and number_of(name) is None]
+    if wrong:
+        near = nearest(key, CODES)
+        hint = f"; did you mean `by: {near}`?" if near else ""
+        raise problem(f"a value by '{key}' has numbers as branches, not {show(wrong[0])}{hint}")
+    branches = {name: _inside((name,), value, parse) for name, value in given.items()}
     if key not in CODES:
-        wrong = [name for name in branches if number_of(name) is None]
-        if wrong:
-            raise problem(f"a value by '{key}' has numbers as branches, not {show(wrong[0])}")
         branches = {digits(number_of(name) or 0.0): value for name, value in branches.items()}
     otherwise = data.get("otherwise")
     last = None if otherwise is None else _inside(("otherwise",), otherwise, parse)

@@ -201,6 +201,11 @@ def test_a_sample_that_no_attempt_can_give_is_named(monkeypatch):
 
 BAD = [
     (None, {"splits": {"train": 0.5, "test": 0.6}}, "must add up to 1; they add up to 1.1"),
+    (
+        None,
+        {"splits": {"a": {"where": "psf.sigma > 1"}}},
+        "needs a split for the samples that meet no rule",
+    ),
     (None, {"splits": RULES}, "'others.x' has one value per copy"),
     (None, {"splits": {"a": 1.0, "b": {"where": "star.snr > 5"}}}, "'star.snr' is measured when"),
     (None, {"splits": {"a": 1.0, "b": {"where": "star.flx > 5"}}}, "did you mean 'star.flux'?"),

@@ -124,7 +124,7 @@ class Stamps(NamedTuple):
                     table_name,
                     samples[owner[large[0]]],
                     f"a galaxy needs a stamp of more than {MAXIMUM_STAMP} pixels; "
-                    "lower its stamp_flux, or make it smaller",
+                    "give it a lower stamp_flux, such as 0.995, or make it smaller",
                 )
 
 
