@@ -23,6 +23,7 @@ from deepbench.kinds import KINDS
 from deepbench.labelling.derived import LINE
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.problems import problems
+from deepbench.labelling.sampling import check_fractions
 from deepbench.labelling.scopes import variables_scope
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.constants import allow_expressions, write_out
@@ -42,7 +43,7 @@ from deepbench.language.specification import (
 from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
 from deepbench.storage.names import RELEASE_NAME, VERSION
-from deepbench.tables import Storage, Table, TableSpecification, check_fractions
+from deepbench.tables import Storage, Table, TableSpecification
 
 ROOT = "/"
 """First step of a path that begins at the top of a recipe, not at a table."""
@@ -402,13 +403,13 @@ def _of_scenes(
         {name: value.weight_given for name, value in each.classes.items()}
         for each in (table, other)
     ]
-    yield "list of classes", *map(list, weights)
-    yield "weights of the classes", *weights
+    yield "list of classes", list(weights[0]), list(weights[1])
+    yield "weights of the classes", weights[0], weights[1]
     designs = [
         each.design if each.design is not None and "class" in each.design.levels else None
         for each in (table, other)
     ]
-    yield "design of factors, one of which is the class,", *designs
+    yield "design of factors, one of which is the class,", designs[0], designs[1]
     yield "group_size", table.group_size, other.group_size
     yield "number of samples that are drawn together", table.together, other.together
 

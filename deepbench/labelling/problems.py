@@ -136,7 +136,8 @@ class _Checker:
 
     def _unbounded(self, scope: Scope, name: str) -> Iterator[str]:
         """Yield what is wrong with a number of copies that is not known beforehand."""
-        if name == "repeat" and scope.repeat is not None and not scope.repeat.known:
+        repeat = scope.repeat
+        if name == "repeat" and isinstance(repeat, Expression | Composed) and not repeat.known:
             _, most = self._plan.bounds(scope, name, scope.repeat)
             if not math.isfinite(most):
                 yield (

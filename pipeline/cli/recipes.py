@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -117,7 +117,7 @@ def plan(
     accepted = check_acceptance(found)
     free = target_of(catalog).free_bytes()
     if as_json:
-        tables = {
+        tables: dict[str, dict[str, Any]] = {
             table.name: {
                 "samples": table.samples,
                 "blocks": table.blocks,
