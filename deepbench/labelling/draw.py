@@ -165,6 +165,8 @@ class _Drawing:
         elif scope.repeat is not None:
             copies = self._copies[id(scope)]
             copies.columns |= self._fill(scope, name, owners, copies.rows, copies)
+        elif isinstance(constant := scope.values[name], Constant):
+            self.columns[scope.column(name)][rows] = constant.value
         else:
             for column, values in self._fill(scope, name, owners, rows).items():
                 self.columns[column][rows] = values
@@ -190,7 +192,7 @@ class _Drawing:
             drawn = value.fill(self._uniforms(scope, name, owners, rows, copies))
             return {f"{scope.column(name)}.{column}": each for column, each in drawn.items()}
         result = {scope.column(name): self._value(scope, name, value, owners, rows, copies)}
-        if has_components(value):
+        if not isinstance(value, Distribution) and has_components(value):
             used = self._used(scope, name, value, rows, copies)
             uniforms = self._uniforms(scope, name, owners, rows, copies)
             result[scope.component(name)] = value.component(uniforms, used)  # type: ignore[union-attr]

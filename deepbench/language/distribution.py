@@ -119,8 +119,10 @@ class Distribution(Independent, Specification):
             values = self.inverse(np.clip(np.asarray(u, dtype=np.float64), 2.0**-54, 1 - 2.0**-53))
         low, high = self.support()
         if self.continuous:
-            low, high = np.nextafter(low, math.inf), np.nextafter(high, -math.inf)
-        return np.clip(values, np.maximum(low, -_LARGEST), np.minimum(high, _LARGEST))
+            low, high = _inside(low, high)
+        if np.ndim(low) or np.ndim(high):
+            return np.clip(values, np.maximum(low, -_LARGEST), np.minimum(high, _LARGEST))
+        return np.clip(values, max(low, -_LARGEST), min(high, _LARGEST))
 
     def misfit(self, allowed: str) -> str:
         """Return the message for a parameter that does not allow all values."""
@@ -169,6 +171,13 @@ class Distribution(Independent, Specification):
             "minItems": required,
             "items": False,
         }
+
+
+def _inside(low: Any, high: Any) -> tuple[Any, Any]:
+    """Return the numbers next to two ends, or to arrays of them, between them."""
+    if isinstance(low, float) and isinstance(high, float):
+        return math.nextafter(low, math.inf), math.nextafter(high, -math.inf)
+    return np.nextafter(low, math.inf), np.nextafter(high, -math.inf)
 
 
 def check_interval(low: float, high: float, least: float = -math.inf) -> None:
