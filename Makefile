@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 SERIES := $(shell $(firstword $(wildcard $(BIN)/python) $(PYTHON)) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 CONSTRAINTS := $(wildcard constraints/$(SERIES).txt)
 EVERYTHING := -m "slow or not slow" -n 2 --dist worksteal
+unexport PYTHONDONTWRITEBYTECODE   # tests start many processes, which would compile all sources anew
 
 , := ,
 

@@ -27,6 +27,7 @@ from deepbench.recipe import load_recipe
 from pipeline import build as building
 from pipeline import publish
 from pipeline.execution.local import Local
+from pipeline.software import versions
 from pipeline.target import bucket
 
 CHANGES = {"os.chmod", "os.link", "os.mkdir", "os.remove", "os.rename", "os.rmdir"}
@@ -108,6 +109,7 @@ def main() -> None:
     recipe = load_recipe(sys.argv[1])
     for table in recipe.tables:
         render(recipe, table, 0, 1)  # loads its kernels once, before the forks
+    versions()  # reads the metadata of packages once
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

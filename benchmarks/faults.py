@@ -325,7 +325,9 @@ def rivals(trial: Trial, chance: random.Random, count: int) -> None:
     for _ in range(count):
         time.sleep(chance.uniform(0, 0.8))
         running.append(trial.start())
-    codes = [trial.end(each, 0, 2, says="^$|publishing|another process is building") for each in running]
+    codes = [
+        trial.end(each, 0, 2, says="^$|publishing|another process is building") for each in running
+    ]
     trial.injected += codes.count(2)
 
 

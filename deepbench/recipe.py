@@ -20,8 +20,10 @@ from pydantic_core import InitErrorDetails
 
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
+from deepbench.labelling.derived import LINE
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.problems import problems
+from deepbench.labelling.sampling import check_fractions
 from deepbench.labelling.scopes import variables_scope
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.constants import allow_expressions, write_out
@@ -41,7 +43,7 @@ from deepbench.language.specification import (
 from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
 from deepbench.storage.names import RELEASE_NAME, VERSION
-from deepbench.tables import Storage, Table, TableSpecification, check_fractions
+from deepbench.tables import Storage, Table, TableSpecification
 
 ROOT = "/"
 """First step of a path that begins at the top of a recipe, not at a table."""
@@ -298,6 +300,7 @@ class Recipe(Specification):
                 selection=scene.require,
                 origin=self._plan(origin) if origin else None,
                 design=described.design,
+                derived=described.derived(),
             )
         return self._plans[name]
 
@@ -384,7 +387,10 @@ class Recipe(Specification):
         return head
 
     def _canonical(self, table: str) -> dict[str, Any]:
-        described = self.tables[table].model_dump(mode="json", exclude_none=True, context=CANONICAL)
+        words = {"labels": {"__all__": {"description"}}}
+        described = self.tables[table].model_dump(
+            mode="json", exclude_none=True, exclude=words, context=CANONICAL
+        )
         ordered = {key: pairs(described[key]) for key in ("classes", "splits") if key in described}
         return described | ordered
 
@@ -397,13 +403,13 @@ def _of_scenes(
         {name: value.weight_given for name, value in each.classes.items()}
         for each in (table, other)
     ]
-    yield "list of classes", *map(list, weights)
-    yield "weights of the classes", *weights
+    yield "list of classes", list(weights[0]), list(weights[1])
+    yield "weights of the classes", weights[0], weights[1]
     designs = [
         each.design if each.design is not None and "class" in each.design.levels else None
         for each in (table, other)
     ]
-    yield "design of factors, one of which is the class,", *designs
+    yield "design of factors, one of which is the class,", designs[0], designs[1]
     yield "group_size", table.group_size, other.group_size
     yield "number of samples that are drawn together", table.together, other.together
 
@@ -511,5 +517,6 @@ def _inside(annotation: Any) -> type[Specification] | None:
 _PATTERNS = {
     RELEASE_NAME: "must be 1 to 63 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
     VERSION: "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0",
+    LINE: "must be one line without '|'",
     NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
 }

@@ -11,6 +11,7 @@ import numpy as np
 from deepbench.errors import LabelError
 from deepbench.format import DIGEST, axis_attributes, label_attributes, variable_attributes
 from deepbench.kinds import KINDS
+from deepbench.labelling.derived import derive
 from deepbench.labelling.frames import from_frames, to_frame
 from deepbench.labelling.scopes import Labels
 from deepbench.selection import by_attempt, draw_samples
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def draw_labels(table: Table[Any], start: int, stop: int) -> Labels:
-    """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays; those that are measured are NaN.
+    """Draw the labels of the samples ``start`` … ``stop - 1`` as arrays; those that are measured or derived are absent.
 
     Raises
     ------
@@ -54,21 +55,38 @@ def render_arrays(table: Table[Any], labels: Labels) -> tuple[dict[str, NDArray]
     arrays : dict of str to ndarray
         One per data variable, ``sample`` first.
     labels : Labels
-        The given labels, with what was measured.
+        The given labels, with what was measured, and what follows.
+
+    Raises
+    ------
+    LabelError
+        A sample cannot be rendered, or a derived label is infinite; the message names it.
     """
-    return by_attempt(table, labels, KINDS[table.kind].render)
+    arrays, measured = by_attempt(table, labels, KINDS[table.kind].render)
+    return arrays, derived(table, measured)
+
+
+def derived(table: Table[Any], labels: Labels) -> Labels:
+    """Return labels with those that follow from them, recomputed.
+
+    Raises
+    ------
+    LabelError
+        A derived label is infinite; the message names the first such sample.
+    """
+    return derive(table.plan, table.seed, labels)
 
 
 def all_labels(table: Table[Any], start: int, stop: int) -> Labels:
     """Return the labels of the samples ``start`` … ``stop - 1``; where some are measured, the samples are rendered.
 
-    Raises what ``draw_labels`` does.
+    Raises what ``draw_labels`` and ``derived`` do.
     """
-    drawn = draw_labels(table, start, stop)
-    if not table.plan.is_measured:
-        return drawn
-    kind = KINDS[table.kind]
-    return by_attempt(table, drawn, lambda part, own: ({}, kind.measure(part, own)))[1]
+    labels = draw_labels(table, start, stop)
+    if table.plan.is_measured:
+        kind = KINDS[table.kind]
+        labels = by_attempt(table, labels, lambda part, own: ({}, kind.measure(part, own)))[1]
+    return derived(table, labels)
 
 
 def labels(recipe: Recipe, table: str, start: int = 0, stop: int | None = None) -> pd.DataFrame:
@@ -138,7 +156,7 @@ def render(
         Range of sample numbers. Without them and without ``labels``, the whole table.
     labels : DataFrame, optional
         Rows as ``labels`` returns them, in any order; ``id`` is the sample whose noise is drawn. Changed parameters
-        change the sample, which is how a parameter is varied alone.
+        change the sample, which is how a parameter is varied alone. Derived labels may be absent: they are never read.
     objects : DataFrame, optional
         Rows as ``objects`` returns them; needed where a class of ``labels`` repeats objects.
     extra : {"refuse", "ignore"}

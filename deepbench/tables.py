@@ -6,7 +6,7 @@ A kind of table subclasses ``TableSpecification``. ``Table`` bundles one table o
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
@@ -15,36 +15,36 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, Se
 import numpy as np
 from pydantic import (
     AfterValidator,
-    Discriminator,
     Field,
-    GetCoreSchemaHandler,
     GetJsonSchemaHandler,
-    Tag,
     ValidationInfo,
     field_validator,
     model_validator,
 )
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
+from deepbench.labelling.derived import (
+    ClassNoise,
+    Derived,
+    DerivedLabel,
+    Formula,
+    LogPrior,
+    NoisyClass,
+)
 from deepbench.labelling.design import Design
+from deepbench.labelling.sampling import Selection, SplitRule, Splits, Weight, check_fractions
 from deepbench.labelling.scopes import factors_scope
 from deepbench.language.factors import Factors, level_counts, values_of
 from deepbench.language.one_of import names_of
-from deepbench.language.plain import digits
 from deepbench.language.specification import (
     Name,
-    Number,
     Specification,
     Whole,
-    as_number,
     placed,
     problem,
 )
 from deepbench.language.values import (
-    DISTRIBUTIONS,
-    AnyValue,
     By,
-    Condition,
     Constant,
     Variable,
     free_names,
@@ -68,38 +68,10 @@ Variables = Annotated[
 ]
 
 
-class _Weight(AnyValue):
-    """Type of the weight of a class: a number above 0, or one for each split."""
-
-    def parse(self, data: Any, info: ValidationInfo) -> Any:
-        """Return the weight that ``data`` describes."""
-        plain = not isinstance(data, Mapping | Constant | By)
-        weight = Constant(as_number(data)) if plain else super().parse(data, info)
-        if isinstance(weight, Constant):
-            if not weight.value > 0:
-                raise problem(f"must be greater than 0, not {digits(weight.value)}")
-        elif not isinstance(weight, By) or weight.key != "split":
-            raise problem(
-                "must be a number, or one for each split: {by: split, train: 3, otherwise: 1}"
-            )
-        elif not all(isinstance(part, Constant) and part.value >= 0 for part in weight.parts):
-            raise problem("the weights of the splits must be numbers, at least 0")
-        return weight
-
-    def forms(self, handler: GetCoreSchemaHandler) -> list[CoreSchema]:
-        """Return the schemas of what may be written, for the JSON Schema of the recipe."""
-        number = core_schema.float_schema(ge=0)
-        by = {"by": core_schema.typed_dict_field(core_schema.literal_schema(["split"]))}
-        return [
-            core_schema.float_schema(gt=0),
-            core_schema.typed_dict_schema(by, extra_behavior="allow", extras_schema=number),
-        ]
-
-
 class ClassSpecification(Specification):
     """Fields of every class, whatever the kind of its table."""
 
-    weight: Annotated[Constant | By, _Weight(DISTRIBUTIONS, "weight")] = Field(
+    weight: Weight = Field(
         1.0,  # type: ignore[assignment]
         description="how often it is drawn, against the others; one number, or one by split",
     )
@@ -132,51 +104,6 @@ class ObjectsClass(ClassSpecification):
         if taken:
             raise problem(f"'{taken[0]}' cannot be the name of an object; choose another")
         return objects
-
-
-class SplitRule(Specification):
-    """A split that holds the samples for which a condition is true, whatever split they would have."""
-
-    where: Condition = Field(description="condition on drawn labels, such as circle.radius > 20")
-
-
-def _of_split(data: Any) -> str:
-    return "rule" if isinstance(data, Mapping | SplitRule) else "fraction"
-
-
-Splits = Annotated[
-    dict[
-        Name,
-        Annotated[
-            Annotated[Number, Field(gt=0, le=1), Tag("fraction")]
-            | Annotated[SplitRule, Tag("rule")],
-            Discriminator(_of_split),
-        ],
-    ],
-    Field(min_length=1, max_length=100),
-]
-"""Splits by name: a fraction, or a rule; the first rule that is true decides."""
-
-
-def check_fractions(fractions: Sequence[float]) -> None:
-    """Refuse fractions of splits that do not add up to 1."""
-    total = sum(fractions)
-    if not fractions:
-        raise problem("needs a split for the samples that meet no rule, such as rest: 1")
-    if abs(total - 1) > 1e-9:
-        raise problem(f"the fractions must add up to 1; they add up to {total:.10g}")
-
-
-class Selection(Specification):
-    """A condition that samples meet: each is the first attempt that does."""
-
-    where: Condition = Field(
-        description="condition on drawn or measured labels, such as star.snr > 5"
-    )
-    redraw: Literal["values", "all"] = Field(
-        "values",
-        description="what an attempt draws again: the values, or the class, too; never split and group",
-    )
 
 
 class TableSpecification(Specification, ABC):
@@ -285,6 +212,23 @@ class TableSpecification(Specification, ABC):
             table["dependentRequired"] = {"factor_order": ["factors"]}
         return reference
 
+    labels: Annotated[dict[Name, DerivedLabel], Field(min_length=1, max_length=100)] | None = Field(
+        None, description="labels that are computed from the others, by name"
+    )
+    log_prior: bool | None = Field(
+        None, description="whether the log-density of all drawn values is a label"
+    )
+    label_noise: Annotated[dict[Literal["class"], ClassNoise], Field(min_length=1)] | None = Field(
+        None,
+        description="{class: …}: probability that a class is published as another one, as a number, by split, or a "
+        "matrix {class: {class: probability}}",
+    )
+
+    @field_validator("log_prior")
+    @classmethod
+    def _only_true(cls, wanted: bool | None) -> bool | None:
+        return wanted or None
+
     @field_validator("classes", check_fields=False)
     @classmethod
     def _names_are_read(cls, classes: dict[str, Any]) -> dict[str, Any]:
@@ -345,6 +289,13 @@ class TableSpecification(Specification, ABC):
     def together(self) -> int:
         """Number of consecutive samples that share class and values, and are rendered together; groups count these."""
         return 1
+
+    def derived(self) -> list[Derived]:
+        """Return the labels that follow from all others, in the order of their columns."""
+        found: list[Derived] = [Formula(name, each) for name, each in (self.labels or {}).items()]
+        if self.log_prior:
+            found.append(LogPrior())
+        return [*found, *(NoisyClass(each) for each in (self.label_noise or {}).values())]
 
     @abstractmethod
     def scopes(self) -> list[Scope]:

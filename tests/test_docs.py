@@ -17,7 +17,13 @@ from deepbench.dynamics.systems.systems import SystemEntry
 from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.instruments import Band, Instrument, presets
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.model.table import MEASURED, PLANES, ImageClass, ImageTable
+from deepbench.images.model.table import (
+    MEASURED,
+    MEASURED_SHAPES,
+    PLANES,
+    ImageClass,
+    ImageTable,
+)
 from deepbench.images.model.wcs import Wcs
 from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
@@ -49,7 +55,7 @@ def test_the_recipe_page_names_all_of_the_language():
     pages = ("recipes", "images", "light_curves", "dynamics", "sphere")
     words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
-    expected |= {*PLANES, *MEASURED, *presets()}
+    expected |= {*PLANES, *MEASURED, *MEASURED_SHAPES, *presets()}
     table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
     expected |= {*LONG_NAMES, *LYAPUNOV}
     expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
@@ -98,7 +104,7 @@ def test_the_recipe_of_the_readme_is_the_posters():
 
 
 def test_the_recipes_about_reuse_are_read_as_the_page_says(tmp_path):
-    text = (ROOT / "docs/recipes.md").read_text().split("## Reuse")[1]
+    text = (ROOT / "docs/recipes.md").read_text().split("## Reuse")[1].split("\n## ")[0]
     spots, extending, twins = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
     (tmp_path / "spots.yaml").write_text(spots)
     (tmp_path / "extending.yaml").write_text(extending)
@@ -131,6 +137,14 @@ def test_the_recipes_about_bias_are_read_and_drawn():
     assert (wide["psf.fwhm"] == clean["psf.fwhm"]).all()
     np.testing.assert_allclose((narrow["psf.fwhm"] - 0.5) * 3, wide["psf.fwhm"] - 0.8, atol=1e-12)
     assert (narrow["attempt"] == wide["attempt"]).all()
+
+
+def test_the_recipe_of_labels_that_follow_has_them():
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(), re.DOTALL)
+    text = next(each for each in blocks if "log_prior" in each)
+    frame = deepbench.labels(deepbench.parse_recipe(text), "images")
+    columns = ["shape.area", "shape.frame_fraction", "labels.size", "log_prior", "class_noisy"]
+    assert frame[columns].notna().all(axis=None)
 
 
 def test_the_recipes_about_bias_and_shift_do_what_the_page_says(tmp_path):

@@ -30,6 +30,7 @@ from deepbench.images.galaxies.stamps import (
 from deepbench.images.measure import MEASUREMENTS, measure_images
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
 from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
+from deepbench.images.shapes.areas import AREAS, areas_of
 from deepbench.images.shapes.draw import draw_shapes
 from deepbench.images.stars.point_sources import add_stars
 from deepbench.labelling.objects import ObjectColumns, object_columns
@@ -120,12 +121,22 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
         result = _render_band(table, labels, scene, band, planes)
         for column in MEASUREMENTS.names or ():
             measured[f"{column}.{band}" if band else column] = result[column]
-    if not specification.measure:
+    if specification.measures_shapes:
+        labels = _with_areas(labels, scene.shapes, specification.size)
+    if not specification.measures_sky:
         return arrays, labels
     counts = np.diff(scene.sky.order.offsets)
     starts = np.repeat(scene.sky.order.offsets[:-1], counts)
     measured["segment"] = np.arange(len(scene.sky)) - starts + 1.0
     return arrays, _with_measured(labels, scene, measured)
+
+
+def _with_areas(labels: Labels, shapes: ShapeRows, size: tuple[int, int]) -> Labels:
+    """Return labels with the areas of each shape in their place."""
+    found = ((source, areas_of(rows, size)) for source, rows in shapes.sources)
+    return labels.with_measured(
+        {}, ((source, {name: each[name] for name in AREAS.names or ()}) for source, each in found)
+    )
 
 
 def _with_measured(
@@ -269,7 +280,7 @@ def _draw(
     ends = offsets[[0, -1]]
     own, where = sky.between(*ends), appearance.where.between(sky, *ends)
     psfs, flux = appearance.psfs.take(chosen), appearance.fluxes[chosen]
-    if table.measure or "segmentation" in (table.planes or ()):
+    if table.measures_sky or "segmentation" in (table.planes or ()):
         found = cutouts(own, where, flux, psfs, table.size)
         add_cutouts(batch, owner, found)
         return found

@@ -144,10 +144,13 @@ class ShapeRows(NamedTuple):
     offsets : int64[n + 1]
         Sample i has the shapes ``offsets[i]`` … ``offsets[i + 1] - 1``.
     rows : SHAPE_ROW[m]
+    sources : list of (ObjectColumns, SHAPE_ROW[k])
+        The shapes of each entry of a class, and their rows.
     """
 
     offsets: NDArray[np.int64]
     rows: NDArray[np.void]
+    sources: list[tuple[ObjectColumns, NDArray[np.void]]]
 
 
 def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
@@ -164,4 +167,5 @@ def shape_rows(table: Table[ImageTable], labels: Labels) -> ShapeRows:
     parts = [
         each.entry.chosen.rows(each.columns, covers=each.entry.blend == "over") for each in found
     ]
-    return ShapeRows(order.offsets, joined(parts, order, SHAPE_ROW))
+    sources = list(zip(found, parts, strict=True))
+    return ShapeRows(order.offsets, joined(parts, order, SHAPE_ROW), sources)

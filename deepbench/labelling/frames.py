@@ -184,7 +184,12 @@ def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
 
 def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) -> Labels:
     """Return the labels that data frames hold, their values unchecked."""
-    columns = {column.name: _column(column, frame) for column in plan.columns}
+    columns = {
+        column.name: np.full(len(frame), column.absent, column.dtype)
+        if column.derived
+        else _column(column, frame)
+        for column in plan.columns
+    }
     if not plan.object_columns:
         return Labels(columns)
     repeats = [name for name in columns if name.endswith(".repeat")]
@@ -203,7 +208,10 @@ def _labels(plan: LabelPlan, frame: pd.DataFrame, objects: pd.DataFrame | None) 
 
 
 def _column(column: Column, frame: pd.DataFrame) -> NDArray:
-    """Return one column of a data frame as an array of the column's type."""
+    """Return one column of a data frame as an array of the column's type.
+
+    It is a copy, since pandas hands out arrays that cannot be written: kernels would be compiled for these once more.
+    """
     if column.name not in frame:
         raise LabelError(
             f"the labels have no column '{column.name}'; take the rows that `labels` returns"
@@ -238,7 +246,7 @@ def _whole_numbers(column: Column, series: pd.Series) -> NDArray[np.int64]:
             f"column '{column.name}' holds {found}; whole numbers beyond 2**53 must be integers of 64 bits (int64), "
             "which nothing has rounded"
         )
-    return np.ascontiguousarray(values, dtype=column.dtype)
+    return np.array(values, dtype=column.dtype)
 
 
 def _numbers(column: Column, series: pd.Series) -> NDArray[np.float64]:
@@ -256,7 +264,7 @@ def _numbers(column: Column, series: pd.Series) -> NDArray[np.float64]:
 
 def _floats(column: Column, series: pd.Series) -> NDArray[np.float64]:
     try:
-        return np.ascontiguousarray(series.to_numpy(dtype=np.float64))
+        return np.array(series.to_numpy(dtype=np.float64))
     except (TypeError, ValueError) as error:
         raise LabelError(f"column '{column.name}' must hold numbers: {error}") from None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -35,6 +35,7 @@ from deepbench.language.values import Joint
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepbench.labelling.derived import Derived
     from deepbench.language.one_of import NamedOneOf
 
 
@@ -86,6 +87,8 @@ class LabelPlan:
         Plan of the table that it draws from: it has its splits and the attempts of its selection.
     design : Design, optional
         The combinations of levels that the samples have in turn; the scope of their values has ``factors``.
+    derived : sequence of Derived, optional
+        Labels that follow from all others.
     """
 
     def __init__(
@@ -101,9 +104,11 @@ class LabelPlan:
         selection: Any = None,
         origin: LabelPlan | None = None,
         design: Design | None = None,
+        derived: Sequence[Derived] = (),
     ) -> None:
         self.table = table
         self.stream_table = stream_table or table
+        self.derived = tuple(derived)
         self.scopes = scopes
         self.classes = tuple(classes)
         self.splits = tuple(splits)
@@ -125,7 +130,13 @@ class LabelPlan:
 
     @cached_property
     def columns(self) -> tuple[Column, ...]:
-        """Columns of the table with one row per sample."""
+        """Columns of the table with one row per sample, those that are derived last."""
+        derived = [each.column(self) for each in self.derived]
+        return self._worded([*self.own_columns.values(), *derived])
+
+    @cached_property
+    def own_columns(self) -> dict[str, Column]:
+        """Columns of the table with one row per sample that are drawn or measured, by name."""
         columns = {
             "id": Column("id", "sample number", integer=True),
             "class": Column("class", "class of the sample", meanings=self.classes),
@@ -146,7 +157,7 @@ class LabelPlan:
                 columns[name] = Column(name, REPEAT.description, integer=True)
             else:
                 columns |= {column.name: column for column in parameter_columns(scope, prefix=True)}
-        return self._worded(columns.values())
+        return columns
 
     @cached_property
     def object_columns(self) -> tuple[Column, ...]:
@@ -258,6 +269,8 @@ class LabelPlan:
                 yield scope.stream(self.stream_table, "repeat")
             for name in scope.values:
                 yield scope.stream(self.stream_table, name)
+        for each in self.derived:
+            yield from each.streams(self)
 
     # classes and splits
 
@@ -328,6 +341,7 @@ class LabelPlan:
             )
         if name not in known and not own:
             self._explain_code(name)
+            self._explain_derived(name)
             self._explain_partly_known(scope, name)
             names = {*known, *scope.values}
             near = nearest(name, names)
@@ -370,6 +384,13 @@ class LabelPlan:
         if name in CODES:
             raise LabelError(
                 f"'{name}' is no number: compare it with a name, such as {name} == NAME"
+            )
+
+    def _explain_derived(self, name: str) -> None:
+        """Refuse a derived label."""
+        if any(name == each.name for each in self.derived):
+            raise LabelError(
+                f"'{name}' is a derived label, which nothing can use; make it a variable"
             )
 
     def _explain_partly_known(self, scope: Scope, name: str) -> None:
@@ -437,8 +458,8 @@ class LabelPlan:
     @cached_property
     def selection_uses(self) -> Literal["drawn", "noiseless", "noisy"]:
         """Labels that the selection needs: drawn ones, measured on samples without noise, or on those with noise."""
-        by_name = {column.name: column for column in self.columns}
-        used = [by_name[name] for name in self.selection.where.names if name in by_name]
+        known = self.own_columns
+        used = [known[name] for name in self.selection.where.names if name in known]
         if any(column.noisy for column in used):
             return "noisy"
         return "noiseless" if any(column.measured for column in used) else "drawn"

@@ -60,6 +60,7 @@ class _Checker:
                 self._plan.order  # noqa: B018  a cached property
             except LabelError as error:
                 found.append((error.path, str(error)))  # type: ignore[attr-defined]
+        found += [problem for each in self._plan.derived for problem in each.problems(self._plan)]
         if not found:
             for scope, name, value in self._composite_values():
                 messages = (
@@ -135,7 +136,8 @@ class _Checker:
 
     def _unbounded(self, scope: Scope, name: str) -> Iterator[str]:
         """Yield what is wrong with a number of copies that is not known beforehand."""
-        if name == "repeat" and scope.repeat is not None and not scope.repeat.known:
+        repeat = scope.repeat
+        if name == "repeat" and isinstance(repeat, Expression | Composed) and not repeat.known:
             _, most = self._plan.bounds(scope, name, scope.repeat)
             if not math.isfinite(most):
                 yield (
@@ -179,7 +181,7 @@ class _Checker:
     def _wrong_condition(self, condition: Expression, of_splits: bool) -> Iterator[str]:
         """Yield what is wrong with a condition on whole samples."""
         known = self._plan.anywhere()
-        measured = {column.name for column in self._plan.columns if column.measured}
+        measured = {name for name, column in self._plan.own_columns.items() if column.measured}
         repeated = {
             f"{scope.name}.{name}"
             for scope in self._plan.scopes

@@ -209,6 +209,7 @@ class Column:
 
     Integers are numbers and counts, which are 0 where a sample has none, or identifiers, which are −1 there. What is
     measured may be measured on the sample with its noise.
+    What is derived follows from all others; it is measured, too, where it uses something that is.
     """
 
     name: str
@@ -219,6 +220,7 @@ class Column:
     measured: bool = False
     identifier: bool = False
     noisy: bool = False
+    derived: bool = False
 
     @property
     def dtype(self) -> np.dtype:

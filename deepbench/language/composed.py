@@ -5,11 +5,13 @@ They take one random number, whatever they are made of, so that samples are pair
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepbench.language.distribution import Distribution, pick
 from deepbench.language.draws import Independent
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from deepbench.language.draws import Uniforms
 
 
-class Composed:
+class Composed(ABC):
     """Base of the values that are made of others.
 
     Attributes
@@ -82,6 +84,10 @@ class Composed:
         ends = [part.bounds(ranges) for part in self.parts]
         return min(low for low, _ in ends), max(high for _, high in ends)
 
+    @abstractmethod
+    def draw(self, uniforms: Uniforms, columns: Mapping[str, Array]) -> Array:
+        """Return the values for some samples, float64[n], from columns of theirs."""
+
     def said(self, columns: Mapping[str, Array]) -> str:
         """Return what messages say of the value of one sample, from the values that it uses."""
         return "; ".join(part.said(columns) for part in self.parts if not part.known)
@@ -133,7 +139,9 @@ class By(Composed):
         value = dict(self.branches).get(name, self.otherwise)
         return 0.0 if value is None else float(value.value)
 
-    def chosen(self, columns: Mapping[str, Array], count: int) -> list[tuple[Any, Array]]:
+    def chosen(
+        self, columns: Mapping[str, Array], count: int
+    ) -> list[tuple[Any, NDArray[np.intp]]]:
         """Return the value of each branch, and the rows that take it; rows without a branch are in none."""
         key = np.broadcast_to(np.asarray(columns[self.key]), count)
         left = np.ones(count, bool)
@@ -268,10 +276,19 @@ class Compound(Composed):
 
     def draw(self, uniforms: Uniforms, columns: Mapping[str, Array]) -> Array:
         """Return the values for some samples, float64[n]; NaN where the parameters are none of the distribution's."""
-        numbers = self._numbers(columns, len(uniforms))
-        member = self.family.model_construct(**numbers)
-        allowed = ~np.any([bad for _, bad in self._bad(numbers)], axis=0)
+        member, allowed = self._members(columns, len(uniforms))
         return np.where(allowed, member.quantile(uniforms.first), np.nan)
+
+    def log_density(self, x: Array, columns: Mapping[str, Array]) -> Array:
+        """Return the logarithm of the density of values of some samples, float64[n], given columns of theirs."""
+        member, allowed = self._members(columns, len(x))
+        return np.where(allowed, member.log_density(x), -np.inf)
+
+    def _members(self, columns: Mapping[str, Array], count: int) -> tuple[Distribution, Array]:
+        """Return the distribution with the parameters of each sample, and where these are allowed."""
+        numbers = self._numbers(columns, count)
+        allowed = ~np.any([bad for _, bad in self._bad(numbers)], axis=0)
+        return self.family.model_construct(None, **numbers), allowed
 
     def _numbers(self, columns: Mapping[str, Array], count: int) -> dict[str, Array]:
         """Return the parameters of each sample, float64[count]."""
@@ -332,7 +349,7 @@ def most_components(value: Any) -> int:
     return max(map(most_components, value.parts), default=0)
 
 
-def taken(columns: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+def taken(columns: Mapping[str, Array], rows: NDArray[np.intp]) -> dict[str, Array]:
     """Return some rows of columns."""
     return {name: np.asarray(values)[rows] for name, values in columns.items()}
 

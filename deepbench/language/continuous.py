@@ -22,6 +22,14 @@ _exp, _log = mathfast("exp"), mathfast("log")
 _normal_cdf, _normal_quantile = mathfast("normal_cdf"), mathfast("normal_quantile")
 _MAX_SIGMAS = 30.0
 _SMALL = 1e-3
+_FEW = 0.1
+"""Largest size of t of a power law at which (1 − exp(−t)) / t is a series, to the last digit."""
+
+_MOST_T = 700.0
+"""Largest size of t of a power law: exp(t) is finite."""
+
+_LOG_ROOT_TAU = 0.5 * math.log(2.0 * math.pi)
+"""Logarithm of √(2π)."""
 
 
 class Uniform(Distribution):
@@ -44,6 +52,10 @@ class Uniform(Distribution):
     def inverse(self, u: Array) -> Array:
         """Return low + u (high - low)."""
         return self.low + u * (self.high - self.low)
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return −log(high − low)."""
+        return np.zeros_like(x) - _log(self.high - self.low)
 
 
 class LogUniform(Distribution):
@@ -68,6 +80,10 @@ class LogUniform(Distribution):
         start, stop = _log(self.low), _log(self.high)
         return _exp(start + u * (stop - start))
 
+    def log_likelihood(self, x: Array) -> Array:
+        """Return −log(x) − log(log(high / low))."""
+        return -_log(x) - _log(_log(self.high) - _log(self.low))
+
 
 class PowerLaw(Distribution):
     """Density x^(−slope) between low and high, as of the fluxes of sources or the masses of stars."""
@@ -91,14 +107,29 @@ class PowerLaw(Distribution):
 
     def inverse(self, u: Array) -> Array:
         """Return low (high / low)^y, y = log(1 + u (exp(t) − 1)) / t, t = (1 − slope) log(high / low)."""
-        ratio = _log(self.high) - _log(self.low)
-        t = np.clip((1.0 - self.slope) * ratio, -700.0, 700.0)
+        ratio, t = self._ratio_and_t()
         small, rising = np.abs(t) < _SMALL, t > 0.0
         if np.ndim(t):
             y = np.where(small, _series(u, t), np.where(rising, _falling(u, t), _rising(u, t)))
         else:
             y = (_series if small else _falling if rising else _rising)(u, t)
         return np.clip(self.low * _exp(ratio * y), self.low, self.high)
+
+    def _ratio_and_t(self) -> tuple[Array, Array]:
+        """Return log(high / low), and t."""
+        ratio = _log(self.high) - _log(self.low)
+        return ratio, np.clip((1.0 - self.slope) * ratio, -_MOST_T, _MOST_T)
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return t y − log(x) − log(log(high / low)) − log((exp(t) − 1) / t), y = log(x / low) / log(high / low)."""
+        ratio, t = self._ratio_and_t()
+        logarithm = _log(x)
+        y = (logarithm - _log(self.low)) / ratio
+        size = np.abs(t)
+        square = size * size
+        series = square * (1.0 / 24.0 - square * (1.0 / 2880.0 - square / 181440.0)) - 0.5 * size
+        mean = np.where(size < _FEW, series, _log((1.0 - _exp(-size)) / np.maximum(size, _FEW)))
+        return t * y - logarithm - _log(ratio) - (np.maximum(t, 0.0) + mean)
 
 
 def _series(u: Array, t: Array) -> Array:
@@ -117,6 +148,12 @@ def _rising(u: Array, t: Array) -> Array:
     return _log(1.0 - u + u * _exp(t)) / t
 
 
+def _log_normal(x: Array, mean: Array | float, sigma: Array | float) -> Array:
+    """Return the logarithm of a Gaussian density."""
+    z = (x - mean) / sigma
+    return -0.5 * (z * z) - _log(sigma) - _LOG_ROOT_TAU
+
+
 class Normal(Distribution):
     """Gaussian distribution."""
 
@@ -133,6 +170,10 @@ class Normal(Distribution):
     def inverse(self, u: Array) -> Array:
         """Return mean + sigma times the unit normal quantile."""
         return self.mean + self.sigma * _normal_quantile(u)
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return −z² / 2 − log(sigma √(2π)), z being (x − mean) / sigma."""
+        return _log_normal(x, self.mean, self.sigma)
 
 
 class TruncatedNormal(Distribution):
@@ -171,14 +212,23 @@ class TruncatedNormal(Distribution):
 
     def inverse(self, u: Array) -> Array:
         """Return the quantile of the kept part, through the smaller tail, which is more exact."""
+        below, above, kept = self._shares()
+        lower, upper = below + u * kept, above + (1 - u) * kept
+        sigmas = _normal_quantile(np.minimum(np.minimum(lower, upper), 0.5))
+        return self.mean + self.sigma * np.where(lower <= upper, sigmas, -sigmas)
+
+    def _shares(self) -> tuple[Array, Array, Array]:
+        """Return the parts of the whole Gaussian that are below low, above high, and kept."""
         start, stop = self._sigmas()
         below, above = _normal_cdf(start), _normal_cdf(-stop)
         kept = np.where(
             np.greater(start, 0), _normal_cdf(-start) - above, _normal_cdf(stop) - below
         )
-        lower, upper = below + u * kept, above + (1 - u) * kept
-        sigmas = _normal_quantile(np.minimum(np.minimum(lower, upper), 0.5))
-        return self.mean + self.sigma * np.where(lower <= upper, sigmas, -sigmas)
+        return below, above, kept
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return that of the whole Gaussian, divided by the part that is kept."""
+        return _log_normal(x, self.mean, self.sigma) - _log(self._shares()[2])
 
 
 class LogNormal(Distribution):
@@ -197,6 +247,11 @@ class LogNormal(Distribution):
     def inverse(self, u: Array) -> Array:
         """Return median exp(sigma z), z being the unit normal quantile."""
         return self.median * _exp(self.sigma * _normal_quantile(u))
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return the Gaussian density of log(x), divided by x."""
+        logarithm = _log(x)
+        return _log_normal(logarithm, _log(self.median), self.sigma) - logarithm
 
 
 class Histogram(Distribution):
@@ -226,3 +281,11 @@ class Histogram(Distribution):
         entry, inside = pick(u, self.weights)
         edges = np.asarray(self.edges)
         return edges[entry] + inside * (edges[entry + 1] - edges[entry])
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return the logarithm of the bin's density; at an edge that of the denser of its two bins."""
+        edges = np.asarray(self.edges)
+        density = np.asarray(self.weights) / (math.fsum(self.weights) * np.diff(edges))
+        last = len(density) - 1
+        bins = [np.clip(np.searchsorted(edges, x, side) - 1, 0, last) for side in ("left", "right")]
+        return _log(np.maximum(*(density[each] for each in bins)))

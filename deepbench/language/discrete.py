@@ -14,6 +14,7 @@ from deepbench.language.distribution import (
     Weights,
     check_interval,
     check_weights,
+    equal,
     pick,
 )
 from deepbench.language.draws import MOST_LISTED
@@ -66,6 +67,11 @@ class Integers(Discrete):
     def inverse(self, u: Array) -> Array:
         """Return low + floor(u (high - low + 1))."""
         return self.low + np.floor(u * np.asarray(self.high - self.low + 1, np.float64))
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return −log(high − low + 1) of whole numbers."""
+        number = np.zeros_like(x) + np.float64(self.high - self.low + 1)
+        return np.where(x == np.floor(x), -_log(number), -math.inf)
 
 
 class Choice(Discrete):
@@ -128,6 +134,13 @@ class Choice(Discrete):
         """Return the value whose share of the weights, in written order, holds u."""
         return np.asarray(self.values)[pick(u, self.weights)[0]]
 
+    def log_likelihood(self, x: Array) -> Array:
+        """Return the logarithm of the value's share of the weights."""
+        values, place = np.unique(self.values, return_inverse=True)
+        share = np.bincount(place, self.weights) / math.fsum(self.weights)
+        found = np.minimum(np.searchsorted(values, x), len(values) - 1)
+        return _log(np.where(values[found] == x, share[found], 0.0))
+
 
 class Grid(Discrete):
     """One of evenly spaced values from low to high, with equal probability; high may be excluded."""
@@ -179,8 +192,11 @@ class Grid(Discrete):
 
     def inverse(self, u: Array) -> Array:
         """Return the value number floor(u count), counted from 0."""
+        return self._value(np.minimum(np.floor(u * self.count), self.count - 1))
+
+    def _value(self, number: Array) -> Array:
+        """Return values by their numbers, counted from 0."""
         steps = self._steps
-        number = np.minimum(np.floor(u * self.count), self.count - 1)
         if self.spacing == "linear":
             values = self._linear(number)
         else:
@@ -194,3 +210,13 @@ class Grid(Discrete):
         """Return the values of these numbers; where high is excluded, whole ones are exact."""
         values = self.low + (self.high - self.low) * (number / self._steps)
         return np.rint(values) if self.endpoint is False and self.integer else values
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return −log(count) of the values of the grid, whatever the rounding of another computer."""
+        low, high, given = self.low, self.high, x
+        if self.spacing == "log":
+            low, high, given = _log(low), _log(high), _log(x)
+        near = np.rint((given - low) / (high - low) * self._steps)
+        numbers = (np.clip(near + step, 0, self.count - 1) for step in (-1.0, 0.0, 1.0))
+        is_value = np.any([equal(self._value(number), x) for number in numbers], axis=0)
+        return np.where(is_value, -_log(np.float64(self.count)), -math.inf)

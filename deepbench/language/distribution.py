@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, ValidationError, model_validator
 from pydantic_core import CoreSchema
 
@@ -67,6 +68,33 @@ class Distribution(Independent, Specification):
     @abstractmethod
     def inverse(self, u: Array) -> Array:
         """Return the quantiles of ``u``, 0 < u < 1, before they are clipped to the support."""
+
+    @abstractmethod
+    def log_likelihood(self, x: Array) -> Array:
+        """Return the logarithm of the density, or of the probability, of values within the support."""
+
+    def log_density(self, x: Array) -> Array:
+        """Return the natural logarithm of the density of values; of a discrete distribution, of their probability.
+
+        Parameters
+        ----------
+        x : float64 array
+
+        Returns
+        -------
+        float64 array
+            Of the same shape; −∞ beyond the support, and where ``x`` is NaN.
+
+        Examples
+        --------
+        >>> from deepbench.language.continuous import Uniform
+        >>> Uniform(low=0, high=1).log_density(np.array([0.5, 2.0]))
+        array([  0., -inf])
+        """
+        low, high = self.support()
+        with np.errstate(all="ignore"):
+            inside = (x >= low) & (x <= high)
+            return np.where(inside, self.log_likelihood(x), -math.inf) + 0.0
 
     def quantile(self, u: Array) -> Array:
         """Return the values below which the fractions ``u`` of all draws lie.
@@ -175,3 +203,8 @@ def pick(u: Array, weights: Weights) -> tuple[Array, Array]:
     entry = np.minimum(np.searchsorted(ends, target, side="right"), kept.size - 1)
     starts = np.concatenate(([0.0], ends[:-1]))
     return kept[entry], np.clip((target - starts[entry]) / share[entry], 0.0, 1.0)
+
+
+def equal(one: Array, other: Array) -> NDArray[np.bool_]:
+    """Return where numbers agree but for a few units of the last place, as computers may round them differently."""
+    return np.abs(one - other) <= 8.0 * np.spacing(np.abs(other))

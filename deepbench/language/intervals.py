@@ -46,7 +46,7 @@ def bounds_of_power(low: float, high: float, exponent: int) -> tuple[float, floa
     if not (math.isfinite(low) and math.isfinite(high)) or (exponent < 0 and low <= 0 <= high):
         return ANYTHING
     with np.errstate(all="ignore"):
-        ends = [float(whole_power(np.float64(end), exponent)) for end in (low, high)]
+        ends = [float(whole_power(np.asarray(end), exponent)) for end in (low, high)]
     if exponent % 2 == 0 and low < 0 < high:
         ends.append(0.0)
     return min(ends), max(ends)

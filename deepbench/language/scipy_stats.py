@@ -170,3 +170,9 @@ class Scipy(Distribution):
                 f"scipy.stats.{self.name} gives NaN with the arguments {show(dict(self.arguments))}"
             )
         return values
+
+    def log_likelihood(self, x: Array) -> Array:
+        """Return scipy's ``logpdf`` or ``logpmf``, divided by the part that is kept."""
+        start, stop = self._shares()
+        found = self._ask("logpdf" if self.continuous else "logpmf", x)
+        return np.asarray(found, dtype=np.float64) - math.log(stop - start)

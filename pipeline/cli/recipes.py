@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -35,11 +35,11 @@ CHECKED = 1000
 
 def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False) -> None:
     """Check a recipe, and draw its first labels."""
-    from deepbench.samples import draw_labels
+    from deepbench.samples import derived, draw_labels
 
     found = read_recipe(recipe, changes)
-    for name, table in found.tables.items():
-        draw_labels(found.table(name), 0, min(table.samples, CHECKED))
+    for table in map(found.table, found.tables):
+        derived(table, draw_labels(table, 0, min(table.samples, CHECKED)))
     samples = {name: table.samples for name, table in found.tables.items()}
     if as_json:
         say_json(
@@ -117,7 +117,7 @@ def plan(
     accepted = check_acceptance(found)
     free = target_of(catalog).free_bytes()
     if as_json:
-        tables = {
+        tables: dict[str, dict[str, Any]] = {
             table.name: {
                 "samples": table.samples,
                 "blocks": table.blocks,

@@ -14,7 +14,7 @@ import numpy as np
 
 from deepbench import format as fmt
 from deepbench.format import DIGEST
-from deepbench.samples import draw_labels, render_arrays
+from deepbench.samples import derived, draw_labels, render_arrays
 from pipeline.diff.difference import Difference, SchemaDifference, TableDifference
 from pipeline.diff.side import Attributes, Rows, Side, TableSchema, planned_schema, together
 from pipeline.diff.tally import Tally, Words, pairs
@@ -137,6 +137,7 @@ def foresee(side: Side, table: Table[Any], *, later: bool, values: bool) -> Tabl
     count = 0
     if values:
         labels = draw_labels(table, 0, min(stored.samples, planned.samples, FIRST_LABELS))
+        labels = derived(table, labels)
         count = _compare_first(tally, side, table, (stored, planned), labels)
     return _difference(*((stored, planned) if later else (planned, stored)), tally, count, False)
 

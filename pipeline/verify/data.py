@@ -17,7 +17,7 @@ from pipeline import encoding
 from pipeline.parquet import digest_bytes, read_labels, read_rows
 from pipeline.verify.files import read_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
-from pipeline.verify.labels import differences, with_measured
+from pipeline.verify.labels import differences, with_derived, with_measured
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,6 +215,11 @@ def _rerender(
         report.findings.append(Finding("rerender", str(error), fmt.RECIPE, block.table))
         return
     known = with_measured(table.plan, drawn, stored, measured)
+    try:
+        known = with_derived(table, known, stored)
+    except (*DAMAGE, DeepBenchError) as error:
+        message = f"no labels can be derived from what is stored: {error}"
+        report.findings.append(Finding("rerender", message, table=block.table))
     for name, samples in differences(known, stored, TOLERANCE if tolerant else 0.0):
         message = f"{name} is not what the recipe draws"
         report.findings.append(Finding.of_samples("rerender", message, samples, table=block.table))

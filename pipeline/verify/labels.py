@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from deepbench.errors import CatalogError, DeepBenchError, LabelError
 from deepbench.format import DIGEST
 from deepbench.labelling.draw import check
 from deepbench.labelling.scopes import Labels
+from deepbench.samples import derived
 from pipeline import encoding
 from pipeline.parquet import (
     DIGEST_TYPE,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan
     from deepbench.labelling.scopes import Column
     from deepbench.storage.locations import Location
+    from deepbench.tables import Table
     from pipeline.plan import Block
 
 
@@ -241,6 +243,20 @@ def with_measured(plan: LabelPlan, drawn: Labels, stored: Labels, measured: Labe
             if rows.any():
                 held[name][rows] = made[name]
     return Labels(columns, objects, drawn.object_names)
+
+
+def with_derived(table: Table[Any], labels: Labels, stored: Labels) -> Labels:
+    """Return labels with those that follow from what is stored, recomputed: exactly, where drawn ones agree but nearly.
+
+    Raises
+    ------
+    LabelError
+        One is infinite.
+    """
+    found = derived(table, stored).columns
+    names = [each.name for each in table.plan.columns if each.derived]
+    columns = labels.columns | {name: found[name] for name in names}
+    return Labels(columns, labels.objects, labels.object_names)
 
 
 def differences(drawn: Labels, stored: Labels, tolerance: float) -> Iterator[tuple[str, list[int]]]:

@@ -271,6 +271,12 @@ def test_objects_follow_the_order_of_the_samples(frame, copies):
     assert len(rows) == copies["sample"].isin(order).sum()
 
 
+def test_labels_of_a_frame_call_the_kernels_that_drawn_ones_call(frame, copies):
+    """Pandas hands out arrays that cannot be written: kernels would be compiled for these once more."""
+    given = from_frames(RECIPE.table("images").plan, frame, copies)
+    assert all(each.flags.writeable for each in (*given.columns.values(), *given.objects.values()))
+
+
 def test_one_row_renders_its_sample(whole, frame, copies):
     for sample in (3, 41):
         again = render(RECIPE, "images", labels=frame.iloc[[sample]], objects=copies)

@@ -245,6 +245,8 @@ def cluster(tmp_path_factory, object_store, compile_kernels):
     settings = {
         "distributed.scheduler.allowed-failures": 1,
         "distributed.deploy.lost-worker-timeout": "1000 days",
+        "distributed.worker.profile.enabled": False,  # while it waits, it takes no time from other tests
+        "distributed.admin.tick.interval": "500ms",
         "temporary-directory": str(tmp_path_factory.mktemp("dask")),
     }
     with (
@@ -453,7 +455,7 @@ def wait_until():
         deadline = time.monotonic() + timeout
         while not condition():
             assert time.monotonic() < deadline, "it never happens"
-            time.sleep(0.001)
+            time.sleep(0.01)
 
     return wait
 

@@ -7,7 +7,9 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,7 +24,7 @@ class Disk:
 
     def __init__(self, folder: Path, limits: str) -> None:
         folder.mkdir()
-        self._folder = folder
+        self._folder, self._program = folder, None
         script = 'mount -t tmpfs -o "$1" tmpfs "$2" && echo mounted && cat'
         self._holder = subprocess.Popen(
             ["unshare", "--map-root-user", "--mount", "sh", "-c", script, "sh", limits, folder],
@@ -37,6 +39,26 @@ class Disk:
         self.seen = Path(f"/proc/{self._holder.pid}/root{folder}")
         """The folder as processes outside see it."""
 
+    def start(self, program: str, folder: Path) -> None:
+        """Start a program of Python that sees the disk, and answers lines of JSON."""
+        self._program = subprocess.Popen(
+            [*self.within, sys.executable, "-c", program],
+            env=os.environ | {"DASK_TEMPORARY_DIRECTORY": str(folder / "dask")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def ask(self, *arguments: object) -> list[Any]:
+        """Return what the program answers: of a command, its exit code, output and messages."""
+        self._program.stdin.write(json.dumps(list(map(str, arguments))) + "\n")
+        self._program.stdin.flush()
+        return self.hear()
+
+    def hear(self) -> Any:
+        """Return the next line that the program says."""
+        return json.loads(self._program.stdout.readline())
+
     def remount(self, options: str) -> None:
         """Change the disk."""
         command = ("mount", "-o", f"remount,{options}", str(self._folder))
@@ -44,6 +66,8 @@ class Disk:
 
     def end(self) -> str:
         """End it; return what went wrong."""
+        if self._program:
+            self._program.communicate(timeout=60)
         return self._holder.communicate(timeout=30)[1]
 
 
@@ -73,7 +97,8 @@ def test_a_disk_that_fills_up(
     full = disk("size=32m")
     catalog = full.seen / "releases"
     arguments = ("build", recipe_file(**MANY), "--catalog", tmp_path / "disk/releases", "--json")
-    running = command(*arguments, "--workers", 1, within=full.within)
+    arguments += ("--workers", 1)
+    running = command(*arguments, within=full.within)
     half_way(running, catalog)
     os.kill(running.process.pid, signal.SIGSTOP)
     try:
@@ -97,27 +122,54 @@ def test_a_disk_that_fills_up(
     unharmed(catalog, make_recipe(**MANY))
 
 
-UNPLANNED = """
-from pipeline.plan import Plan
-Plan.check_disk = lambda *_: None
+COMMANDS = """
+import contextlib, io, json, sys
+from pipeline.cli import main, output
+output.LOG_SECONDS = 1e6
+
+def answer(arguments):
+    sys.argv, out, err = ["deepbench", *arguments], io.StringIO(), io.StringIO()
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main()
+    except SystemExit as end:
+        print(json.dumps([end.code or 0, out.getvalue(), err.getvalue()]), flush=True)
+
+def answer_all():
+    for line in sys.stdin:
+        answer(json.loads(line))
 """
-"""The plan would say beforehand that the disk is too small."""
+"""Runs commands one after another in one process."""
+
+BUILDS = (
+    COMMANDS
+    + """
+from distributed import LocalCluster
+from pipeline.plan import Plan
+Plan.check_disk = lambda *_: None  # it would say beforehand that the disk is too small
+host = {"host": "tcp://127.0.0.1", "dashboard_address": "127.0.0.1:0", "silence_logs": 100}
+with LocalCluster(n_workers=2, threads_per_worker=1, **host) as cluster:
+    print(json.dumps(cluster.scheduler_address), flush=True)
+    answer_all()
+"""
+)
+"""Two workers, which may find the disk full at once, stay from one build to the next."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("limit", "step"), [("nr_inodes={}", 90), ("size={}k", 200)])
 def test_a_disk_that_is_full_at_any_step(
-    command, disk, make_recipe, recipe_file, tmp_path, unharmed, limit, step
+    disk, make_recipe, recipe_file, tmp_path, unharmed, limit, step
 ):
     room = step
     small = disk(limit.format(room))
     catalog = small.seen / "releases"
+    small.start(BUILDS, tmp_path)
     arguments = ("build", recipe_file(**MANY), "--catalog", tmp_path / "disk/releases", "--json")
+    scheduler = ("--scheduler", small.hear())
     refused = 0
     while True:
-        workers = ("--workers", 1 + refused % 2)  # several may find the disk full at once
-        started = command(*arguments, *workers, before=UNPLANNED, within=small.within)
-        code, out, err = started.end()
+        code, out, err = small.ask(*arguments, *scheduler)
         if code == 0:
             break
         assert (code, out) == (2, "")
@@ -141,9 +193,10 @@ def test_a_disk_that_can_only_be_read(command, disk, copied, recipe_file, tmp_pa
     read_only = disk("size=32m")
     shutil.copytree(copied, read_only.seen / "releases")
     read_only.remount("ro")
+    read_only.start(COMMANDS + "answer_all()", tmp_path)
 
     def run(*arguments):
-        return command(*arguments, "--catalog", name, within=read_only.within).end()
+        return read_only.ask(*arguments, "--catalog", name)
 
     code, out, err = run("build", recipe_file(version="2.0.0"))
     assert (code, out) == (2, "")

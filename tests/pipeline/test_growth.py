@@ -128,14 +128,12 @@ def test_a_killed_growth_goes_on(make, make_recipe, copied, apart, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_command_tells_what_was_saved(command, recipe_file, copied):
-    arguments = ("build", recipe_file(**LARGER), "--catalog", copied, "--workers", 1)
-    code, out, err = command(*arguments, "--json").end()
+def test_the_command_tells_what_was_saved(run, options, recipe_file, copied):
+    where = ("--catalog", copied, "--scheduler", options.scheduler)
+    code, out, err = run("build", recipe_file(**LARGER), *where, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["reused"]["blocks"] == 20
-    code, out, err = command(
-        "build", recipe_file(**LARGER | {"version": "1.2.0"}), "--catalog", copied, "--workers", 1
-    ).end()
+    code, out, err = run("build", recipe_file(**LARGER | {"version": "1.2.0"}), *where)
     assert (code, err) == (0, "")
     assert "450 samples" in out
     assert "are those of earlier versions: about" in out

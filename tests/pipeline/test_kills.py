@@ -26,17 +26,17 @@ MANY = {"storage__shard_bytes": 4096, "storage__chunk_bytes": 4096}
 
 
 @pytest.mark.slow
-def test_twenty_kills_in_one_build(
+def test_ten_kills_in_one_build(
     command, make_recipe, recipe_file, tmp_path, parts_in, wait_until, unharmed
 ):
     """``benchmarks/faults.py`` kills more of them, at other moments."""
     catalog = tmp_path / "releases"
-    changes = MANY | {"tables__images__samples": 4000}
+    changes = MANY | {"tables__images__samples": 2000}
     arguments = ("build", recipe_file(**changes), "--catalog", catalog, "--workers", 2, "--json")
     chance = random.Random(1)
     running = command(*arguments)
     killed = []
-    while len(killed) < 20:
+    while len(killed) < 10:
         if chance.random() < 0.7:  # else perhaps while it starts, or looks at what there is
             before = len(parts_in(catalog))
             wait_until(lambda before=before: len(parts_in(catalog)) > before)
@@ -102,7 +102,7 @@ def test_a_clock_that_goes_backwards(
     command, make_recipe, recipe_file, tmp_path, half_way, unharmed
 ):
     catalog = tmp_path / "releases"
-    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 2, "--json")
+    arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--workers", 1, "--json")
     first = command(*arguments)
     half_way(first, catalog)
     first.process.kill()
@@ -200,7 +200,16 @@ def test_a_nanny_and_its_neighbours_worker_are_killed(
 
 @pytest.mark.slow
 def test_a_killed_scheduler(
-    command, make_recipe, recipe_file, tmp_path, half_way, parts_in, unharmed, dask_processes
+    command,
+    run,
+    make,
+    make_recipe,
+    recipe_file,
+    tmp_path,
+    half_way,
+    parts_in,
+    unharmed,
+    dask_processes,
 ):
     catalog = tmp_path / "releases"
     arguments = ("build", recipe_file(**MANY), "--catalog", catalog, "--json", "--scheduler")
@@ -217,15 +226,11 @@ def test_a_killed_scheduler(
     assert not Path(catalog, "small").exists()
     done = len(parts_in(catalog))
 
-    code, out, err = command(*arguments, address).end()
+    code, out, err = run(*arguments, address)
     assert (code, out) == (2, "")
     assert f"no Dask scheduler answers at '{address}'" in err
 
-    _, address = dask_processes.scheduler()
-    dask_processes.nanny(address)
-    code, out, err = command(*arguments, address).end()
-    assert (code, err) == (0, "")
-    assert json.loads(out)["resumed_blocks"] >= done
+    assert make(make_recipe(**MANY), catalog).resumed_blocks >= done  # on another cluster
     unharmed(catalog, make_recipe(**MANY))
 
 

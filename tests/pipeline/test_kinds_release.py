@@ -67,6 +67,7 @@ def test_they_are_what_is_rendered_and_whole(catalog):
     assert report.rerendered == 246
 
 
+@pytest.mark.slow
 def test_whole_maps_of_a_patch_table_are_in_one_shard_and_one_split(catalog):
     release = find("kinds", "1.0.0", catalog)
     assert release.manifest.tables["sky"].shard_length == 48
@@ -89,6 +90,7 @@ def test_a_larger_version_keeps_the_smaller_one(catalog, make):
             np.testing.assert_array_equal(few[variable], many[variable])
 
 
+@pytest.mark.slow
 def test_the_data_card_says_what_variables_are(catalog):
     card = (catalog / "kinds/1.0.0/README.md").read_text()
     assert "`flux` (sample, observation): 150 × 300, float32; flux (nJy)" in card

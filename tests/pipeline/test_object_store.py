@@ -84,7 +84,8 @@ def test_a_build_that_ends_resumes(make, recipe, catalog, monkeypatch):
 
 @pytest.mark.slow
 def test_the_command(command, recipe_file, catalog):
-    code, out, err = command("build", recipe_file(), "--catalog", catalog, "--json").end()
+    arguments = ("build", recipe_file(), "--catalog", catalog, "--workers", 1, "--json")
+    code, out, err = command(*arguments).end()
     assert (code, err) == (0, "")
     assert json.loads(out)["path"] == f"{catalog}/small/1.0.0"
     code, out, err = command("list", "--catalog", catalog, "--json").end()

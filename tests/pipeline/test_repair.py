@@ -194,6 +194,7 @@ def worded(tmp_path_factory, tiny, cluster):
     return catalog
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "harm", [lambda path: path.unlink(), lambda path: TOOLS["flip"](path, 400)]
 )

@@ -291,6 +291,7 @@ def test_a_shard_of_another_size_is_not_read(copy):
     assert found(report) == {("files", SHARD), ("zarr", SHARD)}
 
 
+@pytest.mark.slow
 def test_samples_of_one_chunk_are_named(copy):
     """A bit inside one chunk of a shard damages the samples of that chunk; one in the index, those of the shard."""
     path = copy.path / SHARD

@@ -44,6 +44,7 @@ def called(*names):
     return dict(zip(names, map(json.loads, done.stdout.splitlines()), strict=True))
 
 
+@pytest.mark.slow
 def test_the_demo_compiles_what_it_needs():
     """Each takes seconds on a new machine: one more needs a reason."""
     assert called("shapes")["shapes"] == [

@@ -1,16 +1,17 @@
 """The convergence spectrum from CAMB's matter power, with its halofit, and a sum along the line of sight."""
 
-from functools import lru_cache
-
 import camb
 import numpy as np
 
 HUBBLE_DISTANCE = 2997.92458  # Mpc/h
 
 
-def parameters(cosmology, amplitude, redshifts, kmax):
-    """Return CAMB's parameters, without massive neutrinos."""
-    omega_m, _, h, n_s, omega_b, t_cmb = cosmology
+def scaled(cosmology, redshifts):
+    """Return CAMB's parameters with the cosmology's σ8 and Takahashi's halofit, and its results.
+
+    There are no massive neutrinos. Transfer functions do not depend on the amplitude, so they are computed once.
+    """
+    omega_m, sigma_8, h, n_s, omega_b, t_cmb = cosmology
     found = camb.CAMBparams()
     found.set_cosmology(
         H0=100 * h,
@@ -21,32 +22,23 @@ def parameters(cosmology, amplitude, redshifts, kmax):
         TCMB=t_cmb,
         YHe=0.24,
     )
-    found.InitPower.set_params(As=amplitude, ns=n_s)
-    found.set_matter_power(redshifts=redshifts, kmax=kmax)
+    found.InitPower.set_params(As=2e-9, ns=n_s)
+    found.set_matter_power(redshifts=redshifts, kmax=20.0)
     found.WantCls = False
-    return found
-
-
-@lru_cache
-def camb_sigma_8(cosmology):
-    """Return CAMB's σ8 of an amplitude of 2e-9; that of the cosmology is not used."""
-    return camb.get_results(parameters(cosmology, 2e-9, [0.0], 10.0)).get_sigma8_0()
-
-
-def scaled_parameters(cosmology, redshifts, kmax=20.0):
-    """Return CAMB's parameters with the cosmology's σ8 and Takahashi's halofit."""
-    unscaled = (cosmology[0], None, *cosmology[2:])
-    amplitude = 2e-9 * (cosmology.sigma_8 / camb_sigma_8(unscaled)) ** 2
-    found = parameters(cosmology, amplitude, redshifts, kmax)
     found.NonLinear = camb.model.NonLinear_both
     found.NonLinearModel.set_params(halofit_version="takahashi")
-    return found
+    results = camb.get_transfer_functions(found)
+    results.power_spectra_from_transfer(found.InitPower)
+    amplitude = 2e-9 * (sigma_8 / results.get_sigma8_0()) ** 2
+    found.InitPower.set_params(As=amplitude, ns=n_s)
+    results.power_spectra_from_transfer(found.InitPower)
+    return found, results
 
 
 def camb_power(cosmology, k, redshift):
     """Return the linear and the nonlinear power spectrum of matter, (Mpc/h)³."""
     redshifts = np.linspace(redshift + 1.0, 0.0, 9)
-    results = camb.get_results(scaled_parameters(cosmology, redshifts))
+    _, results = scaled(cosmology, redshifts)
     return [
         results.get_matter_power_interpolator(
             nonlinear=nonlinear, hubble_units=True, k_hunit=True
@@ -59,7 +51,7 @@ def camb_spectrum(cosmology, source_redshift, multipoles):
     """Return C_ℓ of the convergence of a plane of sources."""
     h = cosmology.h
     redshifts = np.linspace(source_redshift, 0.0, 30)
-    results = camb.get_results(scaled_parameters(cosmology, redshifts))
+    _, results = scaled(cosmology, redshifts)
     power = results.get_matter_power_interpolator(hubble_units=True, k_hunit=True, extrap_kmax=1e6)
     end = results.comoving_radial_distance(source_redshift) * h
     places, weights = np.polynomial.legendre.leggauss(80)
@@ -75,7 +67,7 @@ def camb_spectrum(cosmology, source_redshift, multipoles):
 
 def camb_window_spectrum(cosmology, source_redshift, lmax):
     """Return C_ℓ of a narrow window of sources by CAMB's own sum, which is slow."""
-    found = scaled_parameters(cosmology, [0.0], 20.0)
+    found, _ = scaled(cosmology, [0.0])
     found.WantCls = True
     found.Want_CMB = False
     found.set_for_lmax(lmax + 500)

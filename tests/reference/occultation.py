@@ -46,11 +46,11 @@ def true_anomaly(mean, eccentricity):
     e, turns = eccentricity, np.rint(mean / (2 * np.pi))
     mean = mean - 2 * np.pi * turns
     low, high = mean - e, mean + e
-    for _ in range(40):
+    for _ in range(24):
         middle = 0.5 * (low + high)
         before = middle - e * np.sin(middle) < mean
         low, high = np.where(before, middle, low), np.where(before, high, middle)
-    for _ in range(3):
+    for _ in range(4):
         low = low - (low - e * np.sin(low) - mean) / (1 - e * np.cos(low))
     half = np.arctan2(np.sqrt(1 + e) * np.sin(0.5 * low), np.sqrt(1 - e) * np.cos(0.5 * low))
     return 2 * half + 2 * np.pi * turns

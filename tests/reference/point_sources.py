@@ -1,6 +1,6 @@
 """Point sources by slow quadrature in double precision: a reference with other formulas than the kernels'.
 
-Profiles are scipy's Bessel functions and an integral over frequencies. Pixels are integrated by 12 × 12
+Profiles are scipy's Bessel functions and an integral over frequencies. Pixels are integrated by 8 × 8
 Gauss–Legendre points, halved along both axes until the result stays; pixels that a truncation radius
 crosses by strips of x between the limits that the ellipse leaves.
 """
@@ -10,11 +10,11 @@ import itertools
 import math
 
 import numpy as np
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import CubicSpline, make_interp_spline
 from scipy.optimize import brentq
 from scipy.special import factorial, gamma, j0, j1
 
-GAUSS = np.polynomial.legendre.leggauss(12)
+GAUSS, FINER, FINEST = (np.polynomial.legendre.leggauss(n) for n in (8, 12, 40))
 
 
 def airy_amplitude(x):
@@ -75,10 +75,11 @@ def jittered_spline(fwhm, obscuration, jitter):
     """Return an Airy pattern convolved with a Gaussian over r, to 300 pixels: the Hankel transform of the product."""
     per_pupil = 2 * airy_half_width(obscuration) / fwhm  # wave number at one radius of the pupil
     cuts = sorted({0.0, 2 * obscuration, 1 - obscuration, 1 + obscuration, 2.0})
+    panels = math.ceil(40 / fwhm) + 10
     cuts = np.concatenate(
-        [np.linspace(*pair, 60)[:-1] for pair in itertools.pairwise(cuts)] + [[2.0]]
+        [np.linspace(*pair, panels)[:-1] for pair in itertools.pairwise(cuts)] + [[2.0]]
     )
-    nodes, weights = GAUSS
+    nodes, weights = FINER
     shift = (cuts[:-1, None] + np.diff(cuts)[:, None] * (nodes + 1) / 2).ravel()
     k, dk = shift * per_pupil, (np.diff(cuts)[:, None] * weights / 2).ravel() * per_pupil
     overlap = shared_area(shift, 1.0, 1.0)
@@ -86,8 +87,9 @@ def jittered_spline(fwhm, obscuration, jitter):
         overlap = overlap - 2 * shared_area(shift, 1.0, obscuration)
         overlap = overlap + shared_area(shift, obscuration, obscuration)
     seen = overlap / (np.pi * (1 - obscuration**2)) * np.exp(-0.5 * (jitter * k) ** 2)
-    r = np.arange(0, 300, fwhm / 25)
-    return CubicSpline(r, [(seen * k * dk * j0(k * each)).sum() / (2 * np.pi) for each in r])
+    r = np.arange(0, 300, fwhm / 12)
+    values = [(seen * k * dk * j0(k * each)).sum() / (2 * np.pi) for each in r]
+    return make_interp_spline(r, values, k=7)
 
 
 def intensity(family, r, fwhm, shape=0.0, truncation=0.0, jitter=0.0):
@@ -165,7 +167,7 @@ def strips(profile, x, y, end, axis_ratio, angle):
         if rest > 0:
             cuts += [(-xy * u + math.sqrt(rest)) / yy, (-xy * u - math.sqrt(rest)) / yy]
     cuts = sorted({min(max(cut, y - 0.5), y + 0.5) for cut in cuts})
-    nodes, weights = np.polynomial.legendre.leggauss(40)
+    nodes, weights = FINEST
     total = 0.0
     for low, high in itertools.pairwise(cuts):
         # y = middle + half sin(π n / 2): square roots at the ends become smooth

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from deepbench.errors import LabelError
 from deepbench.images.detector.noise import (
@@ -76,6 +76,26 @@ MEASURED = {
 }
 """Labels of each object of the sky that are measured on the image without noise."""
 
+MEASURED_SHAPES = {
+    "area": Parameter("area that is covered inside the frame, of the shape alone", unit="pixel2"),
+    "frame_fraction": Parameter("part of the shape's area that is inside the frame"),
+}
+"""Labels of each shape that are measured."""
+
+
+def _form(data: Any) -> str:
+    return "which" if isinstance(data, list | tuple) else "whether"
+
+
+Measure = Annotated[
+    Annotated[bool, Tag("whether")]
+    | Annotated[
+        tuple[Literal["sky", "shapes"], ...], Field(min_length=1, max_length=2), Tag("which")
+    ],
+    Discriminator(_form),
+]
+"""Whether objects are measured, or which."""
+
 
 class ImageClass(ObjectsClass):
     """One class of images: its objects, painted in written order."""
@@ -107,9 +127,10 @@ class ImageTable(TableSpecification):
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the image"
     )
-    measure: bool | None = Field(
+    measure: Measure | None = Field(
         None,
-        description="whether objects of the sky have labels measured on the image without noise",
+        description="objects that have labels measured on the image without noise: a list of sky, shapes, or both; "
+        "`true` stands for the sky, or for shapes where there is no sky",
     )
 
     @field_validator("size", mode="before")
@@ -152,8 +173,7 @@ class ImageTable(TableSpecification):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
             )
-        if self.measure or "segmentation" in (self.planes or ()):
-            self._check_measurable()
+        self._check_measurable()
         for psf in self.psfs.values():
             if psf is not None and psf.chosen.in_arcsec:
                 self.require_scale("the width of the PSF")
@@ -165,7 +185,13 @@ class ImageTable(TableSpecification):
 
     def _check_measurable(self) -> None:
         """Refuse measurements of nothing, or without noise."""
-        what = "measure" if self.measure else "the plane 'segmentation'"
+        if self.measure and not (self.measures_sky or self.measures_shapes):
+            raise problem("measure needs stars, galaxies or shapes")
+        if self.measures_shapes and not any(entry.is_shape for entry in self._entries):
+            raise problem("measure: [shapes] needs shapes")
+        what = "measure" if self.measures_sky else "the plane 'segmentation'"
+        if not self.measures_sky and "segmentation" not in (self.planes or ()):
+            return
         if not any(entry.is_sky for entry in self._entries):
             raise problem(f"{what} needs stars or galaxies")
         if self.instrument is None and all(
@@ -183,6 +209,22 @@ class ImageTable(TableSpecification):
         """
         if self.scale is None:
             raise problem(f"{what} is given in arcsec: add `pixel_scale`, arcsec per pixel")
+
+    @property
+    def measures_sky(self) -> bool:
+        """Whether objects of the sky are measured."""
+        if isinstance(self.measure, tuple):
+            return "sky" in self.measure
+        return bool(self.measure) and any(entry.is_sky for entry in self._entries)
+
+    @property
+    def measures_shapes(self) -> bool:
+        """Whether shapes are measured."""
+        if isinstance(self.measure, tuple):
+            return "shapes" in self.measure
+        entries = self._entries
+        sky = any(entry.is_sky for entry in entries)
+        return bool(self.measure) and not sky and any(entry.is_shape for entry in entries)
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -230,7 +272,7 @@ class ImageTable(TableSpecification):
             scopes += object_scopes(
                 class_name,
                 described.objects,
-                lambda entry: self._measured() if self.measure and entry.is_sky else {},
+                self._measured_of,
             )
         for name, psf in self.psfs.items():
             if psf is not None:
@@ -248,8 +290,14 @@ class ImageTable(TableSpecification):
                 scopes.append(replace(scope, values=own))
         return [scope for scope in scopes if scope.values]
 
+    def _measured_of(self, entry: ObjectEntry) -> Mapping[str, Parameter]:
+        """Return the labels of an object that are measured."""
+        if entry.is_shape and self.measures_shapes:
+            return MEASURED_SHAPES
+        return self._measured() if entry.is_sky and self.measures_sky else {}
+
     def _measured(self) -> dict[str, Parameter]:
-        """Return the labels that are measured for each object, in each band."""
+        """Return the labels that are measured for each object of the sky, in each band."""
         names = [name for name in MEASURED if name != "segment"]
         bands = [f".{band}" for band in self.bands] or [""]
         measured = {f"{name}{band}": MEASURED[name] for band in bands for name in names}
@@ -334,7 +382,7 @@ class ImageTable(TableSpecification):
 
     def _cutout_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes of the light of each object of the sky, where it is kept; at most the whole frame each."""
-        if not self.measure and "segmentation" not in (self.planes or ()):
+        if not self.measures_sky and "segmentation" not in (self.planes or ()):
             return 0
         pixels = self.size[0] * self.size[1]
         return max(

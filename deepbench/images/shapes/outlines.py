@@ -28,7 +28,7 @@ from deepbench.numerics.mathfast import sincosd64
 
 
 @inline
-def _polygon(row):
+def boundary_polygon(row):
     """Return the vertices of a boundary, before they are stretched."""
     step_sin, step_cos = sincosd64(row.step_degrees)
     grow = 1.0
@@ -41,7 +41,7 @@ def _polygon(row):
 
 
 @inline
-def _frame(x, y, a, b, turn):
+def boundary_frame(x, y, a, b, turn):
     """Return the frame of a polygon that is stretched by a and b and turned; ``turn`` is the sine and cosine."""
     return Frame(x, y, a * turn[1], -b * turn[0], a * turn[0], b * turn[1])
 
@@ -49,13 +49,13 @@ def _frame(x, y, a, b, turn):
 @inline
 def _add_boundary(cells, window, row, polygon, x, y, turn):
     """Add all edges of a boundary around (x, y)."""
-    outer = _frame(x, y, row.a, row.b, turn)
+    outer = boundary_frame(x, y, row.a, row.b, turn)
     x0, y0, x1, y1 = add_polygon(cells, window, polygon, outer, 1.0)
     x -= row.inner_shift * turn[0]
     y += row.inner_shift * turn[1]
     u0, v0, u1, v1 = x, y, x, y
     if row.inner_a > 0.0 and row.inner_b > 0.0:
-        inner = _frame(x, y, row.inner_a, row.inner_b, turn)
+        inner = boundary_frame(x, y, row.inner_a, row.inner_b, turn)
         u0, v0, u1, v1 = add_polygon(cells, window, polygon, inner, -1.0)
     if not row.closed:
         add_edge(cells, window, x1, y1, u1, v1, 1.0)
@@ -63,7 +63,7 @@ def _add_boundary(cells, window, row, polygon, x, y, turn):
 
 
 @inline
-def _reach(along, across, polygon):
+def reach(along, across, polygon):
     """Return how far a stretched and turned polygon extends along x or y, or a little more."""
     u, v = polygon.first_x, polygon.first_y
     norm = np.sqrt(u * u + v * v)
@@ -99,10 +99,10 @@ def draw_object(plane, y_origin, x_origin, row, work):
         The part plane[bottom:top, left:right] that may have changed; (h, 0, w, 0) if none.
     """
     height, width = plane.shape
-    polygon = _polygon(row)
+    polygon = boundary_polygon(row)
     turn = sincosd64(row.turn_degrees)
-    reach_x = _reach(row.a * turn[1], row.b * turn[0], polygon)
-    reach_y = _reach(row.a * turn[0], row.b * turn[1], polygon)
+    reach_x = reach(row.a * turn[1], row.b * turn[0], polygon)
+    reach_y = reach(row.a * turn[0], row.b * turn[1], polygon)
 
     # The shape's grid starts near its centre, so that whole shifts leave the grid the same.
     x, y = row.x, row.y

@@ -36,7 +36,7 @@ class MultivariateNormal(Joint):
         if len(self.mean) != size:
             raise problem(f"needs one mean for each of the {size} columns, not {len(self.mean)}")
         _check_symmetric(self.covariance, size, "covariance")
-        bad = _triangle(self.covariance)[1]
+        bad = triangle(self.covariance)[1]
         if bad is not None:
             raise problem(
                 "the covariance is not positive definite: the variance of "
@@ -83,7 +83,7 @@ class Copula(Marginals):
                     f"the correlation of {names[i]!r} and {names[j]!r} must be from -1 to 1, "
                     f"not {digits(self.correlation[i][j])}"
                 )
-        bad = _triangle(self.correlation)[1]
+        bad = triangle(self.correlation)[1]
         if bad is not None:
             others = ", ".join(map(repr, names[:bad]))
             raise problem(
@@ -110,7 +110,7 @@ def _check_symmetric(matrix: Matrix, size: int, what: str) -> None:
 
 
 @lru_cache(maxsize=16)
-def _triangle(matrix: Matrix) -> tuple[Matrix, int | None]:
+def triangle(matrix: Matrix) -> tuple[Matrix, int | None]:
     """Return the lower triangle L with L Lᵀ = matrix, in a fixed order of operations (Cholesky).
 
     Returns
@@ -137,7 +137,7 @@ def _correlated(u: Array, matrix: Matrix, means: tuple[float, ...]) -> list[Arra
     """Return normals of these means and this covariance, float64[n] each, from uniforms float64[n, columns]."""
     normals = _normal_quantile(np.clip(u, 2.0**-54, 1 - 2.0**-53))
     drawn = []
-    for mean, row in zip(means, _triangle(matrix)[0], strict=True):
+    for mean, row in zip(means, triangle(matrix)[0], strict=True):
         values = np.full(len(u), mean)
         for column, factor in enumerate(row):
             values = values + factor * normals[:, column]

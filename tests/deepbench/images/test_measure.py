@@ -149,8 +149,10 @@ def test_every_band_is_measured():
 def test_nothing_can_be_measured_without_noise():
     with pytest.raises(RecipeError, match="measure needs noise"):
         recipe([{"star": STAR}], noise=[])
+    with pytest.raises(RecipeError, match="measure needs stars, galaxies or shapes"):
+        recipe([{"bad_pixels": {"x": 3, "y": 3, "level": 2}}], psf=None)
     with pytest.raises(RecipeError, match="measure needs stars or galaxies"):
-        recipe([{"circle": {"x": 3, "y": 3, "radius": 2}}], psf=None)
+        recipe([{"circle": {"x": 3, "y": 3, "radius": 2}}], psf=None, measure=["sky"])
     described = recipe([{"star": STAR}], noise=[{"gaussian": {"sigma": 0.0}}])
     with pytest.raises(LabelError, match="sample 0: its noise is zero"):
         labels(described, "t")

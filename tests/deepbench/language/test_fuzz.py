@@ -577,6 +577,7 @@ def refusals(tmp_path_factory):
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of address space are those of Linux")
 @pytest.mark.parametrize("case", BOMBS)
 def test_bombs_are_refused_within_one_gibibyte(refusals, case):

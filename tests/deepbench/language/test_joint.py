@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from deepbench.errors import LabelError
 from deepbench.language.joints import catalog as catalogs
-from deepbench.language.joints.gaussian import _triangle
+from deepbench.language.joints.gaussian import triangle
 from deepbench.language.values import Joint, Variable
 from tests.given_uniforms import GivenUniforms
 
@@ -39,9 +39,9 @@ def catalog(tmp_path):
 # --- multivariate normal -------------------------------------------------------------------------
 
 
-def test_the_triangle_is_that_of_numpy():
+def test_thetriangle_is_that_of_numpy():
     np.testing.assert_allclose(
-        [row + [0.0] * (3 - len(row)) for row in map(list, _triangle(normal().covariance)[0])],
+        [row + [0.0] * (3 - len(row)) for row in map(list, triangle(normal().covariance)[0])],
         np.linalg.cholesky(np.array(COVARIANCE)),
         rtol=1e-14,
     )

@@ -572,7 +572,7 @@ def test_many_counts_follow_their_law(mean):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mean", [0.2, 4.0, 15.0, 30.0, 1e3, 1e5])
+@pytest.mark.parametrize("mean", [0.2, 15.0, 30.0, 1e5])  # one of each formula
 def test_tails_of_a_thousand_million_counts(mean):
     k, counts, expected = histogram(mean, 10**9, f"tails {mean}", 9 * np.sqrt(mean) + 12)
     for tail in (4, 4.5, 5, 5.5):

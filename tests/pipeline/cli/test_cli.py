@@ -124,6 +124,7 @@ def test_preview(good, recipe_file, tmp_path):
     assert (tmp_path / "p.pdf").read_bytes().startswith(b"%PDF")
 
 
+@pytest.mark.slow
 def test_preview_is_what_the_release_holds(good, recipe_file, monkeypatch, built):
     shown = {}
 

@@ -70,7 +70,8 @@ PER_OBSERVATION = {
     "steady": {"time", "flux", "flux_error", "mask"},
 }
 
-both = pytest.mark.parametrize("ending", ["zarr", "nc"])
+ENDINGS = ("zarr", "nc")
+both = pytest.mark.parametrize("ending", ENDINGS)
 tables = pytest.mark.parametrize("table", ["visits", "steady"])
 
 
@@ -257,11 +258,20 @@ def test_dates_outside_of_the_calendar(julian_date):
 # --- memory --------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def wholes(curves, tmp_path_factory):
+    """Return exports in few pieces, by their ending."""
+    folder = tmp_path_factory.mktemp("whole")
+    paths = {ending: folder / f"whole.{ending}" for ending in ENDINGS}
+    for path in paths.values():
+        export_table(curves, "visits", str(path))
+    return paths
+
+
 @pytest.mark.slow
 @both
 @pytest.mark.parametrize(("chunk", "piece"), [(4, 64), (64, 64), (100, 1000)])
-def test_pieces_change_nothing(curves, tmp_path, raw, monkeypatch, ending, chunk, piece):
-    export_table(curves, "visits", str(tmp_path / f"whole.{ending}"))
+def test_pieces_change_nothing(curves, wholes, tmp_path, raw, monkeypatch, ending, chunk, piece):
     monkeypatch.setattr(outputs, "CHUNK", chunk)
     monkeypatch.setattr(outputs, "PIECE", piece)
     kind, sizes = outputs.FORMATS[f".{ending}"], []
@@ -276,7 +286,7 @@ def test_pieces_change_nothing(curves, tmp_path, raw, monkeypatch, ending, chunk
     made = export_table(curves, "visits", str(tmp_path / f"pieces.{ending}"))
     assert made["observations"] > 2 * piece
     assert max(sizes) == piece
-    one, other = raw(tmp_path / f"whole.{ending}"), raw(tmp_path / f"pieces.{ending}")
+    one, other = raw(wholes[ending]), raw(tmp_path / f"pieces.{ending}")
     assert one.identical(other)
 
 

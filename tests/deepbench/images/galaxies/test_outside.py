@@ -71,6 +71,7 @@ def expected(place, index, radius, ratio, angle, psf):
     return image.array[middle - y : middle - y + SIZE, middle - x : middle - x + SIZE]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_the_light_in_the_frame_is_that_of_galsim(case):
     *shape, psf = case

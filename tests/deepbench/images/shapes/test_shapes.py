@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 
 from deepbench.errors import LabelError
+from deepbench.images.shapes.areas import areas_of
 from deepbench.images.shapes.coverage import SNAP
 from deepbench.images.shapes.model import SHAPES, Outlined
 from deepbench.images.shapes.outlines import cover, draw_object, work_size
@@ -441,3 +442,58 @@ def test_refusals():
         cover("line", (4, 4), x=1, y=1, length=2, angle=0)
     with pytest.raises(LabelError, match=r"of a circle must be finite.*nan"):
         cover("circle", (4, 4), x=math.nan, y=1, radius=2)
+
+
+# --- areas without pixels ---
+
+
+def measured(name, size, x, y, p):
+    """Return the area of a shape inside a frame, and the part that this is."""
+    values = {key: np.array([value]) for key, value in {"x": x, "y": y, **p}.items()}
+    return areas_of(SHAPES[name].rows(values), size)[0].tolist()
+
+
+@each_case
+def test_the_measured_area_is_the_analytic_one_and_frames_share_it(name, outlined):
+    rng = np.random.default_rng(11)
+    for _ in range(20):
+        p = draw_parameters(name, outlined, rng)
+        whole = area(name, p)
+        found, fraction = measured(name, (400, 400), 200.3, 199.6, p)
+        assert (found, fraction) == (pytest.approx(whole, rel=1e-11), 1.0)
+        x, y = rng.uniform(-10, 50, 2)
+        parts = [
+            measured(name, (40, 40), x + 40 * i, y + 40 * j, p)
+            for i in range(-4, 5)
+            for j in range(-4, 5)
+        ]
+        assert math.fsum(part[0] for part in parts) == pytest.approx(whole, rel=1e-9)
+        found, fraction = measured(name, (40, 40), x, y, p)
+        assert fraction == pytest.approx(found / whole, rel=1e-12)
+        drawn = float(cover(name, (40, 40), x=x, y=y, **p).sum(dtype=np.float64))
+        assert found == pytest.approx(drawn, rel=1e-5, abs=CURVE)
+
+
+def test_the_area_of_an_ellipse_behind_the_edges_of_a_frame_is_that_of_quadrature():
+    rng = np.random.default_rng(12)
+    for _ in range(10):
+        a, q = rng.uniform(0.5, 30), rng.uniform(0.1, 1)
+        x, y, angle = *rng.uniform(-3, 23, 2), rng.uniform(0, 180)
+        c, s = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        width = math.hypot(a * c, a * q * s)  # half of it, along x
+
+        def inside(u, a=a, q=q, c=c, s=s, y=y, width=width):
+            """Return the length of a column, u from the centre, that is in the ellipse and the frame."""
+            middle = u * c * s * (a**2 - (a * q) ** 2) / width**2
+            half = a * a * q / width * math.sqrt(max(1 - (u / width) ** 2, 0.0))
+            low, high = y + middle - half, y + middle + half
+            return max(min(high, 19.5) - max(low, -0.5), 0.0)
+
+        start, stop = max(-width, -0.5 - x), min(width, 23.5 - x)
+        edges = np.linspace(start, stop, 65) if start < stop else [0.0, 0.0]
+        reference = math.fsum(
+            quad(inside, *ends, epsabs=1e-10, limit=200)[0] for ends in pairwise(edges)
+        )
+        p = {"semi_major_axis": a, "axis_ratio": q, "position_angle": angle}
+        found, _ = measured("ellipse", (20, 24), x, y, p)
+        assert found == pytest.approx(reference, rel=1e-6, abs=1e-6)

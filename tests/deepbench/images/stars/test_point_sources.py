@@ -59,7 +59,7 @@ def add(
 ):  # fmt: skip
     (psf,) = psf_row(family, fwhm, shape, axis_ratio, truncation=truncation, jitter=jitter)
     psf["position_angle"] = angle
-    add_point(image, x, y, flux, psf, radius, light_table(psf))
+    add_point(image, float(x), float(y), float(flux), psf, radius, light_table(psf))
     return image
 
 
@@ -112,11 +112,10 @@ def test_pixels_are_those_of_the_reference(name):
     "family",
     ["gaussian", "moffat", "truncated moffat", "airy", "jittered airy", "kolmogorov"],
 )
-@pytest.mark.parametrize("draws", [6, pytest.param(60, marks=pytest.mark.slow)])
-def test_random_sources_are_those_of_the_reference(family, draws):
-    rng = np.random.default_rng(draws)
+def test_random_sources_are_those_of_the_reference(family):
+    rng = np.random.default_rng(60)
     found = []
-    for _ in range(draws):
+    for _ in range(60):
         size = tuple(rng.integers(25, 50, 2))
         place = rng.uniform(0, size[1]), rng.uniform(0, size[0])
         found.append(errors(size, *place, random_case(family, rng)))

@@ -85,6 +85,13 @@ def sersic_light(m, n, radius, index, axis_ratio):
 # --- stars and galaxies ----------------------------------------------------------------------------
 
 PROFILES = [(0.3, 1.0), (0.5, 0.3), (1.0, 0.5), (2.5, 0.3), (4.0, 0.8), (6.2, 0.8)]
+HALF = [
+    (place, *profile)
+    for i, place in enumerate(PLACES)
+    for j, profile in enumerate(PROFILES)
+    if (i + j) % 2 == 0
+]
+"""Half of the pairs of a place and a profile: each place with three profiles, each profile at five places."""
 
 
 @pytest.mark.slow
@@ -116,8 +123,7 @@ def test_a_star_is_where_it_is_put(place, fwhm):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize(("index", "axis_ratio"), PROFILES[:-1])
+@pytest.mark.parametrize(("place", "index", "axis_ratio"), [each for each in HALF if each[1] < 5])
 def test_pixels_of_a_resolved_galaxy_hold_its_integral(place, index, axis_ratio):
     nside, factor, radius = 256, 32, 30.0
     sky = draw(nside, "sersic", (*place, 1.0, radius, index, axis_ratio, 25.0))
@@ -178,8 +184,7 @@ def test_an_unresolved_galaxy_is_the_sum_over_pixels_of_a_finer_map(place, index
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize(("index", "axis_ratio"), PROFILES)
+@pytest.mark.parametrize(("place", "index", "axis_ratio"), HALF)
 def test_half_of_the_light_is_inside_of_the_half_light_ellipse(place, index, axis_ratio):
     nside, radius, position_angle = 512, 80.0, 130.0  # the reach of the largest index: 108 degrees
     sky = draw(nside, "sersic", (*place, 1.0, radius, index, axis_ratio, position_angle))
@@ -296,16 +301,22 @@ def test_shapes_have_their_area(place, kind, size):
         assert errors[1] < max(0.1 * errors[0], least)
 
 
+@pytest.fixture(scope="module")
+def whole_sky():
+    """Return nside, a factor, and the directions of all pixels at nside × factor with their shape."""
+    nside, factor = 32, 16
+    return nside, factor, *finer(nside, factor, np.arange(healpy.nside2npix(nside)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("kind", SHAPES)
 @pytest.mark.parametrize("size", [40.0, 6.0])
-def test_pixels_of_shapes_hold_the_part_that_is_covered(place, kind, size):
-    nside, factor = 32, 16
+def test_pixels_of_shapes_hold_the_part_that_is_covered(whole_sky, place, kind, size):
+    nside, factor, directions, shape = whole_sky
     parameters, _, position_angle, inside = SHAPES[kind](size)
     sky = draw(nside, kind, (*place, 1.0, *parameters))
-    directions, shape = finer(nside, factor, np.arange(sky.size))
-    seen = vector(*place) @ directions > -0.6
+    seen = vector(*place) @ directions > np.cos(np.radians(2.4 * size + 6))
     m, n = np.full((2, seen.size), 1e9)
     m[seen], n[seen] = np.degrees(plane(directions[:, seen], *place, position_angle))
     expected = inside(m, n).reshape(shape).mean(axis=1)
