@@ -1,8 +1,9 @@
-"""The workflows of bias, shift, groups, twins and selection: each does what its description says."""
+"""The workflows of bias, shift, groups, twins, selection and factors: each does what its description says."""
 
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
@@ -13,6 +14,7 @@ WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
 TABLES = [
     ("biased_shapes", "images"),
+    ("factors", "images"),
     ("shifted_stars", "images"),
     ("hierarchical_pendulums", "series"),
     ("two_instruments", "des"),
@@ -133,3 +135,19 @@ def test_the_trigger_and_the_spectra_select_as_written():
     fractions = frame["class"].value_counts(normalize=True)
     assert fractions["ibc_like"] < 0.5 * weights["ibc_like"] / sum(weights.values())
     assert fractions["ia_like"] > 1.2 * weights["ia_like"] / sum(weights.values())
+
+
+def test_each_combination_of_the_factors_comes_once_and_keeps_its_area():
+    recipe = recipe_of("factors")
+    assert recipe.tables["images"].samples == 3 * 6 * 40 * 32 * 32
+    parts = [labels(recipe, "images", start, start + 3000) for start in (0, 500_000)]
+    for frame in parts:
+        assert abs(frame["class"].value_counts(normalize=True) - 1 / 3).max() < 0.04
+        assert frame["variables.orientation"].nunique() == 40
+    names = ["class", *(name for name in parts[0] if name.startswith("variables."))]
+    assert len(names) == 5
+    assert not pd.concat(parts)[names].duplicated().any()
+    rows = parts[0][:400]
+    images = render(recipe, "images", 0, 400).image.values
+    expected = 144 * rows["variables.scale"] ** 2
+    np.testing.assert_allclose(images.sum(axis=(1, 2)), expected, rtol=1e-5)
