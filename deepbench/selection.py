@@ -28,6 +28,9 @@ LEAST_ACCEPTANCE = 0.02
 TRIED = 4096
 """Number of first attempts by which the acceptance is estimated."""
 
+HOPELESS = 4096
+"""Number of attempts, of several samples together, of which one must be accepted; at 2 % each all fail once in 10³⁶."""
+
 TRIED_NUMBERS = 2**26
 """Largest number of pixels or points that are rendered to estimate it; fewer samples are tried where they are large."""
 
@@ -51,18 +54,20 @@ def draw_samples(table: Table[Any], samples: NDArray[np.int64]) -> Labels:
         return _draw_like(table, draw_samples(table.origin, samples))
     if plan.selection is None:
         return draw_attempt(plan, table.seed, samples)
-    parts, left = [], samples
+    parts, left, tried = [], samples, 0
     for attempt in range(MOST_ATTEMPTS):
         labels = draw_attempt(plan, table.seed, left, attempt)
         accepted = meets(table, labels)
         parts.append(labels.take(np.flatnonzero(accepted)))
-        left = left[~accepted]
+        left, tried = left[~accepted], tried + len(left)
         if not len(left):
             return joined(parts)
+        if tried >= HOPELESS and len(left) == len(samples):
+            break
     raise LabelError.of_sample(
         table.name,
         left[0],
-        f"none of {MOST_ATTEMPTS:,} attempts meets `require`: {_condition(table)}",
+        f"none of {attempt + 1:,} attempts meets `require`: {_condition(table)}",
     )
 
 

@@ -193,7 +193,19 @@ def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
                 f"table '{name}': `require` accepts {accepted} of the first {tried:,} attempts "
                 f"({accepted / tried:.1%}), and must accept {LEAST_ACCEPTANCE:.0%}: narrow the priors, or ask for less"
             )
+        never = [
+            each for each, (tried, part) in found[name].items() if tried >= ENOUGH and not part
+        ]
+        if never and recipe.tables[name].require.redraw == "values":  # type: ignore[union-attr]
+            raise PlanError(
+                f"table '{name}': `require` accepts none of the first {found[name][never[0]][0]:,} attempts of class "
+                f"'{never[0]}'; leave the class out, or use `redraw: all`, which draws the class again"
+            )
     return found
+
+
+ENOUGH = 500
+"""Number of attempts of a class that tells whether any is accepted."""
 
 
 def _table_plan(table: Table[Any]) -> TablePlan:

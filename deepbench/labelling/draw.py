@@ -22,6 +22,7 @@ from deepbench.labelling.scopes import (
 )
 from deepbench.language.composed import has_components
 from deepbench.language.draws import Uniforms
+from deepbench.language.expressions import Expression
 from deepbench.language.specification import Parameter, out_of_range
 from deepbench.language.values import Constant, Distribution, Joint
 from deepbench.numerics import streams
@@ -211,10 +212,17 @@ class _Drawing:
         assert not isinstance(value, Joint)
         if isinstance(value, Constant):
             return np.full(len(rows), value.value)
-        if isinstance(value, Distribution):
-            return value.quantile(self._uniforms(scope, name, owners, rows, copies).first)
+        if isinstance(value, Distribution) and not scope.factors:  # most values, so without detours
+            stream = at_attempt(
+                stream_number(scope.stream(self.plan.stream_table, name)), self.attempt
+            )
+            copy = 0 if copies is None else copies.number
+            return value.quantile(streams.uniforms(self.seed, stream, owners[rows], copy))
         used = self._used(scope, name, value, rows, copies)
-        result = value.draw(self._uniforms(scope, name, owners, rows, copies), used)
+        if isinstance(value, Expression):
+            result = value.draw(rows, used)
+        else:
+            result = value.draw(self._uniforms(scope, name, owners, rows, copies), used)
         if not value.known:
             self._check(scope, name, value, result, rows, used)
         return result

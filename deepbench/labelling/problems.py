@@ -69,6 +69,9 @@ class _Checker:
                 )
                 found += [(scope.path_of(name), message) for message in messages]
                 for each in walk(value):
+                    if isinstance(each, PerGroup) and self._plan.group_size == 1:
+                        message = "`per: group` needs groups of several samples: give the table a `group_size`"
+                        found.append((scope.path_of(name), message))
                     if isinstance(each, PerGroup) and not self._uses_groups_only(
                         scope, name, each.value
                     ):

@@ -185,6 +185,13 @@ def test_the_acceptance_is_told_by_class_and_too_low_ones_are_refused():
         check_acceptance(rare)
 
 
+def test_a_class_that_is_never_accepted_is_refused():
+    never = {"where": "class == one"}
+    with pytest.raises(PlanError, match=r"none of the first [\d,]+ attempts of class 'many'"):
+        check_acceptance(recipe(require=never))
+    assert check_acceptance(recipe(require=never | {"redraw": "all"}))["t"]["many"][1] == 0
+
+
 def test_a_sample_that_no_attempt_can_give_is_named(monkeypatch):
     never = recipe(require={"where": "star.x < 1"}, measure=None)
     monkeypatch.setattr("deepbench.selection.MOST_ATTEMPTS", 50)

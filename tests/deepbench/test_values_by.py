@@ -270,6 +270,11 @@ def test_bad_values_are_refused_by_name(sigma, says):
     assert message.count("\n") == 0
 
 
+def test_values_of_groups_need_groups():
+    message = refusal(variables={"g": {"per": "group", "uniform": [0, 1]}})
+    assert "`per: group` needs groups of several samples: give the table a `group_size`" in message
+
+
 @pytest.mark.parametrize(
     ("repeat", "says"),
     [
