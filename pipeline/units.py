@@ -43,6 +43,6 @@ def rates(counts: Mapping[str, tuple[int, int]]) -> str:
     '25 % (star), none tried (galaxy)'
     """
     return ", ".join(
-        f"{100 * accepted / tried:.2g} % ({name})" if tried else f"none tried ({name})"
+        f"{100 * accepted / tried:.3g} % ({name})" if tried else f"none tried ({name})"
         for name, (tried, accepted) in counts.items()
     )
