@@ -36,6 +36,7 @@ from deepbench.labelling.derived import (
 )
 from deepbench.labelling.design import Design
 from deepbench.labelling.scopes import factors_scope
+from deepbench.language.composed_forms import numbers_by
 from deepbench.language.factors import Factors, level_counts, values_of
 from deepbench.language.one_of import names_of
 from deepbench.language.plain import digits
@@ -82,7 +83,8 @@ class _Weight(AnyValue):
     def parse(self, data: Any, info: ValidationInfo) -> Any:
         """Return the weight that ``data`` describes."""
         plain = not isinstance(data, Mapping | Constant | By)
-        weight = Constant(as_number(data)) if plain else super().parse(data, info)
+        given = numbers_by(data) if isinstance(data, Mapping) else data
+        weight = Constant(as_number(data)) if plain else super().parse(given, info)
         if isinstance(weight, Constant):
             if not weight.value > 0:
                 raise problem(f"must be greater than 0, not {digits(weight.value)}")
