@@ -173,8 +173,12 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(tuple(_table_plan(recipe.table(name)) for name in recipe.tables))
 
 
-def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
+def check_acceptance(
+    recipe: Recipe, *, measured: bool = True
+) -> dict[str, dict[str, tuple[int, int]]]:
     """Return for each table with a selection, and each class, how many first attempts were tried and accepted.
+
+    Selections that must render samples are left out without ``measured``.
 
     Raises
     ------
@@ -186,6 +190,8 @@ def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
     for name in selecting:
         from deepbench.selection import LEAST_ACCEPTANCE, acceptance
 
+        if not measured and recipe.table(name).plan.selection_uses != "drawn":
+            continue
         found[name] = acceptance(recipe.table(name))
         tried, accepted = map(sum, zip(*found[name].values(), strict=True))
         if accepted < LEAST_ACCEPTANCE * tried:
@@ -193,6 +199,13 @@ def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
                 f"table '{name}': `require` accepts {accepted} of the first {tried:,} attempts "
                 f"({accepted / tried:.1%}), and must accept {LEAST_ACCEPTANCE:.0%}: narrow the priors, or ask for less"
             )
+        for each, (tried, accepted) in found[name].items():
+            kept = recipe.tables[name].require.redraw == "values"
+            if kept and not accepted and tried * LEAST_ACCEPTANCE >= 3:
+                raise PlanError(
+                    f"table '{name}': `require` accepts none of the first {tried:,} attempts of the class '{each}', which "
+                    "every attempt of a sample keeps: write `redraw: all`, or a condition that the class can meet"
+                )
     return found
 
 

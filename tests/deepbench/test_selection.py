@@ -106,7 +106,7 @@ def test_selected_samples_do_not_depend_on_the_block_and_render_from_their_rows(
 
 
 def test_a_selection_may_count_copies():
-    found = labels(recipe(require={"where": "class == one or others.repeat > 2"}), "t")
+    found = labels(recipe(require={"where": "class == one or others.repeat > 1"}), "t")
     many = found[found["class"] == "many"]
     assert (many["others.repeat"] > 1).all()
     assert (many["attempt"] > 0).any()
@@ -190,6 +190,11 @@ def test_the_acceptance_is_told_by_class_and_too_low_ones_are_refused():
         PlanError, match=r"accepts \d+ of the first 4,096 attempts .*must accept 2%"
     ):
         check_acceptance(rare)
+    crowds = {"where": "others.repeat > 0"}
+    with pytest.raises(PlanError, match="none of the first .* attempts of the class 'one'"):
+        check_acceptance(recipe(require=crowds))
+    check_acceptance(recipe(require=crowds | {"redraw": "all"}))
+    assert check_acceptance(recipe(require=REQUIRE), measured=False) == {}
 
 
 def test_a_sample_that_no_attempt_can_give_is_named(monkeypatch):

@@ -192,6 +192,24 @@ def test_a_wrong_parameter_of_a_compound_names_its_sample(low, says):
         labels(made, "t")
 
 
+def test_integers_have_drawn_ends_that_are_whole():
+    with pytest.raises(LabelError, match=r"variables.v = nan .*high must be a whole number"):
+        variables(v={"integers": [0, "= a"]}, a=UNIFORM)
+    assert "must be a whole number" in refusal(
+        variables={"a": {"integers": [1, 2]}, "v": {"integers": [0.5, "= a"]}}
+    )
+    found = variables(v={"integers": [0, "= floor(3 * a)"]}, a=UNIFORM)
+    assert set(found["variables.v"]) == {0, 1, 2}
+    assert (found["variables.v"] <= 3 * found["variables.a"]).all()
+
+
+def test_the_density_of_a_sobol_sequence_is_that_of_its_columns():
+    columns = {"x": {"uniform": [0, 4]}, "n": {"choice": [1, 2]}}
+    one = {"box": {"objects": [BOX]}}
+    made = recipe(variables={"s": {"sobol": {"columns": columns}}}, log_prior=True, classes=one)
+    assert labels(made, "t", 0, 50)["log_prior"].to_numpy() == pytest.approx(math.log(1 / 8))
+
+
 def test_values_of_groups_are_one_draw_for_a_group():
     made = recipe(
         group_size=4,
