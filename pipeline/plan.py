@@ -203,8 +203,8 @@ def check_acceptance(
             kept = recipe.tables[name].require.redraw == "values"
             if kept and not accepted and tried * LEAST_ACCEPTANCE >= 3:
                 raise PlanError(
-                    f"table '{name}': `require` accepts none of the first {tried:,} attempts of the class '{each}', which "
-                    "every attempt of a sample keeps: write `redraw: all`, or a condition that the class can meet"
+                    f"table '{name}': `require` accepts none of the first {tried:,} attempts of the class '{each}', "
+                    "which every attempt of a sample keeps: write `redraw: all`, or a condition that the class can meet"
                 )
     return found
 
