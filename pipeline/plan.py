@@ -185,9 +185,11 @@ def check_acceptance(
     PlanError
         A selection accepts too few, so that samples would be drawn again and again.
     """
-    selecting = [name for name, table in recipe.tables.items() if table.require is not None]
+    selecting = {
+        name: table.require for name, table in recipe.tables.items() if table.require is not None
+    }
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for name in selecting:
+    for name, selection in selecting.items():
         from deepbench.selection import LEAST_ACCEPTANCE, acceptance
 
         if not measured and recipe.table(name).plan.selection_uses != "drawn":
@@ -200,7 +202,7 @@ def check_acceptance(
                 f"({accepted / tried:.1%}), and must accept {LEAST_ACCEPTANCE:.0%}: narrow the priors, or ask for less"
             )
         for each, (tried, accepted) in found[name].items():
-            kept = recipe.tables[name].require.redraw == "values"
+            kept = selection.redraw == "values"
             if kept and not accepted and tried * LEAST_ACCEPTANCE >= 3:
                 raise PlanError(
                     f"table '{name}': `require` accepts none of the first {tried:,} attempts of the class '{each}', "

@@ -194,12 +194,11 @@ def _composed_forms(handler: GetCoreSchemaHandler) -> list[CoreSchema]:
         for name, family in DISTRIBUTIONS.items()
     } | {"mixture": _key("components, each with a weight", entries, required=False)}
     two = {"pydantic_js_updates": {"minProperties": 2, "maxProperties": 2}}
-    branches = {"extra_behavior": "allow", "extras_schema": value}
     return [
-        core_schema.typed_dict_schema(by, **branches),
+        core_schema.typed_dict_schema(by, extra_behavior="allow", extras_schema=value),
         core_schema.typed_dict_schema(mixture, extra_behavior="forbid"),
         core_schema.typed_dict_schema(per | optional, extra_behavior="forbid", metadata=two),
-        core_schema.typed_dict_schema(per | by, **branches),
+        core_schema.typed_dict_schema(per | by, extra_behavior="allow", extras_schema=value),
     ]
 
 
