@@ -28,7 +28,7 @@ from deepbench.labelling.scopes import variables_scope
 from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.constants import allow_expressions, write_out
 from deepbench.language.document import Steps
-from deepbench.language.extends import allow_parts, extended
+from deepbench.language.extends import EXTENDS, extended
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.ordered import CANONICAL
 from deepbench.language.plain import show, unknown
@@ -38,6 +38,7 @@ from deepbench.language.specification import (
     Number,
     Specification,
     Whole,
+    allow_parts,
     problem,
 )
 from deepbench.language.values import Variable, free_names
@@ -359,7 +360,7 @@ class Recipe(Specification):
         allow_expressions(schema)
         return {
             "$schema": "https://json-schema.org/draft/2020-12/schema",
-            **allow_parts(schema),
+            **allow_parts(schema, EXTENDS),
             "title": "DeepBench recipe",
         }
 

@@ -71,6 +71,16 @@ def draw_samples(table: Table[Any], samples: NDArray[np.int64]) -> Labels:
     )
 
 
+def draw_first_attempts(table: Table[Any], samples: NDArray[np.int64]) -> Labels:
+    """Draw the labels of the first attempts of samples, whether or not the table's selection accepts them.
+
+    Takes and raises what ``draw_samples`` does, but for attempts that are not accepted.
+    """
+    if table.origin is not None and table.plan.inherits:
+        return _draw_like(table, draw_first_attempts(table.origin, samples))
+    return draw_attempt(table.plan, table.seed, samples)
+
+
 def _condition(table: Table[Any]) -> str:
     return str(table.plan.selection.where.text).removeprefix("= ")
 

@@ -173,19 +173,27 @@ def make_plan(recipe: Recipe) -> Plan:
     return Plan(tuple(_table_plan(recipe.table(name)) for name in recipe.tables))
 
 
-def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
+def check_acceptance(
+    recipe: Recipe, *, measured: bool = True
+) -> dict[str, dict[str, tuple[int, int]]]:
     """Return for each table with a selection, and each class, how many first attempts were tried and accepted.
+
+    Selections that must render samples are left out without ``measured``.
 
     Raises
     ------
     PlanError
         A selection accepts too few, so that samples would be drawn again and again.
     """
-    selecting = [name for name, table in recipe.tables.items() if table.require is not None]
+    selecting = {
+        name: table.require for name, table in recipe.tables.items() if table.require is not None
+    }
     found: dict[str, dict[str, tuple[int, int]]] = {}
-    for name in selecting:
+    for name, selection in selecting.items():
         from deepbench.selection import LEAST_ACCEPTANCE, acceptance
 
+        if not measured and recipe.table(name).plan.selection_uses != "drawn":
+            continue
         found[name] = acceptance(recipe.table(name))
         tried, accepted = map(sum, zip(*found[name].values(), strict=True))
         if accepted < LEAST_ACCEPTANCE * tried:
@@ -193,19 +201,14 @@ def check_acceptance(recipe: Recipe) -> dict[str, dict[str, tuple[int, int]]]:
                 f"table '{name}': `require` accepts {accepted} of the first {tried:,} attempts "
                 f"({accepted / tried:.1%}), and must accept {LEAST_ACCEPTANCE:.0%}: narrow the priors, or ask for less"
             )
-        never = [
-            each for each, (tried, part) in found[name].items() if tried >= ENOUGH and not part
-        ]
-        if never and recipe.tables[name].require.redraw == "values":  # type: ignore[union-attr]
-            raise PlanError(
-                f"table '{name}': `require` accepts none of the first {found[name][never[0]][0]:,} attempts of class "
-                f"'{never[0]}'; leave the class out, or use `redraw: all`, which draws the class again"
-            )
+        for each, (tried, accepted) in found[name].items():
+            kept = selection.redraw == "values"
+            if kept and not accepted and tried * LEAST_ACCEPTANCE >= 3:
+                raise PlanError(
+                    f"table '{name}': `require` accepts none of the first {tried:,} attempts of the class '{each}', "
+                    "which every attempt of a sample keeps: write `redraw: all`, or a condition that the class can meet"
+                )
     return found
-
-
-ENOUGH = 500
-"""Number of attempts of a class that tells whether any is accepted."""
 
 
 def _table_plan(table: Table[Any]) -> TablePlan:

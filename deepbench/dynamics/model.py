@@ -79,7 +79,9 @@ class DynamicsTable(TableSpecification):
 
     kind: Literal["dynamics"]
     times: Times = Field(description="the times that are stored; all motions begin at time 0")
-    classes: Annotated[dict[Name, DynamicsClass], Field(min_length=1, max_length=10_000)]
+    classes: Annotated[dict[Name, DynamicsClass], Field(min_length=1, max_length=10_000)] = Field(
+        description="what is drawn for each sample, by name"
+    )
     store: Annotated[tuple[Stored, ...], Field(min_length=1)] = Field(
         OF_BODIES, description="the variables that are stored"
     )

@@ -24,6 +24,7 @@ from pydantic_core import CoreSchema, core_schema
 from deepbench.errors import LabelError
 from deepbench.labelling.plan import LabelPlan, some, thresholds
 from deepbench.labelling.scopes import IDENTITY, VARIABLES, Column, Labels
+from deepbench.language.composed_forms import numbers_by
 from deepbench.language.expressions import CODES
 from deepbench.language.plain import digits, nearest, show, unknown
 from deepbench.language.specification import Specification, as_number, placed, problem
@@ -271,7 +272,8 @@ class _Noise(AnyValue):
             return data
         if isinstance(data, Mapping) and not isinstance(data.get("by"), str):
             return Confusion(tuple((str(name), _row(name, row)) for name, row in data.items()))
-        noise = super().parse(data, info) if isinstance(data, Mapping | Constant | By) else None
+        given = numbers_by(data) if isinstance(data, Mapping) else data
+        noise = super().parse(given, info) if isinstance(data, Mapping | Constant | By) else None
         if noise is None:
             return Constant(_probability(data))
         if isinstance(noise, By) and noise.key == "split":

@@ -191,8 +191,13 @@ class _Checker:
             if scope.repeat is not None
             for name in (*scope.values, *scope.measured)
         }
+        counts = {scope.column("repeat") for scope in self._plan.scopes if scope.repeat is not None}
         for name in condition.names:
-            if name in measured and of_splits:
+            if name in counts and of_splits:
+                yield f"'{name}' is no variable: make one that is the number of copies, `repeat: \"= n\"`, and use that"
+            elif name in counts:
+                continue
+            elif name in measured and of_splits:
                 yield f"'{name}' is measured when the sample is rendered; a split can use drawn labels only"
             elif name in measured:
                 continue
@@ -215,19 +220,21 @@ class _Checker:
                 yield "the class differs within a group, and a rule never tears one"
 
     def _weightless(self) -> Problems:
-        """Return weights of classes that name no split, and splits in which no class has a weight."""
+        """Return weights of classes that name no split or lack one, and splits in which no class has a weight."""
         if not self._plan.weighted_by_split:
             return []
         for name, weight in self._plan.weights.items():
             if isinstance(weight, By):
-                for branch, _ in weight.branches:
+                path, given = ("classes", name, "weight"), [each for each, _ in weight.branches]
+                for branch in given:
                     if branch not in self._plan.splits:
-                        return [
-                            (
-                                ("classes", name, "weight"),
-                                unknown("split", branch, self._plan.splits),
-                            )
-                        ]
+                        return [(path, unknown("split", branch, self._plan.splits))]
+                lacking = [each for each in self._plan.splits if each not in given]
+                if lacking and weight.otherwise is None:
+                    message = (
+                        f"has no weight for split {lacking[0]}: add it (0 is one), or `otherwise`"
+                    )
+                    return [(path, message)]
         for split in self._plan.splits:
             if not sum(self._plan.weights_in(split).values()) > 0:
                 return [(("classes",), f"no class has a weight above 0 in the split '{split}'")]

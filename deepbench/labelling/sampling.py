@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, GetCoreSchemaHandler, Tag, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from deepbench.language.composed_forms import numbers_by
 from deepbench.language.plain import digits
 from deepbench.language.specification import Name, Number, Specification, as_number, problem
 from deepbench.language.values import DISTRIBUTIONS, AnyValue, By, Condition, Constant
@@ -19,7 +20,8 @@ class _Weight(AnyValue):
     def parse(self, data: Any, info: ValidationInfo) -> Any:
         """Return the weight that ``data`` describes."""
         plain = not isinstance(data, Mapping | Constant | By)
-        weight = Constant(as_number(data)) if plain else super().parse(data, info)
+        given = numbers_by(data) if isinstance(data, Mapping) else data
+        weight = Constant(as_number(data)) if plain else super().parse(given, info)
         if isinstance(weight, Constant):
             if not weight.value > 0:
                 raise problem(f"must be greater than 0, not {digits(weight.value)}")

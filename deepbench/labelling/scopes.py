@@ -80,7 +80,8 @@ class Scope:
 
     def path_of(self, name: str) -> tuple[str | int, ...]:
         """Return the path of a value in its table."""
-        if name.startswith(f"{VARIABLES}.") and self.entry is not None:
+        of_entry = name == "repeat" or name.startswith(f"{VARIABLES}.")
+        if of_entry and self.entry is not None:
             return (*self.path[:-1], *name.split("."))
         return (*self.path, *self.inner_paths.get(name, (name,)))
 

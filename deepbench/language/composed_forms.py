@@ -34,11 +34,11 @@ KEYS = ("by", "mixture", "per")
 
 def read(data: Mapping[str, Any], parse: Callable[[Any], Any]) -> Composed:
     """Return the value that a mapping with one of ``KEYS`` describes; ``parse`` reads the values inside."""
+    if "per" in data and ("by" not in data or isinstance(data["per"], str)):
+        return _read_per_group(data, parse)  # a class may be called per, but no value is a word
     if "by" in data:
         return _read_by(data, parse)
-    if "mixture" in data:
-        return _read_mixture(data, parse)
-    return _read_per_group(data, parse)
+    return _read_mixture(data, parse)
 
 
 def dump(value: Composed, dump_part: Callable[[Any], Any], name_of: Callable[[Any], str]) -> Any:
@@ -74,12 +74,25 @@ def _read_by(data: Mapping[str, Any], parse: Callable[[Any], Any]) -> By:
         near = nearest(key, CODES)
         hint = f"; did you mean `by: {near}`?" if near else ""
         raise problem(f"a value by '{key}' has numbers as branches, not {show(wrong[0])}{hint}")
-    branches = {name: _inside((name,), value, parse) for name, value in given.items()}
-    if key not in CODES:
-        branches = {digits(number_of(name) or 0.0): value for name, value in branches.items()}
+    branches: dict[str, Any] = {}
+    for name, value in given.items():
+        branch = name if key in CODES else digits((number_of(name) or 0.0) + 0.0)
+        if branch in branches:
+            raise problem(f"has two values for {key} {branch}, one of them as {show(name)}")
+        branches[branch] = _inside((name,), value, parse)
     otherwise = data.get("otherwise")
     last = None if otherwise is None else _inside(("otherwise",), otherwise, parse)
     return By(key, tuple(branches.items()), last)
+
+
+def numbers_by(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return data of a `by` whose branches are numbers, with these for expressions of numbers alone."""
+    found = {}
+    for name, value in data.items():
+        with placed((name,), value):
+            is_expression = isinstance(value, str) and name != "by"
+            found[name] = as_number(value) if is_expression else value
+    return found
 
 
 def _read_mixture(data: Mapping[str, Any], parse: Callable[[Any], Any]) -> Mixture:

@@ -146,10 +146,8 @@ def _of_normal(value: MultivariateNormal, x: Mapping[str, NDArray]) -> Array:
 
 def _of_sobol(value: Sobol, x: Mapping[str, NDArray]) -> Array:
     """Return the sum of the densities of the columns, which are uniform together over the points of the sequence."""
-    result: Array = np.zeros(len(next(iter(x.values()))))
-    for name in value.columns:
-        result = result + value.marginal(name).log_density(x[name])
-    return result
+    parts = [value.marginal(name).log_density(x[name]) for name in value.columns]
+    return sum(parts[1:], start=parts[0])
 
 
 def _of_catalog(value: Catalog, x: Mapping[str, NDArray]) -> Array:

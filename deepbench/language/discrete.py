@@ -40,8 +40,12 @@ class Integers(Discrete):
     may_be_compound: ClassVar[bool] = True
     ends_may_meet: ClassVar[bool] = True
 
-    low: Whole = parameter("least number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
-    high: Whole = parameter("greatest number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE)
+    low: Whole = parameter(
+        "least number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE, integer=True
+    )
+    high: Whole = parameter(
+        "greatest number", unit="", minimum=-_MAX_WHOLE, maximum=_MAX_WHOLE, integer=True
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -129,14 +129,3 @@ def _merged(base: Node, over: Node) -> Node:
         else:
             children[step] = _merged(children[step], child) if step in children else child
     return over.holding(children)
-
-
-def allow_parts(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the JSON Schema of recipes in which one that extends another may leave out what that one has."""
-    whole = {key: schema[key] for key in ("properties", "required")}
-    known = {
-        name: {"description": each["description"]} for name, each in whole["properties"].items()
-    }
-    known[EXTENDS] = whole["properties"][EXTENDS]
-    rest = {key: each for key, each in schema.items() if key not in whole}
-    return {**rest, "properties": known, "if": {"required": [EXTENDS]}, "else": whole}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import Field, create_model, model_validator
+from pydantic import Field, GetJsonSchemaHandler, create_model, model_validator
+from pydantic_core import CoreSchema
 
-from deepbench.language.specification import Name, Specification, parameter, problem
+from deepbench.language.specification import Name, Specification, in_short, parameter, problem
 from deepbench.language.values import Value, Variable, free_names
 
 MAXIMUM_COPIES = 100_000
@@ -25,6 +26,18 @@ class OneOf(Specification):
     """
 
     registry: ClassVar[Mapping[str, type[Specification]]] = {}
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Say in the JSON Schema that there is one kind."""
+        reference = handler(schema)
+        given = {"not": {"type": "null"}}
+        handler.resolve_ref_schema(reference)["oneOf"] = [
+            {"required": [kind], "properties": {kind: given}} for kind in cls.registry
+        ]
+        return reference
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
@@ -86,6 +99,15 @@ class RepeatedOneOf(NamedOneOf):
         None, description="values of each copy, which expressions of the object use by name"
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Say in the JSON Schema that the variables of copies need their number."""
+        reference = super().__get_pydantic_json_schema__(schema, handler)
+        handler.resolve_ref_schema(reference)["dependentRequired"] = {"variables": ["repeat"]}
+        return reference
+
     @model_validator(mode="after")
     def _variables_are_of_copies(self) -> Self:
         if self.variables and self.repeat is None:
@@ -124,7 +146,10 @@ def one_of(registry: Mapping[str, type[Specification]]) -> Callable[[type[T]], t
     """
 
     def with_kinds(cls: type[T]) -> type[T]:
-        fields: dict[str, Any] = {kind: (member | None, None) for kind, member in registry.items()}
+        fields: dict[str, Any] = {
+            kind: (member | None, Field(None, description=in_short(member)))
+            for kind, member in registry.items()
+        }
         made = create_model(
             cls.__name__, __base__=cls, __module__=cls.__module__, __doc__=cls.__doc__, **fields
         )

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import Field, GetJsonSchemaHandler
+from pydantic_core import CoreSchema
 
 from deepbench.language.plain import unknown
-from deepbench.language.specification import problem
+from deepbench.language.specification import Specification, allow_parts, problem
 
 Presets = dict[str, dict[str, Any]]
 """Presets by their names."""
@@ -40,6 +42,25 @@ def named_preset(data: Any, presets: Presets) -> dict[str, Any] | None:
     if not isinstance(name, str) or name not in presets:
         raise problem(unknown("preset", name, presets), "unknown_name")
     return presets[name]
+
+
+class FromPreset(Specification):
+    """Base of what a preset may fill in."""
+
+    preset: str | None = Field(None, description="fills in what is not given here")
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        """Let the JSON Schema of what may be written leave out what a preset fills in."""
+        reference = handler(schema)
+        if handler.mode == "validation":
+            whole = handler.resolve_ref_schema(reference)
+            parts = allow_parts(dict(whole), "preset")
+            whole.clear()
+            whole.update(parts)
+        return reference
 
 
 def check_bands(given: Iterable[str], name: str, preset: Mapping[str, Any]) -> None:

@@ -427,6 +427,26 @@ class Specification(BaseModel):
         return f": {', '.join(words)}" if words else ""
 
 
+def in_short(cls: type[Specification]) -> str:
+    """Return what a specification is: the first line of its docstring."""
+    return (cls.__doc__ or "").strip().partition("\n")[0]
+
+
+def allow_parts(schema: dict[str, Any], key: str) -> dict[str, Any]:
+    """Return the JSON Schema of a mapping that may leave out what another one has, which it names under a key.
+
+    Where it does, the schema checks the names of its own keys alone.
+    """
+    whole = {each: schema[each] for each in ("properties", "required")}
+    known = {
+        name: {"description": each["description"]} for name, each in whole["properties"].items()
+    }
+    known[key] = whole["properties"][key]
+    rest = {each: value for each, value in schema.items() if each not in whole}
+    names_one = {"required": [key], "properties": {key: {"type": "string"}}}
+    return {**rest, "properties": known, "if": names_one, "else": whole}
+
+
 # -------------------------------------------------------------------------------------------------
 # One member of a registry
 

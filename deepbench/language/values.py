@@ -30,6 +30,7 @@ from deepbench.language.specification import (
     Specification,
     Whole,
     as_number,
+    in_short,
     out_of_range,
     parameter,
     parameter_of,
@@ -178,26 +179,38 @@ def _name_of_family(family: type[Distribution]) -> str:
 def _composed_forms(handler: GetCoreSchemaHandler) -> list[CoreSchema]:
     """Return the schemas of values that are made of others, for the JSON Schema of the recipe."""
     value = handler.generate_schema(Value)
-    field, text = core_schema.typed_dict_field, core_schema.str_schema
     entry = {
-        "weight": field(core_schema.float_schema(ge=0), required=False),
-        "value": field(value),
+        "weight": _key("how often, against the others; 1 when absent", _WEIGHT, required=False),
+        "value": _key("value of the component", value),
     }
     entries = core_schema.list_schema(
         core_schema.typed_dict_schema(entry, extra_behavior="forbid"), min_length=2
     )
-    families = {
-        name: field(core_schema.any_schema(), required=False)
-        for name in (*DISTRIBUTIONS, "mixture", "by")
-    }
-    group = {"per": field(core_schema.literal_schema(["group"])), **families}
+    by = {"by": _key("class, split, or the name of a discrete value", core_schema.str_schema())}
+    mixture = {"mixture": _key("components, each with a weight", entries)}
+    per = {"per": _key("one draw for each group", core_schema.literal_schema(["group"]))}
+    optional = {
+        name: _key(in_short(family), handler.generate_schema(family), required=False)
+        for name, family in DISTRIBUTIONS.items()
+    } | {"mixture": _key("components, each with a weight", entries, required=False)}
+    two = {"pydantic_js_updates": {"minProperties": 2, "maxProperties": 2}}
     return [
-        core_schema.typed_dict_schema(
-            {"by": field(text())}, extra_behavior="allow", extras_schema=value
-        ),
-        core_schema.typed_dict_schema({"mixture": field(entries)}, extra_behavior="forbid"),
-        core_schema.typed_dict_schema(group, extra_behavior="allow"),
+        core_schema.typed_dict_schema(by, extra_behavior="allow", extras_schema=value),
+        core_schema.typed_dict_schema(mixture, extra_behavior="forbid"),
+        core_schema.typed_dict_schema(per | optional, extra_behavior="forbid", metadata=two),
+        core_schema.typed_dict_schema(per | by, extra_behavior="allow", extras_schema=value),
     ]
+
+
+_WEIGHT = core_schema.float_schema(ge=0)
+
+
+def _key(
+    description: str, schema: CoreSchema, *, required: bool = True
+) -> core_schema.TypedDictField:
+    """Return the schema of a key of a mapping, with what it means."""
+    said = {"pydantic_js_updates": {"description": description}}
+    return core_schema.typed_dict_field(schema, required=required, metadata=said)
 
 
 @dataclass(frozen=True, eq=False)

@@ -75,7 +75,9 @@ class LightCurveClass(ObjectsClass):
 
     reserved = RESERVED
 
-    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)] = Field(
+        description="what a sample of the class shows, in order"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -114,7 +116,9 @@ class LightCurveTable(TableSpecification):
 
     kind: Literal["light_curve"]
     survey: Survey = Field(description="what takes them: when, in which bands, with which noise")
-    classes: Annotated[dict[Name, LightCurveClass], Field(min_length=1, max_length=10_000)]
+    classes: Annotated[dict[Name, LightCurveClass], Field(min_length=1, max_length=10_000)] = Field(
+        description="what is drawn for each sample, by name"
+    )
     red_noise: RedNoise | None = Field(None, description="errors of the instrument that last")
     detection: Annotated[Number, Field(ge=0)] = Field(
         5.0,

@@ -127,7 +127,9 @@ class SphereTable(TableSpecification):
         None,
         description="polarization: T, Q and U of `cmb`; shear: κ, γ1 and γ2 of Gaussian `convergence`",
     )
-    classes: Annotated[dict[Name, SphereClass], Field(min_length=1, max_length=10_000)]
+    classes: Annotated[dict[Name, SphereClass], Field(min_length=1, max_length=10_000)] = Field(
+        description="what is drawn for each sample, by name"
+    )
     pixel_window: bool = Field(False, description="whether fields are averaged over pixels")
     beam: Beam | None = Field(None, description="the beam; none when absent")
     rotation: Rotation | None = Field(None, description="turned twins of each map")

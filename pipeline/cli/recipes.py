@@ -35,11 +35,17 @@ CHECKED = 1000
 
 def validate(recipe: RecipeFile, changes: Changes = None, as_json: Json = False) -> None:
     """Check a recipe, and draw its first labels."""
-    from deepbench.samples import derived, draw_labels
+    import numpy as np
+
+    from deepbench.samples import derived
+    from deepbench.selection import draw_first_attempts
+    from pipeline.plan import check_acceptance
 
     found = read_recipe(recipe, changes)
     for table in map(found.table, found.tables):
-        derived(table, draw_labels(table, 0, min(table.samples, CHECKED)))
+        first = np.arange(min(table.samples, CHECKED), dtype=np.int64)
+        derived(table, draw_first_attempts(table, first))
+    check_acceptance(found, measured=False)
     samples = {name: table.samples for name, table in found.tables.items()}
     if as_json:
         say_json(

@@ -105,6 +105,13 @@ def test_selected_samples_do_not_depend_on_the_block_and_render_from_their_rows(
     assert (changed == (rows["attempt"] > 0)).all()
 
 
+def test_a_selection_may_count_copies():
+    found = labels(recipe(require={"where": "class == one or others.repeat > 1"}), "t")
+    many = found[found["class"] == "many"]
+    assert (many["others.repeat"] > 1).all()
+    assert (many["attempt"] > 0).any()
+
+
 def test_redraw_all_draws_the_class_again():
     where = {"where": "star.flux > 500 or class == many"}
     kept = labels(recipe(require=where), "t")
@@ -183,11 +190,16 @@ def test_the_acceptance_is_told_by_class_and_too_low_ones_are_refused():
         PlanError, match=r"accepts \d+ of the first 4,096 attempts .*must accept 2%"
     ):
         check_acceptance(rare)
+    crowds = {"where": "others.repeat > 0"}
+    with pytest.raises(PlanError, match="none of the first .* attempts of the class 'one'"):
+        check_acceptance(recipe(require=crowds))
+    check_acceptance(recipe(require=crowds | {"redraw": "all"}))
+    assert check_acceptance(recipe(require=REQUIRE), measured=False) == {}
 
 
 def test_a_class_that_is_never_accepted_is_refused():
     never = {"where": "class == one"}
-    with pytest.raises(PlanError, match=r"none of the first [\d,]+ attempts of class 'many'"):
+    with pytest.raises(PlanError, match=r"none of the first [\d,]+ attempts of the class 'many'"):
         check_acceptance(recipe(require=never))
     assert check_acceptance(recipe(require=never | {"redraw": "all"}))["t"]["many"][1] == 0
 
@@ -214,6 +226,7 @@ BAD = [
         "needs a split for the samples that meet no rule",
     ),
     (None, {"splits": RULES}, "'others.x' has one value per copy"),
+    (None, {"splits": {"a": 1.0, "b": {"where": "others.repeat > 3"}}}, "number of copies"),
     (None, {"splits": {"a": 1.0, "b": {"where": "star.snr > 5"}}}, "'star.snr' is measured when"),
     (None, {"splits": {"a": 1.0, "b": {"where": "star.flx > 5"}}}, "did you mean 'star.flux'?"),
     (None, {"splits": {"a": 1.0, "b": {"where": "star.flux"}}}, "must be a condition"),

@@ -103,6 +103,29 @@ def test_weights_of_classes_by_split():
     assert (labels(recipe(classes=same), "t")["class"] == labels(recipe(), "t")["class"]).all()
 
 
+@pytest.mark.parametrize(
+    ("weight", "says"),
+    [
+        ({"by": "split", "train": 2}, "has no weight for split test: add it"),
+        ({"by": "split", "train": "= a", "test": 1}, "train: must be a number, or an expression"),
+        ({"by": "split", "train": 1, "exam": 2}, "unknown split 'exam'"),
+        ({"by": "split", "train": -1, "test": 1}, "the weights of the splits must be numbers"),
+    ],
+)
+def test_bad_weights_by_split_are_refused(weight, says):
+    classes = CLASSES | {"dot": {"objects": [DOT], "weight": weight}}
+    assert says in refusal(classes=classes)
+
+
+def test_weights_and_noise_by_split_may_be_expressions_of_numbers():
+    by = {"by": "split", "train": "= 1 / 4", "otherwise": 0}
+    made = recipe(
+        classes=CLASSES | {"dot": {"objects": [DOT], "weight": by}}, label_noise={"class": by}
+    )
+    assert made.table("t").plan.weights_in("train")["dot"] == 0.25
+    assert made.tables["t"].label_noise["class"].constant_for("train") == 0.25
+
+
 def test_a_mixture_is_drawn_by_one_number_and_says_its_component():
     parts = [
         {"weight": 1, "value": {"normal": [0, 1]}},
@@ -169,6 +192,24 @@ def test_a_wrong_parameter_of_a_compound_names_its_sample(low, says):
         labels(made, "t")
 
 
+def test_integers_have_drawn_ends_that_are_whole():
+    with pytest.raises(LabelError, match=r"variables.v = nan .*high must be a whole number"):
+        variables(v={"integers": [0, "= a"]}, a=UNIFORM)
+    assert "must be a whole number" in refusal(
+        variables={"a": {"integers": [1, 2]}, "v": {"integers": [0.5, "= a"]}}
+    )
+    found = variables(v={"integers": [0, "= floor(3 * a)"]}, a=UNIFORM)
+    assert set(found["variables.v"]) == {0, 1, 2}
+    assert (found["variables.v"] <= 3 * found["variables.a"]).all()
+
+
+def test_the_density_of_a_sobol_sequence_is_that_of_its_columns():
+    columns = {"x": {"uniform": [0, 4]}, "n": {"choice": [1, 2]}}
+    one = {"box": {"objects": [BOX]}}
+    made = recipe(variables={"s": {"sobol": {"columns": columns}}}, log_prior=True, classes=one)
+    assert labels(made, "t", 0, 50)["log_prior"].to_numpy() == pytest.approx(math.log(1 / 8))
+
+
 def test_values_of_groups_are_one_draw_for_a_group():
     made = recipe(
         group_size=4,
@@ -189,6 +230,15 @@ def test_values_of_groups_are_one_draw_for_a_group():
     alone = labels(recipe(variables={"g": {"normal": [10, 2]}}), "t", 0, 500)["variables.g"]
     assert (g.to_numpy() == alone.to_numpy()).all()
     assert labels(made, "t", 6, 9).equals(found.iloc[6:9].reset_index(drop=True))
+
+
+def test_a_value_of_groups_may_be_one_by_split():
+    value = {"per": "group", "by": "split", "train": UNIFORM, "test": {"uniform": [2, 3]}}
+    made = recipe(variables={"v": value}, group_size=4)
+    assert made.tables["t"].model_dump(mode="json")["variables"]["v"]["per"] == "group"
+    found = labels(made, "t", 0, 80)
+    assert (found.groupby("group")["variables.v"].nunique() == 1).all()
+    assert ((found["variables.v"] > 1) == (found["split"] == "test")).all()
 
 
 def test_copies_have_variables_and_a_drawn_number():
@@ -241,6 +291,9 @@ SIGMA = [
     ({"by": "n", "0": 1}, "has no value for n 1: add it"),
     ({"by": "n", "7": 1, "otherwise": 1}, "'n' is never 7; it can be 0, 1"),
     ({"by": "split"}, "needs a value for some split"),
+    ({"by": "n", "0": 1, "1": 2, "1.0": 3}, "has two values for n 1, one of them as '1.0'"),
+    ({"per": "group", "by": "class", "dot": 1, "box": 2}, "it can use values per group only"),
+    ({"per": "group", "by": "split", "train": 1}, "has no value for split test"),
     ({"by": "class", "dot": {"uniform": [-1, 1]}, "box": 1}, "must be a number at least 0"),
     ({"mixture": [{"value": 1}]}, "a list of two or more"),
     ({"mixture": [{"value": 1}, {"weigth": 2, "value": 1}]}, "did you mean 'weight'?"),

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.scopes import EVERY_CLASS
-from deepbench.language.presets import Presets, check_bands, named_preset, read_presets
+from deepbench.language.presets import FromPreset, Presets, check_bands, named_preset, read_presets
 from deepbench.language.specification import Name, Number, Specification, parameter
 from deepbench.language.values import Value
 
@@ -44,13 +44,12 @@ class Band(Specification):
     )
 
 
-class Instrument(Specification):
+class Instrument(FromPreset):
     """A camera behind a telescope: its pixels, its bands, and what it gives.
 
     Per band and pixel: (light + sky + dark current) × time → Poisson → read noise → full well → unit.
     """
 
-    preset: str | None = Field(None, description="fills in what is not given here")
     pixel_scale: Annotated[Number, Field(gt=0)] = Field(description="arcsec per pixel")
     bands: Annotated[dict[Name, Band], Field(min_length=1, max_length=100)] = Field(
         description="in the order of the image"

@@ -102,7 +102,9 @@ class ImageClass(ObjectsClass):
 
     reserved = RESERVED
 
-    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)]
+    objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)] = Field(
+        description="what a sample of the class shows, in order"
+    )
 
 
 class ImageTable(TableSpecification):
@@ -113,7 +115,9 @@ class ImageTable(TableSpecification):
         Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
         Annotated[Whole, Field(ge=1, le=MAXIMUM_SIZE)],
     ] = Field(description="number of pixels along y and x")
-    classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)]
+    classes: Annotated[dict[Name, ImageClass], Field(min_length=1, max_length=10_000)] = Field(
+        description="what is drawn for each sample, by name"
+    )
     pixel_scale: Annotated[Number, Field(gt=0)] | None = Field(
         None, description="arcsec per pixel; needed where anything is given in arcsec"
     )

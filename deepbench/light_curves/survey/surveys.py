@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.plain import show
-from deepbench.language.presets import Presets, check_bands, named_preset, read_presets
+from deepbench.language.presets import FromPreset, Presets, check_bands, named_preset, read_presets
 from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Value
 from deepbench.light_curves.survey.cadences import CADENCES, Cadence, cadence_in_bands
@@ -45,10 +45,9 @@ class SurveyBand(Specification):
         return ends
 
 
-class Survey(Specification):
+class Survey(FromPreset):
     """A survey, which takes light curves: when, in which bands, with which noise."""
 
-    preset: str | None = Field(None, description="fills in what is not given here")
     time_scale: Literal["TDB", "TAI", "UTC", "TT"] = Field(
         description="time scale of the observations"
     )

@@ -480,7 +480,7 @@ def test_json_schema():
     forms = schema["$defs"]["Value"]["anyOf"]
     assert forms[:2] == [{"type": "number"}, {"type": "string", "pattern": "^="}]
     names = [next(iter(form["properties"])) for form in forms[2:]]
-    assert names == [*DISTRIBUTIONS, "by", "mixture", "per"]
+    assert names == [*DISTRIBUTIONS, "by", "mixture", "per", "per"]
     mapping, sequence = schema["$defs"]["Uniform"]["anyOf"]
     assert list(mapping["properties"]) == ["low", "high"]
     assert sequence["minItems"] == 2

@@ -107,6 +107,11 @@ def test_validate_draws_labels(bad, recipe_file):
     )
 
 
+def test_validate_refuses_a_selection_that_accepts_nothing(bad, recipe_file):
+    path = recipe_file(tables__squares__require={"where": "rectangle.x < 0"})
+    assert "'squares': `require` accepts 0 of the first 4,096 attempts" in bad("validate", path)
+
+
 def test_schema(good):
     schema = json.loads(good("schema"))
     assert schema["title"] == "DeepBench recipe"
@@ -264,7 +269,7 @@ def test_set_without_a_path_or_a_value(wrong, recipe_file, text):
             "tables.images.samples: must be a whole number, not 'many'",
         ),
         ("tables.images.samples=1.5", "tables.images.samples: must be a whole number, not 1.5"),
-        ("tables.images.samples=", "tables.images.samples: must be a whole number, not None"),
+        ("tables.images.samples=", "tables.images: 'samples' is missing: number of samples"),
         ("tables.images.size=[8", "--set tables.images.size:"),
         ("tables.images.size=[8, .nan]", "not a number that is finite|finite"),
         ("seed=-1", "seed: must be greater than or equal to 0, not -1"),
