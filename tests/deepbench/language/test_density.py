@@ -143,3 +143,24 @@ def test_joint_densities(tmp_path):
     }
     expected = [math.log(1 / 4), math.log(2 / 4), math.log(1 / 4), -math.inf]
     np.testing.assert_allclose(log_density_of_joint(rows, given), expected)
+
+
+def test_the_density_of_a_copula():
+    law = stats.multivariate_normal([3, -1], [[4, 1.2], [1.2, 1]])
+    columns = {"a": {"normal": [3, 2]}, "b": {"normal": [-1, 1]}}
+    value = TypeAdapter(Variable).validate_python(
+        {"copula": {"columns": columns, "correlation": [[1, 0.6], [0.6, 1]]}}
+    )
+    x = law.rvs(200, random_state=1)
+    found = log_density_of_joint(value, {"a": x[:, 0], "b": x[:, 1]})
+    np.testing.assert_allclose(found, law.logpdf(x), rtol=1e-9, atol=1e-9)
+    columns = {"a": {"log_uniform": [1, 8]}, "b": {"uniform": [0, 2]}}
+    value = TypeAdapter(Variable).validate_python(
+        {"copula": {"columns": columns, "correlation": [[1, -0.7], [-0.7, 1]]}}
+    )
+
+    def density(a, b):
+        return math.exp(log_density_of_joint(value, {"a": np.array([a]), "b": np.array([b])})[0])
+
+    inner = [quad(lambda b: density(a, b), 0, 2, epsabs=1e-7)[0] for a in (1.3, 4.0)]
+    np.testing.assert_allclose(inner, [1 / (a * math.log(8)) for a in (1.3, 4.0)], rtol=1e-4)
