@@ -201,7 +201,13 @@ def test_every_field_of_an_entry_matters():
     circle = {"circle": SHAPES["circle"]}
     box = {"rectangle": SHAPES["rectangle"] | {"amplitude": {"uniform": [1, 2]}}}
     before = images([circle, box])
-    assert set(ObjectEntry.model_fields) == {"name", "blend", "repeat", *ObjectEntry.registry}
+    assert set(ObjectEntry.model_fields) == {
+        "name",
+        "blend",
+        "repeat",
+        "variables",
+        *ObjectEntry.registry,
+    }
     assert (images([circle, box | {"blend": "over"}]) != before).any()
     assert (images([circle, box | {"repeat": 2}]) != before).any()
     assert (images([circle, box | {"name": "other"}]) != before).any()  # another stream

@@ -162,5 +162,5 @@ def test_the_density_of_a_copula():
     def density(a, b):
         return math.exp(log_density_of_joint(value, {"a": np.array([a]), "b": np.array([b])})[0])
 
-    inner = [quad(lambda b: density(a, b), 0, 2, epsabs=1e-7)[0] for a in (1.3, 4.0)]
+    inner = [quad(lambda b, a=a: density(a, b), 0, 2, epsabs=1e-7)[0] for a in (1.3, 4.0)]
     np.testing.assert_allclose(inner, [1 / (a * math.log(8)) for a in (1.3, 4.0)], rtol=1e-4)

@@ -115,7 +115,7 @@ def test_validate_refuses_a_selection_that_accepts_nothing(bad, recipe_file):
 def test_schema(good):
     schema = json.loads(good("schema"))
     assert schema["title"] == "DeepBench recipe"
-    assert {"name", "version", "tables"} <= set(schema["required"])
+    assert {"name", "version", "tables"} <= set(schema["else"]["required"])  # without `extends`
 
 
 def test_preview(good, recipe_file, tmp_path):
@@ -622,7 +622,7 @@ def test_ctrl_c_in_any_command(run, recipe_file, monkeypatch):
 def test_signals_in_any_command(run, recipe_file, monkeypatch, number, exit_code):
     def receive(*_, **__):
         try:
-            os.kill(os.getpid(), number)
+            signal.raise_signal(number)  # seen by this thread before it goes on
         finally:
             for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 os.kill(os.getpid(), each)  # they do not disturb the tidying up
