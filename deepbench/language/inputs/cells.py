@@ -28,12 +28,21 @@ class Rounded(NamedTuple):
     value: int
 
 
+def _nothing() -> pyarrow.StringArray:
+    """Return the texts that stand for nothing; ``pyarrow.array`` would import pandas, which takes 40 MiB."""
+    import pyarrow
+
+    ends = np.cumsum([0, *map(len, NOTHING)], dtype=np.int32)
+    buffers = pyarrow.py_buffer(ends), pyarrow.py_buffer("".join(NOTHING).encode())
+    return pyarrow.StringArray.from_buffers(len(NOTHING), *buffers)
+
+
 def are_numbers(cells: pyarrow.Array) -> bool | None:
     """Return whether texts are numbers, but for those that stand for nothing; None where all do."""
     import pyarrow
     from pyarrow import compute
 
-    is_missing = compute.is_in(cells, value_set=pyarrow.array(NOTHING))
+    is_missing = compute.is_in(cells, value_set=_nothing())
     filled = cells.filter(compute.invert(is_missing))
     if not len(filled):
         return None
@@ -70,7 +79,7 @@ def numbers(
         values = _numbers_in(cells)
     elif types.is_integer(cells.type) or types.is_floating(cells.type):
         with np.errstate(all="ignore"):
-            values = cells.cast(pyarrow.float64(), safe=False).to_numpy(zero_copy_only=False)
+            values = _floats(cells.cast(pyarrow.float64(), safe=False))
     else:
         raise LabelError(f"{what} must hold numbers, not {cells.type}")
     bad = ~np.isfinite(values)
@@ -128,12 +137,19 @@ def words(cells: pyarrow.Array, what: str, first: int) -> pyarrow.Array:
     return cells if is_coded else cells.dictionary_encode()
 
 
+def _floats(cells: pyarrow.DoubleArray) -> NDArray[np.float64]:
+    """Return numbers, NaN where there is none, read-only; ``to_numpy`` would import pandas."""
+    filled = cells.fill_null(math.nan) if cells.null_count else cells
+    first = filled.offset
+    return np.frombuffer(filled.buffers()[1], np.float64, first + len(filled))[first:]
+
+
 def _numbers_in(texts: pyarrow.Array) -> NDArray[np.float64]:
     """Return the numbers that texts say; NaN where they say none."""
     import pyarrow
 
     try:
-        return texts.cast(pyarrow.float64()).to_numpy(zero_copy_only=False)
+        return _floats(texts.cast(pyarrow.float64()))
     except pyarrow.ArrowInvalid:
         found = (_number(text) for text in texts.to_pylist())
         return np.array([math.nan if each is None else each for each in found])
@@ -160,10 +176,12 @@ def _first_rounded(cells: pyarrow.Array, values: NDArray[np.float64], first: int
 
     if types.is_floating(cells.type):
         return None
-    large = np.flatnonzero(np.abs(values) >= EXACT)
-    for row, cell in zip(large, cells.take(large).to_pylist(), strict=True):
+    large = np.flatnonzero(np.abs(values) >= EXACT).tolist()
+    given = cells.to_pylist() if large else []
+    for row in large:
+        cell = given[row]
         if isinstance(cell, str) and not _WHOLE.fullmatch(cell):
             continue
         if int(cell) != int(values[row]):
-            return Rounded(first + int(row), int(cell))
+            return Rounded(first + row, int(cell))
     return None

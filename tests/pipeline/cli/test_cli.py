@@ -620,6 +620,11 @@ def test_ctrl_c_in_any_command(run, recipe_file, monkeypatch):
     ("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_signals_in_any_command(run, recipe_file, monkeypatch, number, exit_code):
+    if (
+        signal.getsignal(number) == signal.SIG_IGN
+    ):  # of a parent such as nohup, which the command respects
+        pytest.skip("the signal is ignored here")
+
     def receive(*_, **__):
         try:
             signal.raise_signal(number)  # seen by this thread before it goes on
