@@ -41,7 +41,7 @@ NOISY = "class_noisy"
 """Column of classes with noise."""
 
 LINE = r"^[^\x00-\x1f\x7f|]*$"
-"""What units and descriptions of labels may be: one line that can stand in a table of the data card."""
+"""Text of a unit or a description: one line, so that it can stand in a table of the data card."""
 
 Problems = Iterator[tuple[tuple[str | int, ...], str]]
 
@@ -140,7 +140,7 @@ class Formula(Derived):
 
     @property
     def path(self) -> tuple[str | int, ...]:  # type: ignore[override]
-        """Where it stands in its table."""
+        """Path in its table, for messages."""
         return (FORMULAS, self.key, "value")
 
     def column(self, plan: LabelPlan) -> Column:

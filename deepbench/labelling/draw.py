@@ -241,9 +241,7 @@ class _Drawing:
         for reference_name in value.names:
             column = self.plan.reference(scope, name, reference_name).column
             used[reference_name] = local[column] if column in local else self.columns[column][rows]
-        for code in dict.fromkeys(code for code, _ in value.comparisons):
-            used[code] = self.plan.code_names(code)[self.columns[code][rows]]
-        return used
+        return used | self.plan.names_of_codes(value, self.columns, rows)
 
     def _uniforms(
         self,

@@ -115,6 +115,4 @@ def _used(
         reference = plan.reference(scope, user, name)
         own = copies if reference.scope is scope else None
         used[name] = _held(scope, reference.column, labels, rows, own)
-    for code in dict.fromkeys(code for code, _ in value.comparisons):
-        used[code] = plan.code_names(code)[labels.columns[code][rows]]
-    return used
+    return used | plan.names_of_codes(value, labels.columns, rows)

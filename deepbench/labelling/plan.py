@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a name in an expression refers to.
+    """Meaning of a name in an expression: the values it stands for, and their column.
 
     Attributes
     ----------
@@ -278,6 +278,16 @@ class LabelPlan:
         """Return the name of the stream that draws the class or the split, or shuffles the factors."""
         return f"{self.stream_table}/{EVERY_CLASS}/sample/{what}"
 
+    def names_of_codes(
+        self,
+        value: Any,
+        columns: Mapping[str, NDArray],
+        rows: NDArray[np.intp] | slice = slice(None),
+    ) -> dict[str, NDArray[np.str_]]:
+        """Return the classes and splits that a value tells apart, as names, for some rows."""
+        codes = dict.fromkeys(code for code, _ in value.comparisons)
+        return {code: self.code_names(code)[columns[code][rows]] for code in codes}
+
     def code_names(self, what: str) -> NDArray[np.str_]:
         """Return what the codes of the class or the split stand for."""
         return np.array(self.classes if what == "class" else self.splits)
@@ -470,9 +480,7 @@ class LabelPlan:
         used = {
             name: columns[known[name].column if name in known else name] for name in condition.names
         }
-        for code in dict.fromkeys(code for code, _ in condition.comparisons):
-            used[code] = self.code_names(code)[columns[code]]
-        return used
+        return used | self.names_of_codes(condition, columns)
 
     @cached_property
     def order(self) -> tuple[tuple[Scope | None, str], ...]:

@@ -1,4 +1,4 @@
-"""What is wrong between the values of a table: names without a meaning, circles, branches, groups, units, weights."""
+"""Checks between the values of a table: names without a meaning, circles, branches, groups, units, weights."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Problems = list[tuple[tuple[str | int, ...], str]]
 
 
 def problems(plan: LabelPlan) -> Problems:
-    """Return what is wrong between the values of a table, as (path in the table, message)."""
+    """Return the problems between the values of a table, as (path in the table, message)."""
     return _Checker(plan).found()
 
 

@@ -1,4 +1,4 @@
-"""How recipes say which samples there are: weights of classes, fractions and rules of splits, selection."""
+"""Specifications of which samples there are: weights of classes, fractions and rules of splits, selection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How recipes write values that are made of others: ``by``, ``mixture``, ``per`` and expressions in distributions."""
+"""Forms in which recipes write composed values: ``by``, ``mixture``, ``per`` and expressions in distributions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How values are drawn: from uniform random numbers, made when asked for, and from other values of the sample."""
+"""Uniform random numbers, made when they are asked for, and the base of values that use nothing else."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class _Given(_Part):
         return self._first[:, None]
 
 
-class Independent:
+class Independent(ABC):
     """Base of the values that use no other value of the sample: constants and distributions.
 
     Attributes
@@ -108,13 +108,13 @@ class Independent:
     alternatives: ClassVar[tuple[Any, ...]] = ()
     known: ClassVar[bool] = True
 
+    @abstractmethod
     def support(self) -> tuple[float, float]:
         """Return the ends of the interval that holds all values."""
-        raise NotImplementedError
 
+    @abstractmethod
     def quantile(self, u: Array) -> Array:
         """Return the values below which the fractions ``u`` of all draws lie."""
-        raise NotImplementedError
 
     def values_listed(self) -> tuple[float, ...] | None:
         """Return the numbers that the value can be, in order; None where they are not listed, or too many."""

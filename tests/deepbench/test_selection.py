@@ -213,6 +213,9 @@ def test_a_sample_that_no_attempt_can_give_is_named(monkeypatch):
         labels(never, "t", 7, 9)
     alone = {"measure": None, "classes": {"one": {"objects": [STAR]}}}
     never = recipe(require={"where": "star.x < 1"}, **alone)
+    monkeypatch.setattr("deepbench.selection.HOPELESS", 40)
+    with pytest.raises(LabelError, match="none of 20 attempts meets"):
+        labels(never, "t", 7, 9)
     rows = labels(recipe(require={"where": "star.x > 1"}, **alone), "t", 0, 2)
     with pytest.raises(LabelError, match="attempt = 32768"):
         render(never, "t", labels=rows.assign(attempt=MOST_ATTEMPTS))
