@@ -171,8 +171,7 @@ class Formula(Derived):
         """Return what the formula gives."""
         known, value = _columns_by_name(plan), self.label.value
         used = {name: labels.columns[known[name].name] for name in value.names}
-        for code in dict.fromkeys(code for code, _ in value.comparisons):
-            used[code] = plan.code_names(code)[labels.columns[code]]
+        used |= plan.names_of_codes(value, labels.columns)
         result = value.draw(range(len(labels)), used)
         infinite = np.flatnonzero(np.isinf(result))
         if infinite.size:
