@@ -15,8 +15,10 @@ PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 LAYERS = [
     r"errors",
     r"numerics(\..*)?",
+    r"lensing(\..*)?",
     r"storage(\..*)?|language(\..*)?",
     r"labelling(\..*)?|tables",
+    r"deflectors(\..*)?",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
     r"kinds",

@@ -1,0 +1,42 @@
+"""The row of a deflector, as kernels read it, and the numbers of the families."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+POWER_LAW, EXTERNAL = range(2)
+"""Numbers of the families of deflectors."""
+
+DEFLECTOR_ROW = np.dtype(
+    [
+        ("family", np.int64),
+        ("x", np.float64),
+        ("y", np.float64),
+        ("angle", np.float64),
+        ("strength", np.float64),
+        ("axis_ratio", np.float64),
+        ("slope", np.float64),
+        ("scale", np.float64),
+        ("truncation", np.float64),
+        ("convergence", np.float64),
+    ],
+    align=True,
+)
+"""Row of a deflector.
+
+``x`` and ``y`` are its centre, ``scale`` and ``truncation`` radii, all in arcsec; ``angle`` is a direction in radians.
+What ``strength`` is, and which fields are read, the module of each family says.
+"""
+
+
+class Field(NamedTuple):
+    """Potential of a plane at a point, its gradient and its second derivatives; arcsec², arcsec and 1."""
+
+    potential: float
+    x: float
+    y: float
+    xx: float
+    xy: float
+    yy: float
