@@ -1,4 +1,4 @@
-"""Images of point sources behind the masses of their samples: where they are, how bright, how late; and their labels.
+"""Images of point sources behind the masses of their samples: where, how bright and how late they are; and their labels.
 
 Tables of all kinds use this module, so that a star of an image and a light curve that share their labels share their
 images, too.
@@ -47,22 +47,25 @@ def images_of_sources(
         Those with |μ| of the sample's ``least_magnification`` or more, in the order of their arrival. ``delay`` is the
         time since the arrival of the first of them, days; NaN where the plane has no redshifts.
     """
-    from deepbench.lensing.lens_equation import find_images
+    from deepbench.lensing.lens_equation import IMAGE_ROW, LensedImages, find_images
 
-    found = find_images(
-        planes.offsets,
-        planes.rows,
-        np.column_stack([x, y]),
-        owners,
-        planes.least_magnification[owners],
-    )
-    images, counts = found.images.copy(), np.diff(found.offsets)
-    firsts = np.repeat(found.offsets[:-1], counts)
-    samples = np.repeat(owners, counts)
-    images["delay"] = (images["delay"] - images["delay"][firsts]) * days_per_potential(
-        planes.redshifts.take(samples)
-    )
-    return found._replace(images=images)
+    sources, least = np.column_stack([x, y]), planes.least_magnification[owners]
+    counts, resolved = np.zeros(len(owners), np.int64), np.zeros(len(owners), bool)
+    images, numbers = [np.zeros(0, IMAGE_ROW)], [np.zeros(0, np.int64)]
+    for value in np.unique(least):
+        chosen = np.flatnonzero(least == value)
+        part = find_images(
+            planes.offsets, planes.rows, sources[chosen], owners[chosen], float(value)
+        )
+        counts[chosen], resolved[chosen] = np.diff(part.offsets), part.resolved
+        images.append(part.images)
+        numbers.append(np.repeat(chosen, counts[chosen]))
+    order = np.argsort(np.concatenate(numbers), kind="stable")
+    rows = np.concatenate(images)[order]
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    days = days_per_potential(planes.redshifts.take(owners))
+    rows["delay"] *= np.repeat(days, counts)
+    return LensedImages(offsets, rows, resolved)
 
 
 def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
@@ -70,9 +73,20 @@ def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
 
     Δt = (1 + z_l) D_l D_s / (c D_ls) Δφ, with angular-diameter distances (Schneider, Ehlers & Falco 1992, eq. 4.67).
     """
-    from deepbench.lensing.distances import time_delay_distances
+    lens, source, hubble, matter = redshifts
+    x, weights = _gauss()
+    comoving = [
+        299792.458 / hubble * z * ((1.0 / np.sqrt(1.0 - matter + matter * (1.0 + z * n) ** 3)) * w)
+        for z in (lens, source)
+        for n, w in zip(x, weights, strict=True)
+    ]
+    to_lens, to_source = sum(comoving[: len(x)]), sum(comoving[len(x) :])
+    return to_lens * to_source / (to_source - to_lens) * DAYS
 
-    return time_delay_distances(*redshifts) * DAYS
+
+def _gauss():  # until the distances of ``lensing`` are there
+    x, weights = np.polynomial.legendre.leggauss(64)
+    return 0.5 + 0.5 * x, 0.5 * weights
 
 
 def labels_of_images(
