@@ -1,4 +1,4 @@
-"""Images of point sources behind the masses of their samples: where, how bright and how late they are; and their labels.
+"""Images of point sources behind the masses of their samples, with their delays in days, and their labels.
 
 Tables of all kinds use this module, so that a star of an image and a light curve that share their labels share their
 images, too.
@@ -6,7 +6,6 @@ images, too.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,14 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.deflectors.lens import MOST_IMAGES
+from deepbench.lensing import cosmology
 
 if TYPE_CHECKING:
     from deepbench.deflectors.deflector import Redshifts
     from deepbench.deflectors.planes import Planes
     from deepbench.lensing.lens_equation import LensedImages
-
-DAYS = 3.0856775814913673e19 / 299792.458 / 86400.0 * (math.pi / 648000.0) ** 2
-"""Days in which light crosses 1 Mpc, times 1 arcsec² in rad²."""
 
 
 def images_of_sources(
@@ -73,20 +70,11 @@ def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
 
     Δt = (1 + z_l) D_l D_s / (c D_ls) Δφ, with angular-diameter distances (Schneider, Ehlers & Falco 1992, eq. 4.67).
     """
-    lens, source, hubble, matter = redshifts
-    x, weights = _gauss()
-    comoving = [
-        299792.458 / hubble * z * ((1.0 / np.sqrt(1.0 - matter + matter * (1.0 + z * n) ** 3)) * w)
-        for z in (lens, source)
-        for n, w in zip(x, weights, strict=True)
-    ]
-    to_lens, to_source = sum(comoving[: len(x)]), sum(comoving[len(x) :])
-    return to_lens * to_source / (to_source - to_lens) * DAYS
-
-
-def _gauss():  # until the distances of ``lensing`` are there
-    x, weights = np.polynomial.legendre.leggauss(64)
-    return 0.5 + 0.5 * x, 0.5 * weights
+    where = redshifts.hubble_constant, redshifts.matter_density, redshifts.lens, redshifts.source
+    distances = cosmology.lens_distances(*where)
+    days = cosmology.MEGAPARSEC / cosmology.LIGHT / cosmology.DAY
+    per_distance = days * cosmology.ARCSEC * cosmology.ARCSEC
+    return per_distance * cosmology.time_delay_distance(redshifts.lens, distances)
 
 
 def labels_of_images(

@@ -28,7 +28,7 @@ from deepbench.light_curves.families.lensed import MOST_PATHS, Lensed
 from deepbench.light_curves.families.registry import ObjectEntry
 from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.survey.cadences import CADENCES
-from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS, Survey
+from deepbench.light_curves.survey.surveys import DEPTHS, Survey, noise_stream
 from deepbench.tables import (
     Coordinate,
     DataVariable,
@@ -143,14 +143,16 @@ class LightCurveTable(TableSpecification):
     )
     images_apart: Annotated[Whole, Field(ge=1, le=MOST_PATHS)] | None = Field(
         None,
-        description="room for images of lensed sources, each of which has a light curve of its own; absent, their light "
+        description="room for images of a lensed source, each with a light curve of its own; absent, their light "
         "adds up",
     )
 
     @model_validator(mode="after")
     def _images_are_apart(self) -> Self:
         for name, described in self.classes.items() if self.images_apart is not None else ():
-            shining = [entry for entry in described.lights if not isinstance(entry.chosen, Contaminant)]
+            shining = [
+                entry for entry in described.lights if not isinstance(entry.chosen, Contaminant)
+            ]
             if [type(entry.chosen) for entry in shining] != [Lensed]:
                 raise problem(
                     f"with `images_apart`, a class has the light of one `lensed` source and no other; '{name}' has "
@@ -214,7 +216,7 @@ class LightCurveTable(TableSpecification):
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every observation or node, without the table's name."""
-        found = [PHOTONS, DEPTHS, RED]
+        found = [DEPTHS, RED, *(noise_stream(image) for image in range(self.images_apart or 1))]
         found += [stream for cadence in CADENCES.values() for stream in cadence.streams]
         for class_name, described in self.classes.items():
             names = names_of(described.objects)
@@ -261,7 +263,10 @@ class LightCurveTable(TableSpecification):
             words = "number of the image, in the order of arrival"
             images = (Coordinate("image", words, "1", self.images_apart, numbers=numbers),)
         if not self.is_dense:
-            return (*images, Coordinate("observation", "number of the observation", "1", self.width))
+            return (
+                *images,
+                Coordinate("observation", "number of the observation", "1", self.width),
+            )
         times = self.survey.cadence.chosen.shared(self.survey.names)
         days = np.asarray(times.days, np.float64)
         return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -57,10 +58,20 @@ def object_batch(
             source.columns, zero_points(table.specification, labels, source.samples)
         )
         if isinstance(chosen, Lensed):
-            described = replace(described, lensing=lensing_of(planes, source))
+            place = source.columns["dx"], source.columns["dy"], source.samples
+            images = images_of_sources(planes, *place)
+            merged = np.flatnonzero(~images.resolved)
+            if merged.size:
+                raise LabelError.of_sample(
+                    table.name,
+                    numbers[merged[0]],
+                    f"{source.name}: it is on a caustic, where a point is infinitely bright; change its dx or dy",
+                )
+            redshifts = planes.redshifts.source[source.samples]
+            described = replace(described, images=images, source_redshifts=redshifts)
             named = chosen.measured_labels()
             measured |= {each: np.full(len(rows), np.nan) for each in named if each not in measured}
-            measured |= labels_of_images(described.images, named)
+            measured |= labels_of_images(images, named)
         rows = chosen.rows(described)
         inputs = chosen.inputs(survey, streams, source)
         for refused, message in chosen.refusals(rows):

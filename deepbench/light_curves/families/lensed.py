@@ -74,7 +74,10 @@ class WalkingSource(Source, RandomWalk):
 
     def rows(self, labels: ObjectLabels) -> NDArray:
         """Return the rows of sources, ``WALKING[k, b]``."""
-        rows, magnitudes = np.empty((len(labels), len(labels.bands)), WALKING), self.magnitudes_of(labels)
+        rows, magnitudes = (
+            np.empty((len(labels), len(labels.bands)), WALKING),
+            self.magnitudes_of(labels),
+        )
         for number, (band, zero_point) in enumerate(labels.zero_points.items()):
             for name in ("timescale", "structure_function"):
                 rows[name][:, number] = labels.value(name, band)
@@ -179,7 +182,9 @@ class Lensed(Family):
         if images is None:
             raise ValueError("the images of a lensed object come with its labels")
         light = self._light.rows(_inside(labels))
-        rows = np.zeros(light.shape, np.dtype([("paths", PATHS), ("light", light.dtype)], align=True))
+        rows = np.zeros(
+            light.shape, np.dtype([("paths", PATHS), ("light", light.dtype)], align=True)
+        )
         rows["light"], paths = light, rows["paths"]
         counts = np.diff(images.offsets)
         paths["count"], paths["source_redshift"] = counts[:, None], labels.source_redshifts[:, None]
@@ -279,7 +284,9 @@ class Lensed(Family):
         while first < len(counts):
             before = ends[first - 1] if first else 0
             last = max(first + 1, int(np.searchsorted(ends, before + MOST_AT_ONCE, side="right")))
-            yield self._paths_of(batch, starts, np.repeat(np.arange(first, last), counts[first:last]))
+            yield self._paths_of(
+                batch, starts, np.repeat(np.arange(first, last), counts[first:last])
+            )
             first = last
 
     def _paths_of(

@@ -5,11 +5,11 @@ each of its values is a pure function of the seed, the stream, the sample, τ an
 images of one source show one walk at different times, and two surveys may see one source.
 
 Time is cut into cells of one τ from t = 0 on. At their borders X is the moving average of the normals of ``MEMORY``
-cells before, which is the process but for exp(−MEMORY). Inside a cell it is halved again and again: given X at the ends
-of an interval of h τ, X in its middle is normal with the mean (X_0 + X_1) / (2 cosh(h / 2)) and the variance tanh(h / 2)
-(the bridge of an Ornstein-Uhlenbeck process). After 2 × depth halvings X is taken for linear. For a depth of 9 the
-smallest intervals are τ / 262,144: what is left out between them has a standard deviation of 1.4e-3 at most, and the
-covariance of two times errs by less than 4e-6.
+cells before, which is the process but for exp(−MEMORY). Inside a cell intervals are halved again and again: given X at
+the ends of an interval of h τ, X in its middle is normal with the mean (X_0 + X_1) / (2 cosh(h / 2)) and the variance
+tanh(h / 2) (the bridge of an Ornstein-Uhlenbeck process). After 2 × depth halvings X is taken for linear. For a depth
+of 9 the smallest intervals are τ / 262,144: what is left out between them has a standard deviation of 1.4e-3 at most,
+and the covariance of two times errs by less than 4e-6.
 
 The normals of cell J are in the blocks that begin at J mod 2^cells times 2^bits of the stream; block 0 has that of the
 border, and three normals of each further block belong to an interval and to its halves.
@@ -96,7 +96,9 @@ def _write_walk(times, rate, depth, bits, cells, number, sample, key, words, out
         cell = int(np.floor(u))
         if not known or cell != at:
             follows = known and cell == at + 1
-            left = right if follows else _border(cell, base, bits, mask, sample, k0, k1, c2, c3, three)
+            left = (
+                right if follows else _border(cell, base, bits, mask, sample, k0, k1, c2, c3, three)
+            )
             right = _border(cell + 1, base, bits, mask, sample, k0, k1, c2, c3, three)
             at, known = cell, True
         part = u - cell
