@@ -1,4 +1,4 @@
-"""The row of a deflector, as kernels read it, and the numbers of the families."""
+"""The row of a deflector, as tables write it and as kernels read it, and the numbers of the families."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import numpy as np
 
 POWER_LAW, EXTERNAL = range(2)
 """Numbers of the families of deflectors."""
+
+MOST_TERMS = 96
+"""Number of terms of a row's series; a multiple of 4."""
 
 DEFLECTOR_ROW = np.dtype(
     [
@@ -28,6 +31,23 @@ DEFLECTOR_ROW = np.dtype(
 
 ``x`` and ``y`` are its centre, ``scale`` and ``truncation`` radii, all in arcsec; ``angle`` is a direction in radians.
 What ``strength`` is, and which fields are read, the module of each family says.
+"""
+
+PREPARED_ROW = np.dtype(
+    [
+        *((name, DEFLECTOR_ROW[name]) for name in DEFLECTOR_ROW.names or ()),
+        ("cosine", np.float64),
+        ("sine", np.float64),
+        ("amplitude", np.float64),
+        ("power", np.float64),
+        ("terms", np.int64),
+        ("series", np.float64, (MOST_TERMS,)),
+    ],
+    align=True,
+)
+"""Row of a deflector with what does not depend on the point, from ``plane.prepare``; formulas read these rows.
+
+``cosine`` and ``sine`` are those of ``angle``; the module of each family says what the other fields are.
 """
 
 

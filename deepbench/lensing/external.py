@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from deepbench.lensing.deflector import Field
 from deepbench.numerics.kernels import inline
-from deepbench.numerics.mathfast import cos64, sin64
 
 
 @inline
 def field_at(row, x, y):
     """Return the ``Field`` of external shear and convergence at x and y from the origin of the plane."""
-    gamma1, gamma2 = row.strength * cos64(2.0 * row.angle), row.strength * sin64(2.0 * row.angle)
+    gamma1 = row.strength * (row.cosine * row.cosine - row.sine * row.sine)
+    gamma2 = row.strength * 2.0 * row.cosine * row.sine
     dx, dy = x - row.x, y - row.y
     xx, yy = row.convergence + gamma1, row.convergence - gamma1
     ax, ay = xx * dx + gamma2 * dy, gamma2 * dx + yy * dy

@@ -5,14 +5,29 @@ from __future__ import annotations
 from deepbench.lensing import external, power_law
 from deepbench.lensing.deflector import POWER_LAW, Field
 from deepbench.numerics.kernels import inline
+from deepbench.numerics.mathfast import sincos64
 
+_prepare_power_law = power_law.prepare
 _power_law_at, _power_law_deflection = power_law.field_at, power_law.deflection_at
 _external_at, _external_deflection = external.field_at, external.deflection_at
 
 
 @inline
+def prepare(rows, prepared):
+    """Write ``PREPARED_ROW[m]`` from ``DEFLECTOR_ROW[m]``."""
+    for i in range(rows.shape[0]):
+        row, out = rows[i], prepared[i]
+        out.family, out.x, out.y, out.angle = row.family, row.x, row.y, row.angle
+        out.strength, out.axis_ratio, out.slope = row.strength, row.axis_ratio, row.slope
+        out.scale, out.truncation, out.convergence = row.scale, row.truncation, row.convergence
+        out.sine, out.cosine = sincos64(row.angle)
+        if out.family == POWER_LAW:
+            _prepare_power_law(out)
+
+
+@inline
 def field_at(rows, x, y):
-    """Return the ``Field`` of deflectors, ``DEFLECTOR_ROW[m]``, at a point of the plane, arcsec."""
+    """Return the ``Field`` of deflectors, ``PREPARED_ROW[m]``, at a point of the plane, arcsec."""
     potential, ax, ay, xx, xy, yy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(rows.shape[0]):
         row = rows[i]
@@ -31,7 +46,7 @@ def field_at(rows, x, y):
 
 @inline
 def deflection_at(rows, x, y):
-    """Return the deflection of deflectors at a point of the plane, arcsec."""
+    """Return the deflection of deflectors, ``PREPARED_ROW[m]``, at a point of the plane, arcsec."""
     ax, ay = 0.0, 0.0
     for i in range(rows.shape[0]):
         row = rows[i]
