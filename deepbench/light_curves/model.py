@@ -259,7 +259,7 @@ class LightCurveTable(TableSpecification):
         """Return the coordinates of the dimensions after ``sample``."""
         images: tuple[Coordinate, ...] = ()
         if self.images_apart is not None:
-            numbers = np.arange(1.0, self.images_apart + 1.0)
+            numbers = np.arange(1, self.images_apart + 1, dtype=np.int32)
             words = "number of the image, in the order of arrival"
             images = (Coordinate("image", words, "1", self.images_apart, numbers=numbers),)
         if not self.is_dense:

@@ -97,6 +97,7 @@ class LightCurves:
             [object_batch(table, labels, each, self._streams, planes) for each in entries]
             for entries in (sources, families)
         )
+        self._check_room()
         count = len(labels)
         gaps = rows_of_samples(count, wrong, lambda each: each.entry.chosen.gaps(each.columns), GAP)
         self._outliers = rows_of_samples(
@@ -216,6 +217,20 @@ class LightCurves:
             variances, deviations, light, planes["flux"], planes["flux_error"], planes["mask"],
         )  # fmt: skip
         return variances
+
+    def _check_room(self) -> None:
+        """Refuse more images than there is room for."""
+        room = self._specification.images_apart
+        for batch in self._batches if room is not None else ():
+            counts = batch.rows["paths"]["count"][:, 0]
+            many = np.flatnonzero(counts > room)
+            if many.size:
+                raise LabelError.of_sample(
+                    self._table.name,
+                    batch.samples[many[0]],
+                    f"{batch.source.name}: it has {counts[many[0]]} images, but `images_apart` has room for {room}; "
+                    "make it larger, or raise the lens's min_magnification",
+                )
 
     def _check_rates(self, samples: slice, rates: NDArray[np.float64]) -> None:
         """Refuse what changes too fast for the exposures."""

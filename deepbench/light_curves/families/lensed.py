@@ -127,7 +127,7 @@ class StarsOfLens(Group):
         "standard deviation at saddle points of the arrival time", unit="mag", minimum=0, maximum=2
     )
     timescale: Value = parameter(
-        "time after which the correlation of the microlensing is 1 / e", unit="d", minimum=10
+        "time after which the correlation of the microlensing is 1 / e", unit="d", minimum=30
     )
 
 

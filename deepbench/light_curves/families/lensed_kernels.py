@@ -7,12 +7,12 @@ images of one source show one walk at different times, and two surveys may see o
 Time is cut into cells of one τ from t = 0 on. At their borders X is the moving average of the normals of ``MEMORY``
 cells before, which is the process but for exp(−MEMORY). Inside a cell intervals are halved again and again: given X at
 the ends of an interval of h τ, X in its middle is normal with the mean (X_0 + X_1) / (2 cosh(h / 2)) and the variance
-tanh(h / 2) (the bridge of an Ornstein-Uhlenbeck process). After 2 × depth halvings X is taken for linear. For a depth
-of 9 the smallest intervals are τ / 262,144: what is left out between them has a standard deviation of 1.4e-3 at most,
-and the covariance of two times errs by less than 4e-6.
+tanh(h / 2) (the bridge of an Ornstein-Uhlenbeck process). After 2 ``DEPTH`` halvings X is taken for linear: the
+smallest intervals are τ / 262,144, what is left out between them has a standard deviation of 1.4e-3 at most, and the
+covariance of two times errs by less than 4e-6.
 
-The normals of cell J are in the blocks that begin at J mod 2^cells times 2^bits of the stream; block 0 has that of the
-border, and three normals of each further block belong to an interval and to its halves.
+The normals of cell J are in the blocks of the stream from (J mod 2^cells) 2^``BITS`` on: block 0 has that of the border;
+three normals of each further block belong to an interval and to its halves. A walk begins again after 2^cells τ.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ from deepbench.numerics.streams import fill_normals_from
 MEMORY = 40
 """Number of cells that the value at a border remembers: exp(−40) is below the rounding of float64."""
 
-SOURCE_DEPTH, SOURCE_BITS, SOURCE_CELLS = 9, 17, 15
-"""Walks of sources: pairs of halvings, bits of the blocks of a cell, and of the number of a cell."""
+DEPTH = 9
+"""Pairs of halvings of a cell."""
 
-STARS_DEPTH, STARS_BITS, STARS_CELLS = 6, 11, 17
-"""The same of microlensing; four bits are left for the number of the image."""
+BITS = 17
+"""Bits of the number of a block of a cell."""
+
+SOURCE_CELLS, STARS_CELLS = 15, 11
+"""Bits of the number of a cell in walks of sources and in microlensing, where four are left for the image's number."""
 
 ERROR = 1e-3
 """Largest error of the mean of a walk over an exposure, in standard deviations of the walk."""
@@ -44,11 +47,11 @@ _OF_STRUCTURE = LOG_FLUX * math.sqrt(0.5)
 
 
 @inline
-def _coefficients(depth):
-    """Return weight and standard deviation of the middle of each interval, float64[2 depth, 2]."""
-    found = np.empty((2 * depth, 2))
+def _coefficients():
+    """Return weight and standard deviation of the middle of each interval, float64[2 DEPTH, 2]."""
+    found = np.empty((2 * DEPTH, 2))
     h = 1.0
-    for level in range(2 * depth):
+    for level in range(2 * DEPTH):
         kept = exp64(-0.5 * h)
         square = kept * kept
         found[level, 0] = kept / (1.0 + square)
@@ -58,18 +61,18 @@ def _coefficients(depth):
 
 
 @inline
-def _border(cell, base, bits, mask, sample, k0, k1, c2, c3, three):
+def _border(cell, base, mask, sample, k0, k1, c2, c3, three):
     """Return the process at the beginning of a cell."""
     kept, value = exp64(-1.0), 0.0
     for back in range(MEMORY - 1, -1, -1):
-        block = base + (((cell - back) & mask) << bits)
+        block = base + (((cell - back) & mask) << BITS)
         fill_normals_from(three[:1], block, sample, k0, k1, c2, c3)
         value = kept * value + three[0]
     return np.sqrt(1.0 - kept * kept) * value
 
 
 @inline
-def _write_walk(times, rate, depth, bits, cells, number, sample, key, words, out):
+def _write_walk(times, rate, cells, number, sample, key, words, out):
     """Write a process of unit variance at some times.
 
     Parameters
@@ -78,8 +81,8 @@ def _write_walk(times, rate, depth, bits, cells, number, sample, key, words, out
         Days, in any order.
     rate : float
         1 / τ.
-    depth, bits, cells : int
-        Those of the walk, as above.
+    cells : int
+        Bits of the number of a cell.
     number : int
         Number of the walk in its stream.
     sample, key, words
@@ -88,23 +91,21 @@ def _write_walk(times, rate, depth, bits, cells, number, sample, key, words, out
         Written.
     """
     k0, k1, c2, c3 = key[0], key[1], words[0], words[1]
-    coefficients, three = _coefficients(depth), np.empty(3, np.float32)
-    mask, base = (1 << cells) - 1, number << (bits + cells)
+    coefficients, three = _coefficients(), np.empty(3, np.float32)
+    mask, base = (1 << cells) - 1, number << (BITS + cells)
     at, left, right, known = 0, 0.0, 0.0, False
     for e in range(times.size):
         u = times[e] * rate
         cell = int(np.floor(u))
         if not known or cell != at:
             follows = known and cell == at + 1
-            left = (
-                right if follows else _border(cell, base, bits, mask, sample, k0, k1, c2, c3, three)
-            )
-            right = _border(cell + 1, base, bits, mask, sample, k0, k1, c2, c3, three)
+            left = right if follows else _border(cell, base, mask, sample, k0, k1, c2, c3, three)
+            right = _border(cell + 1, base, mask, sample, k0, k1, c2, c3, three)
             at, known = cell, True
         part = u - cell
-        first = base + ((cell & mask) << bits) + 1
+        first = base + ((cell & mask) << BITS) + 1
         low, high, inside, count = left, right, 0, 1
-        for pair in range(depth):
+        for pair in range(DEPTH):
             fill_normals_from(three, first + inside, sample, k0, k1, c2, c3)
             weight, sigma = coefficients[2 * pair, 0], coefficients[2 * pair, 1]
             middle, half = weight * (low + high) + sigma * three[0], 0
@@ -152,7 +153,7 @@ def add_walks(rows, owners, offsets, times, bands, light, samples, key, words):
         first, last = offsets[owners[j]], offsets[owners[j] + 1]
         own = walk[: last - first]
         _write_walk(
-            times[first:last], 1.0 / rows[j, 0].timescale, SOURCE_DEPTH, SOURCE_BITS, SOURCE_CELLS, 0,
+            times[first:last], 1.0 / rows[j, 0].timescale, SOURCE_CELLS, 0,
             samples[j], key, words, own,
         )  # fmt: skip
         for e in range(first, last):
@@ -212,7 +213,7 @@ def magnify(rows, numbers, samples, offsets, times, key, words, light, deviation
             continue
         own, total, squares = walk[: last - first], 0.0, 0.0
         _write_walk(
-            times[first:last], 1.0 / rows[i].timescale, STARS_DEPTH, STARS_BITS, STARS_CELLS, number,
+            times[first:last], 1.0 / rows[i].timescale, STARS_CELLS, number,
             samples[i], key, words, own,
         )  # fmt: skip
         size *= exp64(-0.5 * scatter * scatter)
