@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.language.specification import Specification, parameter
 from deepbench.language.values import Value
+
+if TYPE_CHECKING:
+    from deepbench.lensing.cosmology import Distances
 
 
 class Redshifts(NamedTuple):
@@ -34,6 +37,12 @@ class Redshifts(NamedTuple):
     def take(self, chosen: NDArray[np.int64]) -> Redshifts:
         """Return some of them."""
         return Redshifts(*(values[chosen] for values in self))
+
+    def distances(self) -> Distances:
+        """Return the distances to lens and source, Mpc."""
+        from deepbench.lensing.cosmology import lens_distances
+
+        return lens_distances(self.hubble_constant, self.matter_density, self.lens, self.source)
 
 
 class Deflector(Specification, ABC):

@@ -181,11 +181,12 @@ def _values_of(
         if value is None:
             continue
         if parameter is None:
-            if not isinstance(value, OneOf | Group):
+            above: tuple[str, ...] = (field_name,)
+            if isinstance(value, OneOf):
+                above, value = (field_name, value.kind), value.chosen
+            elif not isinstance(value, Group):
                 continue
-            one_of = isinstance(value, OneOf)
-            above = (field_name, value.kind) if one_of else (field_name,)
-            for name, path, inner, meaning in _values_of(value.chosen if one_of else value):
+            for name, path, inner, meaning in _values_of(value):
                 yield f"{field_name}.{name}", (*above, *path), inner, meaning
         elif isinstance(value, Mapping):
             for key, item in value.items():

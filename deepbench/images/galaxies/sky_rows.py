@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepbench.errors import LabelError
 from deepbench.images.galaxies.model import ENGINES
 from deepbench.images.model.instruments import MAGNITUDE
-from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS, Piece
+from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS, LEAST_AXIS_RATIO, Piece
 from deepbench.images.psf.psf_rows import Psfs, psf_rows
 from deepbench.images.rows import Order, check_reach, in_order, ranks_of, table_of
 from deepbench.images.shapes.boundaries import LIMIT
@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 LENGTHS = ("half_light_radius", "truncation")
 """Fields of rows that the drawing's limit holds for, where a row has them."""
+
+
+ROUNDING = 1e-12
+"""Relative error of an axis ratio after a shear."""
 
 
 class OwnedRows(NamedTuple):
@@ -128,6 +132,8 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
     positions, stamp = _positions(specification, found, order)
     check_reach(table, labels, order, positions)
     ranks = ranks_of(found, order)
+    sample = np.repeat(labels.samples, np.diff(order.offsets))
+    _check_objects(table, found, ranks, sample)
     gathered: dict[str, tuple[list[NDArray[np.void]], list[NDArray[np.int64]]]]
     gathered = {engine: ([], []) for engine in (COMPONENTS, *ENGINES)}
     for each, owners in zip(found, ranks, strict=True):
@@ -139,10 +145,8 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
         for engine, (rows, owners) in gathered.items()
         if rows or engine == COMPONENTS
     )
-    sample = np.repeat(labels.samples, np.diff(order.offsets))
     for drawn in (components, *pieces):
-        _check_lengths(table, drawn, sample)
-    _check_objects(table, found, ranks, sample)
+        _check_rows(table, drawn, sample)
     counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
         order,
@@ -193,8 +197,8 @@ def _owned(
     return OwnedRows(engine, together, owner)
 
 
-def _check_lengths(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
-    """Refuse radii beyond the drawing's limit."""
+def _check_rows(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
+    """Refuse radii beyond the drawing's limit, and ellipses that a shear makes too thin."""
     far = np.zeros(len(drawn.rows), bool)
     for name in LENGTHS:
         if name in (drawn.rows.dtype.names or ()):
@@ -204,6 +208,16 @@ def _check_lengths(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[
             table.name,
             samples[drawn.owners[np.argmax(far)]],
             f"a galaxy has a radius beyond {LIMIT:g} pixels, which cannot be drawn",
+        )
+    ratio = drawn.rows["axis_ratio"]
+    thin = ratio < LEAST_AXIS_RATIO * (1 - ROUNDING)
+    if thin.any():
+        first = np.argmax(thin)
+        raise LabelError.of_sample(
+            table.name,
+            samples[drawn.owners[first]],
+            f"a galaxy is sheared to an axis ratio of {ratio[first]:.3g}, which must be {LEAST_AXIS_RATIO:g} or more: "
+            "make it rounder, or its shear weaker",
         )
 
 
@@ -236,7 +250,7 @@ def _flags(
 def fluxes(
     found: list[ObjectColumns], order: Order, band: str, zero_points: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """Return the light of objects in a band.
+    """Return the light of objects in a band, as weak lensing magnifies it.
 
     Parameters
     ----------
@@ -249,6 +263,7 @@ def fluxes(
     """
     names = ("flux", f"fluxes.{band}", "magnitude", f"colors.{band}", f"magnitudes.{band}")
     flux, in_band, magnitude, color, magnitude_in_band = table_of(found, order, names).T
+    magnified = table_of(found, order, ("shear.magnification",), absent=1.0)[:, 0]
     light = np.where(np.isnan(flux), in_band, flux)
     magnitude = np.where(np.isnan(color), magnitude, magnitude + color)
     magnitude = np.where(np.isnan(magnitude), magnitude_in_band, magnitude)
@@ -256,7 +271,7 @@ def fluxes(
         sample = np.repeat(np.arange(len(zero_points)), np.diff(order.offsets))
         from_magnitude = exp(MAGNITUDE * (magnitude - zero_points[sample]))
         light = np.where(np.isnan(light), from_magnitude, light)
-    return np.ascontiguousarray(light)
+    return np.ascontiguousarray(light * magnified)
 
 
 def sky_psfs(

@@ -26,9 +26,9 @@ from deepbench.images.galaxies.oversampled import (
     halve,
     refinements,
 )
-from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
+from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.galaxies.stamp_sizes import SIZES, component_edges
-from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from deepbench.images.model.sky import COMPONENT_ROW, LEAST_AXIS_RATIO, rows_of
 from deepbench.images.psf.psf_files import PsfFile
 from deepbench.numerics.kernels import inline, kernel
 

@@ -20,9 +20,10 @@ from deepbench.images.galaxies.fourier import render_components
 from deepbench.images.galaxies.image_psf import half_widths, render_behind
 from deepbench.images.galaxies.model import ENGINES
 from deepbench.images.galaxies.periods import PSF_WIDTHS, WIDTHS, are_outside
-from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
+from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.galaxies.sky_rows import SkyRows
 from deepbench.images.galaxies.stamp_sizes import MAXIMUM_STAMP, SIZES, component_edges
+from deepbench.images.model.sky import LEAST_AXIS_RATIO
 from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.psf.psf_rows import Psfs
 from deepbench.images.stars.point_sources import add_point, jitter_table, stamp_radii

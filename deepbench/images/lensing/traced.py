@@ -255,7 +255,9 @@ def _mark(nearest, row, first, runs, count):
 
 
 @inline
-def _trace_run(light_of, image, masses, scale, start, step, level, run, profiles, disk, terms, scratch, levels):
+def _trace_run(
+    light_of, image, masses, scale, start, step, level, run, profiles, disk, terms, scratch, levels
+):
     """Write the light of a run of rays of a level, and how near they come to a window; return their number."""
     row, first, last = run
     n = last - first
@@ -392,7 +394,19 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
             finer, more = np.empty((64, 3), np.int64), 0
             for r in range(count):
                 n = _trace_run(
-                    light_of, image, masses, scale, start, step, level, runs[r], profiles, disk, terms, scratch, levels
+                    light_of,
+                    image,
+                    masses,
+                    scale,
+                    start,
+                    step,
+                    level,
+                    runs[r],
+                    profiles,
+                    disk,
+                    terms,
+                    scratch,
+                    levels,
                 )
                 light = scratch.lines[6][:n]
                 row, begin = runs[r, 0], runs[r, 1]
