@@ -70,11 +70,9 @@ def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
 
     Δt = (1 + z_l) D_l D_s / (c D_ls) Δφ, with angular-diameter distances (Schneider, Ehlers & Falco 1992, eq. 4.67).
     """
-    where = redshifts.hubble_constant, redshifts.matter_density, redshifts.lens, redshifts.source
-    distances = cosmology.lens_distances(*where)
     days = cosmology.MEGAPARSEC / cosmology.LIGHT / cosmology.DAY
     per_distance = days * cosmology.ARCSEC * cosmology.ARCSEC
-    return per_distance * cosmology.time_delay_distance(redshifts.lens, distances)
+    return per_distance * cosmology.time_delay_distance(redshifts.lens, redshifts.distances())
 
 
 def labels_of_images(
