@@ -1,6 +1,8 @@
-"""How far the deflectors of a plane reach: where images can be, and how finely the surroundings of each centre matter."""
+"""How far the deflectors of a plane reach: where images can be, and how finely the neighbourhoods of centres matter."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -21,6 +23,11 @@ FAINT = 10.0
 
 EVEN = 0.02
 """Largest change of the second derivatives of ψ between two distances within a core."""
+
+DIRECTIONS = 16
+"""Number of directions in which the radius that holds all images is sought."""
+
+_COSINE, _SINE = math.cos(2.0 * math.pi / DIRECTIONS), math.sin(2.0 * math.pi / DIRECTIONS)
 
 SINGULAR, CORE = range(2)
 """What lies inside of the least distance that matters: images that are too faint, or an even field."""
@@ -79,17 +86,18 @@ def outer_radius(rows, x, y):
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
             r = max(r, 1.25 * np.sqrt(rows[i].x * rows[i].x + rows[i].y * rows[i].y))
-    distance = np.sqrt(x * x + y * y)
-    half = 0.7071067811865476
+    needed = 1.05 * np.sqrt(x * x + y * y)
     outside = False
     while not outside and r < FURTHEST:
-        r *= 1.5
+        r *= 1.25
         outside = True
         c, s = 1.0, 0.0
-        for _ in range(8):
+        for _ in range(DIRECTIONS):
             ax, ay = _deflection_at(rows, r * c, r * s)
-            outside = outside and r - (ax * c + ay * s) > 1.02 * distance + 0.02 * r
-            c, s = half * (c - s), half * (c + s)
+            if 0.95 * r - (ax * c + ay * s) < needed:
+                outside = False
+                break
+            c, s = _COSINE * c - _SINE * s, _COSINE * s + _SINE * c
     return r
 
 
