@@ -11,18 +11,14 @@ from deepbench.numerics.kernels import inline
 
 
 @inline
-def field_at(row, x, y):
-    """Return the ``Field`` of external shear and convergence at x and y from the origin of the plane."""
-    gamma1 = row.strength * (row.cosine * row.cosine - row.sine * row.sine)
-    gamma2 = row.strength * 2.0 * row.cosine * row.sine
-    dx, dy = x - row.x, y - row.y
-    xx, yy = row.convergence + gamma1, row.convergence - gamma1
-    ax, ay = xx * dx + gamma2 * dy, gamma2 * dx + yy * dy
-    return Field(0.5 * (dx * ax + dy * ay), ax, ay, xx, gamma2, yy)
+def deflection_at(row, x, y):
+    """Return the deflection at x along the stretching and y across it, along these axes."""
+    return (row.convergence + row.strength) * x, (row.convergence - row.strength) * y
 
 
 @inline
-def deflection_at(row, x, y):
-    """Return the deflection of external shear and convergence at x and y from the origin of the plane, arcsec."""
-    field = field_at(row, x, y)
-    return field.x, field.y
+def field_at(row, x, y):
+    """Return the ``Field`` at x along the stretching and y across it, along these axes."""
+    ax, ay = deflection_at(row, x, y)
+    xx, yy = row.convergence + row.strength, row.convergence - row.strength
+    return Field(0.5 * (x * ax + y * ay), ax, ay, xx, 0.0, yy)
