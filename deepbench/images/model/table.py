@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from deepbench.deflectors.lens import MEASURED_LENS, Lens, check_plane, measured_of_source
+from deepbench.deflectors.lens import (
+    ARC_AZIMUTH,
+    CONFIGURATION,
+    MAGNIFICATION,
+    MEASURED_LENS,
+    Lens,
+    check_plane,
+    measured_of_source,
+)
 from deepbench.errors import LabelError
 from deepbench.images.detector.noise import (
     Background,
@@ -25,6 +33,7 @@ from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
+from deepbench.images.stars.model import MICROLENSING
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -336,8 +345,15 @@ class ImageTable(TableSpecification):
         if entry.is_shape and self.measures_shapes:
             return MEASURED_SHAPES
         measured = self._measured() if entry.is_sky and self.measures_sky else {}
-        if entry.lensed and lens is not None:
-            measured |= measured_of_source(delays=lens.redshift is not None)
+        if not entry.lensed or lens is None:
+            return measured
+        measured |= measured_of_source(delays=lens.redshift is not None)
+        measured["magnification"] = MAGNIFICATION
+        if not entry.chosen.is_point:
+            measured["configuration"] = CONFIGURATION
+            if self.measures_sky:
+                bands = [f".{band}" for band in self.bands] or [""]
+                measured |= dict.fromkeys((f"arc_azimuth{band}" for band in bands), ARC_AZIMUTH)
         return measured
 
     def _measured(self) -> dict[str, Parameter]:
@@ -366,9 +382,15 @@ class ImageTable(TableSpecification):
         return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
-        """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        of_bands = [stream for band in self.bands for stream in band_streams(band)]
-        return [*noise_streams(self.noise), *of_bands]
+        """Return the streams that draw when samples are rendered, without the table's name."""
+        found = noise_streams(self.noise)
+        found += [stream for band in self.bands for stream in band_streams(band)]
+        for class_name, described in self.classes.items():
+            names = names_of(described.objects)
+            for name, entry in zip(names, described.objects, strict=True):
+                if getattr(entry.chosen, "microlensing", None) is not None:
+                    found.append(f"{class_name}/{name}/{MICROLENSING}")
+        return found
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
