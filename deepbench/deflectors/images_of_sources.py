@@ -65,6 +65,24 @@ def images_of_sources(
     return LensedImages(offsets, rows, resolved)
 
 
+def measure_caustics(
+    planes: Planes,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    owners: NDArray[np.int64],
+) -> tuple[Planes, NDArray[np.float64]]:
+    """Return the planes with their Einstein radii, and how far points are from the nearest caustic.
+
+    The parameters are those of ``images_of_sources``; distances are in arcsec, float64[k], negative outside of all
+    caustics, NaN where there are none.
+    """
+    from deepbench.lensing.critical_curves import measure
+
+    sources = np.column_stack([x, y])
+    radii, distances = measure(planes.offsets, planes.rows, sources, owners)
+    return planes._replace(einstein_radii=radii), distances
+
+
 def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
     """Return the delay of a Fermat potential of 1 arcsec², float64[k], days; NaN without redshifts.
 
@@ -94,7 +112,7 @@ def labels_of_images(
     from deepbench.lensing.lens_equation import MAXIMUM
 
     counts = np.diff(found.offsets)
-    central = np.repeat(np.arange(len(counts)), counts)[found.images["kind"] == MAXIMUM]
+    central = np.repeat(np.arange(len(counts)), counts)[found.images["type"] == MAXIMUM]
     columns = {
         "image_count": counts.astype(np.float64),
         "central_images": np.bincount(central, minlength=len(counts)).astype(np.float64),

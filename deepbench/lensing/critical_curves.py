@@ -266,9 +266,9 @@ def _measure(offsets, rows, sources, firsts, prepared, reaches, einstein_radii, 
         for j in range(count):
             main = j if reaches[j].einstein > reaches[main].einstein else main
         x, y = reaches[main].x, reaches[main].y
-        outer = 1.5 * _outer_radius(own, 0.0, 0.0) + np.sqrt(x * x + y * y)
+        outer = 4.0 * _outer_radius(own, 0.0, 0.0) + np.sqrt(x * x + y * y)
         area = _trace(own, x, y, outer, radii, counts, betas)
-        einstein_radii[i] = np.sqrt(area / math.pi)
+        einstein_radii[i] = np.sqrt(area / math.pi) if area > 0.0 else np.nan
         for j in range(firsts[i], firsts[i + 1]):
             distances[j] = _caustic_distance(
                 own, x, y, radii, counts, betas, sources[j, 0], sources[j, 1], point, out
@@ -297,7 +297,8 @@ def measure(
     Returns
     -------
     radii : float64[n]
-        √(A / π), A the area within which 1 − κ − γ is negative, arcsec; 0 where there is none.
+        √(A / π), A the area within which 1 − κ − γ is negative, arcsec; NaN where there is none. Of an isothermal
+        ellipsoid it is right to 1e-8, of one of an axis ratio of 0.1 to 1e-4.
     distances : float64[k]
         From the nearest caustic, arcsec; negative outside of all caustics, NaN where there are none.
     """
