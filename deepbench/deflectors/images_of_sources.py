@@ -96,7 +96,7 @@ def labels_of_images(
     from deepbench.lensing.lens_equation import MAXIMUM
 
     counts = np.diff(found.offsets)
-    central = np.repeat(np.arange(len(counts)), counts)[found.images["kind"] == MAXIMUM]
+    central = np.repeat(np.arange(len(counts)), counts)[found.images["type"] == MAXIMUM]
     columns = {
         "image_count": counts.astype(np.float64),
         "central_images": np.bincount(central, minlength=len(counts)).astype(np.float64),
