@@ -31,6 +31,7 @@ from deepbench.images.lensing.labels import measure_azimuths, measured_of_lensin
 from deepbench.images.lensing.lensed_objects import shown
 from deepbench.images.lensing.maps import add_convergence
 from deepbench.images.measure import MEASUREMENTS, measure_images
+from deepbench.images.model.planes import LENSED_LIGHT, LENSING
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
 from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
 from deepbench.images.shapes.areas import AREAS, areas_of
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
     from deepbench.images.psf.model import PsfEntry
     from deepbench.tables import Table
-
-LENSED_LIGHT = frozenset({"arcs_true", "source_true"})
-"""Planes that show lensed objects alone."""
 
 WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
 """Bits of a float32; infinity and all that is not a number are at least INFINITE without their sign."""
@@ -122,7 +120,8 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
     scene = Scene(shape_rows(table, labels), found, sky, alone)
     arrays = {}
     for each in table.variables:
-        make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
+        written = each.dtype == "float32" and each.name not in LENSING
+        make = np.empty if written else np.zeros  # fresh pages are dear
         arrays[each.name] = make((len(labels), *each.shape), each.dtype)
     measured = {}
     for number, band in enumerate(specification.bands or ("",)):

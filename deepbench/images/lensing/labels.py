@@ -63,7 +63,7 @@ def _configurations(lensed: LensedObjects) -> NDArray[np.float64]:
     """Return the code of the configuration of each lensed object, float64[l]; see ``deflectors.lens``."""
     images = lensed.images
     owners = np.repeat(np.arange(len(lensed.owners)), np.diff(images.offsets))
-    outer = images.images["kind"] != MAXIMUM
+    outer = images.images["type"] != MAXIMUM
     size = np.abs(images.images["magnification"])
     count = np.bincount(owners[outer], minlength=len(lensed.owners))
     faintest, brightest = np.full(len(count), np.inf), np.zeros(len(count))

@@ -208,7 +208,7 @@ def _scatter(
     each = np.repeat(np.arange(len(places)), counts)
     rank = np.arange(len(each)) - np.repeat(np.cumsum(counts) - counts, counts)
     numbers = images.offsets[places[each]] + rank
-    saddles = images.images["kind"][numbers] == SADDLE
+    saddles = images.images["type"][numbers] == SADDLE
     sigma = np.where(
         saddles,
         source.columns["microlensing.saddles"][each],

@@ -31,6 +31,7 @@ from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME, MAXIMUM_PERIOD
 from deepbench.images.model.image_object import ImageObject
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.planes import LENSED_LIGHT, LENSING, PLANES, Plane
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
 from deepbench.images.stars.model import MICROLENSING
@@ -61,34 +62,6 @@ RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 
 TYPICAL_CUTOUT = 128 * 128
 """Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
-
-Plane = Literal[
-    "image_true",
-    "variance",
-    "variance_true",
-    "mask",
-    "segmentation",
-    "convergence",
-    "source_true",
-    "arcs_true",
-]
-PLANES: dict[str, tuple[str, str]] = {
-    "image_true": ("image without noise", "float32"),
-    "variance": ("variance of the noise, estimated from the noisy image", "float32"),
-    "variance_true": ("variance of the noise", "float32"),
-    "mask": ("bits of what spoils a pixel, added: 1 saturated, 2 cosmic ray, 4 bad pixel", "uint8"),
-    "segmentation": (
-        "object with the most light in a pixel; 0 where it is below the noise of the sky",
-        "int32",
-    ),
-    "convergence": ("convergence of all masses, mean of 16 points of each pixel", "float32"),
-    "source_true": ("light of all that is lensed, as it would be without masses", "float32"),
-    "arcs_true": ("light of all that is lensed", "float32"),
-}
-"""Planes that may be stored beside the image: their descriptions and types."""
-
-LENSING = frozenset({"convergence", "source_true", "arcs_true"})
-"""Planes that show what masses do."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -403,7 +376,7 @@ class ImageTable(TableSpecification):
         for name in self.planes or ():
             description, dtype = PLANES[name]
             own = unit if name == "image_true" else "1"
-            if name in ("source_true", "arcs_true"):
+            if name in LENSED_LIGHT:
                 own = "1" if self.instrument is None else "electron/s"
             if name.startswith("variance"):
                 own = f"{unit}2" if "/" not in unit else "electron2/s2"
