@@ -35,7 +35,7 @@ class Lens(Specification):
         default=0.3,
     )
     min_magnification: Value = parameter(
-        "least |magnification| of an image that counts", minimum=0, maximum=1, default=1e-3
+        "least |magnification| of an image that counts", above=0, maximum=1, default=1e-3
     )
 
     @model_validator(mode="after")

@@ -27,6 +27,7 @@ from deepbench.images.galaxies.stamps import (
     render_behind_any,
     stamps_of,
 )
+from deepbench.images.lensing.lensed_objects import shown
 from deepbench.images.measure import MEASUREMENTS, measure_images
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
 from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
@@ -288,8 +289,10 @@ def _draw(
         return None
     stars = np.flatnonzero(own.are_points & ~psfs.are_images)
     if len(stars):
+        seen = shown(own.lensed, own.positions, stars)
+        stars = stars[seen.stars]
         add_stars(
-            batch, owner[stars], own.positions[stars], own.stamp_flux[stars], flux[stars],
+            batch, owner[stars], seen.positions, own.stamp_flux[stars], flux[stars] * seen.parts,
             psfs.rows[stars],
         )  # fmt: skip
     frames = (where.galaxies.edges == 0) & ~own.own_psf

@@ -7,6 +7,7 @@ Angles on the sky are in arcsec, x to the right and y upwards; directions are in
 - the convergence is κ = ½ (ψ_xx + ψ_yy), the shear γ₁ = ½ (ψ_xx − ψ_yy), γ₂ = ψ_xy;
 - the signed magnification is μ = 1 / ((1 − κ)² − γ₁² − γ₂²).
 
-Deflectors of one plane add up. ``deflector.DEFLECTOR_ROW`` is the row of each; each family has a module of its own, and
-``plane`` sums them.
+Deflectors of one plane add up. ``deflector.DEFLECTOR_ROW`` is the row of each, and each family has a module of its own,
+in axes of its own. ``plane`` prepares rows and sums families at a point, ``rays`` in float32 along lines, ``maps`` for
+arrays outside kernels. ``cosmology`` has distances and delays, ``haloes`` halos by their mass.
 """

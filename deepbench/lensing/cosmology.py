@@ -1,7 +1,7 @@
 """Distances and times of a lens in a flat universe of matter and a cosmological constant, without radiation.
 
-Lengths are in Mpc, angles in arcsec, masses in M☉, times in days. Only + − * / and √ are used, and the mathfast
-functions: values have the same bits everywhere.
+Lengths are in Mpc, angles in arcsec, masses in M☉, times in days. Only + − * / and √ are used: values have the same
+bits everywhere. Formulas of lensing are those of Narayan & Bartelmann (1996, astro-ph/9606001).
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def lens_distances(
 
 
 def critical_surface_density(distances: Distances) -> Array:
-    """Return Σ_cr = c² D_s / (4π G D_l D_ls), M☉/Mpc² (Schneider, Ehlers & Falco 1992, eq. 5.5)."""
+    """Return Σ_cr = c² D_s / (4π G D_l D_ls), M☉/Mpc² (Narayan & Bartelmann 1996, eq. 18)."""
     scale = LIGHT * LIGHT / (4.0 * math.pi * GRAVITY)
     return np.asarray(scale * distances.source / (distances.lens * distances.between))
 
@@ -116,7 +116,7 @@ def critical_density(hubble: ArrayLike, omega_m: ArrayLike, redshift: ArrayLike)
 def einstein_radius(dispersion: ArrayLike, distances: Distances) -> Array:
     """Return θ_E = 4π (σ/c)² D_ls/D_s of a singular isothermal sphere, arcsec, from σ in km/s.
 
-    Schneider, Ehlers & Falco (1992), eq. 8.35; for an ellipsoid it is a convention.
+    Narayan & Bartelmann (1996), section 3.1; for an ellipsoid it is a convention.
     """
     ratio = np.asarray(dispersion, dtype=np.float64) / LIGHT
     return np.asarray(
@@ -125,7 +125,7 @@ def einstein_radius(dispersion: ArrayLike, distances: Distances) -> Array:
 
 
 def time_delay_distance(lens_redshift: ArrayLike, distances: Distances) -> Array:
-    """Return D_Δt = (1 + z_l) D_l D_s / D_ls, Mpc (Suyu et al. 2010, ApJ 711, 201, eq. 3)."""
+    """Return D_Δt = (1 + z_l) D_l D_s / D_ls, Mpc (Suyu et al. 2010, ApJ 711, 201)."""
     stretch = 1.0 + np.asarray(lens_redshift, dtype=np.float64)
     return np.asarray(stretch * distances.lens * distances.source / distances.between)
 
@@ -137,7 +137,7 @@ def arrival_time(
 ) -> Array:
     """Return the extra time of a ray's way, D_Δt/c (½ (θ − β)² − ψ), in days; only differences have a meaning.
 
-    Schneider, Ehlers & Falco (1992), eq. 5.45.
+    Blandford & Narayan (1986, ApJ 310, 568).
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepbench.lensing import cosmology
-from deepbench.numerics.mathfast import log, pow
+from deepbench.numerics import mathfast
 
 Array = NDArray[np.float64]
 
@@ -24,8 +24,8 @@ def halo_by_mass(
 ) -> tuple[Array, Array]:
     """Return the scale radius and the ``strength`` of a halo of mass M200c and concentration c200.
 
-    M200c is the mass within the radius r200 of a sphere whose mean density is 200 times the critical one at the lens;
-    r_s = r200 / c200 (Wright & Brainerd 2000, ApJ 534, 34, eqs. 1 to 3). It is that of the spherical, not truncated halo.
+    M200c is the mass within the sphere of radius r200 whose mean density is 200 times the critical one at the lens, and
+    r_s = r200 / c200 (Navarro, Frenk & White 1997, ApJ 490, 493). The halo is spherical and not truncated.
 
     Parameters
     ----------
@@ -45,8 +45,8 @@ def halo_by_mass(
     mass = np.asarray(mass, dtype=np.float64)
     concentration = np.asarray(concentration, dtype=np.float64)
     volume = mass / (4.0 / 3.0 * math.pi * OVERDENSITY * np.asarray(density, dtype=np.float64))
-    radius = pow(volume, 1.0 / 3.0) / concentration
-    inside = log(1.0 + concentration) - concentration / (1.0 + concentration)
+    radius = mathfast.pow(volume, 1.0 / 3.0) / concentration
+    inside = mathfast.log(1.0 + concentration) - concentration / (1.0 + concentration)
     surface = mass / (4.0 * math.pi * radius * radius * inside)  # ρ_s r_s
     scale = radius / distances.lens / cosmology.ARCSEC
     kappa = surface / cosmology.critical_surface_density(distances)

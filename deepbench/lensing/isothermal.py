@@ -5,8 +5,8 @@ the core radius s. The core takes mass away: within the ellipse q x² + y²/q = 
 θ_E (√(ρ² + s²) − s)/ρ². So the ellipse of mean convergence 1 has the area of a circle of radius √(θ_E² − 2 s θ_E), and
 there is none for s ≥ θ_E/2. The potential is 0 at the centre; for s = 0 this is the singular ellipsoid.
 
-Kormann, Schneider & Bartelmann (1994, A&A 284, 285); deflection and potential as in Keeton (2001, astro-ph/0102341),
-eqs. 33 to 35. With u = √q x, v = y/√q, E² = s² + u² + v² and T of ``tangents`` they are
+Kormann, Schneider & Bartelmann (1994, A&A 284, 285); deflection and potential are those of the softened isothermal
+ellipsoid of Keeton (2001, astro-ph/0102341). With u = √q x, v = y/√q, E² = s² + u² + v² and T of ``tangents`` they are
 
     α = θ_E √q (X T(−e² X²), Y T(e² Y²)),    X = u/(q E + s), Y = v/(E + q s), e² = 1 − q²,
     ψ = x α_x + y α_y − ½ θ_E s ln(((q E + s)² + e² u²) / ((1 + q) s)²).

@@ -83,7 +83,7 @@ def prepare(rows: NDArray[Any]) -> NDArray[Any]:
     _require(rows, family == ISOTHERMAL, "scale", 0.0, 1e9)
     _require(rows, np.isin(family, _HALOES), "scale", 1e-9, 1e9)
     _require(rows, family == TRUNCATED_NFW, "truncation", 1e-9, 1e9)
-    _require(rows, family == MULTIPOLE, "order", 2, 100)
+    _require(rows, family == MULTIPOLE, "order", 3, 4)
     prepared = np.zeros(rows.shape, dtype=PREPARED_ROW)
     _prepare_rows(rows, prepared)
     return prepared
@@ -147,7 +147,7 @@ def shear(rows: NDArray[Any], x: ArrayLike, y: ArrayLike) -> tuple[Array, Array]
 def magnification(rows: NDArray[Any], x: ArrayLike, y: ArrayLike) -> Array:
     """Return the signed magnification μ of deflectors; parameters as of ``potential``.
 
-    μ = 1/((1 − ψ_xx) (1 − ψ_yy) − ψ_xy²) (Schneider, Ehlers & Falco 1992, *Gravitational Lenses*, eq. 5.21); negative
+    μ = 1/((1 − ψ_xx) (1 − ψ_yy) − ψ_xy²) (Schneider, Ehlers & Falco 1992, *Gravitational Lenses*, chapter 5); negative
     at saddle points of the travel time, infinite on a critical curve.
     """
     found = _all(rows, x, y)

@@ -1,6 +1,6 @@
 """A multipole of an isothermal deflector: κ_m = a_m cos m(φ − φ_m) / (2r), ψ_m = r a_m cos m(φ − φ_m) / (1 − m²).
 
-``strength`` is a_m in arcsec, ``angle`` is φ_m, ``order`` is m, at least 2. Xu et al. (2013, arXiv:1307.4220), eq. B12.
+``strength`` is a_m in arcsec, ``angle`` is φ_m, ``order`` is m, 3 or 4. Xu et al. (2013, arXiv:1307.4220), eq. B12.
 An isothermal sphere with a multipole m = 4 has lines of equal κ that are disky (a_4 > 0, with φ_4 along the major axis)
 or boxy (a_4 < 0); beside an ellipsoid that is so only nearly.
 """

@@ -3,10 +3,10 @@
 ``scale`` is the scale radius r_s, ``strength`` the deflection at r_s of the spherical halo, α_s = 4 (1 − ln 2) κ_s r_s
 with κ_s = ρ_s r_s / Σ_cr; ``axis_ratio`` is q, that of the lines of equal potential (Golse & Kneib 2002, A&A 390, 821,
 who scale the axes otherwise). The lines of equal κ are flatter, and κ is negative far out on the minor axis:
-``haloes.least_axis_ratio`` says from where.
+``ellipticity.least_axis_ratio`` says from where.
 
-With X = r/r_s, F = T(1 − X²) of ``tangents``, g = ln(X/2) + F (Wright & Brainerd 2000, ApJ 534, 34, eqs. 11 to 16;
-Golse & Kneib 2002, eqs. 10 to 13) the spherical halo has
+With X = r/r_s, F = T(1 − X²) of ``tangents`` and g = ln(X/2) + F the spherical halo has (Wright & Brainerd 2000, ApJ
+534, 34, eqs. 11 and 13; Golse & Kneib 2002)
 
     mean κ = 4 κ_s g/X²,    κ = 2 κ_s (F − 1)/(1 − X²),    φ = 2 κ_s r_s² (ln²(X/2) − (1 − X²) F²).
 """

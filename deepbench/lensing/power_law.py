@@ -48,8 +48,8 @@ def prepare(row):
 
 
 @inline
-def deflection_at(row, x, y):
-    """Return the deflection at x along the major and y along the minor axis, along these axes."""
+def _deflection(row, x, y):
+    """Return the deflection, and b^t R^(−t) 2/(1 + q)."""
     u = row.axis_ratio * x
     square = max(u * u + y * y, TINY)
     inverse = 1.0 / np.sqrt(square)
@@ -65,19 +65,22 @@ def deflection_at(row, x, y):
         size *= exp64(row.power * log64(square))
     ax = (even - before_odd) + (double - 1.0) * (odd - before_even)
     ay = (even + before_odd) + (double + 1.0) * (odd + before_even)
-    return size * cosine * ax, size * sine * ay
+    return size * cosine * ax, size * sine * ay, size * inverse
+
+
+@inline
+def deflection_at(row, x, y):
+    """Return the deflection at x along the major and y along the minor axis, along these axes."""
+    ax, ay, _ = _deflection(row, x, y)
+    return ax, ay
 
 
 @inline
 def field_at(row, x, y):
     """Return the ``Field`` at x along the major and y along the minor axis, along these axes."""
-    ax, ay = deflection_at(row, x, y)
+    ax, ay, ratio = _deflection(row, x, y)
     t = row.slope - 1.0
-    u, v = row.stretch * x, y / row.stretch
-    ratio = row.strength / np.sqrt(max(u * u + v * v, TINY))
-    if t != 1.0:
-        ratio = pow64(ratio, t)
-    kappa = 0.5 * (2.0 - t) * ratio
+    kappa = 0.25 * (2.0 - t) * (1.0 + row.axis_ratio) * ratio
     # γ = −κ e^(2iθ) + (1 − t) e^(iθ) α / |θ|
     square = max(x * x + y * y, TINY)
     gamma1 = ((1.0 - t) * (x * ax - y * ay) - kappa * (x * x - y * y)) / square

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from deepbench.lensing import plane
 from deepbench.lensing.deflector import EXTERNAL
-from deepbench.numerics.kernels import inline, kernel
+from deepbench.numerics.kernels import inline
 
 _deflection_at, _field_at = plane.deflection_at, plane.field_at
 
 NEAREST, FURTHEST = 1e-7, 1e4
-"""Distances from a centre between which a deflector is looked at, arcsec."""
+"""Least distance from a centre at which a deflector is looked at, and largest radius of a plane, arcsec."""
 
 STEP = 4.0
-"""Ratio of the distances at which a deflector is looked at."""
+"""Ratio of the distances from a centre at which a deflector is looked at."""
 
 FAINT = 10.0
-"""How many times fainter than the least magnification images about a centre are that are not looked for."""
+"""How many times fainter than the least magnification images near a centre are that are not looked for."""
 
-EVEN = 0.02
-"""Largest change of the second derivatives of ψ between two distances within a core."""
+EVEN = 0.2
+"""Largest change of the second derivatives of ψ between two distances in a core, relative to the eigenvalues of the
+Jacobian.
+"""
+
+DIRECTIONS = 16
+"""Number of directions in which the radius that holds all images is sought."""
+
+SEPARATE = 0.4
+"""Radius of a deflector's disc, relative to the distance of the next centre."""
+
+_COSINE, _SINE = math.cos(2.0 * math.pi / DIRECTIONS), math.sin(2.0 * math.pi / DIRECTIONS)
 
 SINGULAR, CORE = range(2)
-"""What lies inside of the least distance that matters: images that are too faint, or an even field."""
+"""Kinds of centres: images inside of the inner radius are too faint, or the field there is even."""
 
 REACH_ROW = np.dtype(
     [
@@ -33,78 +45,122 @@ REACH_ROW = np.dtype(
         ("kind", np.int64),
         ("most", np.float64),
         ("einstein", np.float64),
+        ("fine", np.float64),
+        ("disc", np.float64),
+        ("is_wanted", np.int64),
     ],
     align=True,
 )
-"""Row of what a deflector does about its centre.
+"""Row of what a deflector does about its centre, arcsec.
 
-``inner`` is the least distance from the centre that matters, ``kind`` what lies inside of it, ``most`` the largest
-deflection outside of it, ``einstein`` a distance near to the deflector's own Einstein radius or 0; arcsec.
+``inner`` is the radius inside of which nothing happens, ``kind`` says why; ``most`` the largest deflection outside of it;
+``einstein`` a radius between a quarter of the deflector's own Einstein radius and that, or 0; ``fine`` the scale to be
+resolved; ``disc`` the radius of the disc that is searched in coordinates about the centre, 0 where there is none;
+``is_wanted`` becomes 1 when the disc is to be searched.
 """
 
 
 @inline
 def _scan(rows, i, outer, least, out):
-    """Write the ``REACH_ROW`` of deflector i: what it does up to the distance outer in one direction."""
-    alone = rows[i : i + 1]
-    row = rows[i]
+    """Write what deflector i does, in one direction, from its centre to a radius."""
+    alone, row = rows[i : i + 1], rows[i]
     x, y = row.x, row.y
-    out.x, out.y, out.inner, out.kind, out.most, out.einstein = x, y, NEAREST, SINGULAR, 0.0, 0.0
     # a direction at 45 degrees to the axes of the deflector
-    c, s = 0.7071 * (row.cosine - row.sine), 0.7071 * (row.cosine + row.sine)
-    inside = True
-    old_xx, old_xy, old_yy = 1e300, 1e300, 1e300
+    c, s = math.sqrt(0.5) * (row.cosine - row.sine), math.sqrt(0.5) * (row.cosine + row.sine)
+    inner, kind, most, einstein = NEAREST, CORE, 0.0, 0.0
+    is_inside = True
+    old = _field_at(alone, x + NEAREST / STEP * c, y + NEAREST / STEP * s)
     r = NEAREST
     while r < outer:
         field = _field_at(alone, x + r * c, y + r * s)
-        determinant = (1.0 - field.xx) * (1.0 - field.yy) - field.xy * field.xy
-        even = max(abs(field.xx - old_xx), abs(field.xy - old_xy), abs(field.yy - old_yy)) < EVEN
-        if inside and even:
-            out.kind = CORE
-        inside = inside and (even or (out.kind == SINGULAR and abs(determinant) * least > FAINT))
-        if inside:
-            out.inner = r
-        if not inside or out.kind == CORE:
-            out.most = max(out.most, np.sqrt(field.x * field.x + field.y * field.y))
+        kappa, gamma1 = 0.5 * (field.xx + field.yy), 0.5 * (field.xx - field.yy)
+        gamma = np.sqrt(gamma1 * gamma1 + field.xy * field.xy)
+        if is_inside:
+            change = max(
+                abs(field.xx - old.xx), max(abs(field.xy - old.xy), abs(field.yy - old.yy))
+            )
+            is_even = change <= EVEN * min(abs(1.0 - kappa - gamma), abs(1.0 - kappa + gamma))
+            is_faint = abs((1.0 - kappa) ** 2 - gamma * gamma) * least > FAINT
+            if r == NEAREST and not is_even:
+                kind = SINGULAR
+            is_inside = is_even if kind == CORE else is_faint
+        size = np.sqrt(field.x * field.x + field.y * field.y)
+        if is_inside:
+            inner = r
+        most = size if is_inside and kind == SINGULAR else max(most, size)
         if field.x * c + field.y * s > r:
-            out.einstein = r
-        old_xx, old_xy, old_yy = field.xx, field.xy, field.yy
+            einstein = r
+        old = field
         r *= STEP
+    out.x, out.y, out.inner, out.kind, out.most, out.einstein = x, y, inner, kind, most, einstein
+    out.fine, out.disc, out.is_wanted = 0.0, 0.0, 0
 
 
 @inline
 def outer_radius(rows, x, y):
-    """Return the radius of a circle about the origin that holds all images of a source at x and y, arcsec."""
+    """Return the radius of a circle about the origin that holds all images of a source at x and y, arcsec.
+
+    External convergence and shear must not sum to 1 or more.
+    """
     r = 0.1
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
             r = max(r, 1.25 * np.sqrt(rows[i].x * rows[i].x + rows[i].y * rows[i].y))
-    distance = np.sqrt(x * x + y * y)
-    half = 0.7071067811865476
-    outside = False
-    while not outside and r < FURTHEST:
-        r *= 1.5
-        outside = True
+    needed = 1.05 * np.sqrt(x * x + y * y)
+    is_outside = False
+    while not is_outside and r < FURTHEST:
+        r *= 1.25
+        is_outside = True
         c, s = 1.0, 0.0
-        for _ in range(8):
+        for _ in range(DIRECTIONS):
             ax, ay = _deflection_at(rows, r * c, r * s)
-            outside = outside and r - (ax * c + ay * s) > 1.02 * distance + 0.02 * r
-            c, s = half * (c - s), half * (c + s)
+            if 0.95 * r - (ax * c + ay * s) < needed:
+                is_outside = False
+                break
+            c, s = _COSINE * c - _SINE * s, _COSINE * s + _SINE * c
     return r
 
 
-@kernel
-def find_reach(rows, outer, least, reaches):
-    """Write the ``REACH_ROW`` of each deflector that has a centre; return their number and that of the main one, or −1.
+@inline
+def find_reach(rows, x, y, least, reaches):
+    """Write the ``REACH_ROW`` of each deflector with a centre, in ``REACH_ROW[m + 1]``; return their number, at least 1.
 
-    The main deflector has the largest Einstein radius.
+    The main deflector has the largest Einstein radius; its disc holds all images of a source at x and y. A plane without
+    centres gets one at its origin.
     """
-    count, main = 0, -1
+    outer = outer_radius(rows, x, y)
+    count, main = 0, 0
     for i in range(rows.shape[0]):
-        if rows[i].family == EXTERNAL:
+        if rows[i].family != EXTERNAL:
+            _scan(rows, i, outer, least, reaches[count])
+            main = count if reaches[count].einstein > reaches[main].einstein else main
+            count += 1
+    if count == 0:
+        out = reaches[0]
+        out.x, out.y, out.inner, out.kind, out.einstein = 0.0, 0.0, 0.5 * outer, CORE, outer
+        count = 1
+    for j in range(count):
+        own, nearest = reaches[j], outer
+        for k in range(count):
+            other = reaches[k]
+            dx, dy = own.x - other.x, own.y - other.y
+            distance = np.sqrt(dx * dx + dy * dy)
+            # of centres that coincide, the main or the first one counts
+            least_distance = NEAREST
+            if other.kind == SINGULAR:
+                least_distance = max(least_distance, other.inner)
+            if distance > least_distance:
+                nearest = min(nearest, distance)
+            elif k == main or (k < j and j != main):
+                nearest = 0.0
+        if j == main:
             continue
-        _scan(rows, i, outer, least, reaches[count])
-        if main < 0 or reaches[count].einstein > reaches[main].einstein:
-            main = count
-        count += 1
-    return count, main
+        own.disc = min(SEPARATE * nearest, max(2.0 * own.einstein, 4.0 * own.inner))
+        own.fine = own.disc
+        if own.kind == CORE and own.disc < 2.0 * own.inner:
+            own.disc, own.fine = 0.0, own.inner if nearest > 0.0 else 0.0
+        own.inner = min(own.inner, 0.5 * own.disc)
+    own = reaches[main]
+    own.disc, own.is_wanted = outer + np.sqrt(own.x * own.x + own.y * own.y), 1
+    own.inner = min(own.inner, 0.5 * own.disc)
+    return count

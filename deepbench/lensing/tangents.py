@@ -26,10 +26,8 @@ def tangent_ratio(w, rest):
         excess = polynomial(w, _SERIES)
         return 1.0 + w * excess, excess
     root = np.sqrt(abs(w))
-    if w > 0.0:
-        ratio = 0.5 * log64((1.0 + root) * (1.0 + root) / rest) / root
-    else:
-        ratio = atan64(root) / root
+    arc = 0.5 * log64((1.0 + root) * (1.0 + root) / rest) if w > 0.0 else atan64(root)
+    ratio = arc / root
     return ratio, (ratio - 1.0) / w
 
 

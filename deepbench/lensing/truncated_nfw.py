@@ -1,7 +1,7 @@
 """The spherical halo of Navarro, Frenk & White, cut off smoothly: ρ = ρ_NFW(r) / (1 + (r/r_t)²), of finite mass.
 
-Baltz, Marshall & Oguri (2009, JCAP 01, 015), appendix A.2 with n = 1. ``scale`` is the scale radius r_s, ``truncation``
-the radius r_t, ``strength`` the deflection at r_s of the halo that is not cut off, as in ``nfw``, whose names these are.
+Baltz, Marshall & Oguri (2009, JCAP 01, 015), appendix A with n = 1. ``scale`` is the scale radius r_s, ``truncation``
+the radius r_t, ``strength`` the deflection at r_s of the halo that is not cut off; names are those of ``nfw``.
 
 Their formulas, with X = r/r_s, τ = r_t/r_s, R = √(τ² + X²), L = ln(X/(R + τ)) and the total mass far out, are written
 with δ = R/τ − 1 and P = ln(1 + δ/2), so that nothing cancels near the centre or for large τ:

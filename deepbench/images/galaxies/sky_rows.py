@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.galaxies.model import ENGINES
+from deepbench.images.galaxies.owned_rows import Gathered, OwnedRows
+from deepbench.images.lensing.lensed_objects import LensedObjects, lensed_objects, shown
 from deepbench.images.model.instruments import MAGNITUDE
-from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS, LEAST_AXIS_RATIO, Piece
+from deepbench.images.model.sky import COMPONENTS, LEAST_AXIS_RATIO, Piece
 from deepbench.images.psf.psf_rows import Psfs, psf_rows
 from deepbench.images.rows import Order, check_reach, in_order, ranks_of, table_of
 from deepbench.images.shapes.boundaries import LIMIT
@@ -20,6 +22,7 @@ from deepbench.numerics.mathfast import exp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deepbench.images.model.objects import ObjectEntry
     from deepbench.images.model.sky import SkyObject
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.objects import ObjectColumns
@@ -32,29 +35,6 @@ LENGTHS = ("half_light_radius", "truncation")
 
 ROUNDING = 1e-12
 """Relative error of an axis ratio after a shear."""
-
-
-class OwnedRows(NamedTuple):
-    """Rows that one engine draws, of all objects.
-
-    Attributes
-    ----------
-    engine : str
-        See ``model.sky.Piece``.
-    rows : structured array of shape (k,)
-        In the order of the objects. Their fluxes are parts of the object's; positions and lengths are in pixels.
-    owners : int64[k]
-        The object of each.
-    """
-
-    engine: str
-    rows: NDArray[np.void]
-    owners: NDArray[np.int64]
-
-    def between(self, first: int, last: int) -> OwnedRows:
-        """Return the rows of the objects from ``first`` to ``last`` − 1, and these counted from the first."""
-        some = slice(*np.searchsorted(self.owners, [first, last]))
-        return OwnedRows(self.engine, self.rows[some], self.owners[some] - first)
 
 
 @dataclass(frozen=True)
@@ -79,6 +59,8 @@ class SkyRows:
         Their fluxes are parts of the galaxy's.
     pieces : tuple of OwnedRows
         Rows that engines draw in stamps of their own, in the order of ``model.ENGINES``.
+    lensed : LensedObjects, optional
+        The objects that are lensed; galaxies among them have no pieces but those here.
     """
 
     order: Order
@@ -89,6 +71,7 @@ class SkyRows:
     parts: NDArray[np.int64]
     components: NDArray[np.void]
     pieces: tuple[OwnedRows, ...]
+    lensed: LensedObjects | None
 
     def __len__(self) -> int:
         return len(self.are_points)
@@ -105,6 +88,7 @@ class SkyRows:
             self.parts[first : last + 1] - begin,
             self.components[begin:end],
             tuple(piece.between(first, last) for piece in self.pieces),
+            None if self.lensed is None else self.lensed.between(first, last),
         )
 
     def components_of(
@@ -119,13 +103,15 @@ class SkyRows:
         return offsets, rows
 
 
-def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns]) -> SkyRows:
-    """Return the objects of the sky of the samples.
+def sky_rows(
+    table: Table[ImageTable], labels: Labels, found: list[ObjectColumns], *, lensing: bool = True
+) -> SkyRows:
+    """Return the objects of the sky of the samples; without ``lensing`` as they would be without masses.
 
     Raises
     ------
     LabelError
-        A position or a radius is beyond the drawing's limit, or an object cannot be drawn.
+        A position or a radius is beyond the drawing's limit, or an object or a mass cannot be.
     """
     specification = table.specification
     order = in_order(found, len(labels))
@@ -134,29 +120,41 @@ def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns
     ranks = ranks_of(found, order)
     sample = np.repeat(labels.samples, np.diff(order.offsets))
     _check_objects(table, found, ranks, sample)
-    gathered: dict[str, tuple[list[NDArray[np.void]], list[NDArray[np.int64]]]]
-    gathered = {engine: ([], []) for engine in (COMPONENTS, *ENGINES)}
+    lensed = None
+    if lensing and any(each.entry.lensed for each in found):
+        behind = np.flatnonzero(_flags(found, order, lambda entry: bool(entry.lensed)))
+        rows = np.repeat(np.arange(len(labels)), np.diff(order.offsets))[behind]
+        lensed = lensed_objects(table, labels, behind, rows, positions[behind])
+    drawn, traced = ({name: Gathered(name) for name in (COMPONENTS, *ENGINES)} for _ in range(2))
     for each, owners in zip(found, ranks, strict=True):
+        is_lensed = lensed is not None and each.entry.lensed
         for piece in _pieces(specification, each):
-            gathered[piece.engine][0].append(piece.rows)
-            gathered[piece.engine][1].append(owners)
+            if not is_lensed:
+                drawn[piece.engine].add(piece.rows, owners, positions[owners])
+            elif not each.entry.chosen.is_point:
+                traced[piece.engine].add(piece.rows, owners, positions[owners])
+            else:
+                seen = shown(lensed, positions, owners)
+                rows = piece.rows[seen.stars]
+                rows["flux"] *= seen.parts
+                drawn[piece.engine].add(rows, owners[seen.stars], seen.positions)
     components, *pieces = (
-        _owned(engine, rows, owners, positions)
-        for engine, (rows, owners) in gathered.items()
-        if rows or engine == COMPONENTS
+        each.owned() for name, each in drawn.items() if each or name == COMPONENTS
     )
-    for drawn in (components, *pieces):
-        _check_rows(table, drawn, sample)
+    behind_masses = tuple(each.owned() for each in traced.values() if each)
+    for each in (components, *pieces, *behind_masses):
+        _check_rows(table, each, sample)
     counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
         order,
         positions,
         stamp,
-        _flags(found, order, lambda described: described.is_point),
-        _flags(found, order, lambda described: described.psf is not None),
+        _flags(found, order, lambda entry: entry.chosen.is_point),
+        _flags(found, order, lambda entry: entry.chosen.psf is not None),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         components.rows,
         tuple(pieces),
+        None if lensed is None else lensed._replace(pieces=behind_masses),
     )
 
 
@@ -180,21 +178,6 @@ def _pieces(table: ImageTable, source: ObjectColumns) -> list[Piece]:
         if not any(psf.chosen.is_image for psf in psfs):
             return []
     return described.pieces(source.columns, table.scale or np.nan)
-
-
-def _owned(
-    engine: str,
-    rows: list[NDArray[np.void]],
-    owners: list[NDArray[np.int64]],
-    positions: NDArray[np.float64],
-) -> OwnedRows:
-    """Return the rows of pieces in the order of the objects, at their positions."""
-    owner = np.concatenate([np.zeros(0, np.int64), *owners])
-    sequence = np.argsort(owner, kind="stable")
-    owner = owner[sequence]
-    together = np.concatenate(rows)[sequence] if rows else np.zeros(0, COMPONENT_ROW)
-    together["x"], together["y"] = positions[owner].T
-    return OwnedRows(engine, together, owner)
 
 
 def _check_rows(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
@@ -240,10 +223,10 @@ def _check_objects(
 
 
 def _flags(
-    found: list[ObjectColumns], order: Order, test: Callable[[SkyObject], bool]
+    found: list[ObjectColumns], order: Order, test: Callable[[ObjectEntry], bool]
 ) -> NDArray[np.bool_]:
-    """Return for each object whether its specification passes a test."""
-    flags = [np.full(len(each.samples), test(each.entry.chosen)) for each in found]
+    """Return for each object whether what the recipe says of it passes a test."""
+    flags = [np.full(len(each.samples), test(each.entry)) for each in found]
     return np.concatenate([np.zeros(0, bool), *flags])[order.sequence]
 
 

@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.images.galaxies.arms import MOST_TERMS, add_at, make_disk, write_series
+from deepbench.images.galaxies.model import ARMS_ROW
 from deepbench.images.galaxies.sersic import (
     component_ellipse,
     light_outside,
     shape_constants,
     within_range,
 )
-from deepbench.images.galaxies.model import ARMS_ROW
 from deepbench.lensing.deflector import EXTERNAL, PREPARED_ROW
 from deepbench.lensing.plane import prepare
 from deepbench.lensing.rays import SCRATCH, deflect_line

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from deepbench.deflectors.lens import MEASURED_LENS, Lens, check_plane, measured_of_source
 from deepbench.errors import LabelError
 from deepbench.images.detector.noise import (
     Background,
@@ -19,6 +20,7 @@ from deepbench.images.detector.noise import (
     noise_streams,
 )
 from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME, MAXIMUM_PERIOD
+from deepbench.images.model.image_object import ImageObject
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
 from deepbench.images.model.wcs import Wcs, tan_header
@@ -51,7 +53,16 @@ RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 TYPICAL_CUTOUT = 128 * 128
 """Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
-Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
+Plane = Literal[
+    "image_true",
+    "variance",
+    "variance_true",
+    "mask",
+    "segmentation",
+    "convergence",
+    "source_true",
+    "arcs_true",
+]
 PLANES: dict[str, tuple[str, str]] = {
     "image_true": ("image without noise", "float32"),
     "variance": ("variance of the noise, estimated from the noisy image", "float32"),
@@ -61,8 +72,14 @@ PLANES: dict[str, tuple[str, str]] = {
         "object with the most light in a pixel; 0 where it is below the noise of the sky",
         "int32",
     ),
+    "convergence": ("convergence of all masses, mean of 16 points of each pixel", "float32"),
+    "source_true": ("light of all that is lensed, as it would be without masses", "float32"),
+    "arcs_true": ("light of all that is lensed", "float32"),
 }
 """Planes that may be stored beside the image: their descriptions and types."""
+
+LENSING = frozenset({"convergence", "source_true", "arcs_true"})
+"""Planes that show what masses do."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -105,6 +122,18 @@ class ImageClass(ObjectsClass):
     objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)] = Field(
         description="what a sample of the class shows, in order"
     )
+
+    @model_validator(mode="after")
+    def _one_lens(self) -> Self:
+        check_plane(self.objects)
+        return self
+
+    @property
+    def lens(self) -> Lens | None:
+        """The plane of the masses; None where the class does not describe it."""
+        return next(
+            (entry.chosen for entry in self.objects if isinstance(entry.chosen, Lens)), None
+        )
 
 
 class ImageTable(TableSpecification):
@@ -166,13 +195,19 @@ class ImageTable(TableSpecification):
                 raise problem(f"the plane '{needy[0]}' needs an `instrument`")
             if "mask" in (self.planes or ()) and not self.has_defects:
                 raise problem("the plane 'mask' needs an `instrument`, a cosmic_ray or bad_pixels")
+        needy = sorted(LENSING & set(self.planes or ()))
+        if needy and not any(entry.lensed for entry in self._entries):
+            raise problem(f"the plane '{needy[0]}' needs something that is `lensed`")
         return self
 
     @model_validator(mode="after")
     def _objects_fit(self) -> Self:
         """Refuse objects that cannot be seen here, labels without noise, and arcseconds without a scale."""
         for entry in self._entries:
-            entry.chosen.check(entry.kind, self)
+            if isinstance(entry.chosen, ImageObject):
+                entry.chosen.check(entry.kind, self)
+            else:
+                self.require_scale(f"the position of a {entry.kind}")
         if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
@@ -276,7 +311,7 @@ class ImageTable(TableSpecification):
             scopes += object_scopes(
                 class_name,
                 described.objects,
-                self._measured_of,
+                lambda entry, lens=described.lens: self._measured_of(entry, lens),
             )
         for name, psf in self.psfs.items():
             if psf is not None:
@@ -294,11 +329,16 @@ class ImageTable(TableSpecification):
                 scopes.append(replace(scope, values=own))
         return [scope for scope in scopes if scope.values]
 
-    def _measured_of(self, entry: ObjectEntry) -> Mapping[str, Parameter]:
-        """Return the labels of an object that are measured."""
+    def _measured_of(self, entry: ObjectEntry, lens: Lens | None) -> Mapping[str, Parameter]:
+        """Return the labels of an object that are measured; ``lens`` is that of its class."""
+        if isinstance(entry.chosen, Lens):
+            return MEASURED_LENS
         if entry.is_shape and self.measures_shapes:
             return MEASURED_SHAPES
-        return self._measured() if entry.is_sky and self.measures_sky else {}
+        measured = self._measured() if entry.is_sky and self.measures_sky else {}
+        if entry.lensed and lens is not None:
+            measured |= measured_of_source(delays=lens.redshift is not None)
+        return measured
 
     def _measured(self) -> dict[str, Parameter]:
         """Return the labels that are measured for each object of the sky, in each band."""
@@ -341,6 +381,8 @@ class ImageTable(TableSpecification):
         for name in self.planes or ():
             description, dtype = PLANES[name]
             own = unit if name == "image_true" else "1"
+            if name in ("source_true", "arcs_true"):
+                own = "1" if self.instrument is None else "electron/s"
             if name.startswith("variance"):
                 own = f"{unit}2" if "/" not in unit else "electron2/s2"
             found.append(DataVariable(name, description, own, dimensions, shape, dtype))
