@@ -1,287 +1,371 @@
-"""Critical curves of planes, on which the magnification is infinite, and the caustics that they are seen from.
+"""Critical curves and caustics of the main deflector of a plane, its Einstein radius, and where sources lie.
 
-A critical curve is where an eigenvalue of ∂β/∂θ is 0: the tangential ones where 1 − κ − γ is, the radial ones where
-1 − κ + γ is (Schneider, Ehlers & Falco 1992, *Gravitational Lenses*, section 5.2). They are sought along rays from the
-deflector with the largest Einstein radius, so that curves about others that no ray meets are missed: those of small
-deflectors far from it.
+Critical curves are where an eigenvalue of the Jacobian 1 − ∂∇ψ/∂θ is 0: the tangential one, 1 − κ − γ, or the radial
+one, 1 − κ + γ. Here they are those that go around the main deflector's centre, the outermost tangential and the
+innermost radial one; islands about other deflectors are left out. Caustics are their places in the source plane. An
+isothermal centre has no radial critical curve, but a cut: the circle of the deflections at the centre, in which sources
+have one image more (Kormann, Schneider & Bartelmann 1994, A&A 284, 285). Where the deflection at the centre is infinite
+there is neither.
+
+The Einstein radius is √(A/π) of the area A inside of the tangential critical curve.
+
+A curve is followed by steps along it and back to it. Between two points it is a cubic with their tangents, and the
+caustic is a cubic of the same parameter, through cusps as well.
 """
 
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.lensing import plane, reach
+from deepbench.lensing import maps, plane, reach
 from deepbench.lensing.deflector import PREPARED_ROW
-from deepbench.lensing.reach import REACH_ROW
+from deepbench.lensing.reach import CORE, NEAREST, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
-_prepare, _field_at, _deflection_at = plane.prepare, plane.field_at, plane.deflection_at
-_find_reach, _outer_radius = reach.find_reach, reach.outer_radius
+_prepare, _field_at = plane.prepare, plane.field_at
+_find_reach = reach.find_reach
 
-TANGENTIAL, RADIAL = range(2)
-"""Kinds of critical curves."""
+TANGENTIAL, RADIAL = 1.0, -1.0
+"""Sign of γ in the eigenvalue that is 0."""
 
-RAYS = 96
-"""Number of rays."""
+TURN = 0.1
+"""Largest change of direction between two points of a curve, rad."""
 
-MOST_CROSSINGS = 8
-"""Largest number of crossings of a ray with the curves of a kind that are kept."""
+LONGEST, SHORTEST = 0.1, 1e-7
+"""Longest and shortest step along a curve, in units of the distance of its first point from the centre."""
 
-NEAREST, STEP = 1e-4, 1.5
-"""Distance from the centre at which rays begin, arcsec, and ratio of the distances at which they are looked at."""
+MOST_POINTS = 4096
+"""Largest number of points of a curve."""
 
-MOST_STEPS = 60
-"""Largest number of steps by which a crossing is narrowed down."""
+MOST_STEPS = 20
+"""Largest number of steps back to a curve."""
 
-PARTS = 6
-"""Number of parts between two rays at whose ends the nearest point of a caustic is looked for."""
+RAYS = 2
+"""Number of directions in which curves are looked for, one after the other; each curve about a centre crosses all."""
 
-SECTIONS = 20
-"""Number of golden sections by which the nearest point of a caustic is narrowed down."""
+RATIOS = (1.0 / 1.2, 1.5)
+"""Ratios of the distances at which they are looked for: the tangential one inwards, the radial one outwards."""
 
-CLOSE = 1.2
-"""Ratio of distances from caustics within which the nearer one is sought between rays; and 0.01 arcsec more."""
+NEAREST_CUT = 1e-9
+"""Distance from a centre at which its cut is taken, arcsec."""
 
-_ANGLE = 2.0 * math.pi / RAYS
-_GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
-_FAR = 1e300
+CUT_POINTS = 256
+"""Number of points of a cut."""
+
+EXACT = 1e-13
+"""Eigenvalue at which a point lies on a curve."""
+
+_POINT = 8
+"""Numbers of a point: x and y on the critical curve, its unit tangent, the place on the caustic, and its derivative."""
+
+_HALVINGS = 48
+_GOLDEN = 0.6180339887498949
 
 
 @kernel
-def _eigenvalues(rows, x, y):
-    """Return the eigenvalues of ∂β/∂θ: those that are 0 on tangential and on radial critical curves."""
+def _eigenvalue(rows, sign, x, y):
+    """Return the tangential or the radial eigenvalue of the Jacobian."""
     field = _field_at(rows, x, y)
     kappa, gamma1 = 0.5 * (field.xx + field.yy), 0.5 * (field.xx - field.yy)
-    gamma = np.sqrt(gamma1 * gamma1 + field.xy * field.xy)
-    return 1.0 - kappa - gamma, 1.0 - kappa + gamma
+    return 1.0 - kappa - sign * np.sqrt(gamma1 * gamma1 + field.xy * field.xy)
+
+
+@inline
+def _write_point(rows, sign, x, y, scale, point):
+    """Write what a point of a curve is; larger eigenvalues are on the right. Return the size of their gradient."""
+    h = 1e-6 * scale
+    gx, gy = _eigenvalue(rows, sign, x + h, y), _eigenvalue(rows, sign, x, y + h)
+    size = np.sqrt(gx * gx + gy * gy)
+    tx, ty = -gy / size, gx / size
+    field = _field_at(rows, x, y)
+    point[0], point[1], point[2], point[3] = x, y, tx, ty
+    point[4], point[5] = x - field.x, y - field.y
+    point[6] = (1.0 - field.xx) * tx - field.xy * ty
+    point[7] = (1.0 - field.yy) * ty - field.xy * tx
+    return size / h
+
+
+@inline
+def _return_to_curve(rows, sign, x, y, nx, ny, first, slope, most):
+    """Return the place of a curve on a line, and whether it is found, by the secant method.
+
+    The line goes through x and y along a unit vector n; ``first`` is where to begin, ``slope`` the derivative there.
+    """
+    old = first
+    old_value = _eigenvalue(rows, sign, x + old * nx, y + old * ny)
+    new = old - old_value / slope
+    for _ in range(MOST_STEPS):
+        if not abs(new) < most:
+            return 0.0, False
+        value = _eigenvalue(rows, sign, x + new * nx, y + new * ny)
+        if abs(value) <= EXACT or value == old_value:
+            return new, abs(value) < 1e-9
+        old, old_value, new = new, value, new - value * (new - old) / (value - old_value)
+    return new, abs(old_value) < 1e-9
 
 
 @kernel
-def _crossing(rows, kind, x, y, c, s, low, high, at_low, at_high):
-    """Return where an eigenvalue is 0 between two distances along a ray, at which it has different signs.
-
-    By the Illinois method: an end of the interval that stays loses weight.
-    """
-    side, r = 0, low
-    for _ in range(MOST_STEPS):
-        r = low + (high - low) * at_low / (at_low - at_high)
-        value = _eigenvalues(rows, x + r * c, y + r * s)[kind]
-        if abs(value) < 1e-14 or high - low < 1e-14 * high:
-            break
-        if (value > 0.0) == (at_high > 0.0):
-            at_low *= 0.5 if side == 1 else 1.0
-            high, at_high, side = r, value, 1
-        else:
-            at_high *= 0.5 if side == -1 else 1.0
-            low, at_low, side = r, value, -1
-    return r
+def _follow(rows, sign, x, y, scale, points):
+    """Write the points of a closed curve from one of them on, the first again at its end; return their number or 0."""
+    slope = _write_point(rows, sign, x, y, scale, points[0])
+    step, curvature, count = 0.25 * LONGEST * scale, 0.0, 1
+    while count < MOST_POINTS:
+        last, point = points[count - 1], points[count]
+        tx, ty = last[2], last[3]
+        across, is_found = _return_to_curve(
+            rows, sign, last[0] + step * tx, last[1] + step * ty, -ty, tx,
+            0.5 * curvature * step * step, -slope, 0.5 * step,
+        )  # fmt: skip
+        cosine, sine, new_slope = -1.0, 0.0, slope
+        if is_found:
+            new_x, new_y = last[0] + step * tx - across * ty, last[1] + step * ty + across * tx
+            new_slope = _write_point(rows, sign, new_x, new_y, scale, point)
+            cosine, sine = tx * point[2] + ty * point[3], tx * point[3] - ty * point[2]
+        if not (cosine > 0.0 and abs(sine) < TURN):
+            step *= 0.5
+            if step < SHORTEST * scale:
+                return 0
+            continue
+        # the first point lies between the last one and this one
+        before = (x - last[0]) * last[2] + (y - last[1]) * last[3]
+        dx, dy = x - point[0], y - point[1]
+        after = dx * point[2] + dy * point[3]
+        is_near = dx * dx + dy * dy < 2.25 * step * step
+        aligned = point[2] * points[0, 2] + point[3] * points[0, 3]
+        if count > 3 and is_near and before > 0.0 and after <= 0.0 and aligned > 0.9:
+            for i in range(_POINT):
+                point[i] = points[0, i]
+            return count + 1
+        count += 1
+        slope, curvature = new_slope, sine / step
+        if abs(sine) < 0.7 * TURN:
+            step = min(min(1.5, 0.9 * TURN / max(abs(sine), 1e-3)) * step, LONGEST * scale)
+    return 0
 
 
 @inline
-def _source(rows, x, y):
-    """Return where a point is seen from."""
-    ax, ay = _deflection_at(rows, x, y)
-    return x - ax, y - ay
+def _write_cut(rows, x0, y0, points):
+    """Write the points of the cut of a centre; return their number, 0 where the deflection there is infinite."""
+    inner = _field_at(rows, x0 + NEAREST_CUT, y0)
+    outer = _field_at(rows, x0 + 16.0 * NEAREST_CUT, y0)
+    size = np.sqrt(outer.x * outer.x + outer.y * outer.y)
+    if abs(inner.x - outer.x) + abs(inner.y - outer.y) > 1e-6 * size:
+        return 0
+    for k in range(CUT_POINTS + 1):
+        s, c = sincos64(2.0 * math.pi / CUT_POINTS * (k % CUT_POINTS))
+        x, y, point = x0 + NEAREST_CUT * c, y0 + NEAREST_CUT * s, points[k]
+        field = _field_at(rows, x, y)
+        # relative to the centre, so that places on the tiny circle keep their digits
+        point[0], point[1], point[2], point[3] = NEAREST_CUT * c, NEAREST_CUT * s, -s, c
+        point[4], point[5] = x - field.x, y - field.y
+        point[6] = -(1.0 - field.xx) * s - field.xy * c
+        point[7] = (1.0 - field.yy) * c + field.xy * s
+    return CUT_POINTS + 1
 
 
 @inline
-def _trace(rows, x, y, outer, radii, counts, betas):
-    """Write the crossings of all rays; return the area within which 1 − κ − γ is negative."""
-    area = 0.0
-    for j in range(RAYS):
-        s, c = sincos64(_ANGLE * j)
-        r, begin = NEAREST, 0.0
-        values = _eigenvalues(rows, x + r * c, y + r * s)
-        counts[TANGENTIAL, j], counts[RADIAL, j] = 0, 0
-        while r < outer:
-            further = r * STEP
-            following = _eigenvalues(rows, x + further * c, y + further * s)
-            for kind in range(2):
-                if (values[kind] > 0.0) == (following[kind] > 0.0):
-                    continue
-                at = _crossing(rows, kind, x, y, c, s, r, further, values[kind], following[kind])
-                if kind == TANGENTIAL:
-                    if values[kind] <= 0.0:
-                        area += 0.5 * _ANGLE * (at * at - begin * begin)
-                    begin = at
-                k = counts[kind, j]
-                if k < MOST_CROSSINGS:
-                    radii[kind, j, k], counts[kind, j] = at, k + 1
-                    bx, by = _source(rows, x + at * c, y + at * s)
-                    betas[kind, j, k, 0], betas[kind, j, k, 1] = bx, by
-            r, values = further, following
+def _piece(points, i, place, out):
+    """Write the control points of a cubic between two points: of the critical curve or, at place 4, of the caustic."""
+    a, b = points[i], points[i + 1]
+    dx, dy = b[0] - a[0], b[1] - a[1]
+    turn = a[2] * b[3] - a[3] * b[2]
+    third = np.sqrt(dx * dx + dy * dy) * (1.0 + turn * turn / (24.0 if place == 4 else 16.0)) / 3.0
+    for k in range(2):
+        out[0, k], out[3, k] = a[place + k], b[place + k]
+        out[1, k] = a[place + k] + third * a[place + 2 + k]
+        out[2, k] = b[place + k] - third * b[place + 2 + k]
+
+
+@inline
+def _cross(piece, i, k):
+    return piece[i, 0] * piece[k, 1] - piece[i, 1] * piece[k, 0]
+
+
+@kernel
+def _enclosed_area(points, count):
+    """Return the area within a critical curve, negative where it runs clockwise."""
+    piece, area = np.empty((4, 2)), 0.0
+    for i in range(count - 1):
+        _piece(points, i, 0, piece)
+        for k in range(4):
+            piece[k, 0] -= points[0, 0]
+            piece[k, 1] -= points[0, 1]
+        area += 0.3 * (_cross(piece, 0, 1) + _cross(piece, 2, 3)) + 0.05 * _cross(piece, 0, 3)
+        area += 0.15 * (_cross(piece, 0, 2) + _cross(piece, 1, 2) + _cross(piece, 1, 3))
     return area
 
 
 @inline
-def _to_segment(ax, ay, bx, by):
-    """Return the distance of the origin from a segment."""
-    dx, dy = bx - ax, by - ay
-    square = dx * dx + dy * dy
-    t = min(max(-(ax * dx + ay * dy) / square, 0.0), 1.0) if square > 0.0 else 0.0
-    px, py = ax + t * dx, ay + t * dy
-    return np.sqrt(px * px + py * py)
-
-
-@kernel
-def _caustic_at(rows, kind, x, y, angle, guess, out):
-    """Write the point of the caustic that is seen along a ray near a distance; return whether there is one."""
-    s, c = sincos64(angle)
-    width = 0.01
-    while width < 0.7:
-        low, high = guess * (1.0 - width), guess * (1.0 + width)
-        at_low = _eigenvalues(rows, x + low * c, y + low * s)[kind]
-        at_high = _eigenvalues(rows, x + high * c, y + high * s)[kind]
-        if (at_low > 0.0) != (at_high > 0.0):
-            r = _crossing(rows, kind, x, y, c, s, low, high, at_low, at_high)
-            out[0], out[1] = _source(rows, x + r * c, y + r * s)
-            return True
-        width *= 2.0
-    return False
-
-
-@inline
-def _distance_at(rows, kind, x, y, ray, part, first, second, sx, sy, out):
-    """Return the distance of a source from the caustic that is seen between two rays, given their crossings."""
-    guess = first + part * (second - first)
-    if not _caustic_at(rows, kind, x, y, _ANGLE * (ray + part), guess, out):
-        return _FAR
-    return np.sqrt((out[0] - sx) ** 2 + (out[1] - sy) ** 2)
-
-
-@kernel
-def _nearest_between(rows, kind, x, y, ray, first, second, sx, sy, out):
-    """Return the least distance of a source from the caustic that is seen between two rays, and write its point."""
-    middle, least = 0.5, _FAR
-    for i in range(PARTS + 1):  # a cusp makes more than one minimum
-        found = _distance_at(rows, kind, x, y, ray, i / PARTS, first, second, sx, sy, out)
-        if found < least:
-            middle, least = i / PARTS, found
-    low, high = max(middle - 1.0 / PARTS, 0.0), min(middle + 1.0 / PARTS, 1.0)
-    one, other = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
-    at_one = _distance_at(rows, kind, x, y, ray, one, first, second, sx, sy, out)
-    at_other = _distance_at(rows, kind, x, y, ray, other, first, second, sx, sy, out)
-    for _ in range(SECTIONS):
-        if at_one < at_other:
-            high, other, at_other = other, one, at_one
-            one = high - _GOLDEN * (high - low)
-            at_one = _distance_at(rows, kind, x, y, ray, one, first, second, sx, sy, out)
-        else:
-            low, one, at_one = one, other, at_other
-            other = low + _GOLDEN * (high - low)
-            at_other = _distance_at(rows, kind, x, y, ray, other, first, second, sx, sy, out)
-    if min(at_one, at_other) < least:
-        middle = one if at_one < at_other else other
-    return _distance_at(rows, kind, x, y, ray, middle, first, second, sx, sy, out)
-
-
-@inline
-def _winding(ax, ay, bx, by):
-    """Return by how much a segment changes the number of turns about the origin."""
-    cross = ax * by - ay * bx
-    if ay <= 0.0 < by and cross > 0.0:
-        return 1
-    return -1 if by <= 0.0 < ay and cross < 0.0 else 0
-
-
-@inline
-def _along(counts, kind, ray):
-    """Return whether the curves of a kind lead from a ray to the next one."""
-    return counts[kind, ray] == counts[kind, (ray + 1) % RAYS]
-
-
-@inline
-def _coarsely(counts, betas, kind, sx, sy):
-    """Return the distances of a source from points of a caustic and from lines between them, ray and order of such a
-    line.
-    """
-    nearest, closest, ray, order = _FAR, _FAR, 0, 0
-    for j in range(RAYS):
-        after = (j + 1) % RAYS if _along(counts, kind, j) else j
-        for k in range(counts[kind, j]):
-            one, other = betas[kind, j, k], betas[kind, after, k]
-            nearest = min(nearest, np.sqrt((one[0] - sx) ** 2 + (one[1] - sy) ** 2))
-            distance = _to_segment(one[0] - sx, one[1] - sy, other[0] - sx, other[1] - sy)
-            if distance < closest:
-                closest, ray, order = distance, j, k
-    return nearest, closest, ray, order
-
-
-@inline
-def _is_inside(counts, betas, kind, sx, sy, ray, order, point):
-    """Return whether a caustic winds about a source; ``point`` lies on it between a ray and the next."""
-    turns = np.zeros(MOST_CROSSINGS, np.int64)
-    for j in range(RAYS):
-        for k in range(counts[kind, j] if _along(counts, kind, j) else 0):
-            one, other = betas[kind, j, k], betas[kind, (j + 1) % RAYS, k]
-            ax, ay, bx, by = one[0] - sx, one[1] - sy, other[0] - sx, other[1] - sy
-            if j == ray and k == order:
-                mx, my = point[0] - sx, point[1] - sy
-                turns[k] += _winding(ax, ay, mx, my) + _winding(mx, my, bx, by)
-            else:
-                turns[k] += _winding(ax, ay, bx, by)
-    return np.any(turns != 0)
-
-
-@inline
-def _caustic_distance(rows, x, y, radii, counts, betas, sx, sy, point, out):
-    """Return the signed distance of a source from the nearest caustic; ``point`` and ``out`` are scratch."""
-    coarse = _coarsely(counts, betas, 0, sx, sy), _coarsely(counts, betas, 1, sx, sy)
-    nearest, near = _FAR, CLOSE * min(coarse[0][1], coarse[1][1]) + 0.01
-    inside = False
-    for kind in range(2):
-        best, closest, ray, order = coarse[kind]
-        if closest == _FAR:
+def _crossing(piece, x, y, waiting):
+    """Return how often a cubic crosses the half line from a point along x, upwards less downwards."""
+    waiting[0] = piece
+    count, total = 1, 0
+    while count > 0:
+        own = waiting[count - 1]
+        left = right = below = above = True
+        for k in range(4):
+            right, left = right and own[k, 0] > x, left and own[k, 0] <= x
+            above, below = above and own[k, 1] > y, below and own[k, 1] <= y
+        if left or above or below or right or count == _HALVINGS:
+            if not left:
+                total += int(own[3, 1] > y) - int(own[0, 1] > y)
+            count -= 1
             continue
-        of_best = -1
-        for j in range(ray - 1, ray + 2) if closest < near else range(0):
-            before, after = j % RAYS, (j + 1) % RAYS
-            if not _along(counts, kind, before) or order >= counts[kind, before]:
-                continue
-            first, second = radii[kind, before, order], radii[kind, after, order]
-            found = _nearest_between(rows, kind, x, y, before, first, second, sx, sy, out)
-            if found < best:
-                best, of_best = found, before
-                point[0], point[1] = out[0], out[1]
-        nearest = min(nearest, best)
-        inside |= _is_inside(counts, betas, kind, sx, sy, of_best, order, point)
-    if nearest == _FAR:
-        return np.nan
-    return nearest if inside else -nearest
+        rest = waiting[count]
+        for k in range(2):
+            a, b, c, d = own[0, k], own[1, k], own[2, k], own[3, k]
+            ab, bc, cd = 0.5 * (a + b), 0.5 * (b + c), 0.5 * (c + d)
+            abc, bcd = 0.5 * (ab + bc), 0.5 * (bc + cd)
+            own[1, k], own[2, k], own[3, k] = ab, abc, 0.5 * (abc + bcd)
+            rest[0, k], rest[1, k], rest[2, k], rest[3, k] = own[3, k], bcd, cd, d
+        count += 1
+    return total
 
 
 @kernel
-def _measure(offsets, rows, sources, firsts, prepared, reaches, einstein_radii, distances):
-    """Write what ``measure`` returns; plane i has the sources firsts[i] … firsts[i + 1] − 1."""
-    radii, counts = np.empty((2, RAYS, MOST_CROSSINGS)), np.empty((2, RAYS), np.int64)
-    betas, point, out = np.empty((2, RAYS, MOST_CROSSINGS, 2)), np.empty(2), np.empty(2)
-    for i in range(offsets.size - 1):
-        own = prepared[: offsets[i + 1] - offsets[i]]
-        _prepare(rows[offsets[i] : offsets[i + 1]], own)
-        count, main = _find_reach(own, 0.0, 0.0, 1e-3, reaches), 0
-        for j in range(count):
-            main = j if reaches[j].einstein > reaches[main].einstein else main
-        x, y = reaches[main].x, reaches[main].y
-        outer = 4.0 * _outer_radius(own, 0.0, 0.0) + np.sqrt(x * x + y * y)
-        area = _trace(own, x, y, outer, radii, counts, betas)
-        einstein_radii[i] = np.sqrt(area / math.pi) if area > 0.0 else np.nan
-        for j in range(firsts[i], firsts[i + 1]):
-            distances[j] = _caustic_distance(
-                own, x, y, radii, counts, betas, sources[j, 0], sources[j, 1], point, out
-            )
+def _winding(points, count, place, x, y):
+    """Return how often a curve goes around a point, counter-clockwise."""
+    piece, waiting, total = np.empty((4, 2)), np.empty((_HALVINGS + 1, 4, 2)), 0
+    for i in range(count - 1):
+        _piece(points, i, place, piece)
+        total += _crossing(piece, x, y, waiting)
+    return total
 
 
-def measure(
+@inline
+def _square_at(piece, x, y, t):
+    """Return the square of the distance of a point from a cubic at t."""
+    u = 1.0 - t
+    a, b, c, d = u * u * u, 3.0 * u * u * t, 3.0 * u * t * t, t * t * t
+    dx = a * piece[0, 0] + b * piece[1, 0] + c * piece[2, 0] + d * piece[3, 0] - x
+    dy = a * piece[0, 1] + b * piece[1, 1] + c * piece[2, 1] + d * piece[3, 1] - y
+    return dx * dx + dy * dy
+
+
+@kernel
+def _distance(points, count, x, y):
+    """Return the distance of a source from a caustic, arcsec."""
+    piece, least = np.empty((4, 2)), np.inf
+    for i in range(count - 1):
+        dx, dy = points[i, 4] - x, points[i, 5] - y
+        least = min(least, dx * dx + dy * dy)
+    for i in range(count - 1):
+        _piece(points, i, 4, piece)
+        dx = max(piece[:, 0].min() - x, max(x - piece[:, 0].max(), 0.0))
+        dy = max(piece[:, 1].min() - y, max(y - piece[:, 1].max(), 0.0))
+        if dx * dx + dy * dy >= least:
+            continue
+        low, high = 0.0, 1.0
+        a, b = 1.0 - _GOLDEN, _GOLDEN
+        at_a, at_b = _square_at(piece, x, y, a), _square_at(piece, x, y, b)
+        while high - low > 1e-9:
+            if at_a < at_b:
+                high, b, at_b = b, a, at_a
+                a = high - _GOLDEN * (high - low)
+                at_a = _square_at(piece, x, y, a)
+            else:
+                low, a, at_a = a, b, at_b
+                b = low + _GOLDEN * (high - low)
+                at_b = _square_at(piece, x, y, b)
+        least = min(least, min(at_a, at_b))
+    return np.sqrt(least)
+
+
+@inline
+def _find_curve(rows, sign, x0, y0, outer, points):
+    """Write the points of a critical curve about a centre; return their number, 0 where there is none."""
+    for ray in range(RAYS):
+        s, c = sincos64(0.3 + ray * 2.0 * math.pi / RAYS)
+        ratio = RATIOS[0] if sign == TANGENTIAL else RATIOS[1]
+        r = outer if sign == TANGENTIAL else NEAREST
+        value = _eigenvalue(rows, sign, x0 + r * c, y0 + r * s)
+        while NEAREST <= r <= outer:
+            old, old_value = r, value
+            r *= ratio
+            value = _eigenvalue(rows, sign, x0 + r * c, y0 + r * s)
+            inside, outside = (value, old_value) if sign == TANGENTIAL else (old_value, value)
+            if not (inside < 0.0 <= outside):
+                continue
+            low, high = min(r, old), max(r, old)
+            for _ in range(60):
+                middle = 0.5 * (low + high)
+                if _eigenvalue(rows, sign, x0 + middle * c, y0 + middle * s) < 0.0:
+                    low = middle
+                else:
+                    high = middle
+            middle = 0.5 * (low + high)
+            count = _follow(rows, sign, x0 + middle * c, y0 + middle * s, middle, points)
+            if count > 0 and _winding(points, count, 0, x0, y0) != 0:
+                return count
+    return 0
+
+
+@inline
+def _main_reach(rows, reaches):
+    """Return what the main deflector does about its centre."""
+    count = _find_reach(rows, 0.0, 0.0, 1e-3, reaches)
+    for k in range(count - 1):
+        if reaches[k].is_wanted == 1:
+            return reaches[k]
+    return reaches[count - 1]
+
+
+@kernel
+def _trace(rows, kind, reaches, points):
+    """Write the points of the tangential (0) or radial (1) curve of prepared rows; return their number, 0 if none."""
+    main = _main_reach(rows, reaches)
+    sign = TANGENTIAL if kind == 0 else RADIAL
+    # a source behind the centre has images within the disc; critical curves may go beyond
+    count = _find_curve(rows, sign, main.x, main.y, 2.0 * main.disc, points)
+    if kind == 1 and count == 0 and main.kind != CORE:
+        count = _write_cut(rows, main.x, main.y, points)
+    return count
+
+
+@kernel
+def _measure(offsets, rows, prepared, sources, starts, radii, distances):
+    """Write Einstein radii of planes, and distances of their sources, in the order of the planes, from the caustics."""
+    reaches, points = np.zeros(prepared.size + 1, REACH_ROW), np.empty((MOST_POINTS, _POINT))
+    for i in range(radii.size):
+        low, high = offsets[i], offsets[i + 1]
+        own = prepared[: high - low]
+        _prepare(rows[low:high], own)
+        for kind in range(2):
+            count = _trace(own, kind, reaches, points)
+            if kind == 0:
+                radii[i] = np.sqrt(max(_enclosed_area(points, count), 0.0) / math.pi)
+            for k in range(starts[i], starts[i + 1]):
+                x, y = sources[k, 0], sources[k, 1]
+                distances[k, kind] = np.nan
+                if count > 0:
+                    distance = _distance(points, count, x, y)
+                    is_inside = _winding(points, count, 4, x, y) != 0
+                    distances[k, kind] = distance if is_inside else -distance
+
+
+class Caustics(NamedTuple):
+    """Einstein radius of each plane, 0 where there is none, and distances of each source from the caustics, arcsec.
+
+    Distances are positive inside of a caustic, and NaN where there is none: ``tangential``, and ``radial`` or the cut.
+    """
+
+    einstein_radius: NDArray[np.float64]
+    tangential: NDArray[np.float64]
+    radial: NDArray[np.float64]
+
+
+def measure_caustics(
     offsets: NDArray[np.int64],
     rows: NDArray[np.void],
     sources: NDArray[np.float64],
     owners: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the Einstein radii of planes, and the distances of sources from caustics.
+) -> Caustics:
+    """Return Einstein radii of planes, and where sources lie relative to the caustics.
 
     Parameters
     ----------
@@ -293,24 +377,26 @@ def measure(
         x and y of each source, arcsec.
     owners : int64[k]
         Plane of each source.
-
-    Returns
-    -------
-    radii : float64[n]
-        √(A / π), A the area within which 1 − κ − γ is negative, arcsec; NaN where there is none. Of an isothermal
-        ellipsoid it is right to 1e-8, of one of an axis ratio of 0.1 to 1e-4.
-    distances : float64[k]
-        From the nearest caustic, arcsec; negative outside of all caustics, NaN where there are none.
     """
-    room = max(1, int(np.diff(offsets).max(initial=1)))
-    prepared, reaches = np.empty(room, PREPARED_ROW), np.empty(room + 1, REACH_ROW)
+    n = offsets.size - 1
     order = np.argsort(owners, kind="stable")
-    firsts = np.searchsorted(owners[order], np.arange(len(offsets)))
-    radii, found, distances = (
-        np.empty(len(offsets) - 1),
-        np.empty(len(owners)),
-        np.empty(len(owners)),
-    )
-    _measure(offsets, rows, sources[order], firsts, prepared, reaches, radii, found)
-    distances[order] = found
-    return radii, distances
+    starts = np.searchsorted(owners[order], np.arange(n + 1))
+    prepared = np.zeros(int(np.diff(offsets).max(initial=0)), PREPARED_ROW)
+    radii, sorted_distances = np.zeros(n), np.empty((owners.size, 2))
+    _measure(offsets, rows, prepared, sources[order], starts, radii, sorted_distances)
+    distances = np.empty_like(sorted_distances)
+    distances[order] = sorted_distances
+    return Caustics(radii, distances[:, 0], distances[:, 1])
+
+
+def trace_curves(rows: NDArray[np.void]) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Return the tangential and the radial critical curve of one plane, each with its caustic, as closed polygons.
+
+    Each is float64[m, 2] in arcsec, of no points where there is none; beside a cut the critical curve is the centre.
+    """
+    prepared, points = maps.prepare(rows), np.empty((MOST_POINTS, _POINT))
+    reaches, curves = np.zeros(rows.size + 1, REACH_ROW), []
+    for kind in range(2):
+        found = points[: _trace(prepared, kind, reaches, points)].copy()
+        curves.append((found[:, :2], found[:, 4:6]))
+    return curves

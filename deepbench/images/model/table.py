@@ -60,6 +60,9 @@ MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
+LENSED_POINTS = 2**22
+"""Points of the grids of lensed galaxies that are drawn together, where one grid does not have more."""
+
 TYPICAL_CUTOUT = 128 * 128
 """Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
 
@@ -408,6 +411,9 @@ class ImageTable(TableSpecification):
         if max(away, default=0.0) > 0.0:
             period = min(6.0 * (edge + max(away)), MAXIMUM_PERIOD)  # see `galaxies.periods`
             spectra = max(spectra, int(14 * period**2))
+        if any(entry.lensed and not entry.chosen.is_point for entry in self._entries):
+            points = 4 * (2 * edge + 32)  # along a fine grid with its margin, see `lensing.stamps`
+            spectra += 16 * max(points**2, LENSED_POINTS)
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
             psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)
