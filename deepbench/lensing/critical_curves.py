@@ -27,8 +27,8 @@ from deepbench.lensing.reach import CORE, NEAREST, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
-_prepare, _field_at = plane.prepare, plane.field_at
-_find_reach = reach.find_reach
+_prepare = plane.prepare
+_field_at, _find_reach = reach.field_at, reach.find_reach
 
 TANGENTIAL, RADIAL = 1.0, -1.0
 """Sign of γ in the eigenvalue that is 0."""
@@ -62,6 +62,9 @@ EXACT = 1e-13
 
 _POINT = 8
 """Numbers of a point: x and y on the critical curve, its unit tangent, the place on the caustic, and its derivative."""
+
+_CRITICAL, _CAUSTIC = np.int64(0), np.int64(4)
+"""Places of both curves among these numbers."""
 
 _HALVINGS = 48
 _GOLDEN = 0.6180339887498949
@@ -170,11 +173,15 @@ def _write_cut(rows, x0, y0, points):
 
 @inline
 def _piece(points, i, place, out):
-    """Write the control points of a cubic between two points: of the critical curve or, at place 4, of the caustic."""
+    """Write the control points of a cubic between two points: of the critical curve or of the caustic."""
     a, b = points[i], points[i + 1]
     dx, dy = b[0] - a[0], b[1] - a[1]
     turn = a[2] * b[3] - a[3] * b[2]
-    third = np.sqrt(dx * dx + dy * dy) * (1.0 + turn * turn / (24.0 if place == 4 else 16.0)) / 3.0
+    third = (
+        np.sqrt(dx * dx + dy * dy)
+        * (1.0 + turn * turn / (24.0 if place == _CAUSTIC else 16.0))
+        / 3.0
+    )
     for k in range(2):
         out[0, k], out[3, k] = a[place + k], b[place + k]
         out[1, k] = a[place + k] + third * a[place + 2 + k]
@@ -191,7 +198,7 @@ def _enclosed_area(points, count):
     """Return the area within a critical curve, negative where it runs clockwise."""
     piece, area = np.empty((4, 2)), 0.0
     for i in range(count - 1):
-        _piece(points, i, 0, piece)
+        _piece(points, i, _CRITICAL, piece)
         for k in range(4):
             piece[k, 0] -= points[0, 0]
             piece[k, 1] -= points[0, 1]
@@ -201,9 +208,8 @@ def _enclosed_area(points, count):
 
 
 @inline
-def _crossing(piece, x, y, waiting):
-    """Return how often a cubic crosses the half line from a point along x, upwards less downwards."""
-    waiting[0] = piece
+def _crossing(waiting, x, y):
+    """Return how often a cubic, ``waiting[0]``, crosses the half line from a point along x, upwards less downwards."""
     count, total = 1, 0
     while count > 0:
         own = waiting[count - 1]
@@ -230,10 +236,10 @@ def _crossing(piece, x, y, waiting):
 @kernel
 def _winding(points, count, place, x, y):
     """Return how often a curve goes around a point, counter-clockwise."""
-    piece, waiting, total = np.empty((4, 2)), np.empty((_HALVINGS + 1, 4, 2)), 0
+    waiting, total = np.empty((_HALVINGS + 1, 4, 2)), 0
     for i in range(count - 1):
-        _piece(points, i, place, piece)
-        total += _crossing(piece, x, y, waiting)
+        _piece(points, i, place, waiting[0])
+        total += _crossing(waiting, x, y)
     return total
 
 
@@ -255,9 +261,13 @@ def _distance(points, count, x, y):
         dx, dy = points[i, 4] - x, points[i, 5] - y
         least = min(least, dx * dx + dy * dy)
     for i in range(count - 1):
-        _piece(points, i, 4, piece)
-        dx = max(piece[:, 0].min() - x, max(x - piece[:, 0].max(), 0.0))
-        dy = max(piece[:, 1].min() - y, max(y - piece[:, 1].max(), 0.0))
+        _piece(points, i, _CAUSTIC, piece)
+        left, right = min(piece[0, 0], piece[1, 0]), max(piece[0, 0], piece[1, 0])
+        low, high = min(piece[0, 1], piece[1, 1]), max(piece[0, 1], piece[1, 1])
+        for k in range(2, 4):
+            left, right = min(left, piece[k, 0]), max(right, piece[k, 0])
+            low, high = min(low, piece[k, 1]), max(high, piece[k, 1])
+        dx, dy = max(left - x, max(x - right, 0.0)), max(low - y, max(y - high, 0.0))
         if dx * dx + dy * dy >= least:
             continue
         low, high = 0.0, 1.0
@@ -300,7 +310,7 @@ def _find_curve(rows, sign, x0, y0, outer, points):
                     high = middle
             middle = 0.5 * (low + high)
             count = _follow(rows, sign, x0 + middle * c, y0 + middle * s, middle, points)
-            if count > 0 and _winding(points, count, 0, x0, y0) != 0:
+            if count > 0 and _winding(points, count, _CRITICAL, x0, y0) != 0:
                 return count
     return 0
 
@@ -344,7 +354,7 @@ def _measure(offsets, rows, prepared, sources, starts, radii, distances):
                 distances[k, kind] = np.nan
                 if count > 0:
                     distance = _distance(points, count, x, y)
-                    is_inside = _winding(points, count, 4, x, y) != 0
+                    is_inside = _winding(points, count, _CAUSTIC, x, y) != 0
                     distances[k, kind] = distance if is_inside else -distance
 
 
