@@ -7,6 +7,7 @@ default accuracy where it is timed. The reference for the errors of both is GalS
 it against a quadrature, and it errs by less than 1e-5 of the peak.
 """
 
+import json
 import sys
 import time
 import warnings
@@ -19,6 +20,8 @@ from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
 from deepbench.images.psf.model import MOFFAT, PSF_ROW
 from deepbench.images.psf.psf_profiles import psf_tables
+from deepbench.recipe import parse_recipe
+from deepbench.samples import render
 
 SIZE = 64
 ROUNDS = 5
@@ -135,6 +138,41 @@ def print_parts(offsets, rows, psfs):
     print(f"  µs per image: spectrum {spectrum:.0f}, FFT {fft:.0f}, copies {copies:.0f}")
 
 
+def sheared_recipe(kind, count, shear):
+    """Return a recipe of galaxies of a kind, with a weak shear or with None."""
+    radius, ratio = {"uniform": [1.5, 5]}, {"uniform": [0.3, 1]}
+    composed = {
+        "bulge_fraction": 0.3,
+        "bulge_half_light_radius": 2,
+        "disk_half_light_radius": radius,
+    }
+    own = {
+        "sersic": {"sersic_index": 2, "half_light_radius": radius, "axis_ratio": ratio},
+        "bulge_disk": composed | {"disk_axis_ratio": ratio},
+        "spiral": composed | {"inclination": 50, "pitch_angle": 20, "inner_radius": 1},
+    }[kind]
+    own |= {"dx": 0, "dy": 0, "flux": 1, "position_angle": {"uniform": [0, 180]}}
+    own |= {} if shear is None else {"shear": shear}
+    table = {"kind": "image", "samples": count, "size": [SIZE, SIZE], "pixel_scale": 1}
+    table |= {"psf": {"moffat": {"fwhm": 3, "beta": 3.5}}, "classes": {"a": {"objects": [{kind: own}]}}}  # fmt: skip
+    data = {"name": "a", "version": "1.0.0", "title": "A", "seed": 1, "tables": {"t": table}}
+    return parse_recipe(json.dumps(data))
+
+
+def print_cost_of_shear(count):
+    """Print the cost of galaxies with a weak shear over that of the same without it, labels and noise included."""
+    component = {"uniform": [-0.1, 0.1]}
+    shear = {"g1": component, "g2": component, "magnification": {"uniform": [0.9, 1.2]}}
+    for kind in ("sersic", "bulge_disk", "spiral"):
+        plain, sheared = (sheared_recipe(kind, count, each) for each in (None, shear))
+        for each in (plain, sheared):
+            render(each, "t")
+        ratios = [
+            cpu_time(render, sheared, "t") / cpu_time(render, plain, "t") for _ in range(ROUNDS)
+        ]
+        print(f"weak shear of {kind}: {np.median(ratios):.2f} of the time without it")
+
+
 def main():
     """Print a table for each kind of galaxy."""
     warnings.simplefilter("ignore")
@@ -158,6 +196,7 @@ def main():
         reference = galsim_images(*drawn, TIGHT)
         print_errors("ours", our_images(*drawn), reference)
         print_errors("GalSim", galsim_images(*drawn), reference)
+    print_cost_of_shear(4 * count)
 
 
 if __name__ == "__main__":

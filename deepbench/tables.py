@@ -370,7 +370,7 @@ class Coordinate:
         Of the dimension.
     meanings : tuple of str, optional
         What the numbers stand for.
-    numbers : float64[size], optional
+    numbers : float64[size] or int32[size], optional
         Its values; 0, 1, …, size − 1 when absent.
     attributes : mapping of str to str, number or list, optional
         Further attributes; where there is no ``long_name``, all of them.
@@ -383,7 +383,7 @@ class Coordinate:
     units: str
     size: int
     meanings: tuple[str, ...] = ()
-    numbers: NDArray[np.float64] | None = None
+    numbers: NDArray[np.float64] | NDArray[np.int32] | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     dimension: str = ""
 

@@ -29,6 +29,7 @@ from deepbench.images.psf.model import PsfEntry
 from deepbench.language.functions import FUNCTIONS
 from deepbench.language.values import DISTRIBUTIONS, JOINTS
 from deepbench.light_curves import model as curves
+from deepbench.light_curves.families.family import MEASURED as MEASURED_CURVES
 from deepbench.light_curves.families.registry import ObjectEntry as LightObject
 from deepbench.light_curves.survey import surveys
 from deepbench.light_curves.survey.cadences import Cadence
@@ -52,13 +53,13 @@ def named(text):
 
 
 def test_the_recipe_page_names_all_of_the_language():
-    pages = ("recipes", "images", "light_curves", "dynamics", "sphere")
+    pages = ("recipes", "images", "lensing", "light_curves", "dynamics", "sphere")
     words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
     expected |= {*PLANES, *MEASURED, *MEASURED_SHAPES, *presets()}
     table = (ImageTable, ImageClass, ObjectEntry, PsfEntry, NoiseEntry, Instrument, Band, Wcs)
     expected |= {*LONG_NAMES, *LYAPUNOV}
-    expected |= {*curves.PLANES, *curves.MEASURED, *curves.OBSERVED, *surveys.presets()}
+    expected |= {*curves.PLANES, *MEASURED_CURVES, *curves.OBSERVED, *surveys.presets()}
     of_curves = (curves.LightCurveTable, curves.LightCurveClass, curves.RedNoise, LightObject)
     of_surveys = (surveys.Survey, surveys.SurveyBand, NoiseModel, Cadence)
     dynamics = (DynamicsTable, DynamicsClass, Times, MeasurementNoise, Frames, Disk, Rod, Body)

@@ -10,7 +10,7 @@ import numpy as np
 
 from deepbench.language.composed import Composed, has_components
 from deepbench.language.one_of import OneOf
-from deepbench.language.specification import Parameter, Specification, parameters_of
+from deepbench.language.specification import Group, Parameter, Specification, parameters_of
 from deepbench.language.values import Constant, Distribution, Expression, Joint
 from deepbench.numerics.stream_names import MOST_ATTEMPTS
 
@@ -157,7 +157,7 @@ def scope_of(
 ) -> Scope:
     """Return the scope of a specification's values. Values that are None have no label.
 
-    A field that is a mapping has the values ``<field>.<key>``, one of several kinds those of the kind.
+    A field that is a mapping has the values ``<field>.<key>``, one of several kinds those of the kind, a group its own.
     """
     found = list(_values_of(specification))
     return Scope(
@@ -181,9 +181,13 @@ def _values_of(
         if value is None:
             continue
         if parameter is None:
+            above: tuple[str, ...] = (field_name,)
             if isinstance(value, OneOf):
-                for name, path, inner, meaning in _values_of(value.chosen):
-                    yield f"{field_name}.{name}", (field_name, value.kind, *path), inner, meaning
+                above, value = (field_name, value.kind), value.chosen
+            elif not isinstance(value, Group):
+                continue
+            for name, path, inner, meaning in _values_of(value):
+                yield f"{field_name}.{name}", (*above, *path), inner, meaning
         elif isinstance(value, Mapping):
             for key, item in value.items():
                 yield f"{field_name}.{key}", (field_name, key), item, parameter

@@ -30,6 +30,17 @@ def _where(condition: Array, chosen: Array, otherwise: Array) -> Array:
     return np.where(np.isnan(condition), np.nan, np.where(condition != 0, chosen, otherwise))
 
 
+def _comoving_distance(redshift: Array, hubble_constant: Array, matter_density: Array) -> Array:
+    """Return the comoving distance in Mpc, NaN where there is none: of redshifts below 0 and impossible universes."""
+    from deepbench.lensing.cosmology import comoving_distance
+
+    there = (redshift >= 0) & (hubble_constant > 0) & (matter_density > 0) & (matter_density <= 1)
+    arguments = (
+        np.where(there, each, np.nan) for each in (hubble_constant, matter_density, redshift)
+    )
+    return comoving_distance(*arguments)
+
+
 FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "sqrt": (1, np.sqrt),
     "exp": (1, mathfast("exp")),
@@ -52,12 +63,14 @@ FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
     "ceil": (1, np.ceil),
     "round": (1, np.rint),
     "where": (3, _where),
+    "comoving_distance": (3, _comoving_distance),
 }
 """The functions: number of arguments, and what computes them. Angles are in radians, those of
 ``sind``, ``cosd`` and ``tand`` in degrees; ``log`` is the natural logarithm; ``round`` rounds
-halves to the even number; ``where`` gives its second argument where the first is true, else its third."""
+halves to the even number; ``where`` gives its second argument where the first is true, else its third;
+``comoving_distance`` is Mpc of a redshift, H0 (km/s/Mpc) and Ωm, in a flat universe without radiation."""
 
-LATER = frozenset({"where"})
+LATER = frozenset({"where", "comoving_distance"})
 """Functions that older recipes do not know: variables may have these names, which are functions only before ``(``."""
 
 OPERATORS: dict[str, Callable[..., Any]] = {

@@ -427,6 +427,10 @@ class Specification(BaseModel):
         return f": {', '.join(words)}" if words else ""
 
 
+class Group(Specification):
+    """Base of values that belong together inside another specification, whose labels they are: ``shear.g1``."""
+
+
 def in_short(cls: type[Specification]) -> str:
     """Return what a specification is: the first line of its docstring."""
     return (cls.__doc__ or "").strip().partition("\n")[0]

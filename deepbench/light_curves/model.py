@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
+from deepbench.deflectors.lens import MEASURED_LENS, Lens, check_plane
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -16,15 +17,18 @@ from deepbench.language.specification import (
     Number,
     Parameter,
     Specification,
+    Whole,
     parameter,
     problem,
 )
 from deepbench.language.values import Value
-from deepbench.light_curves.families.family import object_stream
+from deepbench.light_curves.families.contaminants import Contaminant
+from deepbench.light_curves.families.family import LightObject, object_stream
+from deepbench.light_curves.families.lensed import MOST_PATHS, Lensed
 from deepbench.light_curves.families.registry import ObjectEntry
 from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.survey.cadences import CADENCES
-from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS, Survey
+from deepbench.light_curves.survey.surveys import DEPTHS, Survey, noise_stream
 from deepbench.tables import (
     Coordinate,
     DataVariable,
@@ -63,15 +67,9 @@ OBSERVED = {
 }
 """Labels of each sample that are measured."""
 
-MEASURED = {
-    "snr": Parameter("signal-to-noise ratio √Σ(ΔF² / σ²), ΔF what the object alone adds or takes"),
-    "n_in_event": Parameter("number of observations in its eclipses or its event"),
-}
-"""Labels of each object that are measured."""
-
 
 class LightCurveClass(ObjectsClass):
-    """One class of light curves: its objects, whose light is multiplied and added."""
+    """One class of light curves: its objects, whose light is multiplied and added, and masses that bend it."""
 
     reserved = RESERVED
 
@@ -86,12 +84,28 @@ class LightCurveClass(ObjectsClass):
             raise problem(
                 f"has {len(found)} sources; a light curve has one, or none for transients"
             )
-        for entry in self.objects:
+        for entry in self.lights:
             if not found and entry.chosen.needs_source:
                 raise problem(f"a {entry.kind} changes the light of a source: add a `source`")
-        if not any(entry.chosen.shines for entry in self.objects):
+        if not any(entry.chosen.shines for entry in self.lights):
             raise problem("has no light: add a `source` or a transient")
         return self
+
+    @model_validator(mode="after")
+    def _is_lensed(self) -> Self:
+        lensed = [entry for entry in self.objects if isinstance(entry.chosen, Lensed)]
+        planes = [entry.chosen for entry in self.objects if isinstance(entry.chosen, Lens)]
+        if lensed and not any(plane.redshift is not None for plane in planes):
+            raise problem(
+                "delays follow from redshifts: add a `lens` with redshift and source_redshift to the class"
+            )
+        check_plane(self.objects)
+        return self
+
+    @property
+    def lights(self) -> list[ObjectEntry]:
+        """What is no mass, nor the plane of masses."""
+        return [entry for entry in self.objects if isinstance(entry.chosen, LightObject)]
 
     @property
     def source(self) -> ObjectEntry | None:
@@ -127,6 +141,24 @@ class LightCurveTable(TableSpecification):
     planes: Annotated[tuple[Plane, ...], Field(min_length=1)] | None = Field(
         None, description="what is stored beside the flux"
     )
+    images_apart: Annotated[Whole, Field(ge=1, le=MOST_PATHS)] | None = Field(
+        None,
+        description="room for images of a lensed source, each with a light curve of its own; absent, their light "
+        "adds up",
+    )
+
+    @model_validator(mode="after")
+    def _images_are_apart(self) -> Self:
+        for name, described in self.classes.items() if self.images_apart is not None else ():
+            shining = [
+                entry for entry in described.lights if not isinstance(entry.chosen, Contaminant)
+            ]
+            if [type(entry.chosen) for entry in shining] != [Lensed]:
+                raise problem(
+                    f"with `images_apart`, a class has the light of one `lensed` source and no other; '{name}' has "
+                    f"{', '.join(entry.kind for entry in shining)}"
+                )
+        return self
 
     @model_validator(mode="after")
     def _bands_fit(self) -> Self:
@@ -149,7 +181,7 @@ class LightCurveTable(TableSpecification):
 
     @property
     def _entries(self) -> Iterator[ObjectEntry]:
-        yield from (entry for each in self.classes.values() for entry in each.objects)
+        yield from (entry for each in self.classes.values() for entry in each.lights)
 
     @property
     def is_dense(self) -> bool:
@@ -170,7 +202,7 @@ class LightCurveTable(TableSpecification):
             scopes += object_scopes(
                 class_name,
                 described.objects,
-                lambda entry: {each: MEASURED[each] for each in entry.chosen.measured},
+                _measured_of,
             )
         cadence = self.survey.cadence
         scopes.append(scope_of(cadence.chosen, "cadence", ("survey", "cadence", cadence.kind)))
@@ -184,17 +216,21 @@ class LightCurveTable(TableSpecification):
 
     def pixel_streams(self) -> list[str]:
         """Return the streams that draw a number for every observation or node, without the table's name."""
-        found = [PHOTONS, DEPTHS, RED]
+        found = [DEPTHS, RED, *(noise_stream(image) for image in range(self.images_apart or 1))]
         found += [stream for cadence in CADENCES.values() for stream in cadence.streams]
         for class_name, described in self.classes.items():
             names = names_of(described.objects)
             for name, entry in zip(names, described.objects, strict=True):
-                found += [object_stream(class_name, name, each) for each in entry.chosen.streams]
+                own = getattr(entry.chosen, "streams", ())
+                found += [object_stream(class_name, name, each) for each in own]
         return found
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
         axis = ("time" if self.is_dense else "observation",), (self.width,)
+        times = axis
+        if self.images_apart is not None:
+            axis = ("image", *axis[0]), (self.images_apart, *axis[1])
         fluxes: dict[str, str] = {
             "flux": "flux",
             "flux_error": "standard deviation of the flux as the observation tells it",
@@ -209,9 +245,9 @@ class LightCurveTable(TableSpecification):
         found.append(DataVariable("mask", words, "1", *axis, "uint8", bits))
         if not self.is_dense:
             words = "middle of the exposure"
-            found.append(DataVariable("time", words, "d", *axis, "float64", self._clock, True))
+            found.append(DataVariable("time", words, "d", *times, "float64", self._clock, True))
             words, names = "band; -1 where there is none", flags(self.survey.names)
-            found.append(DataVariable("band", words, "1", *axis, "int8", names))
+            found.append(DataVariable("band", words, "1", *times, "int8", names))
         return tuple(found)
 
     @property
@@ -221,11 +257,20 @@ class LightCurveTable(TableSpecification):
 
     def coordinates(self) -> tuple[Coordinate, ...]:
         """Return the coordinates of the dimensions after ``sample``."""
+        images: tuple[Coordinate, ...] = ()
+        if self.images_apart is not None:
+            numbers = np.arange(1, self.images_apart + 1, dtype=np.int32)
+            words = "number of the image, in the order of arrival"
+            images = (Coordinate("image", words, "1", self.images_apart, numbers=numbers),)
         if not self.is_dense:
-            return (Coordinate("observation", "number of the observation", "1", self.width),)
+            return (
+                *images,
+                Coordinate("observation", "number of the observation", "1", self.width),
+            )
         times = self.survey.cadence.chosen.shared(self.survey.names)
         days = np.asarray(times.days, np.float64)
         return (
+            *images,
             Coordinate(
                 "time",
                 "middle of the exposure",
@@ -239,7 +284,14 @@ class LightCurveTable(TableSpecification):
     def working_bytes(self, plan: LabelPlan) -> int:
         """Return the bytes that rendering takes beside its result."""
         objects = max(
-            sum(plan.most_copies_of(entry) or 1 for entry in each.objects)
+            sum(plan.most_copies_of(entry) or 1 for entry in each.lights)
             for each in self.classes.values()
         )
         return 2**27 + 4 * self.width * objects * 40
+
+
+def _measured_of(entry: ObjectEntry) -> Mapping[str, Parameter]:
+    """Return the labels of an entry that are measured."""
+    if isinstance(entry.chosen, LightObject):
+        return entry.chosen.measured_labels()
+    return MEASURED_LENS if isinstance(entry.chosen, Lens) else {}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.deflectors.images_of_sources import measure_caustics
+from deepbench.deflectors.planes import Planes, planes_of
 from deepbench.errors import LabelError
 from deepbench.labelling.objects import object_columns
 from deepbench.labelling.scopes import Labels
@@ -22,6 +24,7 @@ from deepbench.light_curves.batches import (
 )
 from deepbench.light_curves.families.contaminants import DEVIATION, GAP, Contaminant
 from deepbench.light_curves.families.family import Family
+from deepbench.light_curves.families.lensed import Lensed, of_image
 from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.model import RED
 from deepbench.light_curves.rows import noise_rows, object_batch, rows_of_samples, source_rows
@@ -29,9 +32,10 @@ from deepbench.light_curves.streams import TableStreams
 from deepbench.light_curves.survey import noise
 from deepbench.light_curves.survey.exposures import Observations
 from deepbench.light_curves.survey.observing import Schedule
-from deepbench.light_curves.survey.surveys import DEPTHS, PHOTONS
+from deepbench.light_curves.survey.surveys import DEPTHS, noise_stream
 
 if TYPE_CHECKING:
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.light_curves.model import LightCurveTable
     from deepbench.tables import Table
 
@@ -90,10 +94,13 @@ class LightCurves:
         wrong = [each for each in objects if isinstance(each.entry.chosen, Contaminant)]
         magnitudes, self._of_source = source_rows(specification, labels, sources)
         self._noise = noise_rows(specification, labels, magnitudes)
+        planes = planes_of(table, labels)
         self._sources, self._batches = (
-            [object_batch(table, labels, each, self._streams) for each in entries]
+            [object_batch(table, labels, each, self._streams, planes) for each in entries]
             for entries in (sources, families)
         )
+        self._check_room()
+        self._of_lenses = self._measure_caustics(planes)
         count = len(labels)
         gaps = rows_of_samples(count, wrong, lambda each: each.entry.chosen.gaps(each.columns), GAP)
         self._outliers = rows_of_samples(
@@ -117,18 +124,70 @@ class LightCurves:
             self.render(slice(samples.start, middle), arrays)
             self.render(slice(middle, samples.stop), arrays)
             return
-        nodes = lay_out(seen, firsts, self._scratch)
-        flux, changes = flux_of(nodes, self._of_source[samples], batches, self._scratch)
         some = {name: values[samples] for name, values in arrays.items()}
         for values in some.values():
             values[:] = NOTHING[values.dtype.name]
-        variances = self._observe(samples, seen, flux, some)
-        for plane, values in (("flux_true", flux), ("flux_error_true", np.sqrt(variances))):
-            if plane in some:
-                noise.write_plane(seen.offsets, seen.positions, values, some[plane])
         if "time" in some:
             some["time"][:], some["band"][:] = seen.scheduled.days, seen.scheduled.bands
-        self._measure(samples, seen, flux, variances, some["mask"], changes)
+        if self._specification.images_apart is None:
+            self._expose(samples, seen, firsts, batches, some)
+            return
+        for image in range(self._specification.images_apart):
+            self._expose_image(samples, seen, batches, some, image)
+
+    def _expose_image(
+        self,
+        samples: slice,
+        seen: Observations,
+        batches: list[ObjectBatch],
+        planes: dict[str, NDArray],
+        image: int,
+    ) -> None:
+        """Write the light curve of one image of each sample that has so many."""
+        alone = [each._replace(rows=of_image(each.rows, image)) for each in batches]
+        there = np.zeros(samples.stop - samples.start, bool)
+        for each in alone:
+            there[each.owners] = each.rows["paths"]["count"][:, 0] > 0
+        part = seen.only(there)
+        own = {
+            name: np.full_like(values[:, image], NOTHING[values.dtype.name], order="C")
+            for name, values in planes.items()
+            if name not in ("time", "band")
+        }
+        self._expose(samples, part, nodes_of(part, alone), alone, own, image)
+        for name, values in own.items():
+            planes[name][:, image] = values
+
+    def _expose(
+        self,
+        samples: slice,
+        seen: Observations,
+        firsts: NDArray[np.int64],
+        batches: list[ObjectBatch],
+        planes: dict[str, NDArray],
+        image: int = 0,
+    ) -> None:
+        """Write light curves with their noise, and what is measured of them.
+
+        Parameters
+        ----------
+        samples : slice
+        seen : Observations
+        firsts : int64[m + 1]
+            Where the nodes of each observation begin.
+        batches : list of ObjectBatch
+        planes : dict of str to ndarray
+            Rows of the variables of these samples; written where there are observations.
+        image : int
+            Number of the image whose light they are, where images are apart.
+        """
+        nodes = lay_out(seen, firsts, self._scratch)
+        flux, changes = flux_of(nodes, self._of_source[samples], batches, self._scratch)
+        variances = self._observe(samples, seen, flux, planes, image)
+        for plane, values in (("flux_true", flux), ("flux_error_true", np.sqrt(variances))):
+            if plane in planes:
+                noise.write_plane(seen.offsets, seen.positions, values, planes[plane])
+        self._measure(samples, seen, flux, variances, planes["mask"], changes, image)
 
     def _observe(
         self,
@@ -136,6 +195,7 @@ class LightCurves:
         seen: Observations,
         flux: NDArray[np.float64],
         planes: dict[str, NDArray],
+        image: int,
     ) -> NDArray[np.float64]:
         """Write what is observed of a flux; return the variance of the noise."""
         numbers, where = self._labels.samples[samples], (seen.offsets, seen.positions)
@@ -156,10 +216,46 @@ class LightCurves:
         deviations = np.zeros(len(flux))
         noise.deviate(*self._outliers.part(samples), seen.offsets, seen.times, deviations)
         noise.observe(
-            *drawn, words(PHOTONS), float(self._specification.detection), photons, constants,
+            *drawn, words(noise_stream(image)), float(self._specification.detection), photons, constants,
             variances, deviations, light, planes["flux"], planes["flux_error"], planes["mask"],
         )  # fmt: skip
         return variances
+
+    def _measure_caustics(
+        self, planes: Planes
+    ) -> list[tuple[ObjectColumns, dict[str, NDArray[np.float64]]]]:
+        """Measure how far sources are from caustics; return what is measured of lenses."""
+        if not planes.lenses:
+            return []
+        lensed = [each for each in self._batches if isinstance(each.family, Lensed)]
+        owners = np.concatenate([np.zeros(0, np.int64), *(each.owners for each in lensed)])
+        x, y = (
+            np.concatenate([np.zeros(0), *(each.source.columns[name] for each in lensed)])
+            for name in ("dx", "dy")
+        )
+        planes, distances = measure_caustics(planes, x, y, owners)
+        ends = np.cumsum([len(each.owners) for each in lensed])[:-1]
+        for name, values in distances.items():
+            for each, found in zip(lensed, np.split(values, ends), strict=False):
+                each.measure(name, found)
+        return [
+            (lens, {"einstein_radius": planes.einstein_radii[lens.samples]})
+            for lens in planes.lenses
+        ]
+
+    def _check_room(self) -> None:
+        """Refuse more images than there is room for."""
+        room = self._specification.images_apart
+        for batch in self._batches if room is not None else ():
+            counts = batch.rows["paths"]["count"][:, 0]
+            many = np.flatnonzero(counts > room)
+            if many.size:
+                raise LabelError.of_sample(
+                    self._table.name,
+                    batch.samples[many[0]],
+                    f"{batch.source.name}: it has {counts[many[0]]} images, but `images_apart` has room for {room}; "
+                    "make it larger, or raise the lens's min_magnification",
+                )
 
     def _check_rates(self, samples: slice, rates: NDArray[np.float64]) -> None:
         """Refuse what changes too fast for the exposures."""
@@ -220,13 +316,23 @@ class LightCurves:
         variances: NDArray[np.float64],
         masks: NDArray[np.uint8],
         changes: list[Change],
+        image: int,
     ) -> None:
-        """Write what is measured of samples and objects."""
+        """Write what is measured of samples and objects; counts, and squares of ratios, add up over images."""
+        before = self._summary[samples].copy()
         summary = self._summary[samples]
         noise.summarize(*seen[:2], seen.bands, flux, variances, masks, summary)
+        if image > 0:
+            for name in ("n_observations", "n_detections"):
+                summary[name] += before[name]
+            summary["variability_snr"] = _joined(
+                summary["variability_snr"], before["variability_snr"]
+            )
         for batch, offsets, values in changes:
             found = np.empty(len(batch.owners))
             noise.signal_to_noise(offsets, batch.owners, seen.offsets, values, variances, found)
+            if image > 0:
+                found = _joined(found, batch.measured["snr"][batch.positions])
             batch.measure("snr", found)
         for batch in (each.part(samples) for each in self._sources):
             found, flux = np.empty(len(batch.owners)), self._of_source[samples]
@@ -240,6 +346,10 @@ class LightCurves:
             for name in noise.SUMMARY.names or ()
         }
         batches = (*self._sources, *self._batches)
-        return self._labels.with_measured(
-            columns, ((each.source, each.measured) for each in batches)
-        )
+        measured = [(each.source, each.measured) for each in batches]
+        return self._labels.with_measured(columns, [*measured, *self._of_lenses])
+
+
+def _joined(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the signal-to-noise ratio of two signals together."""
+    return np.sqrt(one * one + other * other)

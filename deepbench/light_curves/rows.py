@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.deflectors.images_of_sources import images_of_sources, labels_of_images
 from deepbench.errors import LabelError
 from deepbench.light_curves.batches import ObjectBatch
 from deepbench.light_curves.families.family import Family, ObjectLabels
+from deepbench.light_curves.families.lensed import Lensed
 from deepbench.light_curves.survey.noise_models import NOISE, flux_of
 
 if TYPE_CHECKING:
+    from deepbench.deflectors.planes import Planes
     from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
     from deepbench.light_curves.model import LightCurveTable
@@ -31,7 +35,11 @@ def zero_points(
 
 
 def object_batch(
-    table: Table[LightCurveTable], labels: Labels, source: ObjectColumns, streams: TableStreams
+    table: Table[LightCurveTable],
+    labels: Labels,
+    source: ObjectColumns,
+    streams: TableStreams,
+    planes: Planes,
 ) -> ObjectBatch:
     """Return the objects of an entry, with their rows where they are a family.
 
@@ -43,16 +51,33 @@ def object_batch(
     chosen, survey = source.entry.chosen, table.specification.survey
     rows: NDArray = np.empty((len(source.samples), 0))
     inputs: tuple[NDArray, ...] = ()
+    numbers, positions = labels.samples[source.samples], np.arange(len(rows))
+    measured = {each: np.zeros(len(rows)) for each in chosen.measured}
     if isinstance(chosen, Family):
-        of_bands = zero_points(table.specification, labels, source.samples)
-        rows = chosen.rows(ObjectLabels(source.columns, of_bands))
+        described = ObjectLabels(
+            source.columns, zero_points(table.specification, labels, source.samples)
+        )
+        if isinstance(chosen, Lensed):
+            place = source.columns["dx"], source.columns["dy"], source.samples
+            images = images_of_sources(planes, *place)
+            merged = np.flatnonzero(~images.resolved)
+            if merged.size:
+                raise LabelError.of_sample(
+                    table.name,
+                    numbers[merged[0]],
+                    f"{source.name}: it is on a caustic, where a point is infinitely bright; change its dx or dy",
+                )
+            redshifts = planes.redshifts.source[source.samples]
+            described = replace(described, images=images, source_redshifts=redshifts)
+            named = chosen.measured_labels()
+            measured |= {each: np.full(len(rows), np.nan) for each in named if each not in measured}
+            measured |= labels_of_images(images, named)
+        rows = chosen.rows(described)
         inputs = chosen.inputs(survey, streams, source)
         for refused, message in chosen.refusals(rows):
             if refused.any():
-                sample = labels.samples[source.samples[np.argmax(refused)]]
+                sample = numbers[np.argmax(refused)]
                 raise LabelError.of_sample(table.name, sample, f"{source.name}: {message}")
-    measured = {each: np.zeros(len(rows)) for each in chosen.measured}
-    numbers, positions = labels.samples[source.samples], np.arange(len(rows))
     return ObjectBatch(source, chosen, rows, numbers, source.samples, inputs, measured, positions)
 
 

@@ -58,7 +58,7 @@ def export_light_curves(
     Raises
     ------
     ExportError
-        Its times have no date in the calendar, or the file cannot be written.
+        Its images are apart, its times have no date in the calendar, or the file cannot be written.
     ReleaseError
         A file of the release is missing or damaged.
     """
@@ -78,6 +78,11 @@ class _LightCurves:
         self._summary = release.manifest.tables[table]
         tree = release.open()
         self._root, self._data = tree.attrs, tree[table].to_dataset()
+        if "image" in self._data["flux"].dims:
+            raise ExportError(
+                f"the images in '{table}' are apart, and a ragged array has one light curve for each sample; "
+                "leave out `images_apart`, or read the release itself"
+            )
         self._units = time_units(self._data["time"].attrs["reference_julian_date"])
 
     @property

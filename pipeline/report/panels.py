@@ -58,16 +58,23 @@ def stretch(image: NDArray) -> float:
 
 
 def draw_light_curve(axes: Any, sample: xr.Dataset, *, large: bool) -> None:
-    """Draw flux against time, each band in its colour, upper limits paler; with error bars where there is room."""
+    """Draw flux against time, each band in its colour, upper limits paler; with error bars where there is room.
+
+    Where images are apart, each of them has its colour, in all bands.
+    """
     times, flux = sample["time"].values, sample["flux"].values
     errors, limits = sample["flux_error"].values, sample["mask"].values & UPPER_LIMIT > 0
     names = sample["band"].attrs["flag_meanings"].split() if "band" in sample else [""]
     bands = sample["band"].values if "band" in sample else np.zeros(len(times), int)
     size = (2.0 if large else 1.2) * min(1.0, (1000 / max(np.isfinite(flux).sum(), 1)) ** 0.5)
-    for number, name in enumerate(names):
+    parts = [(bands == number, flux, errors, limits) for number in range(len(names))]
+    if flux.ndim > 1:
+        parts = [(True, *each) for each in zip(flux, errors, limits, strict=True)]
+        names = [f"image {number}" for number in range(1, len(flux) + 1)]
+    for number, (name, (own, flux, errors, limits)) in enumerate(zip(names, parts, strict=True)):
         colour = f"C{number}" if len(names) > 1 else "black"
         for some, alpha in ((~limits, 1.0), (limits, 0.25)):
-            chosen = (bands == number) & some & np.isfinite(flux)
+            chosen = own & some & np.isfinite(flux)
             if large and chosen.sum() < 2000:
                 bars = {"yerr": errors[chosen], "elinewidth": 0.5}
                 axes.errorbar(

@@ -203,9 +203,7 @@ def add_light(disk, terms, x, y, step, inside, outside, lines, target):
     if count == 0:
         return first, last
     dx += first * step
-    target = target[first:last]
-    us, vs, squares, turns = lines[0], lines[1], lines[2], lines[3]
-    waves, cosines, before, sums, light = lines[4], lines[5], lines[6], lines[7], lines[8]
+    us, vs, squares = lines[0], lines[1], lines[2]
     u0, du = np.float32(dx * disk.cosine + dy * disk.sine), np.float32(step * disk.cosine)
     v0 = np.float32((dy * disk.cosine - dx * disk.sine) / disk.axis_ratio)
     dv = np.float32(-step * disk.sine / disk.axis_ratio)
@@ -214,6 +212,20 @@ def add_light(disk, terms, x, y, step, inside, outside, lines, target):
         u, v = u0 + du * steps, v0 + dv * steps
         us[i], vs[i] = u, v
         squares[i] = u * u + v * v + _TINY
+    add_at(disk, terms, step, inside, outside, lines, target[first:last])
+    return first, last
+
+
+@inline
+def add_at(disk, terms, step, inside, outside, lines, target):
+    """Add the arms' light per point, a square with the edge ``step``, at points in the plane of the disk.
+
+    The first two of the ``lines`` have the coordinates along the major and the minor axis, the third their squares' sum;
+    the other parameters are those of ``add_light``.
+    """
+    count = target.size
+    us, vs, squares, turns = lines[0], lines[1], lines[2], lines[3]
+    waves, cosines, before, sums, light = lines[4], lines[5], lines[6], lines[7], lines[8]
     # turns: φ; waves: dφ / d ln R
     if disk.form == LOGARITHMIC:
         half = np.float32(0.5)
@@ -253,4 +265,3 @@ def add_light(disk, terms, x, y, step, inside, outside, lines, target):
             before[i] = cosine
     for i in range(count):
         target[i] += light[i] * sums[i]
-    return first, last

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from deepbench.images.galaxies.shear import Shear, sheared
 from deepbench.images.model.sky import (
     COMPONENT_ROW,
     COMPONENTS,
+    LEAST_AXIS_RATIO,
     Piece,
     SkyObject,
     rows_of,
@@ -73,7 +75,7 @@ ENGINES = {
 
 
 class Galaxy(SkyObject):
-    """Base of galaxies."""
+    """Base of galaxies, which weak lensing may shear."""
 
     position_angle: Value = parameter(
         "direction of the major axis, counter-clockwise from +x", unit="degree", default=0.0
@@ -84,9 +86,10 @@ class Galaxy(SkyObject):
         maximum=0.99999,
         default=None,
     )
+    shear: Shear | None = Field(None, description="weak gravitational lensing; none when absent")
 
     def check(self, kind: str, table: ImageTable) -> None:
-        """Refuse what no object of the sky can have, a radius without a scale, and frames that are too large."""
+        """Refuse what no object of the sky can have, a radius without a scale, large frames, and strong shears."""
         super().check(kind, table)
         table.require_scale(f"the radius of a {kind}")
         if max(table.size) > MAXIMUM_GALAXY_FRAME and self.stamp_flux is None:
@@ -94,6 +97,22 @@ class Galaxy(SkyObject):
                 f"a {kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
                 "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
             )
+        for name in ("axis_ratio", "bulge_axis_ratio", "disk_axis_ratio"):
+            if self.shear is not None and hasattr(self, name):
+                self.shear.check_axis_ratio(kind, name, getattr(self, name))
+
+    @abstractmethod
+    def profiles(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return what engines draw of galaxies without their shears; see ``pieces``."""
+
+    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+        """Return what engines draw of galaxies."""
+        pieces = self.profiles(columns, scale)
+        return pieces if self.shear is None else [sheared(piece, columns) for piece in pieces]
+
+    def refusals(self, columns: Mapping[str, NDArray]) -> list[tuple[NDArray[np.bool_], str]]:
+        """Return which galaxies cannot be drawn whatever the table, bool[k], and why."""
+        return [] if self.shear is None else self.shear.refusals(columns)
 
 
 def _component(
@@ -137,7 +156,9 @@ class Sersic(Galaxy):
     semi_major_half_light_radius: Value | None = _radius(
         "semi-major axis of the ellipse that holds half of the light", None
     )
-    axis_ratio: Value = parameter("minor over major axis", minimum=0.05, maximum=1, default=1.0)
+    axis_ratio: Value = parameter(
+        "minor over major axis", minimum=LEAST_AXIS_RATIO, maximum=1, default=1.0
+    )
     truncation: Value | None = parameter(
         "circularised radius beyond which there is no light; the half-light radius is that without it",
         unit="arcsec",
@@ -155,7 +176,7 @@ class Sersic(Galaxy):
             )
         return self
 
-    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+    def profiles(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
         """Return one component, or one truncated profile."""
         ratio = columns["axis_ratio"]
         if "half_light_radius" in columns:
@@ -181,14 +202,14 @@ class BulgeDisk(Galaxy):
         "Sérsic index n of the bulge; 4 is de Vaucouleurs", minimum=0.3, maximum=6.2, default=4.0
     )
     bulge_axis_ratio: Value = parameter(
-        "minor over major axis of the bulge", minimum=0.05, maximum=1, default=1.0
+        "minor over major axis of the bulge", minimum=LEAST_AXIS_RATIO, maximum=1, default=1.0
     )
     disk_half_light_radius: Value = _radius("circularised half-light radius of the disk")
     disk_axis_ratio: Value = parameter(
-        "minor over major axis of the disk", minimum=0.05, maximum=1, default=1.0
+        "minor over major axis of the disk", minimum=LEAST_AXIS_RATIO, maximum=1, default=1.0
     )
 
-    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+    def profiles(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
         """Return the components of the disk and of the bulge."""
         radius, ratio = columns["disk_half_light_radius"], columns["disk_axis_ratio"]
         disk = _component(columns, 1.0 - columns["bulge_fraction"], radius / scale, ratio, 1.0)
@@ -247,7 +268,7 @@ class SpiralGalaxy(Galaxy):
     def arm_form(self, columns: Mapping[str, NDArray], scale: float) -> dict[str, Any]:
         """Return the fields of ``ARMS_ROW`` that say how the arms wind."""
 
-    def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
+    def profiles(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:
         """Return the components of the disk and of the bulge, and the arms."""
         from deepbench.numerics.mathfast import cosd
 
@@ -272,7 +293,7 @@ class SpiralGalaxy(Galaxy):
     def refusals(self, columns: Mapping[str, NDArray]) -> list[tuple[NDArray[np.bool_], str]]:
         """Return which objects cannot be drawn whatever the table, bool[k], and why."""
         why = "the handedness of a spiral galaxy is 0; it must be 1 or -1"
-        return [(columns["handedness"] == 0.0, why)]
+        return [*super().refusals(columns), (columns["handedness"] == 0.0, why)]
 
 
 class Spiral(SpiralGalaxy):

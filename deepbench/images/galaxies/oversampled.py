@@ -29,7 +29,9 @@ from deepbench.images.galaxies.fourier import (
     write_psf_plane,
     write_psf_table,
 )
+from deepbench.images.galaxies.image_psf import plane_of, put_behind
 from deepbench.images.galaxies.sersic import psf_ellipse
+from deepbench.images.psf.psf_files import PsfFile
 from deepbench.images.psf.psf_profiles import (
     is_round,
     psf_tables,
@@ -192,6 +194,38 @@ def convolve(grids: NDArray[np.float32], psfs: NDArray[np.void], side: int) -> N
     edge = size // 2 - side // 2
     rows = lines[:, edge : edge + rounded(side), : size // 2 + 1]
     return scipy.fft.irfft(rows, n=size, axis=2, workers=1)[:, :side, edge : edge + side]
+
+
+@kernel
+def _fold_behind(fine, plane, real, imaginary, spectra):
+    """Add the spectra of fine grids, behind the point spread function, to those of images."""
+    size, rows, reach = spectra.shape[1], fine.shape[1], plane.values.shape[1] - 1
+    most = min(reach, rows // 2 - 1)
+    for image in range(fine.shape[0]):
+        for j in range(-most, most + 1):
+            count = min(plane.counts[j + reach], most + 1)
+            source = fine[image, j if j >= 0 else rows + j]
+            for i in range(count):
+                real[i] = source[i, 0]
+                imaginary[i] = source[i, 1]
+            put_behind(plane.values[j + reach], count, real, imaginary)
+            fold(real, imaginary, count, j, size, spectra[image])
+
+
+def convolve_behind(grids: NDArray[np.float32], file: PsfFile, side: int) -> NDArray[np.float32]:
+    """Return the images of light on grids of FINER behind a point spread function from a file; see ``convolve``."""
+    size = grid_period(side)
+    plane = plane_of(file, size)
+    columns = rounded(min(plane.values.shape[1], FINER * size // 2 + 1))
+    real, imaginary = np.empty((2, columns), np.float32)
+    edge = size // 2 - side // 2
+    lines = scipy.fft.rfft(grids, axis=2, overwrite_x=True, workers=1)[:, :, :columns]
+    fine = np.ascontiguousarray(scipy.fft.fft(lines, axis=1, workers=1)).view(np.float32)
+    spectra = np.zeros((len(grids), size, rounded(size // 2 + 1), 2), np.float32)
+    _fold_behind(fine.reshape(*lines.shape, 2), plane, real, imaginary, spectra)
+    half = scipy.fft.ifft(spectra.view(np.complex64)[..., 0], axis=1, workers=1)
+    half = half[:, edge : edge + rounded(side), : size // 2 + 1]
+    return scipy.fft.irfft(half, n=size, axis=2, workers=1)[:, :side, edge : edge + side]
 
 
 @inline

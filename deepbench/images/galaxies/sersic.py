@@ -20,6 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepbench.images.model.sky import LEAST_AXIS_RATIO
 from deepbench.images.psf.transform_tables import (
     at_nodes,
     chebyshev_coordinate,
@@ -32,9 +33,6 @@ from deepbench.numerics.mathfast import exp64, log64, pow64, sincosd64
 
 INDEX = (0.3, 6.2)
 """Range of the Sérsic index; values outside are drawn as the nearest."""
-
-LEAST_AXIS_RATIO = 0.05
-"""Least axis ratio of an ellipse; smaller ones are drawn as this."""
 
 DEGREES = 180.0 / math.pi
 """Degrees in a radian."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
 from deepbench.images.galaxies.model import ENGINES
+from deepbench.images.galaxies.owned_rows import Gathered, OwnedRows
+from deepbench.images.lensing.lensed_objects import LensedObjects, lensed_objects, shown
 from deepbench.images.model.instruments import MAGNITUDE
-from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS, Piece
+from deepbench.images.model.sky import COMPONENTS, LEAST_AXIS_RATIO, Piece
 from deepbench.images.psf.psf_rows import Psfs, psf_rows
 from deepbench.images.rows import Order, check_reach, in_order, ranks_of, table_of
 from deepbench.images.shapes.boundaries import LIMIT
@@ -20,6 +22,7 @@ from deepbench.numerics.mathfast import exp
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from deepbench.images.model.objects import ObjectEntry
     from deepbench.images.model.sky import SkyObject
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.objects import ObjectColumns
@@ -30,27 +33,8 @@ LENGTHS = ("half_light_radius", "truncation")
 """Fields of rows that the drawing's limit holds for, where a row has them."""
 
 
-class OwnedRows(NamedTuple):
-    """Rows that one engine draws, of all objects.
-
-    Attributes
-    ----------
-    engine : str
-        See ``model.sky.Piece``.
-    rows : structured array of shape (k,)
-        In the order of the objects. Their fluxes are parts of the object's; positions and lengths are in pixels.
-    owners : int64[k]
-        The object of each.
-    """
-
-    engine: str
-    rows: NDArray[np.void]
-    owners: NDArray[np.int64]
-
-    def between(self, first: int, last: int) -> OwnedRows:
-        """Return the rows of the objects from ``first`` to ``last`` − 1, and these counted from the first."""
-        some = slice(*np.searchsorted(self.owners, [first, last]))
-        return OwnedRows(self.engine, self.rows[some], self.owners[some] - first)
+ROUNDING = 1e-12
+"""Relative error of an axis ratio after a shear."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +59,8 @@ class SkyRows:
         Their fluxes are parts of the galaxy's.
     pieces : tuple of OwnedRows
         Rows that engines draw in stamps of their own, in the order of ``model.ENGINES``.
+    lensed : LensedObjects, optional
+        The objects that are lensed; galaxies among them have no pieces but those here.
     """
 
     order: Order
@@ -85,6 +71,7 @@ class SkyRows:
     parts: NDArray[np.int64]
     components: NDArray[np.void]
     pieces: tuple[OwnedRows, ...]
+    lensed: LensedObjects | None
 
     def __len__(self) -> int:
         return len(self.are_points)
@@ -101,6 +88,7 @@ class SkyRows:
             self.parts[first : last + 1] - begin,
             self.components[begin:end],
             tuple(piece.between(first, last) for piece in self.pieces),
+            None if self.lensed is None else self.lensed.between(first, last),
         )
 
     def components_of(
@@ -115,44 +103,58 @@ class SkyRows:
         return offsets, rows
 
 
-def sky_rows(table: Table[ImageTable], labels: Labels, found: list[ObjectColumns]) -> SkyRows:
-    """Return the objects of the sky of the samples.
+def sky_rows(
+    table: Table[ImageTable], labels: Labels, found: list[ObjectColumns], *, lensing: bool = True
+) -> SkyRows:
+    """Return the objects of the sky of the samples; without ``lensing`` as they would be without masses.
 
     Raises
     ------
     LabelError
-        A position or a radius is beyond the drawing's limit, or an object cannot be drawn.
+        A position or a radius is beyond the drawing's limit, or an object or a mass cannot be.
     """
     specification = table.specification
     order = in_order(found, len(labels))
     positions, stamp = _positions(specification, found, order)
     check_reach(table, labels, order, positions)
     ranks = ranks_of(found, order)
-    gathered: dict[str, tuple[list[NDArray[np.void]], list[NDArray[np.int64]]]]
-    gathered = {engine: ([], []) for engine in (COMPONENTS, *ENGINES)}
-    for each, owners in zip(found, ranks, strict=True):
-        for piece in _pieces(specification, each):
-            gathered[piece.engine][0].append(piece.rows)
-            gathered[piece.engine][1].append(owners)
-    components, *pieces = (
-        _owned(engine, rows, owners, positions)
-        for engine, (rows, owners) in gathered.items()
-        if rows or engine == COMPONENTS
-    )
     sample = np.repeat(labels.samples, np.diff(order.offsets))
-    for drawn in (components, *pieces):
-        _check_lengths(table, drawn, sample)
     _check_objects(table, found, ranks, sample)
+    lensed = None
+    behind = [number for number, each in enumerate(found) if lensing and each.entry.lensed]
+    if behind:
+        sources, own = [found[number] for number in behind], [ranks[number] for number in behind]
+        lensed = lensed_objects(table, labels, sources, own, positions)
+    drawn, traced = ({name: Gathered(name) for name in (COMPONENTS, *ENGINES)} for _ in range(2))
+    for each, owners in zip(found, ranks, strict=True):
+        is_lensed = lensed is not None and each.entry.lensed
+        for piece in _pieces(specification, each):
+            if not is_lensed:
+                drawn[piece.engine].add(piece.rows, owners, positions[owners])
+            elif not each.entry.chosen.is_point:
+                traced[piece.engine].add(piece.rows, owners, positions[owners])
+            else:
+                seen = shown(lensed, positions, owners)
+                rows = piece.rows[seen.stars]
+                rows["flux"] *= seen.parts
+                drawn[piece.engine].add(rows, owners[seen.stars], seen.positions)
+    components, *pieces = (
+        each.owned() for name, each in drawn.items() if each or name == COMPONENTS
+    )
+    behind_masses = tuple(each.owned() for each in traced.values() if each)
+    for each in (components, *pieces, *behind_masses):
+        _check_rows(table, each, sample)
     counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
         order,
         positions,
         stamp,
-        _flags(found, order, lambda described: described.is_point),
-        _flags(found, order, lambda described: described.psf is not None),
+        _flags(found, order, lambda entry: entry.chosen.is_point),
+        _flags(found, order, lambda entry: entry.chosen.psf is not None),
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         components.rows,
         tuple(pieces),
+        None if lensed is None else lensed._replace(pieces=behind_masses),
     )
 
 
@@ -178,23 +180,8 @@ def _pieces(table: ImageTable, source: ObjectColumns) -> list[Piece]:
     return described.pieces(source.columns, table.scale or np.nan)
 
 
-def _owned(
-    engine: str,
-    rows: list[NDArray[np.void]],
-    owners: list[NDArray[np.int64]],
-    positions: NDArray[np.float64],
-) -> OwnedRows:
-    """Return the rows of pieces in the order of the objects, at their positions."""
-    owner = np.concatenate([np.zeros(0, np.int64), *owners])
-    sequence = np.argsort(owner, kind="stable")
-    owner = owner[sequence]
-    together = np.concatenate(rows)[sequence] if rows else np.zeros(0, COMPONENT_ROW)
-    together["x"], together["y"] = positions[owner].T
-    return OwnedRows(engine, together, owner)
-
-
-def _check_lengths(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
-    """Refuse radii beyond the drawing's limit."""
+def _check_rows(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[np.int64]) -> None:
+    """Refuse radii beyond the drawing's limit, and ellipses that a shear makes too thin."""
     far = np.zeros(len(drawn.rows), bool)
     for name in LENGTHS:
         if name in (drawn.rows.dtype.names or ()):
@@ -204,6 +191,16 @@ def _check_lengths(table: Table[ImageTable], drawn: OwnedRows, samples: NDArray[
             table.name,
             samples[drawn.owners[np.argmax(far)]],
             f"a galaxy has a radius beyond {LIMIT:g} pixels, which cannot be drawn",
+        )
+    ratio = drawn.rows["axis_ratio"]
+    thin = ratio < LEAST_AXIS_RATIO * (1 - ROUNDING)
+    if thin.any():
+        first = np.argmax(thin)
+        raise LabelError.of_sample(
+            table.name,
+            samples[drawn.owners[first]],
+            f"a galaxy is sheared to an axis ratio of {ratio[first]:.3g}, which must be {LEAST_AXIS_RATIO:g} or more: "
+            "make it rounder, or its shear weaker",
         )
 
 
@@ -226,17 +223,17 @@ def _check_objects(
 
 
 def _flags(
-    found: list[ObjectColumns], order: Order, test: Callable[[SkyObject], bool]
+    found: list[ObjectColumns], order: Order, test: Callable[[ObjectEntry], bool]
 ) -> NDArray[np.bool_]:
-    """Return for each object whether its specification passes a test."""
-    flags = [np.full(len(each.samples), test(each.entry.chosen)) for each in found]
+    """Return for each object whether what the recipe says of it passes a test."""
+    flags = [np.full(len(each.samples), test(each.entry)) for each in found]
     return np.concatenate([np.zeros(0, bool), *flags])[order.sequence]
 
 
 def fluxes(
     found: list[ObjectColumns], order: Order, band: str, zero_points: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """Return the light of objects in a band.
+    """Return the light of objects in a band, as weak lensing magnifies it.
 
     Parameters
     ----------
@@ -249,6 +246,7 @@ def fluxes(
     """
     names = ("flux", f"fluxes.{band}", "magnitude", f"colors.{band}", f"magnitudes.{band}")
     flux, in_band, magnitude, color, magnitude_in_band = table_of(found, order, names).T
+    magnified = table_of(found, order, ("shear.magnification",), absent=1.0)[:, 0]
     light = np.where(np.isnan(flux), in_band, flux)
     magnitude = np.where(np.isnan(color), magnitude, magnitude + color)
     magnitude = np.where(np.isnan(magnitude), magnitude_in_band, magnitude)
@@ -256,7 +254,7 @@ def fluxes(
         sample = np.repeat(np.arange(len(zero_points)), np.diff(order.offsets))
         from_magnitude = exp(MAGNITUDE * (magnitude - zero_points[sample]))
         light = np.where(np.isnan(light), from_magnitude, light)
-    return np.ascontiguousarray(light)
+    return np.ascontiguousarray(light * magnified)
 
 
 def sky_psfs(

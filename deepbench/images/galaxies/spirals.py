@@ -11,24 +11,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from deepbench.images.galaxies.arms import CORE, MOST_TERMS, add_light, make_disk, write_series
-from deepbench.images.galaxies.fourier import fold, rounded
-from deepbench.images.galaxies.image_psf import plane_of, put_behind
 from deepbench.images.galaxies.oversampled import (
     CHUNK,
     FINER,
     REACH,
     convolve,
+    convolve_behind,
     grid_period,
     halve,
     refinements,
 )
-from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
+from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.galaxies.stamp_sizes import SIZES, component_edges
-from deepbench.images.model.sky import COMPONENT_ROW, rows_of
+from deepbench.images.model.sky import COMPONENT_ROW, LEAST_AXIS_RATIO, rows_of
 from deepbench.images.psf.psf_files import PsfFile
 from deepbench.numerics.kernels import inline, kernel
 
@@ -175,42 +173,10 @@ def add_to_stamps(
             stamps[chosen[some]] += convolve(grids, psfs[chosen[some]], stamps.shape[1])
 
 
-# behind an image of a point spread function
-
-
-@kernel
-def _fold_behind(fine, plane, real, imaginary, spectra):
-    """Add the spectra of fine grids, behind the point spread function, to those of images."""
-    size, rows, reach = spectra.shape[1], fine.shape[1], plane.values.shape[1] - 1
-    most = min(reach, rows // 2 - 1)
-    for image in range(fine.shape[0]):
-        for j in range(-most, most + 1):
-            count = min(plane.counts[j + reach], most + 1)
-            source = fine[image, j if j >= 0 else rows + j]
-            for i in range(count):
-                real[i] = source[i, 0]
-                imaginary[i] = source[i, 1]
-            put_behind(plane.values[j + reach], count, real, imaginary)
-            fold(real, imaginary, count, j, size, spectra[image])
-
-
 def add_behind_image(stamps: NDArray[np.float32], rows: NDArray[np.void], file: PsfFile) -> None:
     """Add spiral arms behind a point spread function from a file to stamps; see ``add_to_stamps``."""
-    side = stamps.shape[1]
-    size = grid_period(side)
-    plane = plane_of(file, size)
-    columns = rounded(min(plane.values.shape[1], FINER * size // 2 + 1))
-    real, imaginary = np.empty((2, columns), np.float32)
-    edge = size // 2 - side // 2
-    for some, grids in light_of_arms(rows, FINER, side):
-        lines = scipy.fft.rfft(grids, axis=2, overwrite_x=True, workers=1)[:, :, :columns]
-        fine = np.ascontiguousarray(scipy.fft.fft(lines, axis=1, workers=1)).view(np.float32)
-        spectra = np.zeros((len(grids), size, rounded(size // 2 + 1), 2), np.float32)
-        _fold_behind(fine.reshape(*lines.shape, 2), plane, real, imaginary, spectra)
-        half = scipy.fft.ifft(spectra.view(np.complex64)[..., 0], axis=1, workers=1)
-        half = half[:, edge : edge + rounded(side), : size // 2 + 1]
-        images = scipy.fft.irfft(half, n=size, axis=2, workers=1)
-        stamps[some] += images[:, :side, edge : edge + side]
+    for some, grids in light_of_arms(rows, FINER, stamps.shape[1]):
+        stamps[some] += convolve_behind(grids, file, stamps.shape[1])
 
 
 # the size of the stamps

@@ -20,9 +20,12 @@ from deepbench.images.galaxies.fourier import render_components
 from deepbench.images.galaxies.image_psf import half_widths, render_behind
 from deepbench.images.galaxies.model import ENGINES
 from deepbench.images.galaxies.periods import PSF_WIDTHS, WIDTHS, are_outside
-from deepbench.images.galaxies.sersic import LEAST_AXIS_RATIO, sersic_tables
+from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.galaxies.sky_rows import SkyRows
 from deepbench.images.galaxies.stamp_sizes import MAXIMUM_STAMP, SIZES, component_edges
+from deepbench.images.lensing.lensed_objects import shown
+from deepbench.images.lensing.stamps import add_lensed, lensed_boxes
+from deepbench.images.model.sky import LEAST_AXIS_RATIO
 from deepbench.images.psf.model import FWHM_OF_SIGMA
 from deepbench.images.psf.psf_rows import Psfs
 from deepbench.images.stars.point_sources import add_point, jitter_table, stamp_radii
@@ -89,17 +92,23 @@ class Boxes(NamedTuple):
 
 
 class Stamps(NamedTuple):
-    """Where galaxies are drawn: their components together, and each of ``SkyRows.pieces`` on its own."""
+    """Where galaxies are drawn: their components together, each of ``SkyRows.pieces`` on its own, and those lensed."""
 
     galaxies: Boxes
     pieces: tuple[Boxes, ...]
+    lensed: Boxes
 
     def between(self, sky: SkyRows, first: int, last: int) -> Stamps:
         """Return where the galaxies from ``first`` to ``last`` − 1 are drawn."""
         some = [slice(*np.searchsorted(piece.owners, [first, last])) for piece in sky.pieces]
         boxes = zip(self.pieces, some, strict=True)
+        lensed = slice(0, 0)
+        if sky.lensed is not None:
+            lensed = slice(*np.searchsorted(sky.lensed.owners, [first, last]))
         return Stamps(
-            self.galaxies.take(slice(first, last)), tuple(each.take(rows) for each, rows in boxes)
+            self.galaxies.take(slice(first, last)),
+            tuple(each.take(rows) for each, rows in boxes),
+            self.lensed.take(lensed),
         )
 
     def check_sizes(self, sky: SkyRows, table_name: str, samples: NDArray[np.int64]) -> None:
@@ -116,8 +125,9 @@ class Stamps(NamedTuple):
         ------
         LabelError
         """
-        owners = np.arange(len(sky)), *(piece.owners for piece in sky.pieces)
-        for boxes, owner in zip((self.galaxies, *self.pieces), owners, strict=True):
+        owners = [np.arange(len(sky)), *(piece.owners for piece in sky.pieces)]
+        owners.append(np.zeros(0, np.int64) if sky.lensed is None else sky.lensed.owners)
+        for boxes, owner in zip((self.galaxies, *self.pieces, self.lensed), owners, strict=True):
             large = np.flatnonzero(boxes.edges > MAXIMUM_STAMP)
             if large.size:
                 raise LabelError.of_sample(
@@ -131,6 +141,8 @@ class Stamps(NamedTuple):
 def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
     """Return where galaxies are drawn."""
     rows, whole = _enclosing_rows(sky, psfs), np.isnan(sky.stamp_flux)
+    if sky.lensed is not None:
+        whole[sky.lensed.owners] = True
     absent = (sky.are_points & ~psfs.are_images) | (np.diff(sky.parts) == 0)
     fractions = np.where(whole | absent, 0.0, sky.stamp_flux)
     edges = np.zeros(len(sky), np.int64)
@@ -145,7 +157,16 @@ def stamps_of(sky: SkyRows, psfs: Psfs, frame_shape: tuple[int, int]) -> Stamps:
         own = rows[piece.owners], fractions[piece.owners]
         edges = engine_of(piece.engine).stamp_edges(piece.rows, *own)
         pieces.append(_boxes(edges, edges < 0, sky.positions[piece.owners], frame_shape))
-    return Stamps(galaxies, tuple(pieces))
+    return Stamps(galaxies, tuple(pieces), _lensed_boxes(sky, rows, frame_shape))
+
+
+def _lensed_boxes(sky: SkyRows, psfs: NDArray[np.void], frame_shape: tuple[int, int]) -> Boxes:
+    """Return where lensed galaxies are drawn; lensed stars, which are no pieces, are not."""
+    if sky.lensed is None:
+        return Boxes(np.zeros(0, np.int64), np.zeros((0, 2), np.int64))
+    owners = sky.lensed.owners
+    edges, corners = lensed_boxes(psfs[owners], frame_shape)
+    return Boxes(np.where(sky.are_points[owners], -1, edges), corners)
 
 
 def _enlarged(
@@ -257,6 +278,15 @@ def _stamps_behind(
             else:
                 engine.add_behind_image(stamps, own, file)
             yield owners[some], stamps, boxes.corners[some]
+    if sky.lensed is None:
+        return
+    owners = sky.lensed.owners
+    for some, stamps in _batches(where.lensed, seen[owners], frame_shape):
+        own, corners = owners[some], where.lensed.corners[some]
+        add_lensed(
+            stamps, sky.lensed, some, corners, sky.positions[own], fluxes[own], psfs.rows[own], file
+        )
+        yield own, stamps, corners
 
 
 def _move(rows: NDArray[np.void], corners: NDArray[np.int64]) -> None:
@@ -349,26 +379,30 @@ def cutouts(
     ny, nx = frame_shape
     low, high = np.full((len(sky), 2), max(ny, nx)), np.zeros((len(sky), 2), np.int64)
     stars = np.flatnonzero(sky.are_points & ~psfs.are_images)
-    radii = np.zeros(0, np.int64)
+    seen = shown(sky.lensed, sky.positions, stars)
+    stars, radii = stars[seen.stars], np.zeros(0, np.int64)
     if len(stars):
         radii = stamp_radii(psfs.rows[stars], sky.stamp_flux[stars])
-    corners = np.floor(sky.positions[stars] + 0.5).astype(np.int64) - radii[:, None]
+    corners = np.floor(seen.positions + 0.5).astype(np.int64) - radii[:, None]
+    lensed = np.zeros(0, np.int64) if sky.lensed is None else sky.lensed.owners
     for owners, boxes in (
+        (lensed, where.lensed),
         (stars, Boxes(2 * radii + 1, corners)),
         (np.arange(len(sky)), where.galaxies),
         *((piece.owners, own) for piece, own in zip(sky.pieces, where.pieces, strict=True)),
     ):
         drawn = boxes.edges >= 0
         own, begin, edges = owners[drawn], boxes.corners[drawn], boxes.edges[drawn, None]
-        low[own] = np.minimum(low[own], begin)
-        high[own] = np.maximum(high[own], np.where(edges == 0, (nx, ny), begin + edges))
+        np.minimum.at(low, own, begin)
+        np.maximum.at(high, own, np.where(edges == 0, (nx, ny), begin + edges))
     low = np.clip(low, 0, (nx, ny))
     high = np.maximum(np.clip(high, 0, (nx, ny)), low)
     boxes_of = np.concatenate([low, high - low], axis=1)
     offsets = np.concatenate([[0], np.cumsum(boxes_of[:, 2] * boxes_of[:, 3])]).astype(np.int64)
     found = Cutouts(boxes_of, offsets, np.zeros(offsets[-1], np.float32))
     if len(stars):
-        draw_stars(found, stars, radii, sky.positions, fluxes, psfs.rows[stars])
+        light = fluxes[stars] * seen.parts
+        draw_stars(found, stars, radii, seen.positions, light, psfs.rows[stars])
     every = np.ones(len(sky), bool)
     for some, stamps, begin in galaxy_stamps(sky, every, where, fluxes, psfs, frame_shape):
         keep_stamps(found, some, stamps, begin)
@@ -377,15 +411,15 @@ def cutouts(
 
 @kernel
 def draw_stars(found, stars, radii, positions, fluxes, psfs):
-    """Draw stars in their cutouts; ``psfs`` has the row of each."""
+    """Draw images of stars in the stars' cutouts, each with its radius, position, light and row of a PSF."""
     table = np.empty(0, np.float32)
     for k in range(stars.size):
         i = stars[k]
         table = jitter_table(psfs, k, table)
         left, bottom, width, height = found.boxes[i]
         view = found.light[found.offsets[i] : found.offsets[i + 1]].reshape((height, width))
-        x, y = positions[i, 0] - left, positions[i, 1] - bottom
-        add_point(view, x, y, fluxes[i], psfs[k], radii[k], table)
+        x, y = positions[k, 0] - left, positions[k, 1] - bottom
+        add_point(view, x, y, fluxes[k], psfs[k], radii[k], table)
 
 
 @kernel

@@ -38,6 +38,9 @@ COMPONENT_ROW = np.dtype(
 COMPONENTS = "components"
 """Engine of the components, which are drawn together; ``galaxies.model.ENGINES`` has the others."""
 
+LEAST_AXIS_RATIO = 0.05
+"""Least axis ratio of an ellipse that is drawn."""
+
 POINT = 1e-6
 """Half-light radius of a component that stands for a star (pixel): its transform is 1."""
 

@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from deepbench.deflectors.lens import (
+    ARC_AZIMUTH,
+    CONFIGURATION,
+    MAGNIFICATION,
+    MEASURED_LENS,
+    Lens,
+    check_plane,
+    measured_of_source,
+)
 from deepbench.errors import LabelError
 from deepbench.images.detector.noise import (
     Background,
@@ -19,10 +28,13 @@ from deepbench.images.detector.noise import (
     noise_streams,
 )
 from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME, MAXIMUM_PERIOD
+from deepbench.images.model.image_object import ImageObject
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.planes import LENSED_LIGHT, LENSING, PLANES, Plane
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
+from deepbench.images.stars.model import MICROLENSING
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -48,21 +60,11 @@ MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
+LENSED_POINTS = 2**22
+"""Points of the grids of lensed galaxies that are drawn together, where one grid does not have more."""
+
 TYPICAL_CUTOUT = 128 * 128
 """Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
-
-Plane = Literal["image_true", "variance", "variance_true", "mask", "segmentation"]
-PLANES: dict[str, tuple[str, str]] = {
-    "image_true": ("image without noise", "float32"),
-    "variance": ("variance of the noise, estimated from the noisy image", "float32"),
-    "variance_true": ("variance of the noise", "float32"),
-    "mask": ("bits of what spoils a pixel, added: 1 saturated, 2 cosmic ray, 4 bad pixel", "uint8"),
-    "segmentation": (
-        "object with the most light in a pixel; 0 where it is below the noise of the sky",
-        "int32",
-    ),
-}
-"""Planes that may be stored beside the image: their descriptions and types."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -105,6 +107,18 @@ class ImageClass(ObjectsClass):
     objects: Annotated[tuple[ObjectEntry, ...], Field(min_length=1, max_length=1000)] = Field(
         description="what a sample of the class shows, in order"
     )
+
+    @model_validator(mode="after")
+    def _one_lens(self) -> Self:
+        check_plane(self.objects)
+        return self
+
+    @property
+    def lens(self) -> Lens | None:
+        """The plane of the masses; None where the class does not describe it."""
+        return next(
+            (entry.chosen for entry in self.objects if isinstance(entry.chosen, Lens)), None
+        )
 
 
 class ImageTable(TableSpecification):
@@ -166,13 +180,19 @@ class ImageTable(TableSpecification):
                 raise problem(f"the plane '{needy[0]}' needs an `instrument`")
             if "mask" in (self.planes or ()) and not self.has_defects:
                 raise problem("the plane 'mask' needs an `instrument`, a cosmic_ray or bad_pixels")
+        needy = sorted(LENSING & set(self.planes or ()))
+        if needy and not any(entry.lensed for entry in self._entries):
+            raise problem(f"the plane '{needy[0]}' needs something that is `lensed`")
         return self
 
     @model_validator(mode="after")
     def _objects_fit(self) -> Self:
         """Refuse objects that cannot be seen here, labels without noise, and arcseconds without a scale."""
         for entry in self._entries:
-            entry.chosen.check(entry.kind, self)
+            if isinstance(entry.chosen, ImageObject):
+                entry.chosen.check(entry.kind, self)
+            else:
+                self.require_scale(f"the position of a {entry.kind}")
         if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
             raise problem(
                 f"a {self._galaxies[0].kind} cannot be seen through a truncated moffat: leave out `truncation`"
@@ -276,7 +296,7 @@ class ImageTable(TableSpecification):
             scopes += object_scopes(
                 class_name,
                 described.objects,
-                self._measured_of,
+                lambda entry, lens=described.lens: self._measured_of(entry, lens),
             )
         for name, psf in self.psfs.items():
             if psf is not None:
@@ -294,11 +314,23 @@ class ImageTable(TableSpecification):
                 scopes.append(replace(scope, values=own))
         return [scope for scope in scopes if scope.values]
 
-    def _measured_of(self, entry: ObjectEntry) -> Mapping[str, Parameter]:
-        """Return the labels of an object that are measured."""
+    def _measured_of(self, entry: ObjectEntry, lens: Lens | None) -> Mapping[str, Parameter]:
+        """Return the labels of an object that are measured; ``lens`` is that of its class."""
+        if isinstance(entry.chosen, Lens):
+            return MEASURED_LENS
         if entry.is_shape and self.measures_shapes:
             return MEASURED_SHAPES
-        return self._measured() if entry.is_sky and self.measures_sky else {}
+        measured = self._measured() if entry.is_sky and self.measures_sky else {}
+        if not entry.lensed or lens is None:
+            return measured
+        measured |= measured_of_source(delays=lens.redshift is not None)
+        measured["magnification"] = MAGNIFICATION
+        if not entry.chosen.is_point:
+            measured["configuration"] = CONFIGURATION
+            if self.measures_sky:
+                bands = [f".{band}" for band in self.bands] or [""]
+                measured |= dict.fromkeys((f"arc_azimuth{band}" for band in bands), ARC_AZIMUTH)
+        return measured
 
     def _measured(self) -> dict[str, Parameter]:
         """Return the labels that are measured for each object of the sky, in each band."""
@@ -326,9 +358,15 @@ class ImageTable(TableSpecification):
         return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
-        """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        of_bands = [stream for band in self.bands for stream in band_streams(band)]
-        return [*noise_streams(self.noise), *of_bands]
+        """Return the streams that draw when samples are rendered, without the table's name."""
+        found = noise_streams(self.noise)
+        found += [stream for band in self.bands for stream in band_streams(band)]
+        for class_name, described in self.classes.items():
+            names = names_of(described.objects)
+            for name, entry in zip(names, described.objects, strict=True):
+                if getattr(entry.chosen, "microlensing", None) is not None:
+                    found.append(f"{class_name}/{name}/{MICROLENSING}")
+        return found
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
@@ -341,6 +379,8 @@ class ImageTable(TableSpecification):
         for name in self.planes or ():
             description, dtype = PLANES[name]
             own = unit if name == "image_true" else "1"
+            if name in LENSED_LIGHT:
+                own = "1" if self.instrument is None else "electron/s"
             if name.startswith("variance"):
                 own = f"{unit}2" if "/" not in unit else "electron2/s2"
             found.append(DataVariable(name, description, own, dimensions, shape, dtype))
@@ -371,6 +411,9 @@ class ImageTable(TableSpecification):
         if max(away, default=0.0) > 0.0:
             period = min(6.0 * (edge + max(away)), MAXIMUM_PERIOD)  # see `galaxies.periods`
             spectra = max(spectra, int(14 * period**2))
+        if any(entry.lensed and not entry.chosen.is_point for entry in self._entries):
+            points = 4 * (2 * edge + 32)  # along a fine grid with its margin, see `lensing.stamps`
+            spectra += 16 * max(points**2, LENSED_POINTS)
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
             psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)

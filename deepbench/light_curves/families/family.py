@@ -20,11 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from deepbench.language.specification import Name, Specification, parameter, problem
+from deepbench.language.specification import Name, Parameter, Specification, parameter, problem
 from deepbench.language.values import Value
 
 if TYPE_CHECKING:
     from deepbench.labelling.objects import ObjectColumns
+    from deepbench.lensing.lens_equation import LensedImages
     from deepbench.light_curves.batches import Nodes, ObjectBatch
     from deepbench.light_curves.streams import TableStreams
     from deepbench.light_curves.survey.exposures import Observations
@@ -32,6 +33,12 @@ if TYPE_CHECKING:
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]
 """A value for each band of the survey."""
+
+MEASURED = {
+    "snr": Parameter("signal-to-noise ratio √Σ(ΔF² / σ²), ΔF what the object alone adds or takes"),
+    "n_in_event": Parameter("number of observations in its eclipses or its event"),
+}
+"""Labels of each object that are measured."""
 
 DEGREES = "_degrees"
 """End of the names of those fields of a row that are angles in degrees; the parameter has the name without it."""
@@ -62,10 +69,16 @@ class ObjectLabels:
         Values of k objects by their names inside the object.
     zero_points : mapping of str to float64[k]
         Zero point of each band of the survey, in the order of the bands.
+    images : LensedImages, optional
+        Images of objects behind masses.
+    source_redshifts : float64[k], optional
+        Redshift of what the masses lens.
     """
 
     columns: Mapping[str, NDArray[np.float64]]
     zero_points: Mapping[str, NDArray[np.float64]]
+    images: LensedImages | None = None
+    source_redshifts: NDArray[np.float64] | None = None
 
     @property
     def bands(self) -> tuple[str, ...]:
@@ -129,6 +142,10 @@ class LightObject(Specification):
     needs_source: ClassVar[bool] = False
     shines: ClassVar[bool] = False
     streams: ClassVar[tuple[str, ...]] = ()
+
+    def measured_labels(self) -> dict[str, Parameter]:
+        """Return the labels that are measured."""
+        return {name: MEASURED[name] for name in self.measured}
 
     def check_survey(self, kind: str, survey: Survey) -> None:
         """Refuse the object, whose kind has this name, where it does not fit the survey; raises pydantic's error."""

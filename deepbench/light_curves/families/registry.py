@@ -6,12 +6,15 @@ from typing import Self
 
 from pydantic import model_validator
 
+from deepbench.deflectors.lens import Lens
+from deepbench.deflectors.masses import DEFLECTORS
 from deepbench.language.one_of import RepeatedOneOf, one_of
-from deepbench.language.specification import problem
+from deepbench.language.specification import Specification, problem
 from deepbench.light_curves.families.contaminants import Gap, Outlier
 from deepbench.light_curves.families.eclipsing_binary import EclipsingBinary
 from deepbench.light_curves.families.family import LightObject
 from deepbench.light_curves.families.flare import Flare
+from deepbench.light_curves.families.lensed import Lensed
 from deepbench.light_curves.families.microlensing import Microlensing
 from deepbench.light_curves.families.pulsation import (
     Cepheid,
@@ -42,18 +45,22 @@ OBJECTS: dict[str, type[LightObject]] = {
     "bazin": Bazin,
     "villar": Villar,
     "tidal_disruption": TidalDisruption,
+    "lensed": Lensed,
     "gap": Gap,
     "outlier": Outlier,
 }
 """Objects of light curves by the name that a recipe has for them."""
 
+ENTRIES: dict[str, type[Specification]] = {**OBJECTS, **DEFLECTORS, "lens": Lens}
+"""What a class may hold: objects, masses, and the plane of the masses."""
 
-@one_of(OBJECTS)
+
+@one_of(ENTRIES)
 class ObjectEntry(RepeatedOneOf):
     """One object of a class."""
 
     @model_validator(mode="after")
     def _alone(self) -> Self:
-        if self.repeat is not None and not self.chosen.repeatable:
+        if self.repeat is not None and not getattr(self.chosen, "repeatable", True):
             raise problem(f"a {self.kind} cannot be repeated: leave out `repeat`")
         return self

@@ -77,6 +77,16 @@ class Observations(NamedTuple):
     bands: NDArray[np.int8]
     scheduled: Times
 
+    def only(self, chosen: NDArray[np.bool_]) -> Observations:
+        """Return the observations of some samples, bool[n]; the others have none."""
+        lengths = np.diff(self.offsets)
+        kept = np.repeat(chosen, lengths)
+        return Observations(
+            np.concatenate([[0], np.cumsum(lengths * chosen)]),
+            *(values[kept] for values in self[1:5]),
+            self.scheduled,
+        )
+
 
 class Nodes(NamedTuple):
     """The instants at which light is computed: the nodes of each observation, one after another.

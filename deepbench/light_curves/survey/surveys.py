@@ -25,6 +25,11 @@ DEPTHS = f"{EVERY_CLASS}/survey.depth/observations"
 """Streams of the noise and of the scatter of the depth, without the table's name."""
 
 
+def noise_stream(image: int) -> str:
+    """Return the stream of the noise of an image, counted from 0, where images of a source are apart."""
+    return PHOTONS if image == 0 else f"{PHOTONS}_{image + 1}"
+
+
 class SurveyBand(Specification):
     """One band of a survey."""
 

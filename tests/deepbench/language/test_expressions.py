@@ -104,6 +104,9 @@ REFERENCE = {
     ),
     "= (a <= b) + 2 * (a != 1)": lambda a, b, c: (a <= b) + 2.0 * (a != 1),
     "= 2 * pi * a": lambda a, b, c: 2 * np.pi * a,
+    "= comoving_distance(a, 100 * b, 1) / 1e4": lambda a, b, c: (
+        0.59958491600 / b * (1 - 1 / np.sqrt(1 + a))
+    ),
 }
 
 
@@ -120,6 +123,18 @@ def test_every_function_is_in_a_reference_test():
     used = " ".join(REFERENCE)
     assert [name for name in FUNCTIONS if f"{name}(" not in used] == []
     assert [name for name in CONSTANTS if name not in used] == []
+
+
+def test_comoving_distances_are_those_of_astropy():
+    from astropy.cosmology import FlatLambdaCDM
+
+    redshifts = np.array([0.0, 1e-3, 0.3, 1.0, 5.0, 1100.0])
+    for hubble, matter in ((70.0, 0.3), (67.4, 0.315), (100.0, 0.05)):
+        own = value("= comoving_distance(z, h, m)", z=redshifts, h=hubble, m=matter)
+        other = FlatLambdaCDM(hubble, matter, Tcmb0=0).comoving_distance(redshifts).value
+        np.testing.assert_allclose(own, other, rtol=1e-10)
+    nowhere = value("= comoving_distance(z, h, m)", z=[-0.5, 1, 1, 1], h=[70, 0, 70, 70], m=[0.3, 0.3, 0, 1.1])  # fmt: skip
+    assert np.isnan(nowhere).all()
 
 
 def test_exact_values():

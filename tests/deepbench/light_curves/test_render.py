@@ -70,10 +70,17 @@ OBJECTS = {
         "peak_time": 7, "redshift": 0.1, "peak_magnitude": 11, "peak_temperature": 12000,
         "floor_temperature": 5000, "cooling_time": 5, "reddening": 0.1, "rise_time": 1.5, "fall_time": 4,
     },
+    "lensed": {
+        "dx": 0.1, "dy": 0.2, "light": {"tidal_disruption": {
+            "peak_time": 7, "redshift": 0.5, "peak_magnitude": 11, "peak_temperature": 12000,
+            "floor_temperature": 5000, "cooling_time": 5, "reddening": 0.1, "rise_time": 1.5, "fall_time": 4,
+        }},
+    },
     "gap": {"start": 5.01, "duration": 2},
     "outlier": {"time": 3.3, "deviation": 30},
 }  # fmt: skip
 TRANSIENTS = {"bazin", "villar", "tidal_disruption"}
+MASSES = [{"lens": {"redshift": 0.1, "source_redshift": 0.5}}, {"sis": {"einstein_radius": 1}}]
 FAMILIES = {kind for kind, chosen in REGISTRY.items() if issubclass(chosen, Family)}
 
 
@@ -90,8 +97,14 @@ def recipe(*entries, samples=4, survey=SURVEY, **table):
 
 def of(kind, **changes):
     """Return the recipe of one object, and of its source where it needs one."""
-    entry = {kind: {**OBJECTS[kind], **changes}}
-    return recipe(entry) if kind in {"source", *TRANSIENTS} else recipe(SOURCE, entry)
+    return recipe(*with_needs(kind, {kind: {**OBJECTS[kind], **changes}}))
+
+
+def with_needs(kind, entry):
+    """Return an object of a kind with what it needs: its source, or its masses."""
+    if kind == "lensed":
+        return [*MASSES, entry]
+    return [entry] if kind in {"source", *TRANSIENTS} else [SOURCE, entry]
 
 
 def curve(made, sample=0, name="flux_true"):
@@ -138,7 +151,7 @@ def test_the_exposure_is_averaged(kind):
     }
     coarse = {**SURVEY, "cadence": {"regular": {"interval": 1800, "duration": 2, "start": 7}}}
     entry = {kind: OBJECTS[kind]}
-    entries = [entry] if kind in TRANSIENTS else [SOURCE, entry]
+    entries = with_needs(kind, entry)
     found = curve(recipe(*entries, survey=coarse))
     instants = curve(recipe(*entries, survey=fine)).reshape(-1, 900).mean(axis=1)
     change = np.ptp(instants)
@@ -357,7 +370,7 @@ def test_bands_that_are_observed_at_one_time_see_one_light(kind, tmp_path, monke
             "cadence": {"file": {"file": file}},
             "bands": dict.fromkeys(bands, band),
         }
-        entries = [entry] if kind in TRANSIENTS else [SOURCE, entry]
+        entries = with_needs(kind, entry)
         noise = {"sigma": 0.01, "timescale": 0.1}
         data = render(recipe(*entries, survey=survey, red_noise=noise), "t", 0, 1)
         return data["flux_true"].values[0], data["flux"].values[0]
@@ -419,7 +432,7 @@ def test_every_parameter_matters(kind, field):
             else {"secondary_u1": 0.4, "secondary_u2": 0.2}
         )
     entry = {kind: values}
-    made = recipe(entry) if kind in {"source", *TRANSIENTS} else recipe(SOURCE, entry)
+    made = recipe(*with_needs(kind, entry))
     row = labels(made, "t", 0, 1)
     column = f"{kind}.{field}"
     name = "flux" if kind == "outlier" else "flux_true"
