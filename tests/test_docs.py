@@ -53,7 +53,7 @@ def named(text):
 
 
 def test_the_recipe_page_names_all_of_the_language():
-    pages = ("recipes", "images", "light_curves", "dynamics", "sphere")
+    pages = ("recipes", "images", "lensing", "light_curves", "dynamics", "sphere")
     words = set().union(*(named((ROOT / f"docs/{page}.md").read_text()) for page in pages))
     expected = {*DISTRIBUTIONS, *JOINTS, *FUNCTIONS}
     expected |= {*PLANES, *MEASURED, *MEASURED_SHAPES, *presets()}

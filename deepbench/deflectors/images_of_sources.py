@@ -65,16 +65,32 @@ def images_of_sources(
     return LensedImages(offsets, rows, resolved)
 
 
+def measure_caustics(
+    planes: Planes,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    owners: NDArray[np.int64],
+) -> tuple[Planes, NDArray[np.float64]]:
+    """Return the planes with their Einstein radii, and how far points are from the nearest caustic.
+
+    The parameters are those of ``images_of_sources``; distances are in arcsec, float64[k], negative outside of all
+    caustics, NaN where there are none.
+    """
+    from deepbench.lensing.critical_curves import measure
+
+    sources = np.column_stack([x, y])
+    radii, distances = measure(planes.offsets, planes.rows, sources, owners)
+    return planes._replace(einstein_radii=radii), distances
+
+
 def days_per_potential(redshifts: Redshifts) -> NDArray[np.float64]:
     """Return the delay of a Fermat potential of 1 arcsec², float64[k], days; NaN without redshifts.
 
     Δt = (1 + z_l) D_l D_s / (c D_ls) Δφ, with angular-diameter distances (Schneider, Ehlers & Falco 1992, eq. 4.67).
     """
-    where = redshifts.hubble_constant, redshifts.matter_density, redshifts.lens, redshifts.source
-    distances = cosmology.lens_distances(*where)
     days = cosmology.MEGAPARSEC / cosmology.LIGHT / cosmology.DAY
     per_distance = days * cosmology.ARCSEC * cosmology.ARCSEC
-    return per_distance * cosmology.time_delay_distance(redshifts.lens, distances)
+    return per_distance * cosmology.time_delay_distance(redshifts.lens, redshifts.distances())
 
 
 def labels_of_images(
@@ -96,7 +112,7 @@ def labels_of_images(
     from deepbench.lensing.lens_equation import MAXIMUM
 
     counts = np.diff(found.offsets)
-    central = np.repeat(np.arange(len(counts)), counts)[found.images["kind"] == MAXIMUM]
+    central = np.repeat(np.arange(len(counts)), counts)[found.images["type"] == MAXIMUM]
     columns = {
         "image_count": counts.astype(np.float64),
         "central_images": np.bincount(central, minlength=len(counts)).astype(np.float64),

@@ -38,6 +38,13 @@ class Lens(Specification):
         "least |magnification| of an image that counts", above=0, maximum=1, default=1e-3
     )
 
+    counter_image: Value = parameter(
+        "magnification of the faintest image over the brightest's below which an arc is a single one",
+        minimum=0,
+        maximum=1,
+        default=0.1,
+    )
+
     @model_validator(mode="after")
     def _both_redshifts(self) -> Self:
         if (self.redshift is None) != (self.source_redshift is None):
@@ -51,6 +58,29 @@ MEASURED_LENS = {
     ),
 }
 """Labels of a ``Lens`` that are measured."""
+
+
+NONE, SINGLE_ARC, DOUBLE, CUSP, QUAD, RING = range(6)
+"""Codes of the configuration of a lensed galaxy."""
+
+CONFIGURATION = Parameter(
+    "configuration, the first that holds: 5 ring (`arc_azimuth` of 270° or more in a band), 0 none (one image of the "
+    "centre or none), 1 single arc (the faintest image has less than `counter_image` of the brightest's "
+    "magnification), 4 quad (4 images or more), 3 cusp (3 images), 2 double; central images do not count"
+)
+"""Label of a lensed galaxy that is measured."""
+
+ARC_AZIMUTH = Parameter(
+    "azimuth about the first mass, outside of half the Einstein radius, in which its light exceeds the noise of the sky",
+    unit="degree",
+)
+"""Label of a lensed galaxy in each band, which is measured where objects of the sky are."""
+
+MAGNIFICATION = Parameter("light of its images over its light without masses")
+"""Label of lensed objects of images that is measured; of galaxies on the frame and a margin."""
+
+RING_AZIMUTH = 270.0
+"""Least azimuth of a ring (degree)."""
 
 
 def measured_of_source(*, delays: bool) -> dict[str, Parameter]:

@@ -11,7 +11,7 @@ from deepbench.deflectors.deflector import Deflector, Redshifts
 from deepbench.deflectors.lens import Lens
 from deepbench.errors import LabelError
 from deepbench.labelling.objects import ObjectColumns, object_columns
-from deepbench.lensing.deflector import DEFLECTOR_ROW
+from deepbench.lensing.deflector import DEFLECTOR_ROW, EXTERNAL
 
 if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
@@ -31,6 +31,12 @@ class Planes(NamedTuple):
         Redshifts of each sample's plane.
     least_magnification : float64[n]
         Least |μ| of an image that counts.
+    counter_images : float64[n]
+        Magnification of the faintest image over the brightest's below which an arc is a single one.
+    centres : float64[n, 2]
+        Centre of the first mass of each sample that is not a sheet, arcsec.
+    einstein_radii : float64[n]
+        Einstein radius of all masses of a sample, arcsec; NaN without a tangential critical curve.
     lenses : list of ObjectColumns
         The lenses of the table's classes.
     """
@@ -39,6 +45,9 @@ class Planes(NamedTuple):
     rows: NDArray[np.void]
     redshifts: Redshifts
     least_magnification: NDArray[np.float64]
+    counter_images: NDArray[np.float64]
+    centres: NDArray[np.float64]
+    einstein_radii: NDArray[np.float64]
     lenses: list[ObjectColumns]
 
 
@@ -52,9 +61,10 @@ def planes_of(table: Table[Any], labels: Labels) -> Planes:
     """
     lenses = object_columns(table.plan, labels, lambda entry: isinstance(entry.chosen, Lens))
     redshifts = _redshifts(table, labels, lenses)
-    least = np.full(len(labels), 1e-3)
+    least, counter = np.full(len(labels), 1e-3), np.full(len(labels), 0.1)
     for lens in lenses:
         least[lens.samples] = lens.columns["min_magnification"]
+        counter[lens.samples] = lens.columns["counter_image"]
     masses = object_columns(table.plan, labels, lambda entry: isinstance(entry.chosen, Deflector))
     rows = [np.zeros(0, DEFLECTOR_ROW)]
     for each in masses:
@@ -66,13 +76,26 @@ def planes_of(table: Table[Any], labels: Labels) -> Planes:
         rows.append(each.entry.chosen.rows(each.columns, own))
     samples = np.concatenate([np.zeros(0, np.int64), *(each.samples for each in masses)])
     counts = np.bincount(samples, minlength=len(labels))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    together = np.concatenate(rows)[np.argsort(samples, kind="stable")]
     return Planes(
-        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        np.concatenate(rows)[np.argsort(samples, kind="stable")],
+        offsets,
+        together,
         redshifts,
         least,
+        counter,
+        _centres(np.sort(samples), together, len(labels)),
+        np.full(len(labels), np.nan),
         lenses,
     )
+
+
+def _centres(samples: NDArray[np.int64], rows: NDArray[np.void], count: int) -> NDArray[np.float64]:
+    """Return the centre of the first mass of each sample that is not a sheet, or the origin, float64[count, 2]."""
+    centres = np.zeros((count, 2))
+    compact = np.flatnonzero(rows["family"] != EXTERNAL)[::-1]
+    centres[samples[compact]] = np.stack([rows["x"], rows["y"]], axis=1)[compact]
+    return centres
 
 
 def _redshifts(table: Table[Any], labels: Labels, lenses: list[ObjectColumns]) -> Redshifts:

@@ -27,8 +27,11 @@ from deepbench.images.galaxies.stamps import (
     render_behind_any,
     stamps_of,
 )
+from deepbench.images.lensing.labels import measure_azimuths, measured_of_lensing
 from deepbench.images.lensing.lensed_objects import shown
+from deepbench.images.lensing.maps import add_convergence
 from deepbench.images.measure import MEASUREMENTS, measure_images
+from deepbench.images.model.planes import LENSED_LIGHT, LENSING
 from deepbench.images.psf.psf_rows import Psfs, psf_rows, sigmas_of
 from deepbench.images.rows import ShapeRows, ranks_of, shape_rows
 from deepbench.images.shapes.areas import AREAS, areas_of
@@ -40,6 +43,7 @@ from deepbench.numerics.kernels import kernel
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
+    from deepbench.images.psf.model import PsfEntry
     from deepbench.tables import Table
 
 WITHOUT_SIGN, INFINITE = np.uint32(0x7FFFFFFF), np.uint32(0x7F800000)
@@ -59,11 +63,14 @@ class Scene(NamedTuple):
         Objects of the sky.
     sky : SkyRows
         Objects of the sky in the order in which they are drawn.
+    planes : dict of str to (list of ObjectColumns, SkyRows)
+        What is drawn alone in planes, by the plane's name.
     """
 
     shapes: ShapeRows
     sources: list[ObjectColumns]
     sky: SkyRows
+    planes: dict[str, tuple[list[ObjectColumns], SkyRows]]
 
 
 class Appearance(NamedTuple):
@@ -71,8 +78,6 @@ class Appearance(NamedTuple):
 
     Attributes
     ----------
-    sigmas : float64[n]
-        Standard deviations of the Gaussians that blur the shapes of each sample (pixel).
     of_samples : Psfs
         The PSF of each sample.
     psfs : Psfs
@@ -83,7 +88,6 @@ class Appearance(NamedTuple):
         Where galaxies are drawn.
     """
 
-    sigmas: NDArray[np.float64]
     of_samples: Psfs
     psfs: Psfs
     fluxes: NDArray[np.float64]
@@ -108,10 +112,16 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
     """
     specification = table.specification
     found = object_columns(table.plan, labels, lambda entry: entry.is_sky)
-    scene = Scene(shape_rows(table, labels), found, sky_rows(table, labels, found))
+    sky, lensed = sky_rows(table, labels, found), [each for each in found if each.entry.lensed]
+    alone = {
+        name: (lensed, sky_rows(table, labels, lensed, lensing=name == "arcs_true"))
+        for name in LENSED_LIGHT.intersection(specification.planes or ())
+    }
+    scene = Scene(shape_rows(table, labels), found, sky, alone)
     arrays = {}
     for each in table.variables:
-        make = np.empty if each.dtype == "float32" else np.zeros  # fresh pages are dear
+        written = each.dtype == "float32" and each.name not in LENSING
+        make = np.empty if written else np.zeros  # fresh pages are dear
         arrays[each.name] = make((len(labels), *each.shape), each.dtype)
     measured = {}
     for number, band in enumerate(specification.bands or ("",)):
@@ -124,6 +134,9 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
             measured[f"{column}.{band}" if band else column] = result[column]
     if specification.measures_shapes:
         labels = _with_areas(labels, scene.shapes, specification.size)
+    if sky.lensed is not None:
+        own = measured_of_lensing(specification, sky.lensed, found, ranks_of(found, sky.order))
+        labels = labels.with_measured({}, own)
     if not specification.measures_sky:
         return arrays, labels
     counts = np.diff(scene.sky.order.offsets)
@@ -163,19 +176,33 @@ def _render_band(
 ) -> NDArray[np.void]:
     """Render one band into its planes; return the ``MEASUREMENTS`` of each object of the sky."""
     specification = table.specification
-    appearance = _appearance(table, labels, scene, band)
+    appearance = _appearance(table, labels, scene.sources, scene.sky, band)
+    alone = {
+        name: (sky, _appearance(table, labels, sources, sky, band))
+        for name, (sources, sky) in scene.planes.items()
+    }
     noise = Detector(table, labels, band) if band else Steps(table, labels)
     number = specification.bands.index(band) if band else 0
     defects = Defects(table, labels, number) if specification.has_defects else None
+    scope, psf = _psf_of(specification, band)
+    sigmas = sigmas_of(psf, labels.columns, f"{scope}.", specification.scale, len(labels))
     result = np.zeros(len(scene.sky), MEASUREMENTS)
     length = max(1, BATCH_PIXELS // (specification.size[0] * specification.size[1]))
     for start in range(0, len(labels), length):
         rows = slice(start, min(start + length, len(labels)))
         some = {each: np.ascontiguousarray(values[rows]) for each, values in planes.items()}
         batch = some["image"]
-        found = _draw(specification, scene, appearance, rows, batch)
+        shapes = scene.shapes.offsets[rows.start : rows.stop + 1]
+        draw_shapes(shapes, scene.shapes.rows, sigmas[rows], batch)
+        found = _draw_sky(specification, scene.sky, appearance, rows, batch)
         if found is not None:
-            _measure(table, labels, scene, noise, rows, batch, found, result, some)
+            _measure(table, labels, scene, noise, rows, batch, found, result, some, band)
+        for name, drawn in alone.items():
+            _draw_sky(specification, *drawn, rows, some[name], keep=False)
+        if "convergence" in some and scene.sky.lensed is not None:
+            masses = scene.sky.lensed.planes
+            offsets = masses.offsets[rows.start : rows.stop + 1]
+            add_convergence(some["convergence"], offsets, masses.rows, specification.scale)
         charges = None if defects is None else defects.charge(rows, batch.shape)
         noise.apply(rows, batch, some, charges)
         if defects is not None and charges is not None:
@@ -200,6 +227,7 @@ def _measure(
     found: Cutouts,
     result: NDArray[np.void],
     planes: dict[str, NDArray],
+    band: str,
 ) -> None:
     """Measure the objects of some images without noise, and find out which pixels are theirs."""
     offsets = scene.sky.order.offsets[rows.start : rows.stop + 1]
@@ -214,6 +242,11 @@ def _measure(
     segments = planes.get("segmentation", np.empty(batch.shape, np.int32))
     own = result[offsets[0] : offsets[-1]]
     measure_images(found, offsets - offsets[0], batch, variances, of_sky, own, segments)
+    if scene.sky.lensed is not None:
+        lensed = scene.sky.lensed.between(offsets[0], offsets[-1])
+        galaxies = np.flatnonzero(~scene.sky.are_points[offsets[0] + lensed.owners])
+        least = np.sqrt(of_sky[lensed.samples[galaxies] - rows.start])
+        measure_azimuths(lensed, band, galaxies, found, least)
 
 
 def _check_finite(
@@ -230,58 +263,58 @@ def _check_finite(
         )
 
 
-def _appearance(table: Table[ImageTable], labels: Labels, scene: Scene, band: str) -> Appearance:
-    """Return how the objects of a scene look in a band.
+def _psf_of(specification: ImageTable, band: str) -> tuple[str, PsfEntry | None]:
+    """Return the name of the scope of a band's PSF, and what the recipe says of it."""
+    return next(each for each in specification.psfs.items() if each[0] in ("psf", f"psf.{band}"))
+
+
+def _appearance(
+    table: Table[ImageTable],
+    labels: Labels,
+    sources: list[ObjectColumns],
+    sky: SkyRows,
+    band: str,
+) -> Appearance:
+    """Return how objects of the sky look in a band.
 
     Raises
     ------
     LabelError
         A PSF is too narrow, or a stamp would be too large.
     """
-    specification = table.specification
-    scope = next(each for each in specification.psfs if each in ("psf", f"psf.{band}"))
-    prefix, psf, columns, count = (
-        f"{scope}.",
-        specification.psfs[scope],
-        labels.columns,
-        len(labels),
-    )
-    sky, order = scene.sky, scene.sky.order
-    of_samples = psf_rows(psf, columns, prefix, specification.scale, count)
-    psfs = sky_psfs(scene.sources, order, of_samples, specification.scale)
+    specification, columns, count, order = (
+        table.specification, labels.columns, len(labels), sky.order,
+    )  # fmt: skip
+    scope, psf = _psf_of(specification, band)
+    of_samples = psf_rows(psf, columns, f"{scope}.", specification.scale, count)
+    psfs = sky_psfs(sources, order, of_samples, specification.scale)
     zero_points = columns[f"instrument.{band}.zero_point"] if band else None
     samples = labels.samples[np.repeat(np.arange(count), np.diff(order.offsets))]
     psfs.check_widths(table.name, samples, sky.are_points)
     where = stamps_of(sky, psfs, specification.size)
     where.check_sizes(sky, table.name, samples)
-    return Appearance(
-        sigmas_of(psf, columns, prefix, specification.scale, count),
-        of_samples,
-        psfs,
-        fluxes(scene.sources, order, band, zero_points),
-        where,
-    )
+    return Appearance(of_samples, psfs, fluxes(sources, order, band, zero_points), where)
 
 
-def _draw(
+def _draw_sky(
     table: ImageTable,
-    scene: Scene,
+    sky: SkyRows,
     appearance: Appearance,
     some: slice,
     batch: NDArray[np.float32],
+    *,
+    keep: bool = True,
 ) -> Cutouts | None:
-    """Draw some samples without noise; return the light of each object of the sky where it is needed."""
-    shapes, sky, edges_of = scene.shapes, scene.sky, slice(some.start, some.stop + 1)
-    draw_shapes(shapes.offsets[edges_of], shapes.rows, appearance.sigmas[some], batch)
+    """Draw the sky of some samples without noise; return the light of each object where it is to be kept and needed."""
     if not len(sky):
         return None
-    offsets = sky.order.offsets[edges_of]
+    offsets = sky.order.offsets[some.start : some.stop + 1]
     chosen = slice(offsets[0], offsets[-1])
     owner = np.repeat(np.arange(len(batch)), np.diff(offsets))
     ends = offsets[[0, -1]]
     own, where = sky.between(*ends), appearance.where.between(sky, *ends)
     psfs, flux = appearance.psfs.take(chosen), appearance.fluxes[chosen]
-    if table.measures_sky or "segmentation" in (table.planes or ()):
+    if keep and (table.measures_sky or "segmentation" in (table.planes or ())):
         found = cutouts(own, where, flux, psfs, table.size)
         add_cutouts(batch, owner, found)
         return found

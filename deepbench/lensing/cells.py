@@ -1,8 +1,8 @@
 """Cells of an image plane in which the images of a point source are sought: what one holds, and its halves.
 
-A cell is a rectangle in coordinates u and v about a centre: ρ and φ, or x and y. Bounds come from its corners. A function
-whose derivative changes by d along an edge differs from its chord by at most d/8, and by 6/8 of what the trapezoidal rule
-misses where the curvature itself changes; ``SAFETY`` times that is taken.
+A cell is a rectangle in coordinates u and v about a centre: ρ and φ, or x and y. Bounds come from its corners. A
+function whose derivative changes by d along an edge differs from its chord by at most d/8, and by 6/8 of what the
+trapezoidal rule misses if the curvature itself changes; ``SAFETY`` times that is taken.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ EMPTY, SINGLE, HALVE_U, HALVE_V = range(4)
 """What a cell is found to be: without images, with one at most, or to be halved along u or v."""
 
 CORNERS = 9
-"""Place of the corners among a cell's numbers, after least and largest u, least and largest v, whether it is polar (1 or
-0), and cosine and sine of the least and the largest φ.
+"""Place of the corners among a cell's numbers: before them are least and largest u, least and largest v, 1 if the cell
+is polar and 0 otherwise, cosine and sine of the least and of the largest φ.
 """
 
 CORNER = 6
@@ -170,7 +170,7 @@ def halve(rows, x0, y0, x, y, cell, along_u, corners, rest):
 
 @kernel
 def find_image(rows, x0, y0, x, y, cell, work):
-    """Return whether Newton's method finds an image in a cell that has one at most, and where, relative to the centre."""
+    """Return whether Newton's method finds the image in a cell that may have one, and where, relative to the centre."""
     polar, du, dv = cell[4] != 0.0, cell[1] - cell[0], cell[3] - cell[2]
     u, v = 0.5 * (cell[0] + cell[1]), 0.5 * (cell[2] + cell[3])
     c, s, outside = 1.0, 0.0, 0

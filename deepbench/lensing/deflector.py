@@ -9,7 +9,7 @@ import numpy as np
 POWER_LAW, EXTERNAL, ISOTHERMAL, POINT_MASS, NFW, TRUNCATED_NFW, MULTIPOLE = range(7)
 """Numbers of the families of deflectors."""
 
-MOST_TERMS = 96
+MOST_TERMS = 200
 """Number of terms of a row's series; a multiple of 4."""
 
 DEFLECTOR_ROW = np.dtype(

@@ -124,10 +124,10 @@ def _add(rows, x, y, image_x, image_y, least, images, first, end):
 
 @inline
 def _surroundings(x, y, size, own, reaches):
-    """Return how far β may be from that of the corners by deflectors that a cell does not show, whether one of them is to be
-    resolved, and in whose disc the cell is or −1.
+    """Return what the corners of a cell do not show of other deflectors than its own.
 
-    x and y are the cell's middle, size half of its diagonal, own the number of the deflector about which it lies.
+    How far they may move β; whether the cell is too coarse for one; the number of the one in whose disc it lies, or −1.
+    x and y are the cell's middle, size is half of its diagonal.
     """
     margin, is_coarse, inside = 0.0, False, -1
     for j in range(reaches.size):
@@ -147,8 +147,9 @@ def _surroundings(x, y, size, own, reaches):
 
 @kernel
 def _search_waiting(rows, x0, y0, x, y, least, own, reaches, waiting, budget, images, first, end):
-    """Search a cell, ``waiting[0]``, and its parts; return the end of the images, −1 where there is no room for one, how
-    many cells are left, and whether no images merge.
+    """Search a cell, ``waiting[0]``, and its parts.
+
+    Return the end of the images, −1 where there is no room for one; how many cells are left; whether no images merge.
     """
     work, corners = np.empty(CORNER), np.empty((2, CORNER))
     count, is_clear = 1, True

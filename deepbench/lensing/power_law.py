@@ -22,7 +22,7 @@ from deepbench.lensing.deflector import MOST_TERMS, TINY, Field
 from deepbench.numerics.kernels import inline
 from deepbench.numerics.mathfast import exp64, log64, pow64
 
-LEAST_AXIS_RATIO = 0.2
+LEAST_AXIS_RATIO = 0.1
 """Least axis ratio for which the series has enough terms."""
 
 LEAST_TERM = math.log(1e-17)
@@ -40,7 +40,7 @@ def prepare(row):
     for n in range(row.terms):
         row.series[n] = term
         term *= -f * (2.0 * n + t) / (2.0 * n + 4.0 - t)
-    for n in range(row.terms, MOST_TERMS):
+    for n in range(row.terms, min(row.terms + 4, MOST_TERMS)):  # ``rays`` reads terms by fours
         row.series[n] = 0.0
     b = row.strength * row.stretch
     row.amplitude = 2.0 / (1.0 + q) * (b if t == 1.0 else pow64(b, t))

@@ -1,4 +1,4 @@
-"""How far the deflectors of a plane reach: where images can be, and how finely the surroundings of each centre matter."""
+"""How far the deflectors of a plane reach: where images can be, and at what scales each of them matters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from deepbench.lensing import plane
 from deepbench.lensing.deflector import EXTERNAL
-from deepbench.numerics.kernels import inline
+from deepbench.numerics.kernels import inline, kernel
 
 _deflection_at, _field_at = plane.deflection_at, plane.field_at
 
@@ -53,26 +53,25 @@ REACH_ROW = np.dtype(
 )
 """Row of what a deflector does about its centre, arcsec.
 
-``inner`` is the radius inside of which nothing happens, ``kind`` says why; ``most`` the largest deflection outside of it;
-``einstein`` a radius between a quarter of the deflector's own Einstein radius and that, or 0; ``fine`` the scale to be
-resolved; ``disc`` the radius of the disc that is searched in coordinates about the centre, 0 where there is none;
-``is_wanted`` becomes 1 when the disc is to be searched.
+``inner`` is the radius inside of which nothing happens, ``kind`` says why; ``most`` is the largest deflection outside
+of it; ``einstein`` lies between a quarter of the deflector's own Einstein radius and that radius, or is 0; ``fine`` is
+the scale to be resolved; ``disc`` is the radius of the disc that is searched in coordinates about the centre, 0 where
+there is none, and ``is_wanted`` becomes 1 when it is to be searched.
 """
 
 
-@inline
-def _scan(rows, i, outer, least, out):
-    """Write what deflector i does, in one direction, from its centre to a radius."""
-    alone, row = rows[i : i + 1], rows[i]
+@kernel
+def _scan(rows, row, outer, least, out):
+    """Write what rows do about the centre of one of them, in one direction, from there to a radius."""
     x, y = row.x, row.y
     # a direction at 45 degrees to the axes of the deflector
     c, s = math.sqrt(0.5) * (row.cosine - row.sine), math.sqrt(0.5) * (row.cosine + row.sine)
     inner, kind, most, einstein = NEAREST, CORE, 0.0, 0.0
     is_inside = True
-    old = _field_at(alone, x + NEAREST / STEP * c, y + NEAREST / STEP * s)
+    old = _field_at(rows, x + NEAREST / STEP * c, y + NEAREST / STEP * s)
     r = NEAREST
     while r < outer:
-        field = _field_at(alone, x + r * c, y + r * s)
+        field = _field_at(rows, x + r * c, y + r * s)
         kappa, gamma1 = 0.5 * (field.xx + field.yy), 0.5 * (field.xx - field.yy)
         gamma = np.sqrt(gamma1 * gamma1 + field.xy * field.xy)
         if is_inside:
@@ -123,17 +122,18 @@ def outer_radius(rows, x, y):
 
 @inline
 def find_reach(rows, x, y, least, reaches):
-    """Write the ``REACH_ROW`` of each deflector with a centre, in ``REACH_ROW[m + 1]``; return their number, at least 1.
+    """Write a ``REACH_ROW`` for each deflector with a centre, of m + 1 rows; return their number, at least 1.
 
-    The main deflector has the largest Einstein radius; its disc holds all images of a source at x and y. A plane without
-    centres gets one at its origin.
+    The main deflector has the largest Einstein radius; its disc holds all images of a source at x and y. A plane
+    without centres gets one at its origin.
     """
     outer = outer_radius(rows, x, y)
-    count, main = 0, 0
+    count, main, main_row, is_shared = 0, 0, 0, False
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
-            _scan(rows, i, outer, least, reaches[count])
-            main = count if reaches[count].einstein > reaches[main].einstein else main
+            _scan(rows[i : i + 1], rows[i], outer, least, reaches[count])
+            if reaches[count].einstein >= reaches[main].einstein:
+                main, main_row = count, i
             count += 1
     if count == 0:
         out = reaches[0]
@@ -152,7 +152,7 @@ def find_reach(rows, x, y, least, reaches):
             if distance > least_distance:
                 nearest = min(nearest, distance)
             elif k == main or (k < j and j != main):
-                nearest = 0.0
+                nearest, is_shared = 0.0, is_shared or k == main
         if j == main:
             continue
         own.disc = min(SEPARATE * nearest, max(2.0 * own.einstein, 4.0 * own.inner))
@@ -161,6 +161,8 @@ def find_reach(rows, x, y, least, reaches):
             own.disc, own.fine = 0.0, own.inner if nearest > 0.0 else 0.0
         own.inner = min(own.inner, 0.5 * own.disc)
     own = reaches[main]
+    if is_shared:
+        _scan(rows, rows[main_row], outer, least, own)
     own.disc, own.is_wanted = outer + np.sqrt(own.x * own.x + own.y * own.y), 1
     own.inner = min(own.inner, 0.5 * own.disc)
     return count

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.deflectors.planes import planes_of
+from deepbench.deflectors.images_of_sources import measure_caustics
+from deepbench.deflectors.planes import Planes, planes_of
 from deepbench.errors import LabelError
 from deepbench.labelling.objects import object_columns
 from deepbench.labelling.scopes import Labels
@@ -23,7 +24,7 @@ from deepbench.light_curves.batches import (
 )
 from deepbench.light_curves.families.contaminants import DEVIATION, GAP, Contaminant
 from deepbench.light_curves.families.family import Family
-from deepbench.light_curves.families.lensed import of_image
+from deepbench.light_curves.families.lensed import Lensed, of_image
 from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.model import RED
 from deepbench.light_curves.rows import noise_rows, object_batch, rows_of_samples, source_rows
@@ -34,6 +35,7 @@ from deepbench.light_curves.survey.observing import Schedule
 from deepbench.light_curves.survey.surveys import DEPTHS, noise_stream
 
 if TYPE_CHECKING:
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.light_curves.model import LightCurveTable
     from deepbench.tables import Table
 
@@ -98,6 +100,7 @@ class LightCurves:
             for entries in (sources, families)
         )
         self._check_room()
+        self._of_lenses = self._measure_caustics(planes)
         count = len(labels)
         gaps = rows_of_samples(count, wrong, lambda each: each.entry.chosen.gaps(each.columns), GAP)
         self._outliers = rows_of_samples(
@@ -218,6 +221,27 @@ class LightCurves:
         )  # fmt: skip
         return variances
 
+    def _measure_caustics(
+        self, planes: Planes
+    ) -> list[tuple[ObjectColumns, dict[str, NDArray[np.float64]]]]:
+        """Measure how far sources are from caustics; return what is measured of lenses."""
+        if not planes.lenses:
+            return []
+        lensed = [each for each in self._batches if isinstance(each.family, Lensed)]
+        owners = np.concatenate([np.zeros(0, np.int64), *(each.owners for each in lensed)])
+        x, y = (
+            np.concatenate([np.zeros(0), *(each.source.columns[name] for each in lensed)])
+            for name in ("dx", "dy")
+        )
+        planes, distances = measure_caustics(planes, x, y, owners)
+        ends = np.cumsum([len(each.owners) for each in lensed])[:-1]
+        for each, found in zip(lensed, np.split(distances, ends), strict=False):
+            each.measure("caustic_distance", found)
+        return [
+            (lens, {"einstein_radius": planes.einstein_radii[lens.samples]})
+            for lens in planes.lenses
+        ]
+
     def _check_room(self) -> None:
         """Refuse more images than there is room for."""
         room = self._specification.images_apart
@@ -321,9 +345,8 @@ class LightCurves:
             for name in noise.SUMMARY.names or ()
         }
         batches = (*self._sources, *self._batches)
-        return self._labels.with_measured(
-            columns, ((each.source, each.measured) for each in batches)
-        )
+        measured = [(each.source, each.measured) for each in batches]
+        return self._labels.with_measured(columns, [*measured, *self._of_lenses])
 
 
 def _joined(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -121,10 +121,10 @@ def sky_rows(
     sample = np.repeat(labels.samples, np.diff(order.offsets))
     _check_objects(table, found, ranks, sample)
     lensed = None
-    if lensing and any(each.entry.lensed for each in found):
-        behind = np.flatnonzero(_flags(found, order, lambda entry: bool(entry.lensed)))
-        rows = np.repeat(np.arange(len(labels)), np.diff(order.offsets))[behind]
-        lensed = lensed_objects(table, labels, behind, rows, positions[behind])
+    behind = [number for number, each in enumerate(found) if lensing and each.entry.lensed]
+    if behind:
+        sources, own = [found[number] for number in behind], [ranks[number] for number in behind]
+        lensed = lensed_objects(table, labels, sources, own, positions)
     drawn, traced = ({name: Gathered(name) for name in (COMPONENTS, *ENGINES)} for _ in range(2))
     for each, owners in zip(found, ranks, strict=True):
         is_lensed = lensed is not None and each.entry.lensed

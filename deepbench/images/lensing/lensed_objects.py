@@ -10,12 +10,20 @@ from numpy.typing import NDArray
 from deepbench.deflectors.images_of_sources import images_of_sources
 from deepbench.deflectors.planes import Planes, planes_of
 from deepbench.images.galaxies.owned_rows import OwnedRows
+from deepbench.images.stars.model import MICROLENSING
+from deepbench.lensing.lens_equation import SADDLE
+from deepbench.numerics.mathfast import exp, normal_quantile
+from deepbench.numerics.streams import uniforms
 
 if TYPE_CHECKING:
     from deepbench.images.model.table import ImageTable
+    from deepbench.labelling.objects import ObjectColumns
     from deepbench.labelling.scopes import Labels
     from deepbench.lensing.lens_equation import LensedImages
     from deepbench.tables import Table
+
+MOST_DRAWN = 64
+"""Number of images of a star with microlensing of their own; those beyond share that of the last."""
 
 
 class Shown(NamedTuple):
@@ -49,6 +57,8 @@ class LensedObjects(NamedTuple):
         Masses of all samples.
     images : LensedImages
         Images of the centres, arcsec from the centre of the frame.
+    factors : float64[number of images]
+        Light of each image over that without microlensing.
     frame_centre : float64[2]
         x and y in pixels.
     scale : float
@@ -57,16 +67,23 @@ class LensedObjects(NamedTuple):
         Rows of those that are extended, in pixels of the frame.
     magnifications : float64[l]
         Light of the images over that without masses; drawing writes it for those that are extended.
+    caustic_distances : float64[l]
+        Distance of the centre from the nearest caustic, arcsec; negative outside of all.
+    azimuths : dict of str to float64[l]
+        Azimuth that the light covers in each band, by its name; measuring writes it.
     """
 
     owners: NDArray[np.int64]
     samples: NDArray[np.int64]
     planes: Planes
     images: LensedImages
+    factors: NDArray[np.float64]
     frame_centre: NDArray[np.float64]
     scale: float
     pieces: tuple[OwnedRows, ...]
     magnifications: NDArray[np.float64]
+    caustic_distances: NDArray[np.float64]
+    azimuths: dict[str, NDArray[np.float64]]
 
     def between(self, first: int, last: int) -> LensedObjects:
         """Return those among the objects from ``first`` to ``last`` − 1, and these counted from the first."""
@@ -81,8 +98,11 @@ class LensedObjects(NamedTuple):
             owners=self.owners[some] - first,
             samples=self.samples[some],
             images=images,
+            factors=self.factors[offsets[0] : offsets[-1]],
             pieces=tuple(piece.between(first, last) for piece in self.pieces),
             magnifications=self.magnifications[some],
+            caustic_distances=self.caustic_distances[some],
+            azimuths={band: values[some] for band, values in self.azimuths.items()},
         )
 
 
@@ -109,18 +129,19 @@ def shown(
     rank = np.arange(len(each)) - np.repeat(np.cumsum(counts) - counts, counts)
     where, parts = positions[stars[each]], np.ones(len(each))
     some = np.flatnonzero(behind[each])
-    rows = lensed.images.images[lensed.images.offsets[place[each[some]]] + rank[some]]
+    numbers = lensed.images.offsets[place[each[some]]] + rank[some]
+    rows = lensed.images.images[numbers]
     found = np.stack([rows["x"], rows["y"]], axis=1)
     where[some] = lensed.frame_centre + found / lensed.scale
-    parts[some] = np.abs(rows["magnification"])
+    parts[some] = np.abs(rows["magnification"]) * lensed.factors[numbers]
     return Shown(each, where, parts)
 
 
 def lensed_objects(
     table: Table[ImageTable],
     labels: Labels,
-    owners: NDArray[np.int64],
-    samples: NDArray[np.int64],
+    sources: list[ObjectColumns],
+    ranks: list[NDArray[np.int64]],
     positions: NDArray[np.float64],
 ) -> LensedObjects:
     """Return lensed objects, before their pieces are known.
@@ -129,10 +150,12 @@ def lensed_objects(
     ----------
     table : Table
     labels : Labels
-    owners, samples : int64[l]
-        See ``LensedObjects``.
-    positions : float64[l, 2]
-        x and y without masses, pixels.
+    sources : list of ObjectColumns
+        The lensed objects.
+    ranks : list of int64[k]
+        Number of each among the objects of the sky, for each source.
+    positions : float64[m, 2]
+        x and y of all objects of the sky without masses, pixels.
 
     Raises
     ------
@@ -142,10 +165,56 @@ def lensed_objects(
     specification = table.specification
     ny, nx = specification.size
     centre, scale = np.array([0.5 * (nx - 1), 0.5 * (ny - 1)]), specification.scale or np.nan
+    owners = np.concatenate([np.zeros(0, np.int64), *ranks])
+    sequence = np.argsort(owners)
+    owners = owners[sequence]
+    samples = np.concatenate([np.zeros(0, np.int64), *(each.samples for each in sources)])[sequence]
     planes = planes_of(table, labels)
-    x, y = ((positions - centre) * scale).T
+    x, y = ((positions[owners] - centre) * scale).T
     images = images_of_sources(planes, x, y, samples)
-    light = np.abs(images.images["magnification"])
+    factors = np.ones(len(images.images))
+    for source, own in zip(sources, ranks, strict=True):
+        if getattr(source.entry.chosen, "microlensing", None) is not None:
+            _scatter(table, labels, source, np.searchsorted(owners, own), images, factors)
     of_objects = np.repeat(np.arange(len(owners)), np.diff(images.offsets))
+    light = np.abs(images.images["magnification"]) * factors
     magnifications = np.bincount(of_objects, light, len(owners))
-    return LensedObjects(owners, samples, planes, images, centre, scale, (), magnifications)
+    azimuths = {band: np.full(len(owners), np.nan) for band in specification.bands or ("",)}
+    return LensedObjects(
+        owners,
+        samples,
+        planes,
+        images,
+        factors,
+        centre,
+        scale,
+        (),
+        magnifications,
+        np.full(len(owners), np.nan),
+        azimuths,
+    )
+
+
+def _scatter(
+    table: Table[ImageTable],
+    labels: Labels,
+    source: ObjectColumns,
+    places: NDArray[np.int64],
+    images: LensedImages,
+    factors: NDArray[np.float64],
+) -> None:
+    """Write the factors by which microlensing changes the images of the stars of a source."""
+    counts = np.diff(images.offsets)[places]
+    each = np.repeat(np.arange(len(places)), counts)
+    rank = np.arange(len(each)) - np.repeat(np.cumsum(counts) - counts, counts)
+    numbers = images.offsets[places[each]] + rank
+    saddles = images.images["type"][numbers] == SADDLE
+    sigma = np.where(
+        saddles,
+        source.columns["microlensing.saddles"][each],
+        source.columns["microlensing.minima"][each],
+    )
+    stream = table.stream(f"{source.class_name}/{source.name}/{MICROLENSING}")
+    elements = source.copies[each] * MOST_DRAWN + np.minimum(rank, MOST_DRAWN - 1)
+    drawn = uniforms(table.seed, stream, labels.samples[source.samples[each]], elements)
+    factors[numbers] = exp(sigma * normal_quantile(drawn) - 0.5 * sigma * sigma)

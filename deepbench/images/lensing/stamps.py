@@ -19,6 +19,7 @@ from deepbench.images.galaxies.stamp_sizes import psf_reach
 from deepbench.images.lensing.lensed_objects import LensedObjects
 from deepbench.images.lensing.traced import LensedLight, make_scratch, write_traced
 from deepbench.images.model.sky import COMPONENT_ROW, COMPONENTS
+from deepbench.images.model.table import LENSED_POINTS
 from deepbench.images.psf.psf_files import PsfFile
 from deepbench.numerics.kernels import kernel
 
@@ -102,8 +103,9 @@ def add_lensed(
     finer = np.full(len(some), FINER) if file is not None else refinements(psfs)
     for refined in np.unique(finer):
         chosen = np.flatnonzero(finer == refined)
-        for begin in range(0, len(chosen), CHUNK):
-            own = chosen[begin : begin + CHUNK]
+        together = max(1, min(CHUNK, LENSED_POINTS // (refined * size) ** 2))
+        for begin in range(0, len(chosen), together):
+            own = chosen[begin : begin + together]
             light = _light(lensed, some[own], corners[own], positions[own], fluxes[own])
             grids = np.zeros((len(own), refined * size, refined * size), np.float32)
             masses = int((light.planes[:, 1] - light.planes[:, 0]).max(initial=0))

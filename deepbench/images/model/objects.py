@@ -54,6 +54,10 @@ class ObjectEntry(AnyObject):
     def _only_the_sky_is_lensed(self) -> Self:
         if self.lensed and not self.is_sky:
             raise problem(f"`lensed` is for stars and galaxies: leave it out of a {self.kind}")
+        if not self.lensed and getattr(self.chosen, "microlensing", None) is not None:
+            raise problem(
+                f"microlensing is of the images of a {self.kind} that is lensed: add `lensed: true`"
+            )
         return self
 
     @model_validator(mode="after")

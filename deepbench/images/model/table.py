@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
-from deepbench.deflectors.lens import MEASURED_LENS, Lens, check_plane, measured_of_source
+from deepbench.deflectors.lens import (
+    ARC_AZIMUTH,
+    CONFIGURATION,
+    MAGNIFICATION,
+    MEASURED_LENS,
+    Lens,
+    check_plane,
+    measured_of_source,
+)
 from deepbench.errors import LabelError
 from deepbench.images.detector.noise import (
     Background,
@@ -23,8 +31,10 @@ from deepbench.images.galaxies.model import MAXIMUM_GALAXY_FRAME, MAXIMUM_PERIOD
 from deepbench.images.model.image_object import ImageObject
 from deepbench.images.model.instruments import Instrument, band_streams
 from deepbench.images.model.objects import ObjectEntry
+from deepbench.images.model.planes import LENSED_LIGHT, LENSING, PLANES, Plane
 from deepbench.images.model.wcs import Wcs, tan_header
 from deepbench.images.psf.model import PsfEntry
+from deepbench.images.stars.model import MICROLENSING
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import VARIABLES, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -50,36 +60,11 @@ MAXIMUM_SIZE = 32768
 RESERVED = frozenset({"psf", "wcs", "noise", "instrument", VARIABLES})
 """Names of what is labelled beside objects."""
 
+LENSED_POINTS = 2**22
+"""Points of the grids of lensed galaxies that are drawn together, where one grid does not have more."""
+
 TYPICAL_CUTOUT = 128 * 128
 """Number of pixels of an object's stamp, as memory is planned; crowds of larger ones take more."""
-
-Plane = Literal[
-    "image_true",
-    "variance",
-    "variance_true",
-    "mask",
-    "segmentation",
-    "convergence",
-    "source_true",
-    "arcs_true",
-]
-PLANES: dict[str, tuple[str, str]] = {
-    "image_true": ("image without noise", "float32"),
-    "variance": ("variance of the noise, estimated from the noisy image", "float32"),
-    "variance_true": ("variance of the noise", "float32"),
-    "mask": ("bits of what spoils a pixel, added: 1 saturated, 2 cosmic ray, 4 bad pixel", "uint8"),
-    "segmentation": (
-        "object with the most light in a pixel; 0 where it is below the noise of the sky",
-        "int32",
-    ),
-    "convergence": ("convergence of all masses, mean of 16 points of each pixel", "float32"),
-    "source_true": ("light of all that is lensed, as it would be without masses", "float32"),
-    "arcs_true": ("light of all that is lensed", "float32"),
-}
-"""Planes that may be stored beside the image: their descriptions and types."""
-
-LENSING = frozenset({"convergence", "source_true", "arcs_true"})
-"""Planes that show what masses do."""
 
 MEASURED = {
     "snr": Parameter("signal-to-noise ratio √Σ(s²/v), v of the sky, the detector and all sources"),
@@ -336,8 +321,15 @@ class ImageTable(TableSpecification):
         if entry.is_shape and self.measures_shapes:
             return MEASURED_SHAPES
         measured = self._measured() if entry.is_sky and self.measures_sky else {}
-        if entry.lensed and lens is not None:
-            measured |= measured_of_source(delays=lens.redshift is not None)
+        if not entry.lensed or lens is None:
+            return measured
+        measured |= measured_of_source(delays=lens.redshift is not None)
+        measured["magnification"] = MAGNIFICATION
+        if not entry.chosen.is_point:
+            measured["configuration"] = CONFIGURATION
+            if self.measures_sky:
+                bands = [f".{band}" for band in self.bands] or [""]
+                measured |= dict.fromkeys((f"arc_azimuth{band}" for band in bands), ARC_AZIMUTH)
         return measured
 
     def _measured(self) -> dict[str, Parameter]:
@@ -366,9 +358,15 @@ class ImageTable(TableSpecification):
         return tan_header(self.size, self.scale, *direction)
 
     def pixel_streams(self) -> list[str]:
-        """Return the streams that draw a number for every pixel, one per noise term, without the table's name."""
-        of_bands = [stream for band in self.bands for stream in band_streams(band)]
-        return [*noise_streams(self.noise), *of_bands]
+        """Return the streams that draw when samples are rendered, without the table's name."""
+        found = noise_streams(self.noise)
+        found += [stream for band in self.bands for stream in band_streams(band)]
+        for class_name, described in self.classes.items():
+            names = names_of(described.objects)
+            for name, entry in zip(names, described.objects, strict=True):
+                if getattr(entry.chosen, "microlensing", None) is not None:
+                    found.append(f"{class_name}/{name}/{MICROLENSING}")
+        return found
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
@@ -381,7 +379,7 @@ class ImageTable(TableSpecification):
         for name in self.planes or ():
             description, dtype = PLANES[name]
             own = unit if name == "image_true" else "1"
-            if name in ("source_true", "arcs_true"):
+            if name in LENSED_LIGHT:
                 own = "1" if self.instrument is None else "electron/s"
             if name.startswith("variance"):
                 own = f"{unit}2" if "/" not in unit else "electron2/s2"
@@ -413,6 +411,9 @@ class ImageTable(TableSpecification):
         if max(away, default=0.0) > 0.0:
             period = min(6.0 * (edge + max(away)), MAXIMUM_PERIOD)  # see `galaxies.periods`
             spectra = max(spectra, int(14 * period**2))
+        if any(entry.lensed and not entry.chosen.is_point for entry in self._entries):
+            points = 4 * (2 * edge + 32)  # along a fine grid with its margin, see `lensing.stamps`
+            spectra += 16 * max(points**2, LENSED_POINTS)
         planes = 16 * pixels * (1 + len(self.bands) + len(self.planes or ()))
         seen_through = [
             psf.chosen.working_bytes(max(self.size), TYPICAL_CUTOUT**0.5, self.scale)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from numpy.typing import NDArray
+from pydantic import Field
 
 from deepbench.images.model.sky import (
     COMPONENT_ROW,
@@ -15,8 +16,28 @@ from deepbench.images.model.sky import (
     SkyObject,
     rows_of,
 )
-from deepbench.language.specification import parameter
+from deepbench.language.specification import Group, parameter
 from deepbench.language.values import Value
+
+MICROLENSING = "microlensing"
+"""Stream of the microlensing, inside the object."""
+
+
+class Microlensing(Group):
+    """Stars of the lens, which change the light of each image by a factor: log-normal, with a mean of 1 in flux."""
+
+    minima: Value = parameter(
+        "standard deviation of ln(flux) of images that are minima of the arrival time, or maxima",
+        minimum=0,
+        maximum=3,
+        default=0.0,
+    )
+    saddles: Value = parameter(
+        "standard deviation of ln(flux) of images that are saddles of the arrival time",
+        minimum=0,
+        maximum=3,
+        default=0.0,
+    )
 
 
 class Star(SkyObject):
@@ -29,6 +50,9 @@ class Star(SkyObject):
         minimum=0.5,
         below=1,
         default=0.9999,
+    )
+    microlensing: Microlensing | None = Field(
+        None, description="what stars of a lens do to the images of a star that is lensed"
     )
 
     def pieces(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
@@ -58,9 +57,6 @@ logarithm of its microlensing, and the timescale of that (days).
 STEPS, MICROLENSING = "steps", "microlensing"
 """Streams of the walk and of the microlensing, inside the object."""
 
-LOG_MAGNITUDE = 0.4 * math.log(10.0)
-"""Natural logarithm of the flux of one magnitude."""
-
 
 class WalkingSource(Source, RandomWalk):
     """A source whose magnitude walks about its mean, as that of an active nucleus (Kelly et al. 2009)."""
@@ -115,16 +111,22 @@ class Light(OneOf):
 
 
 class StarsOfLens(Group):
-    """Microlensing by the stars of the lens: the logarithm of each image's flux is a damped random walk.
+    """Stars of the lens, which change the light of each image by a factor: log-normal, with a mean of 1 in flux.
 
-    Its mean is 1 in flux. Maxima of the arrival time are taken for minima.
+    Its logarithm is a damped random walk.
     """
 
-    minimum: Value = parameter(
-        "standard deviation at minima of the arrival time", unit="mag", minimum=0, maximum=2
+    minima: Value = parameter(
+        "standard deviation of ln(flux) of images that are minima of the arrival time, or maxima",
+        minimum=0,
+        maximum=3,
+        default=0.0,
     )
-    saddle: Value = parameter(
-        "standard deviation at saddle points of the arrival time", unit="mag", minimum=0, maximum=2
+    saddles: Value = parameter(
+        "standard deviation of ln(flux) of images that are saddles of the arrival time",
+        minimum=0,
+        maximum=3,
+        default=0.0,
     )
     timescale: Value = parameter(
         "time after which the correlation of the microlensing is 1 / e", unit="d", minimum=30
@@ -164,8 +166,7 @@ class Lensed(Family):
         """Return the labels that are measured, those of its images among them."""
         stars = {
             f"image_{number}_microlensing": Parameter(
-                f"standard deviation of the microlensing of image {number} over the observations",
-                unit="mag",
+                f"standard deviation of ln(flux) by the microlensing of image {number} over its observations"
             )
             for number in range(1, MOST_IMAGES + 1)
             if self.microlensing is not None
@@ -197,11 +198,11 @@ class Lensed(Family):
             paths["magnifications"][there, :, number] = np.abs(found["magnification"])[:, None]
             paths["delays"][there, :, number] = found["delay"][:, None]
             if self.microlensing is not None:
-                minimum, saddle = (
-                    labels.columns[f"microlensing.{name}"][there] for name in ("minimum", "saddle")
+                minima, saddles = (
+                    labels.columns[f"microlensing.{name}"][there] for name in ("minima", "saddles")
                 )
-                scatter = np.where(found["magnification"] > 0.0, minimum, saddle)
-                paths["scatters"][there, :, number] = LOG_MAGNITUDE * scatter[:, None]
+                scatter = np.where(found["magnification"] > 0.0, minima, saddles)
+                paths["scatters"][there, :, number] = scatter[:, None]
         return rows
 
     def refusals(self, rows: NDArray) -> Iterable[tuple[NDArray[np.bool_], str]]:
@@ -267,7 +268,7 @@ class Lensed(Family):
                 chosen = paths.numbers == number
                 column = batch.measured[f"image_{number + 1}_microlensing"]
                 where = batch.positions[paths.objects[chosen]]
-                column[where] = deviations[chosen] / LOG_MAGNITUDE
+                column[where] = deviations[chosen]
 
     def _paths(self, batch: ObjectBatch, starts: NDArray[np.int64]) -> Iterator[_Paths]:
         """Yield the paths of some objects after others.

@@ -11,8 +11,8 @@ tanh(h / 2) (the bridge of an Ornstein-Uhlenbeck process). After 2 ``DEPTH`` hal
 smallest intervals are τ / 262,144, what is left out between them has a standard deviation of 1.4e-3 at most, and the
 covariance of two times errs by less than 4e-6.
 
-The normals of cell J are in the blocks of the stream from (J mod 2^cells) 2^``BITS`` on: block 0 has that of the border;
-three normals of each further block belong to an interval and to its halves. A walk begins again after 2^cells τ.
+The normals of cell J are in the blocks of its stream from (J mod 2^cells) 2^``BITS`` on: the first has that of the
+border, three normals of each further one belong to an interval and to its halves. A walk begins again after 2^cells τ.
 """
 
 from __future__ import annotations

@@ -206,6 +206,7 @@ def test_every_field_of_an_entry_matters():
         "blend",
         "repeat",
         "variables",
+        "lensed",  # of the sky; see lensing/
         *ObjectEntry.registry,
     }
     assert (images([circle, box | {"blend": "over"}]) != before).any()

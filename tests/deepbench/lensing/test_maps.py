@@ -266,7 +266,7 @@ def compare(points, row, model, keywords, *, atol, hessian_atol):
         np.testing.assert_allclose(found, expected, rtol=0, atol=hessian_atol)
 
 
-@pytest.mark.parametrize("axis_ratio", [0.2, 0.5, 0.8, 0.99, 1.0])
+@pytest.mark.parametrize("axis_ratio", [0.1, 0.2, 0.5, 0.8, 0.99, 1.0])
 @pytest.mark.parametrize("slope", [1.5, 1.9, 2.0, 2.1, 2.5])
 def test_power_laws_are_those_of_lenstronomy(slope, axis_ratio, points):
     row = deflector(POWER_LAW, **PLACE, axis_ratio=axis_ratio, slope=slope)
@@ -332,7 +332,7 @@ def test_point_masses_and_shear_are_those_of_lenstronomy(points):
     ("row", "name"),
     [
         (deflector(7), "family"),
-        (deflector(POWER_LAW, axis_ratio=0.19), "axis_ratio"),
+        (deflector(POWER_LAW, axis_ratio=0.09), "axis_ratio"),
         (deflector(POWER_LAW, slope=3.0), "slope"),
         (deflector(POWER_LAW, strength=np.nan), "strength"),
         (deflector(ISOTHERMAL, axis_ratio=1.1), "axis_ratio"),

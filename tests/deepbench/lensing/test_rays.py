@@ -34,9 +34,9 @@ def rows():
     """Return deflectors of all families, over the range of their shapes, about a centre."""
     cases = [
         *({"family": 0, "axis_ratio": q, "slope": s}
-          for q in (0.2, 0.5, 0.8, 1.0) for s in (1.5, 2.0, 2.2, 2.5)),
+          for q in (0.1, 0.2, 0.5, 0.8, 1.0) for s in (1.5, 2.0, 2.2, 2.5)),
         {"family": 1, "convergence": 0.1, "strength": 0.1},
-        *({"family": 2, "axis_ratio": q, "scale": s} for q in (0.2, 0.9, 1.0) for s in (0.0, 0.1)),
+        *({"family": 2, "axis_ratio": q, "scale": s} for q in (0.1, 0.2, 0.9, 1.0) for s in (0.0, 0.1)),
         {"family": 3},
         *({"family": 4, "axis_ratio": q, "scale": s} for q in (0.6, 1.0) for s in (0.1, 1.2, 40.0)),
         *({"family": 5, "scale": s, "truncation": s * t}
@@ -57,13 +57,14 @@ ROWS = list(rows())
 @pytest.mark.parametrize("row", ROWS)
 def test_rays_err_by_two_millionths(row):
     """Of the Einstein radius, 1 arcsec, or of the deflection where it is larger; also 1e-4 arcsec beside the centre."""
+    bound = 2e-6 if row["axis_ratio"] >= 0.2 else 5e-6
     for x, y, step in (
         (-2.0, 0.3, 0.05), (-2.0, -0.071 + 1e-4, 0.05), (-0.9, -0.071, 0.0247), (5.0, 1.3, 0.05),
         (2.0, -0.4, -0.05), (0.113 - 1e-3, -0.0705, 2.4e-5),
     ):  # fmt: skip
         found, expected = along_line(row, x, y, step)
         size = np.maximum(np.hypot(*expected), 1.0)
-        assert (np.abs(found - expected) / size).max() < 2e-6
+        assert (np.abs(found - expected) / size).max() < bound
 
 
 def test_a_line_through_the_centre_is_finite_and_does_not_deflect_there():
