@@ -70,16 +70,17 @@ def measure_caustics(
     x: NDArray[np.float64],
     y: NDArray[np.float64],
     owners: NDArray[np.int64],
-) -> tuple[Planes, NDArray[np.float64]]:
-    """Return the planes with their Einstein radii, and how far points are from the nearest caustic.
+) -> tuple[Planes, dict[str, NDArray[np.float64]]]:
+    """Return the planes with their Einstein radii, and labels of how far points are inside of caustics.
 
-    The parameters are those of ``images_of_sources``; distances are in arcsec, float64[k], negative outside of all
-    caustics, NaN where there are none.
+    The parameters are those of ``images_of_sources``; each label is float64[k], arcsec, NaN where there is no caustic.
     """
-    from deepbench.lensing.critical_curves import measure
+    from deepbench.lensing import critical_curves
 
     sources = np.column_stack([x, y])
-    radii, distances = measure(planes.offsets, planes.rows, sources, owners)
+    found = critical_curves.measure_caustics(planes.offsets, planes.rows, sources, owners)
+    radii = np.where(found.einstein_radius > 0.0, found.einstein_radius, np.nan)
+    distances = {"caustic_distance": found.tangential, "radial_caustic_distance": found.radial}
     return planes._replace(einstein_radii=radii), distances
 
 

@@ -89,7 +89,10 @@ def measured_of_source(*, delays: bool) -> dict[str, Parameter]:
         "image_count": Parameter("number of images of the centre that count"),
         "central_images": Parameter("number of them that lie at the centre of a mass"),
         "caustic_distance": Parameter(
-            "distance of the centre from the nearest caustic; negative outside of all caustics",
+            "distance of the centre from the tangential caustic; negative outside", unit="arcsec"
+        ),
+        "radial_caustic_distance": Parameter(
+            "distance of the centre from the radial caustic, or the cut of an isothermal mass; negative outside",
             unit="arcsec",
         ),
     }

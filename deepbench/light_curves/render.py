@@ -235,8 +235,9 @@ class LightCurves:
         )
         planes, distances = measure_caustics(planes, x, y, owners)
         ends = np.cumsum([len(each.owners) for each in lensed])[:-1]
-        for each, found in zip(lensed, np.split(distances, ends), strict=False):
-            each.measure("caustic_distance", found)
+        for name, values in distances.items():
+            for each, found in zip(lensed, np.split(values, ends), strict=False):
+                each.measure(name, found)
         return [
             (lens, {"einstein_radius": planes.einstein_radii[lens.samples]})
             for lens in planes.lenses

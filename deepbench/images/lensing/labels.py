@@ -103,7 +103,7 @@ def measured_of_lensing(
         yield lens, {"einstein_radius": lensed.planes.einstein_radii[lens.samples]}
     shared = labels_of_images(lensed.images, measured_of_source(delays=True))
     shared["magnification"] = lensed.magnifications
-    shared["caustic_distance"] = lensed.caustic_distances
+    shared |= lensed.caustics
     of_galaxies = {"configuration": _configurations(lensed)}
     if table.measures_sky:
         for band, values in lensed.azimuths.items():

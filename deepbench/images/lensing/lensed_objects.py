@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.deflectors.images_of_sources import images_of_sources
+from deepbench.deflectors.images_of_sources import images_of_sources, measure_caustics
 from deepbench.deflectors.planes import Planes, planes_of
+from deepbench.errors import LabelError
 from deepbench.images.galaxies.owned_rows import OwnedRows
 from deepbench.images.stars.model import MICROLENSING
 from deepbench.lensing.lens_equation import SADDLE
@@ -67,8 +68,8 @@ class LensedObjects(NamedTuple):
         Rows of those that are extended, in pixels of the frame.
     magnifications : float64[l]
         Light of the images over that without masses; drawing writes it for those that are extended.
-    caustic_distances : float64[l]
-        Distance of the centre from the nearest caustic, arcsec; negative outside of all.
+    caustics : dict of str to float64[l]
+        Labels of how far the centre is inside of caustics; empty where no class has a lens.
     azimuths : dict of str to float64[l]
         Azimuth that the light covers in each band, by its name; measuring writes it.
     """
@@ -82,7 +83,7 @@ class LensedObjects(NamedTuple):
     scale: float
     pieces: tuple[OwnedRows, ...]
     magnifications: NDArray[np.float64]
-    caustic_distances: NDArray[np.float64]
+    caustics: dict[str, NDArray[np.float64]]
     azimuths: dict[str, NDArray[np.float64]]
 
     def between(self, first: int, last: int) -> LensedObjects:
@@ -101,7 +102,7 @@ class LensedObjects(NamedTuple):
             factors=self.factors[offsets[0] : offsets[-1]],
             pieces=tuple(piece.between(first, last) for piece in self.pieces),
             magnifications=self.magnifications[some],
-            caustic_distances=self.caustic_distances[some],
+            caustics={name: values[some] for name, values in self.caustics.items()},
             azimuths={band: values[some] for band, values in self.azimuths.items()},
         )
 
@@ -174,12 +175,17 @@ def lensed_objects(
     images = images_of_sources(planes, x, y, samples)
     factors = np.ones(len(images.images))
     for source, own in zip(sources, ranks, strict=True):
+        if source.entry.chosen.is_point:
+            _refuse_merged(table, labels, source, images.resolved[np.searchsorted(owners, own)])
         if getattr(source.entry.chosen, "microlensing", None) is not None:
             _scatter(table, labels, source, np.searchsorted(owners, own), images, factors)
     of_objects = np.repeat(np.arange(len(owners)), np.diff(images.offsets))
     light = np.abs(images.images["magnification"]) * factors
     magnifications = np.bincount(of_objects, light, len(owners))
     azimuths = {band: np.full(len(owners), np.nan) for band in specification.bands or ("",)}
+    caustics: dict[str, NDArray[np.float64]] = {}
+    if planes.lenses:
+        planes, caustics = measure_caustics(planes, x, y, samples)
     return LensedObjects(
         owners,
         samples,
@@ -190,9 +196,24 @@ def lensed_objects(
         scale,
         (),
         magnifications,
-        np.full(len(owners), np.nan),
+        caustics,
         azimuths,
     )
+
+
+def _refuse_merged(
+    table: Table[ImageTable],
+    labels: Labels,
+    source: ObjectColumns,
+    resolved: NDArray[np.bool_],
+) -> None:
+    """Refuse stars of a source on a caustic: images merge there, and have no finite magnification."""
+    if not resolved.all():
+        raise LabelError.of_sample(
+            table.name,
+            labels.samples[source.samples[np.argmin(resolved)]],
+            f"{source.name}: it is on a caustic, where a point is infinitely bright; change its dx or dy",
+        )
 
 
 def _scatter(

@@ -54,9 +54,15 @@ def label(data, name, sample=None):
 
 def peer(data, sample):
     """Return lenstronomy's model of a sample, and its arguments."""
-    q, angle = label(data, "sie.axis_ratio", sample), np.deg2rad(label(data, "sie.position_angle", sample))
+    q, angle = (
+        label(data, "sie.axis_ratio", sample),
+        np.deg2rad(label(data, "sie.position_angle", sample)),
+    )
     e = (1 - q) / (1 + q)
-    gamma, phi = label(data, "shear.strength", sample), np.deg2rad(label(data, "shear.shear_angle", sample))
+    gamma, phi = (
+        label(data, "shear.strength", sample),
+        np.deg2rad(label(data, "shear.shear_angle", sample)),
+    )
     model = LensModel(["EPL", "SHEAR"], z_lens=0.5, z_source=2.0, cosmo=FLAT)
     ellipse = {
         "theta_E": label(data, "sie.einstein_radius", sample), "gamma": 2.0,
@@ -87,11 +93,15 @@ def test_images_of_stars_are_those_of_lenstronomy(quasars):
             name = f"quasar.image_{number + 1}_"
             assert label(quasars, name + "dx", sample) == pytest.approx(x[number], abs=1e-6)
             assert label(quasars, name + "dy", sample) == pytest.approx(y[number], abs=1e-6)
-            assert label(quasars, name + "magnification", sample) == pytest.approx(magnification[number], rel=1e-5)
+            assert label(quasars, name + "magnification", sample) == pytest.approx(
+                magnification[number], rel=1e-5
+            )
             delay = label(quasars, name + "delay", sample)
             assert delay == pytest.approx(times[number] - times[0], abs=1e-5 * np.ptp(times))
         assert np.isnan(label(quasars, f"quasar.image_{len(x) + 1}_dx", sample))
-        assert label(quasars, "quasar.magnification", sample) == pytest.approx(np.abs(magnification).sum(), rel=1e-5)
+        assert label(quasars, "quasar.magnification", sample) == pytest.approx(
+            np.abs(magnification).sum(), rel=1e-5
+        )
 
 
 @pytest.mark.parametrize("measured", [{}, NOISE | {"planes": ["image_true"]}])
@@ -102,7 +112,8 @@ def test_stars_are_drawn_at_their_images(quasars, measured):
         stars = []
         for number in range(int(label(quasars, "quasar.image_count", sample))):
             x, y, size = (
-                label(quasars, f"quasar.image_{number + 1}_{name}", sample) for name in ("dx", "dy", "magnification")
+                label(quasars, f"quasar.image_{number + 1}_{name}", sample)
+                for name in ("dx", "dy", "magnification")
             )
             stars.append({"star": {"dx": x, "dy": y, "flux": 100.0 * abs(size)}})
         expected = drawn(*stars, stop=1)["image"].values[0]
@@ -119,11 +130,15 @@ def test_samples_alone_and_together_are_the_same():
 
 
 def test_planes_show_what_is_lensed_and_its_masses():
-    light = {"sersic": {"dx": 0, "dy": 0, "flux": 50.0, "sersic_index": 2.0, "half_light_radius": 0.3}}
+    light = {
+        "sersic": {"dx": 0, "dy": 0, "flux": 50.0, "sersic_index": 2.0, "half_light_radius": 0.3}
+    }
     planes = {"planes": ["arcs_true", "source_true", "convergence"]}
     found = drawn(LENS, SIE, SHEAR, light, GALAXY, **planes)
     total = found["image"].values
-    unlensed = drawn(light, GALAXY | {"lensed": False}, LENS, SIE, SHEAR, GALAXY | {"name": "other"})
+    unlensed = drawn(
+        light, GALAXY | {"lensed": False}, LENS, SIE, SHEAR, GALAXY | {"name": "other"}
+    )
     assert unlensed["image"].shape == total.shape
     only = drawn(LENS, SIE, SHEAR, GALAXY)["image"].values
     peak = only.max()
@@ -147,21 +162,34 @@ def test_a_galaxy_magnified_is_as_bright_as_its_label_says():
     found = drawn(LENS, SIE, SHEAR, GALAXY, **wide)
     flux = found["image"].values.sum(axis=(1, 2)) / 100.0
     np.testing.assert_allclose(label(found, "source.magnification"), flux, rtol=2e-3)
-    tiny = drawn(LENS, SIE, SHEAR, GALAXY | {"sersic": GALAXY["sersic"] | {"half_light_radius": 0.002}}, **wide)
-    sums = sum(np.nan_to_num(np.abs(label(tiny, f"source.image_{k}_magnification"))) for k in range(1, 7))
+    tiny = drawn(
+        LENS,
+        SIE,
+        SHEAR,
+        GALAXY | {"sersic": GALAXY["sersic"] | {"half_light_radius": 0.002}},
+        **wide,
+    )
+    sums = sum(
+        np.nan_to_num(np.abs(label(tiny, f"source.image_{k}_magnification"))) for k in range(1, 7)
+    )
     far = np.abs(label(tiny, "source.caustic_distance")) > 0.05
     if far.any():
         np.testing.assert_allclose(label(tiny, "source.magnification")[far], sums[far], rtol=5e-3)
 
 
 def test_microlensing_keeps_the_mean_flux_and_follows_parity():
-    star = {"star": PLACE | {"microlensing": {"minima": 0.5, "saddles": 0.0}}, "name": "quasar", "lensed": True}
+    star = {
+        "star": PLACE | {"microlensing": {"minima": 0.5, "saddles": 0.0}},
+        "name": "quasar",
+        "lensed": True,
+    }
     many = {"samples": 400}
     found = drawn(LENS, SIE, SHEAR, star, stop=400, **many)
     still = drawn(LENS, SIE, SHEAR, STAR, stop=400, **many)
     size = label(found, "quasar.magnification")
     minima = sum(
-        np.nan_to_num(np.maximum(label(still, f"quasar.image_{k}_magnification"), 0)) for k in range(1, 7)
+        np.nan_to_num(np.maximum(label(still, f"quasar.image_{k}_magnification"), 0))
+        for k in range(1, 7)
     )
     ratio = (size - (label(still, "quasar.magnification") - minima)) / minima
     assert ratio.mean() == pytest.approx(1, abs=0.07)
