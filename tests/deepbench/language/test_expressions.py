@@ -133,7 +133,9 @@ def test_comoving_distances_are_those_of_astropy():
         own = value("= comoving_distance(z, h, m)", z=redshifts, h=hubble, m=matter)
         other = FlatLambdaCDM(hubble, matter, Tcmb0=0).comoving_distance(redshifts).value
         np.testing.assert_allclose(own, other, rtol=1e-10)
-    nowhere = value("= comoving_distance(z, h, m)", z=[-0.5, 1, 1, 1], h=[70, 0, 70, 70], m=[0.3, 0.3, 0, 1.1])  # fmt: skip
+    nowhere = value(
+        "= comoving_distance(z, h, m)", z=[-0.5, 1, 1, 1], h=[70, 0, 70, 70], m=[0.3, 0.3, 0, 1.1]
+    )
     assert np.isnan(nowhere).all()
 
 

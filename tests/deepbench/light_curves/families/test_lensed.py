@@ -241,7 +241,7 @@ def test_exposures_that_are_long_against_the_walk_are_averaged():
     survey = SURVEY | {"cadence": {"regular": regular}, "bands": {"g": band}}
     walk = WALK["random_walk"] | {
         "timescale": 1,
-        "structure_function": 0.2 / 0.4 / np.log(10) * 2**0.5,
+        "structure_function": float(0.2 / 0.4 / np.log(10) * 2**0.5),
     }
     quasar = {"lensed": {"dx": 0.3, "light": {"random_walk": walk}}, "name": "quasar"}
     made = recipe(LENS, {"sis": {"einstein_radius": 1}}, quasar, survey=survey, images_apart=2)
@@ -327,7 +327,8 @@ def test_a_picture_of_the_same_system_has_the_same_images():
     place = {"dx": {"uniform": [-0.3, 0.3]}, "dy": {"uniform": [-0.3, 0.3]}}
     star = {"star": {**place, "flux": 100}, "name": "quasar", "lensed": True}
     picture = {
-        "kind": "image", "samples": 40, "size": [24, 24], "pixel_scale": 0.2, "psf": {"moffat": {"fwhm": 0.7, "beta": 3}},
+        "kind": "image", "samples": 40, "size": [24, 24], "pixel_scale": 0.2,
+        "psf": {"moffat": {"fwhm": 0.7, "beta": 3}},
         "classes": {"one": {"objects": [LENS, SIE, SHEAR, star]}}, "draw_from": "t",
     }  # fmt: skip
     made = of_tables(t=table(LENS, SIE, SHEAR, QUASAR), picture=picture)
