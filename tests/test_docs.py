@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import deepbench
 from deepbench import format as fmt
@@ -185,6 +186,28 @@ def test_the_recipes_about_bias_and_shift_do_what_the_page_says(tmp_path):
     exec(snippet.replace("workflows/", f"{ROOT}/workflows/"), {})
     for name in re.findall(r"workflows/(\w+)\.yaml", text):
         assert (ROOT / f"workflows/{name}.yaml").exists()
+
+
+def test_the_page_on_lensing_scores_delays_as_the_time_delay_challenge():
+    """A submission for three of four systems, by hand."""
+    text = (ROOT / "docs/lensing.md").read_text()
+    scope = {}
+    exec(re.search(r"```python\n(import numpy.*?)```", text, re.DOTALL)[1], scope)
+    true = np.array([10.0, 20.0, 40.0, 80.0])
+    submitted, sigma = np.array([11.0, 19.0, np.nan, 80.0]), np.array([1.0, 2.0, np.nan, 4.0])
+    found = scope["time_delay_metrics"](true, submitted, sigma)
+    expected = {"f": 0.75, "chi2": (1 + 0.25 + 0) / 3, "P": 0.25 / 3, "A": (0.1 - 0.05) / 3}
+    assert {name: float(value) for name, value in found.items()} == pytest.approx(expected)
+
+
+def test_the_recipes_of_the_page_on_lensing_are_read():
+    text = (ROOT / "docs/lensing.md").read_text()
+    head = "name: lenses\nversion: 1.0.0\ntitle: Lenses\nseed: 1\n"
+    kinds = [
+        next(iter(parse_recipe(head + written).tables.values())).kind
+        for written in re.findall(r"```yaml\n(tables:.*?)```", text, re.DOTALL)
+    ]
+    assert kinds == ["image", "light_curve"]
 
 
 def test_the_readme_names_all_commands():

@@ -5,6 +5,7 @@ import shutil
 import sys
 import tracemalloc
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -469,6 +470,15 @@ def test_a_format_is_chosen_by_kind_and_ending(curves, built, tmp_path, monkeypa
         ExportError, match="only as and b cs are exported, and tables of as and b cs"
     ):
         export_table(built.release, "images", "a")
+
+
+def test_images_that_are_apart_are_refused():
+    """A ragged array has one light curve for each sample."""
+    flux = xr.DataArray(np.zeros((2, 3, 4)), dims=("sample", "image", "observation"))
+    tree = xr.DataTree.from_dict({"curves": xr.Dataset({"flux": flux})})
+    release = SimpleNamespace(manifest=SimpleNamespace(tables={"curves": None}), open=lambda: tree)
+    with pytest.raises(ExportError, match="the images in 'curves' are apart"):
+        _LightCurves(release, "curves")
 
 
 def test_formats_take_kinds_that_there_are():

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from matplotlib.figure import Figure
 
 from deepbench.errors import CatalogError
 from deepbench.kinds import KINDS
-from pipeline.report.panels import PANELS
+from pipeline.report.panels import PANELS, draw_light_curve
 from pipeline.report.pictures import ENDINGS, describe, montage, portrait
 
 IMAGES = np.arange(5 * 6 * 7, dtype="f4").reshape(5, 6, 7)
@@ -94,6 +95,33 @@ def test_a_folder_that_is_not_there(tmp_path):
 
 def test_panels_are_of_kinds_that_there_are():
     assert set(PANELS) <= set(KINDS)
+
+
+def test_images_that_are_apart_have_their_colours():
+    flux = np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [np.nan] * 3])
+    three = ("image", "time")
+    sample = xr.Dataset(
+        {
+            "flux": (three, flux),
+            "flux_error": (three, 0.1 * flux),
+            "mask": (three, np.isnan(flux).astype("u1")),
+        },
+        {"time": [0.0, 1.0, 2.0]},
+    )
+    axes = Figure().subplots()
+    draw_light_curve(axes, sample, large=True)
+    drawn = {
+        each.get_color(): each.get_ydata() for each in axes.lines if len(each.get_xdata()) == 3
+    }
+    assert {name: list(values) for name, values in drawn.items()} == {
+        "C0": [1, 2, 3],
+        "C1": [4, 5, 6],
+    }
+    assert [text.get_text() for text in axes.get_legend().texts] == [
+        "image 1",
+        "image 2",
+        "image 3",
+    ]
 
 
 @pytest.mark.slow
