@@ -31,7 +31,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from deepbench.errors import StreamError
-from deepbench.numerics.kernels import inline, kernel, polynomial, to_bits
+from deepbench.numerics.kernels import from_bits, inline, kernel, polynomial, to_bits
 from deepbench.numerics.mathfast import normal_quantile64
 
 # --- names and numbers --------------------------------------------------------------------------
@@ -258,6 +258,18 @@ def _finish_tails(out, words, start, stop):
             p = (np.float64(carrier - (_INFINITY + 1)) + 0.5) * TWO_TO_MINUS_32
             z = np.float32(normal_quantile64(p))
             out[e] = z if words[e] > carrier else -z
+
+
+@inline
+def normal_of(word):
+    """Return the unit normal of one word, which is that of ``fill_normals``."""
+    bits = _central_normal(word)
+    carrier = bits & MAGNITUDE
+    if carrier > _INFINITY:
+        p = (np.float64(carrier - (_INFINITY + 1)) + 0.5) * TWO_TO_MINUS_32
+        z = np.float32(normal_quantile64(p))
+        return z if bits > carrier else -z
+    return from_bits(bits)
 
 
 @inline

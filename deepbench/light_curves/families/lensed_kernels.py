@@ -25,7 +25,7 @@ from deepbench.light_curves.survey.exposures import whole_panels
 from deepbench.light_curves.units import LOG_FLUX
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import exp64
-from deepbench.numerics.streams import fill_normals_from
+from deepbench.numerics.streams import normal_of, philox4x32
 
 MEMORY = 40
 """Number of cells that the value at a border remembers: exp(−40) is below the rounding of float64."""
@@ -61,14 +61,22 @@ def _coefficients():
 
 
 @inline
-def _border(cell, base, mask, sample, k0, k1, c2, c3, three):
+def _border(cell, base, mask, sample, k0, k1, c2, c3):
     """Return the process at the beginning of a cell."""
     kept, value = exp64(-1.0), 0.0
     for back in range(MEMORY - 1, -1, -1):
         block = base + (((cell - back) & mask) << BITS)
-        fill_normals_from(three[:1], block, sample, k0, k1, c2, c3)
-        value = kept * value + three[0]
+        value = kept * value + normal_of(philox4x32(block, sample, c2, c3, k0, k1)[0])
     return np.sqrt(1.0 - kept * kept) * value
+
+
+@inline
+def _same_levels(one, other):
+    """Return in how many pairs of halvings two places in a cell, given by their intervals, lie in one interval."""
+    level = 0
+    while level < DEPTH and one >> 2 * (DEPTH - 1 - level) == other >> 2 * (DEPTH - 1 - level):
+        level += 1
+    return level
 
 
 @inline
@@ -78,7 +86,7 @@ def _write_walk(times, rate, cells, number, sample, key, words, out):
     Parameters
     ----------
     times : float64[m]
-        Days, in any order.
+        Days, in any order; fast where they ascend.
     rate : float
         1 / τ.
     cells : int
@@ -91,38 +99,44 @@ def _write_walk(times, rate, cells, number, sample, key, words, out):
         Written.
     """
     k0, k1, c2, c3 = key[0], key[1], words[0], words[1]
-    coefficients, three = _coefficients(), np.empty(3, np.float32)
+    coefficients, ends = _coefficients(), np.empty((DEPTH + 1, 2))
     mask, base = (1 << cells) - 1, number << (BITS + cells)
-    at, left, right, known = 0, 0.0, 0.0, False
+    at, interval, known = 0, 0, False
     for e in range(times.size):
         u = times[e] * rate
         cell = int(np.floor(u))
+        part = (u - cell) * 4.0**DEPTH
+        last, interval = interval, int(part)
+        level = _same_levels(last, interval)
         if not known or cell != at:
-            follows = known and cell == at + 1
-            left = right if follows else _border(cell, base, mask, sample, k0, k1, c2, c3, three)
-            right = _border(cell + 1, base, mask, sample, k0, k1, c2, c3, three)
-            at, known = cell, True
-        part = u - cell
-        first = base + ((cell & mask) << BITS) + 1
-        low, high, inside, count = left, right, 0, 1
-        for pair in range(DEPTH):
-            fill_normals_from(three, first + inside, sample, k0, k1, c2, c3)
+            left = ends[0, 1]
+            if not known or cell != at + 1:
+                left = _border(cell, base, mask, sample, k0, k1, c2, c3)
+            ends[0, 0], ends[0, 1] = left, _border(cell + 1, base, mask, sample, k0, k1, c2, c3)
+            at, known, level = cell, True, 0
+        block = base + ((cell & mask) << BITS)
+        for pair in range(level, DEPTH):
+            inside = interval >> 2 * (DEPTH - pair)
+            quarter = interval >> 2 * (DEPTH - 1 - pair) & 3
+            first = ((1 << 2 * pair) - 1) // 3 + 1  # after the blocks of larger intervals
+            drawn = philox4x32(block + first + inside, sample, c2, c3, k0, k1)
+            low, high = ends[pair, 0], ends[pair, 1]
             weight, sigma = coefficients[2 * pair, 0], coefficients[2 * pair, 1]
-            middle, half = weight * (low + high) + sigma * three[0], 0
-            part *= 2.0
-            if part >= 1.0:
-                low, part, half = middle, part - 1.0, 1
+            middle = weight * (low + high) + sigma * normal_of(drawn[0])
+            if quarter > 1:
+                low = middle
             else:
                 high = middle
             weight, sigma = coefficients[2 * pair + 1, 0], coefficients[2 * pair + 1, 1]
-            middle, quarter = weight * (low + high) + sigma * three[1 + half], 2 * half
-            part *= 2.0
-            if part >= 1.0:
-                low, part, quarter = middle, part - 1.0, quarter + 1
+            own = normal_of(drawn[2] if quarter > 1 else drawn[1])
+            middle = weight * (low + high) + sigma * own
+            if quarter & 1:
+                low = middle
             else:
                 high = middle
-            first, inside, count = first + count, 4 * inside + quarter, 4 * count
-        out[e] = low + (high - low) * part
+            ends[pair + 1, 0], ends[pair + 1, 1] = low, high
+        low, high = ends[DEPTH, 0], ends[DEPTH, 1]
+        out[e] = low + (high - low) * (part - interval)
 
 
 @kernel
