@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from deepbench.lensing import plane
+from deepbench.lensing import reach
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
-_field_at = plane.field_at
+_field_at = reach.field_at
 
 SAFETY = 1.5
 """Factor of the curvature of a cell."""

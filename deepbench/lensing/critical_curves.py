@@ -27,13 +27,13 @@ from deepbench.lensing.reach import CORE, NEAREST, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
-_prepare, _field_at = plane.prepare, plane.field_at
-_find_reach = reach.find_reach
+_prepare = plane.prepare
+_field_at, _find_reach = reach.field_at, reach.find_reach
 
-TANGENTIAL, RADIAL = 1.0, -1.0
-"""Sign of γ in the eigenvalue that is 0."""
+TANGENTIAL, RADIAL, CUT = 1.0, -1.0, 0.0
+"""Sign of γ in the eigenvalue that is 0 on a curve; a cut has none."""
 
-TURN = 0.1
+TURN = 0.06
 """Largest change of direction between two points of a curve, rad."""
 
 LONGEST, SHORTEST = 0.1, 1e-7
@@ -57,11 +57,16 @@ NEAREST_CUT = 1e-9
 CUT_POINTS = 256
 """Number of points of a cut."""
 
-EXACT = 1e-13
+EXACT = 1e-11
 """Eigenvalue at which a point lies on a curve."""
 
-_POINT = 8
-"""Numbers of a point: x and y on the critical curve, its unit tangent, the place on the caustic, and its derivative."""
+_POINT = 9
+"""Numbers of a point: x and y on the critical curve, its unit tangent, the place on the caustic and its derivative, the
+gradient of the eigenvalue.
+"""
+
+_CRITICAL, _CAUSTIC = np.int64(0), np.int64(4)
+"""Places of both curves among these numbers."""
 
 _HALVINGS = 48
 _GOLDEN = 0.6180339887498949
@@ -77,9 +82,10 @@ def _eigenvalue(rows, sign, x, y):
 
 @inline
 def _write_point(rows, sign, x, y, scale, point):
-    """Write what a point of a curve is; larger eigenvalues are on the right. Return the size of their gradient."""
-    h = 1e-6 * scale
-    gx, gy = _eigenvalue(rows, sign, x + h, y), _eigenvalue(rows, sign, x, y + h)
+    """Write what a point of a curve is; larger eigenvalues are on the right."""
+    h = 1e-5 * scale
+    gx = _eigenvalue(rows, sign, x + h, y) - _eigenvalue(rows, sign, x - h, y)
+    gy = _eigenvalue(rows, sign, x, y + h) - _eigenvalue(rows, sign, x, y - h)
     size = np.sqrt(gx * gx + gy * gy)
     tx, ty = -gy / size, gx / size
     field = _field_at(rows, x, y)
@@ -87,7 +93,7 @@ def _write_point(rows, sign, x, y, scale, point):
     point[4], point[5] = x - field.x, y - field.y
     point[6] = (1.0 - field.xx) * tx - field.xy * ty
     point[7] = (1.0 - field.yy) * ty - field.xy * tx
-    return size / h
+    point[8] = 0.5 * size / h
 
 
 @inline
@@ -112,19 +118,19 @@ def _return_to_curve(rows, sign, x, y, nx, ny, first, slope, most):
 @kernel
 def _follow(rows, sign, x, y, scale, points):
     """Write the points of a closed curve from one of them on, the first again at its end; return their number or 0."""
-    slope = _write_point(rows, sign, x, y, scale, points[0])
+    _write_point(rows, sign, x, y, scale, points[0])
     step, curvature, count = 0.25 * LONGEST * scale, 0.0, 1
     while count < MOST_POINTS:
         last, point = points[count - 1], points[count]
         tx, ty = last[2], last[3]
         across, is_found = _return_to_curve(
             rows, sign, last[0] + step * tx, last[1] + step * ty, -ty, tx,
-            0.5 * curvature * step * step, -slope, 0.5 * step,
+            0.5 * curvature * step * step, -last[8], 0.5 * step,
         )  # fmt: skip
-        cosine, sine, new_slope = -1.0, 0.0, slope
+        cosine, sine = -1.0, 0.0
         if is_found:
             new_x, new_y = last[0] + step * tx - across * ty, last[1] + step * ty + across * tx
-            new_slope = _write_point(rows, sign, new_x, new_y, scale, point)
+            _write_point(rows, sign, new_x, new_y, scale, point)
             cosine, sine = tx * point[2] + ty * point[3], tx * point[3] - ty * point[2]
         if not (cosine > 0.0 and abs(sine) < TURN):
             step *= 0.5
@@ -142,7 +148,7 @@ def _follow(rows, sign, x, y, scale, points):
                 point[i] = points[0, i]
             return count + 1
         count += 1
-        slope, curvature = new_slope, sine / step
+        curvature = sine / step
         if abs(sine) < 0.7 * TURN:
             step = min(min(1.5, 0.9 * TURN / max(abs(sine), 1e-3)) * step, LONGEST * scale)
     return 0
@@ -170,11 +176,15 @@ def _write_cut(rows, x0, y0, points):
 
 @inline
 def _piece(points, i, place, out):
-    """Write the control points of a cubic between two points: of the critical curve or, at place 4, of the caustic."""
+    """Write the control points of a cubic between two points: of the critical curve or of the caustic."""
     a, b = points[i], points[i + 1]
     dx, dy = b[0] - a[0], b[1] - a[1]
     turn = a[2] * b[3] - a[3] * b[2]
-    third = np.sqrt(dx * dx + dy * dy) * (1.0 + turn * turn / (24.0 if place == 4 else 16.0)) / 3.0
+    third = (
+        np.sqrt(dx * dx + dy * dy)
+        * (1.0 + turn * turn / (24.0 if place == _CAUSTIC else 16.0))
+        / 3.0
+    )
     for k in range(2):
         out[0, k], out[3, k] = a[place + k], b[place + k]
         out[1, k] = a[place + k] + third * a[place + 2 + k]
@@ -187,11 +197,17 @@ def _cross(piece, i, k):
 
 
 @kernel
-def _enclosed_area(points, count):
-    """Return the area within a critical curve, negative where it runs clockwise."""
+def _enclosed_area(rows, points, count):
+    """Return the area within the tangential critical curve: that of its cubics, and what they miss."""
     piece, area = np.empty((4, 2)), 0.0
     for i in range(count - 1):
-        _piece(points, i, 0, piece)
+        _piece(points, i, _CRITICAL, piece)
+        x = 0.125 * (piece[0, 0] + piece[3, 0]) + 0.375 * (piece[1, 0] + piece[2, 0])
+        y = 0.125 * (piece[0, 1] + piece[3, 1]) + 0.375 * (piece[1, 1] + piece[2, 1])
+        dx, dy = piece[3, 0] - piece[0, 0], piece[3, 1] - piece[0, 1]
+        missed = -2.0 * _eigenvalue(rows, TANGENTIAL, x, y) / (points[i, 8] + points[i + 1, 8])
+        # a cubic through ends and tangents errs as t² (1 − t)²
+        area += 8.0 / 15.0 * missed * np.sqrt(dx * dx + dy * dy)
         for k in range(4):
             piece[k, 0] -= points[0, 0]
             piece[k, 1] -= points[0, 1]
@@ -201,9 +217,8 @@ def _enclosed_area(points, count):
 
 
 @inline
-def _crossing(piece, x, y, waiting):
-    """Return how often a cubic crosses the half line from a point along x, upwards less downwards."""
-    waiting[0] = piece
+def _crossing(waiting, x, y):
+    """Return how often a cubic, ``waiting[0]``, crosses the half line from a point along x, upwards less downwards."""
     count, total = 1, 0
     while count > 0:
         own = waiting[count - 1]
@@ -230,40 +245,53 @@ def _crossing(piece, x, y, waiting):
 @kernel
 def _winding(points, count, place, x, y):
     """Return how often a curve goes around a point, counter-clockwise."""
-    piece, waiting, total = np.empty((4, 2)), np.empty((_HALVINGS + 1, 4, 2)), 0
+    waiting, total = np.empty((_HALVINGS + 1, 4, 2)), 0
     for i in range(count - 1):
-        _piece(points, i, place, piece)
-        total += _crossing(piece, x, y, waiting)
+        _piece(points, i, place, waiting[0])
+        total += _crossing(waiting, x, y)
     return total
+
+
+@inline
+def _cubic(piece, t):
+    """Return the point of a cubic at t."""
+    u = 1.0 - t
+    a, b, c, d = u * u * u, 3.0 * u * u * t, 3.0 * u * t * t, t * t * t
+    return (
+        a * piece[0, 0] + b * piece[1, 0] + c * piece[2, 0] + d * piece[3, 0],
+        a * piece[0, 1] + b * piece[1, 1] + c * piece[2, 1] + d * piece[3, 1],
+    )
 
 
 @inline
 def _square_at(piece, x, y, t):
     """Return the square of the distance of a point from a cubic at t."""
-    u = 1.0 - t
-    a, b, c, d = u * u * u, 3.0 * u * u * t, 3.0 * u * t * t, t * t * t
-    dx = a * piece[0, 0] + b * piece[1, 0] + c * piece[2, 0] + d * piece[3, 0] - x
-    dy = a * piece[0, 1] + b * piece[1, 1] + c * piece[2, 1] + d * piece[3, 1] - y
-    return dx * dx + dy * dy
+    at_x, at_y = _cubic(piece, t)
+    return (at_x - x) * (at_x - x) + (at_y - y) * (at_y - y)
 
 
 @kernel
-def _distance(points, count, x, y):
-    """Return the distance of a source from a caustic, arcsec."""
-    piece, least = np.empty((4, 2)), np.inf
+def _distance(rows, sign, x0, y0, points, count, x, y):
+    """Return the distance of a source from a caustic, arcsec: from the place of the nearest point's critical point."""
+    piece, least, number, t = np.empty((4, 2)), np.inf, np.int64(0), 0.0
     for i in range(count - 1):
         dx, dy = points[i, 4] - x, points[i, 5] - y
-        least = min(least, dx * dx + dy * dy)
+        if dx * dx + dy * dy < least:
+            least, number = dx * dx + dy * dy, i
     for i in range(count - 1):
-        _piece(points, i, 4, piece)
-        dx = max(piece[:, 0].min() - x, max(x - piece[:, 0].max(), 0.0))
-        dy = max(piece[:, 1].min() - y, max(y - piece[:, 1].max(), 0.0))
+        _piece(points, i, _CAUSTIC, piece)
+        left, right = min(piece[0, 0], piece[1, 0]), max(piece[0, 0], piece[1, 0])
+        low, high = min(piece[0, 1], piece[1, 1]), max(piece[0, 1], piece[1, 1])
+        for k in range(2, 4):
+            left, right = min(left, piece[k, 0]), max(right, piece[k, 0])
+            low, high = min(low, piece[k, 1]), max(high, piece[k, 1])
+        dx, dy = max(left - x, max(x - right, 0.0)), max(low - y, max(y - high, 0.0))
         if dx * dx + dy * dy >= least:
             continue
         low, high = 0.0, 1.0
         a, b = 1.0 - _GOLDEN, _GOLDEN
         at_a, at_b = _square_at(piece, x, y, a), _square_at(piece, x, y, b)
-        while high - low > 1e-9:
+        while high - low > 1e-7:
             if at_a < at_b:
                 high, b, at_b = b, a, at_a
                 a = high - _GOLDEN * (high - low)
@@ -272,8 +300,23 @@ def _distance(points, count, x, y):
                 low, a, at_a = a, b, at_b
                 b = low + _GOLDEN * (high - low)
                 at_b = _square_at(piece, x, y, b)
-        least = min(least, min(at_a, at_b))
-    return np.sqrt(least)
+        if min(at_a, at_b) < least:
+            least, number, t = min(at_a, at_b), i, 0.5 * (low + high)
+    _piece(points, number, _CRITICAL, piece)
+    at_x, at_y = _cubic(piece, t)
+    if sign != CUT:
+        point = points[number]
+        size = max(abs(piece[3, 0] - piece[0, 0]), abs(piece[3, 1] - piece[0, 1]))
+        across, is_found = _return_to_curve(
+            rows, sign, at_x, at_y, -point[3], point[2], 0.0, -point[8], size
+        )
+        if is_found:
+            at_x, at_y = at_x - across * point[3], at_y + across * point[2]
+    else:
+        at_x, at_y = x0 + at_x, y0 + at_y
+    field = _field_at(rows, at_x, at_y)
+    dx, dy = at_x - field.x - x, at_y - field.y - y
+    return np.sqrt(dx * dx + dy * dy)
 
 
 @inline
@@ -300,7 +343,7 @@ def _find_curve(rows, sign, x0, y0, outer, points):
                     high = middle
             middle = 0.5 * (low + high)
             count = _follow(rows, sign, x0 + middle * c, y0 + middle * s, middle, points)
-            if count > 0 and _winding(points, count, 0, x0, y0) != 0:
+            if count > 0 and _winding(points, count, _CRITICAL, x0, y0) != 0:
                 return count
     return 0
 
@@ -317,14 +360,17 @@ def _main_reach(rows, reaches):
 
 @kernel
 def _trace(rows, kind, reaches, points):
-    """Write the points of the tangential (0) or radial (1) curve of prepared rows; return their number, 0 if none."""
+    """Write the points of the tangential (0) or radial (1) curve of prepared rows.
+
+    Return their number, 0 if there is none; which curve it is; the centre.
+    """
     main = _main_reach(rows, reaches)
     sign = TANGENTIAL if kind == 0 else RADIAL
     # a source behind the centre has images within the disc; critical curves may go beyond
     count = _find_curve(rows, sign, main.x, main.y, 2.0 * main.disc, points)
     if kind == 1 and count == 0 and main.kind != CORE:
-        count = _write_cut(rows, main.x, main.y, points)
-    return count
+        count, sign = _write_cut(rows, main.x, main.y, points), CUT
+    return count, sign, main.x, main.y
 
 
 @kernel
@@ -336,20 +382,21 @@ def _measure(offsets, rows, prepared, sources, starts, radii, distances):
         own = prepared[: high - low]
         _prepare(rows[low:high], own)
         for kind in range(2):
-            count = _trace(own, kind, reaches, points)
+            count, sign, x0, y0 = _trace(own, kind, reaches, points)
             if kind == 0:
-                radii[i] = np.sqrt(max(_enclosed_area(points, count), 0.0) / math.pi)
+                area = _enclosed_area(own, points, count) if count > 0 else np.nan
+                radii[i] = np.sqrt(area / math.pi)
             for k in range(starts[i], starts[i + 1]):
                 x, y = sources[k, 0], sources[k, 1]
                 distances[k, kind] = np.nan
                 if count > 0:
-                    distance = _distance(points, count, x, y)
-                    is_inside = _winding(points, count, 4, x, y) != 0
+                    distance = _distance(own, sign, x0, y0, points, count, x, y)
+                    is_inside = _winding(points, count, _CAUSTIC, x, y) != 0
                     distances[k, kind] = distance if is_inside else -distance
 
 
 class Caustics(NamedTuple):
-    """Einstein radius of each plane, 0 where there is none, and distances of each source from the caustics, arcsec.
+    """Einstein radius of each plane, NaN where there is none, and distances of each source from the caustics, arcsec.
 
     Distances are positive inside of a caustic, and NaN where there is none: ``tangential``, and ``radial`` or the cut.
     """
@@ -397,6 +444,7 @@ def trace_curves(rows: NDArray[np.void]) -> list[tuple[NDArray[np.float64], NDAr
     prepared, points = maps.prepare(rows), np.empty((MOST_POINTS, _POINT))
     reaches, curves = np.zeros(rows.size + 1, REACH_ROW), []
     for kind in range(2):
-        found = points[: _trace(prepared, kind, reaches, points)].copy()
+        count, _, _, _ = _trace(prepared, kind, reaches, points)
+        found = points[:count].copy()
         curves.append((found[:, :2], found[:, 4:6]))
     return curves

@@ -29,8 +29,8 @@ from deepbench.lensing.reach import CORE, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
 from deepbench.numerics.mathfast import sincos64
 
-_prepare, _field_at = plane.prepare, plane.field_at
-_find_reach = reach.find_reach
+_prepare = plane.prepare
+_field_at, _find_reach = reach.field_at, reach.find_reach
 _fill, _evaluate, _place, _judge = cells.fill, cells.evaluate, cells.place, cells.judge
 _halve, _find_image = cells.halve, cells.find_image
 
@@ -146,12 +146,13 @@ def _surroundings(x, y, size, own, reaches):
 
 
 @kernel
-def _search_waiting(rows, x0, y0, x, y, least, own, reaches, waiting, budget, images, first, end):
+def _search_waiting(
+    rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
+):
     """Search a cell, ``waiting[0]``, and its parts.
 
     Return the end of the images, −1 where there is no room for one; how many cells are left; whether no images merge.
     """
-    work, corners = np.empty(CORNER), np.empty((2, CORNER))
     count, is_clear = 1, True
     while count > 0:
         cell = waiting[count - 1]
@@ -170,10 +171,10 @@ def _search_waiting(rows, x0, y0, x, y, least, own, reaches, waiting, budget, im
             count -= 1
         elif found == SINGLE and not is_coarse:
             count -= 1
-            is_there, image_x, image_y = _find_image(rows, x0, y0, x, y, cell, work)
+            is_there, image_x, image_y = _find_image(rows, x0, y0, x, y, cell, work[2])
             if is_there:
                 if end == images.size:
-                    return -1, budget, False
+                    return np.int64(-1), budget, False
                 end = _add(rows, x, y, x0 + image_x, y0 + image_y, least, images, first, end)
         elif max(width, height) < LEAST_CELL or budget <= 0 or count == DEPTH:
             is_clear = False
@@ -182,18 +183,18 @@ def _search_waiting(rows, x0, y0, x, y, least, own, reaches, waiting, budget, im
             along_u = width > height if is_coarse else found == HALVE_U
             if min(width, height) < LEAST_CELL:
                 along_u = width > height
-            _halve(rows, x0, y0, x, y, cell, along_u, corners, waiting[count])
+            _halve(rows, x0, y0, x, y, cell, along_u, work, waiting[count])
             budget -= 1
             count += 1
     return end, budget, is_clear
 
 
-@inline
-def _search_disc(rows, x, y, least, own, reaches, waiting, nodes, images, first, end):
+@kernel
+def _search_disc(rows, x, y, least, own, reaches, waiting, work, nodes, images, first, end):
     """Search the disc of a deflector; return the end of the images, and whether they are all."""
     center = reaches[own]
     x0, y0, inner, disc = center.x, center.y, center.inner, center.disc
-    budget, is_clear, cell = MOST_CELLS, True, waiting[0]
+    budget, is_clear, cell = np.int64(MOST_CELLS), True, waiting[0]
     if center.kind == CORE:
         _fill(cell, -inner, inner, -inner, inner, 0.0)
         for k in range(4):
@@ -202,7 +203,7 @@ def _search_disc(rows, x, y, least, own, reaches, waiting, nodes, images, first,
             corner[0] -= x
             corner[1] -= y
         end, budget, is_clear = _search_waiting(
-            rows, x0, y0, x, y, least, own, reaches, waiting, budget, images, first, end
+            rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
         )
         inner *= 0.5
     rings, edge = 1, disc
@@ -229,26 +230,26 @@ def _search_disc(rows, x, y, least, own, reaches, waiting, nodes, images, first,
                 cell[place] -= x
                 cell[place + 1] -= y
             end, budget, own_clear = _search_waiting(
-                rows, x0, y0, x, y, least, own, reaches, waiting, budget, images, first, end
+                rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
             )
             is_clear = is_clear and own_clear
     return end, is_clear
 
 
-@inline
-def _search(rows, x, y, least, reaches, waiting, nodes, images, first):
+@kernel
+def _search(rows, x, y, least, reaches, waiting, work, nodes, images, first):
     """Write the images of a source; return their end, −1 where there is no room, and whether they are all."""
     count = _find_reach(rows, x, y, least, reaches)
     reaches = reaches[:count]
-    end, is_clear, own = first, True, 0
+    end, is_clear, own = first, True, np.int64(0)
     while own < count and end >= 0:
         if reaches[own].is_wanted == 1:
             reaches[own].is_wanted = 2
             end, own_clear = _search_disc(
-                rows, x, y, least, own, reaches, waiting, nodes, images, first, end
+                rows, x, y, least, own, reaches, waiting, work, nodes, images, first, end
             )
             is_clear = is_clear and own_clear
-            own = 0
+            own = np.int64(0)
         else:
             own += 1
     return end, is_clear
@@ -258,8 +259,8 @@ def _search(rows, x, y, least, reaches, waiting, nodes, images, first):
 def _find(offsets, rows, prepared, sources, owners, least, start, images, counts, resolved):
     """Write the images of sources from number ``start`` on; return the number of the next, where there is no room."""
     reaches, waiting = np.zeros(prepared.size + 1, REACH_ROW), np.empty((DEPTH + 1, CELL))
-    nodes = np.empty((MOST_RINGS + 1, SECTORS, CORNER))
-    first, owner = 0, -1
+    work, nodes = np.empty((3, CORNER)), np.empty((MOST_RINGS + 1, SECTORS, CORNER))
+    first, owner = np.int64(0), np.int64(-1)  # of one type from the start: numba compiles less
     for i in range(start, owners.size):
         low, high = offsets[owners[i]], offsets[owners[i] + 1]
         own = prepared[: high - low]
@@ -267,7 +268,7 @@ def _find(offsets, rows, prepared, sources, owners, least, start, images, counts
             owner = owners[i]
             _prepare(rows[low:high], own)
         x, y = sources[i, 0], sources[i, 1]
-        end, is_clear = _search(own, x, y, least, reaches, waiting, nodes, images, first)
+        end, is_clear = _search(own, x, y, least, reaches, waiting, work, nodes, images, first)
         if end < 0:
             return i
         counts[i], resolved[i] = end - first, is_clear

@@ -4,14 +4,17 @@ import json
 
 import numpy as np
 import pytest
+from astropy.cosmology import FlatLambdaCDM
 from lenstronomy.LensModel.lens_model import LensModel
 from lenstronomy.LensModel.Solver.lens_equation_solver import LensEquationSolver
 
+from deepbench.deflectors.planes import planes_of
+from deepbench.errors import LabelError
 from deepbench.lensing.maps import convergence
-from deepbench.numerics.mathfast import exp  # noqa: F401
 from deepbench.recipe import parse_recipe
-from deepbench.samples import render
+from deepbench.samples import draw_labels, render
 
+FLAT = FlatLambdaCDM(H0=70, Om0=0.3)
 SIZE, SCALE, SAMPLES = 40, 0.1, 12
 LENS = {"lens": {"redshift": 0.5, "source_redshift": 2.0}}
 SIE = {
@@ -71,11 +74,6 @@ def peer(data, sample):
     return model, [ellipse, {"gamma1": gamma * np.cos(2 * phi), "gamma2": gamma * np.sin(2 * phi)}]
 
 
-from astropy.cosmology import FlatLambdaCDM  # noqa: E402
-
-FLAT = FlatLambdaCDM(H0=70, Om0=0.3)
-
-
 def test_images_of_stars_are_those_of_lenstronomy(quasars):
     counts = label(quasars, "quasar.image_count")
     assert {2, 4} <= set(counts)
@@ -125,7 +123,7 @@ def test_samples_alone_and_together_are_the_same():
     planes = {"planes": ["image_true", "arcs_true", "source_true", "convergence", "segmentation"]}
     together = drawn(*objects, **NOISE, **planes)
     alone = drawn(*objects, **NOISE, **planes, start=5, stop=6)
-    for name in together.variables:
+    for name in together.data_vars:
         np.testing.assert_array_equal(together[name].values[5:6], alone[name].values, err_msg=name)
 
 
@@ -146,9 +144,6 @@ def test_planes_show_what_is_lensed_and_its_masses():
     alone = drawn(LENS, SIE, SHEAR, GALAXY | {"lensed": False})["image"].values
     np.testing.assert_allclose(found["source_true"].values, alone, atol=1e-6 * peak)
     x = (np.arange(SIZE) - (SIZE - 1) / 2) * SCALE
-    from deepbench.deflectors.planes import planes_of
-    from deepbench.samples import draw_labels
-
     own = table(LENS, SIE, SHEAR, light, GALAXY).table("images")
     rows = planes_of(own, draw_labels(own, 0, 1)).rows[:2]
     steps = (np.arange(4) - 1.5) / 4 * SCALE
@@ -197,13 +192,39 @@ def test_microlensing_keeps_the_mean_flux_and_follows_parity():
 
 
 def test_bands_share_the_images_and_differ_in_light():
-    bands = ["g", "r"]
-    star = {k: v for k, v in PLACE.items() if k != "flux"} | {"magnitudes": {"g": 22.0, "r": 21.0}}
-    instrument = {
-        "preset": "lsst", "bands": bands,
-    }  # fmt: skip
-    assert star
-    assert instrument
+    place = {name: value for name, value in PLACE.items() if name != "flux"}
+    star = {
+        "star": place | {"magnitude": 20.0, "colors": {"r": -1.0}},
+        "name": "quasar",
+        "lensed": True,
+    }
+    instrument = {"preset": "lsst", "bands": {"g": {}, "r": {}}}
+    psf = {"gaussian": {"fwhm": 0.7}}
+    found = drawn(
+        LENS, SIE, star, psf=psf, pixel_scale=None, instrument=instrument, planes=["arcs_true"]
+    )
+    green, red = found["arcs_true"].values.transpose(1, 0, 2, 3)
+    zero_points = [float(found[f"instrument.{band}.zero_point"].values[0]) for band in "gr"]
+    ratio = 10 ** (0.4 * (1 + zero_points[1] - zero_points[0]))
+    np.testing.assert_allclose(red, ratio * green, rtol=1e-4, atol=1e-6 * red.max())
+
+
+def test_stars_behind_an_image_of_a_psf_are_drawn_at_their_images(tmp_path):
+    grid = (np.arange(81) - 40) / 4
+    samples = np.exp(-(grid[:, None] ** 2 + grid[None, :] ** 2) / (2 * 1.3**2))
+    np.save(tmp_path / "psf.npy", samples / samples.sum())
+    psf = {"image": {"file": str(tmp_path / "psf.npy"), "oversampling": 4}}
+    for more in ({}, NOISE | {"planes": ["image_true"]}):
+        found = drawn(LENS, SIE, STAR, psf=psf, **more)["image_true" if more else "image"].values
+        gaussian = drawn(LENS, SIE, STAR, psf={"gaussian": {"sigma": 0.13}})["image"].values
+        np.testing.assert_allclose(found, gaussian, atol=2e-3 * gaussian.max())
+
+
+def test_a_star_on_a_caustic_is_refused():
+    sis = {"sis": {"einstein_radius": 1.0}}
+    behind = STAR | {"star": PLACE | {"dx": 0.0, "dy": 0.0}}
+    with pytest.raises(LabelError, match="sample 0: quasar: it is on a caustic"):
+        drawn(LENS, sis, behind)
 
 
 def test_rings_arcs_and_quads_are_told_apart():
