@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
@@ -296,7 +297,7 @@ class ImageTable(TableSpecification):
             scopes += object_scopes(
                 class_name,
                 described.objects,
-                lambda entry, lens=described.lens: self._measured_of(entry, lens),
+                partial(self._measured_of, lens=described.lens),
             )
         for name, psf in self.psfs.items():
             if psf is not None:
