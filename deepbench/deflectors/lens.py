@@ -71,7 +71,7 @@ CONFIGURATION = Parameter(
 """Label of a lensed galaxy that is measured."""
 
 ARC_AZIMUTH = Parameter(
-    "azimuth about the first mass, outside of half the Einstein radius, in which its light exceeds the noise of the sky",
+    "azimuth about the first mass, outside of half the Einstein radius, in which its light exceeds the sky's noise",
     unit="degree",
 )
 """Label of a lensed galaxy in each band, which is measured where objects of the sky are."""

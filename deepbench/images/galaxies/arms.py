@@ -220,8 +220,8 @@ def add_light(disk, terms, x, y, step, inside, outside, lines, target):
 def add_at(disk, terms, step, inside, outside, lines, target):
     """Add the arms' light per point, a square with the edge ``step``, at points in the plane of the disk.
 
-    The first two of the ``lines`` have the coordinates along the major and the minor axis, the third their squares' sum;
-    the other parameters are those of ``add_light``.
+    The first two of the ``lines`` have the coordinates along the major and the minor axis, the third the sum of their
+    squares; the other parameters are those of ``add_light``.
     """
     count = target.size
     us, vs, squares, turns = lines[0], lines[1], lines[2], lines[3]

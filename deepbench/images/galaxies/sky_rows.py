@@ -123,8 +123,8 @@ def sky_rows(
     lensed = None
     behind = [number for number, each in enumerate(found) if lensing and each.entry.lensed]
     if behind:
-        sources, own = [found[number] for number in behind], [ranks[number] for number in behind]
-        lensed = lensed_objects(table, labels, sources, own, positions)
+        sources, owners_of = zip(*((found[i], ranks[i]) for i in behind), strict=True)
+        lensed = lensed_objects(table, labels, list(sources), list(owners_of), positions)
     drawn, traced = ({name: Gathered(name) for name in (COMPONENTS, *ENGINES)} for _ in range(2))
     for each, owners in zip(found, ranks, strict=True):
         is_lensed = lensed is not None and each.entry.lensed
@@ -142,8 +142,8 @@ def sky_rows(
         each.owned() for name, each in drawn.items() if each or name == COMPONENTS
     )
     behind_masses = tuple(each.owned() for each in traced.values() if each)
-    for each in (components, *pieces, *behind_masses):
-        _check_rows(table, each, sample)
+    for own in (components, *pieces, *behind_masses):
+        _check_rows(table, own, sample)
     counts = np.bincount(components.owners, minlength=len(order.sequence))
     return SkyRows(
         order,

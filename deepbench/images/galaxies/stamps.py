@@ -282,11 +282,12 @@ def _stamps_behind(
         return
     owners = sky.lensed.owners
     for some, stamps in _batches(where.lensed, seen[owners], frame_shape):
-        own, corners = owners[some], where.lensed.corners[some]
+        drawn, corners = owners[some], where.lensed.corners[some]
         add_lensed(
-            stamps, sky.lensed, some, corners, sky.positions[own], fluxes[own], psfs.rows[own], file
-        )
-        yield own, stamps, corners
+            stamps, sky.lensed, some, corners, sky.positions[drawn], fluxes[drawn],
+            psfs.rows[drawn], file,
+        )  # fmt: skip
+        yield drawn, stamps, corners
 
 
 def _move(rows: NDArray[np.void], corners: NDArray[np.int64]) -> None:

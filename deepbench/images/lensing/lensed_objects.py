@@ -181,7 +181,7 @@ def lensed_objects(
             _scatter(table, labels, source, np.searchsorted(owners, own), images, factors)
     of_objects = np.repeat(np.arange(len(owners)), np.diff(images.offsets))
     light = np.abs(images.images["magnification"]) * factors
-    magnifications = np.bincount(of_objects, light, len(owners))
+    magnifications = np.bincount(of_objects, light, len(owners)).astype(np.float64)
     azimuths = {band: np.full(len(owners), np.nan) for band in specification.bands or ("",)}
     caustics: dict[str, NDArray[np.float64]] = {}
     if planes.lenses:

@@ -213,10 +213,12 @@ def test_stars_behind_an_image_of_a_psf_are_drawn_at_their_images(tmp_path):
     grid = (np.arange(81) - 40) / 4
     samples = np.exp(-(grid[:, None] ** 2 + grid[None, :] ** 2) / (2 * 1.3**2))
     np.save(tmp_path / "psf.npy", samples / samples.sum())
-    psf = {"image": {"file": str(tmp_path / "psf.npy"), "oversampling": 4}}
+    psf = {"image": {"file": str(tmp_path / "psf.npy"), "oversampling": 4, "includes_pixel": False}}
     for more in ({}, NOISE | {"planes": ["image_true"]}):
         found = drawn(LENS, SIE, STAR, psf=psf, **more)["image_true" if more else "image"].values
-        gaussian = drawn(LENS, SIE, STAR, psf={"gaussian": {"sigma": 0.13}})["image"].values
+        gaussian = drawn(LENS, SIE, STAR, psf={"gaussian": {"fwhm": 0.13 * 2.3548200450309493}})[
+            "image"
+        ].values
         np.testing.assert_allclose(found, gaussian, atol=2e-3 * gaussian.max())
 
 
