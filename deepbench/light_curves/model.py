@@ -227,7 +227,8 @@ class LightCurveTable(TableSpecification):
 
     def data_variables(self) -> tuple[DataVariable, ...]:
         """Return what is stored of each sample."""
-        axis = ("time" if self.is_dense else "observation",), (self.width,)
+        name = "time" if self.is_dense else "observation"
+        axis: tuple[tuple[str, ...], tuple[int, ...]] = (name,), (self.width,)
         times = axis
         if self.images_apart is not None:
             axis = ("image", *axis[0]), (self.images_apart, *axis[1])

@@ -179,8 +179,8 @@ class Lensed(Family):
 
     def rows(self, labels: ObjectLabels) -> NDArray:
         """Return the rows of objects, records[k, b] of ``paths`` and ``light``."""
-        images = labels.images
-        if images is None:
+        images, redshifts = labels.images, labels.source_redshifts
+        if images is None or redshifts is None:
             raise ValueError("the images of a lensed object come with its labels")
         light = self._light.rows(_inside(labels))
         rows = np.zeros(
@@ -188,7 +188,7 @@ class Lensed(Family):
         )
         rows["light"], paths = light, rows["paths"]
         counts = np.diff(images.offsets)
-        paths["count"], paths["source_redshift"] = counts[:, None], labels.source_redshifts[:, None]
+        paths["count"], paths["source_redshift"] = counts[:, None], redshifts[:, None]
         paths["timescale"] = 1.0
         if self.microlensing is not None:
             paths["timescale"] = labels.columns["microlensing.timescale"][:, None]
@@ -237,13 +237,13 @@ class Lensed(Family):
         for paths in self._paths(batch, seen.offsets):
             along = seen._replace(
                 offsets=paths.offsets,
-                times=seen.times[paths.index] - paths.along(paths.delays),
-                exposures=seen.exposures[paths.index],
-                bands=seen.bands[paths.index],
+                times=seen.times[paths.places] - paths.along(paths.delays),
+                exposures=seen.exposures[paths.places],
+                bands=seen.bands[paths.places],
             )
             asked = self._light.event_nodes(paths.light, along)
             if asked is not None:
-                np.maximum.at(nodes, paths.index, asked)
+                np.maximum.at(nodes, paths.places, asked)
         return nodes
 
     def write(self, batch: ObjectBatch, nodes: Nodes, values: NDArray[np.float64]) -> None:
@@ -251,11 +251,11 @@ class Lensed(Family):
         from deepbench.light_curves.families.lensed_kernels import magnify
 
         for paths in self._paths(batch, nodes.offsets):
-            times, light = nodes.times[paths.index], np.zeros(len(paths.index))
+            times, light = nodes.times[paths.places], np.zeros(len(paths.places))
             along = nodes._replace(
                 offsets=paths.offsets,
                 times=times - paths.along(paths.delays),
-                bands=nodes.bands[paths.index],
+                bands=nodes.bands[paths.places],
             )
             self._light.write(paths.light, along, light)
             own, deviations = batch.rows["paths"][paths.objects, 0], np.empty(len(paths.objects))
@@ -263,7 +263,7 @@ class Lensed(Family):
                 own, paths.numbers, paths.light.samples, paths.offsets, times, *batch.inputs[:2],
                 light, deviations,
             )  # fmt: skip
-            np.add.at(values, paths.index, light)
+            np.add.at(values, paths.places, light)
             for number in range(MOST_IMAGES if self.microlensing is not None else 0):
                 chosen = paths.numbers == number
                 column = batch.measured[f"image_{number + 1}_microlensing"]
@@ -330,7 +330,7 @@ class _Paths(NamedTuple):
         Days.
     offsets : int64[p + 1]
         Path i has the nodes, or observations, ``offsets[i]`` … ``offsets[i + 1] - 1``.
-    index : int64[m]
+    places : int64[m]
         Number of each among those of the samples.
     light : ObjectBatch
         The light along each path.
@@ -340,7 +340,7 @@ class _Paths(NamedTuple):
     numbers: NDArray[np.int64]
     delays: NDArray[np.float64]
     offsets: NDArray[np.int64]
-    index: NDArray[np.int64]
+    places: NDArray[np.int64]
     light: ObjectBatch
 
     def along(self, values: NDArray) -> NDArray:

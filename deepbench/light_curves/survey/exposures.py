@@ -83,7 +83,10 @@ class Observations(NamedTuple):
         kept = np.repeat(chosen, lengths)
         return Observations(
             np.concatenate([[0], np.cumsum(lengths * chosen)]),
-            *(values[kept] for values in self[1:5]),
+            self.positions[kept],
+            self.times[kept],
+            self.exposures[kept],
+            self.bands[kept],
             self.scheduled,
         )
 
