@@ -107,11 +107,11 @@ def outer_radius(rows, x, y):
 
     External convergence and shear must not sum to 1 or more.
     """
-    r = 0.1
+    needed = 1.05 * np.sqrt(x * x + y * y)
+    r = max(0.1, needed)
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
             r = max(r, 1.25 * np.sqrt(rows[i].x * rows[i].x + rows[i].y * rows[i].y))
-    needed = 1.05 * np.sqrt(x * x + y * y)
     is_outside = False
     while not is_outside and r < FURTHEST:
         r *= 1.25

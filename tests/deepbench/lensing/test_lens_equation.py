@@ -141,9 +141,8 @@ def points_near_critical_curves(rows, rng):
 def require_known_images(rows, x, y):
     """Trace points back to sources: each of the points is then an image of its source."""
     x, y = np.atleast_1d(x), np.atleast_1d(y)
-    bright = (np.abs(magnification(rows, x, y)) >= 1.1e-3) & (
-        np.abs(magnification(rows, x, y)) < 1e6
-    )
+    sizes = np.abs(magnification(rows, x, y))
+    bright = (sizes >= 1.1e-3) & (sizes < 1e5)
     x, y = x[bright], y[bright]
     sources = traced_back(rows, x, y)
     found, resolved = images_in(rows, sources)
