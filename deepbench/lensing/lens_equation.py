@@ -37,8 +37,11 @@ _halve, _find_image = cells.halve, cells.find_image
 MINIMUM, SADDLE, MAXIMUM = range(3)
 """Types of images, by the arrival time; a maximum is a central image."""
 
-SECTORS = 16
+SECTORS = 12
 """Number of the sectors of a ring."""
+
+UNEVEN = 0.3
+"""Change of the derivative of β by ρ, between the inner radius and the next, of a centre that is not isothermal."""
 
 MOST_RINGS = 24
 """Largest number of rings."""
@@ -206,18 +209,26 @@ def _search_disc(rows, x, y, least, own, reaches, waiting, work, nodes, images, 
             rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
         )
         inner *= 0.5
-    rings, edge = 1, disc
+    # radii of the rings halve inwards; about a centre that is not isothermal there is one ring more
+    edge, rings, radii = disc, 0, np.empty(MOST_RINGS + 3)
     while edge > max(2.0 * center.einstein, 16.0 * inner) and rings < MOST_RINGS:
         edge *= 0.5
         rings += 1
+    radii[0], radii[1] = inner, edge
+    for i in range(2):
+        _evaluate(rows, x0, y0, 1.0, radii[i], 0.0, 1.0, 0.0, work[i])
+    change = abs(work[1, 2] - work[0, 2]) + abs(work[1, 3] - work[0, 3])
+    start = 2 if change > UNEVEN and edge > 16.0 * inner else 1
+    radii[1] = np.sqrt(inner * edge)
+    for i in range(rings + 1):
+        radii[start + i] = edge * 2.0**i
+    rings += start
     for k in range(SECTORS):
         s, c = sincos64(_START + k * _SECTOR)
         for i in range(rings + 1):
-            u = disc * 0.5 ** (rings - i) if i > 0 else inner
-            _evaluate(rows, x0, y0, 1.0, u, 0.0, c, s, nodes[i, k])
+            _evaluate(rows, x0, y0, 1.0, radii[i], 0.0, c, s, nodes[i, k])
     for i in range(rings):
-        high = disc * 0.5 ** (rings - 1 - i)
-        low = 0.5 * high if i > 0 else inner
+        low, high = radii[i], radii[i + 1]
         for k in range(SECTORS):
             if end < 0:
                 break
@@ -259,7 +270,7 @@ def _search(rows, x, y, least, reaches, waiting, work, nodes, images, first):
 def _find(offsets, rows, prepared, sources, owners, least, start, images, counts, resolved):
     """Write the images of sources from number ``start`` on; return the number of the next, where there is no room."""
     reaches, waiting = np.zeros(prepared.size + 1, REACH_ROW), np.empty((DEPTH + 1, CELL))
-    work, nodes = np.empty((3, CORNER)), np.empty((MOST_RINGS + 1, SECTORS, CORNER))
+    work, nodes = np.empty((3, CORNER)), np.empty((MOST_RINGS + 3, SECTORS, CORNER))
     first, owner = np.int64(0), np.int64(-1)  # of one type from the start: numba compiles less
     for i in range(start, owners.size):
         low, high = offsets[owners[i]], offsets[owners[i] + 1]

@@ -107,11 +107,11 @@ def outer_radius(rows, x, y):
 
     External convergence and shear must not sum to 1 or more.
     """
-    r = 0.1
+    needed = 1.05 * np.sqrt(x * x + y * y)
+    r = max(0.1, needed)
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
             r = max(r, 1.25 * np.sqrt(rows[i].x * rows[i].x + rows[i].y * rows[i].y))
-    needed = 1.05 * np.sqrt(x * x + y * y)
     is_outside = False
     while not is_outside and r < FURTHEST:
         r *= 1.25
@@ -134,7 +134,7 @@ def find_reach(rows, x, y, least, reaches):
     without centres gets one at its origin.
     """
     outer = outer_radius(rows, x, y)
-    count, main, main_row, is_shared = 0, 0, 0, False
+    count, main, main_row = 0, 0, 0
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
             _scan(rows[i : i + 1], rows[i], outer, least, reaches[count])
@@ -145,30 +145,34 @@ def find_reach(rows, x, y, least, reaches):
         out = reaches[0]
         out.x, out.y, out.inner, out.kind, out.einstein = 0.0, 0.0, 0.5 * outer, CORE, outer
         count = 1
+    shared = 0.0
     for j in range(count):
         own, nearest = reaches[j], outer
         for k in range(count):
             other = reaches[k]
             dx, dy = own.x - other.x, own.y - other.y
             distance = np.sqrt(dx * dx + dy * dy)
-            # of centres that coincide, the main or the first one counts
-            least_distance = NEAREST
-            if other.kind == SINGULAR:
-                least_distance = max(least_distance, other.inner)
+            least_distance = max(NEAREST, other.inner) if other.kind == SINGULAR else NEAREST
             if distance > least_distance:
                 nearest = min(nearest, distance)
-            elif k == main or (k < j and j != main):
-                nearest, is_shared = 0.0, is_shared or k == main
+            elif k != j and j != main and (k == main or k < j):
+                # of centres that coincide, the main or the first one counts
+                nearest = 0.0
+                if k == main:
+                    shared = max(shared, distance + own.inner)
+                elif other.kind == SINGULAR:
+                    other.inner = max(other.inner, distance + own.inner)
         if j == main:
             continue
         own.disc = min(SEPARATE * nearest, max(2.0 * own.einstein, 4.0 * own.inner))
         own.fine = own.disc
         if own.kind == CORE and own.disc < 2.0 * own.inner:
             own.disc, own.fine = 0.0, own.inner if nearest > 0.0 else 0.0
-        own.inner = min(own.inner, 0.5 * own.disc)
     own = reaches[main]
-    if is_shared:
+    if shared > 0.0:
         _scan(rows, rows[main_row], outer, least, own)
+        own.inner = max(own.inner, shared) if own.kind == SINGULAR else own.inner
     own.disc, own.is_wanted = outer + np.sqrt(own.x * own.x + own.y * own.y), 1
-    own.inner = min(own.inner, 0.5 * own.disc)
+    for k in range(count):
+        reaches[k].inner = min(reaches[k].inner, 0.5 * reaches[k].disc)
     return count
