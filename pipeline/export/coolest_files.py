@@ -61,7 +61,8 @@ def write_coolest(release: Release, table: str, sample: int, path: str) -> list[
     stem = _stem(path)
     pixels = release.sample(table, sample)["image"].values
     labels = _labels(release, view, sample)
-    texts, arrays = {}, {}
+    texts: dict[Path, str] = {}
+    arrays: dict[Path, NDArray[np.float64]] = {}
     for number, band in enumerate(view.specification.bands or ("",)):
         own = arrays_of(view, labels, pixels[number] if band else pixels, band)
         name = f"{stem.name}-{band}" if band else stem.name
@@ -267,9 +268,8 @@ def _direction(
 
     ny, nx = specification.size
     header = specification.wcs_header({name: each[0] for name, each in labels.columns.items()})
-    x, y = (
-        0.5 * (n - 1) + at / specification.scale for n, at in zip((nx, ny), origin, strict=True)
-    )
+    scale = specification.scale or np.nan
+    x, y = 0.5 * (nx - 1) + origin[0] / scale, 0.5 * (ny - 1) + origin[1] / scale
     place = WCS(header).pixel_to_world(x, y)
     ra, dec = place.to_string("hmsdms", precision=6).split()
     return {"ra": ra, "dec": dec}

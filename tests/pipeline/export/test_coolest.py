@@ -158,7 +158,7 @@ def test_masses_bend_as_ours(systems, read):
 
 
 def test_light_is_what_is_drawn(systems, read):
-    """The tolerance is that of sampling 9 × 9 points a pixel; a turn by 2° or a radius longer by 1% exceeds it."""
+    """The tolerance is that of sampling 9 × 9 points a pixel; a turn by 1° or radii longer by 0.4% exceed it."""
     drawn = render(recipe_of(*ALL, planes=["image_true"]), "images")["image_true"].values
     fine, wide = 9, 8
     edge = 0.5 * SCALE * (SIZE + 2 * wide)
