@@ -156,9 +156,13 @@ def sample(
     catalog: Catalog = "releases",
     table: Table = None,
     output: Output = None,
+    coolest: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="A new .json: write its lens in the standard COOLEST."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the labels and a picture of one sample."""
+    """Show the labels and a picture of one sample, or write it for lens modellers."""
     from pipeline.report.pictures import describe, portrait
 
     found = find_release(release, catalog)
@@ -166,6 +170,12 @@ def sample(
     count = found.manifest.tables[name].samples
     if index >= count:
         raise CatalogError(f"'{name}' of {found} has the samples 0 … {count - 1}, not {index}")
+    if coolest is not None:
+        from pipeline.export.coolest_files import write_coolest
+
+        written = write_coolest(found, name, index, coolest)
+        say_json({"files": written}) if as_json else say("\n".join(written))
+        return
     drawn = found.sample(name, index)
     labels = found.label(name, index)
     units = {column.name: column.unit for column in found.recipe.table(name).plan.columns}

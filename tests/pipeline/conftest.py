@@ -227,9 +227,9 @@ def bucket(new_bucket):
 def compile_kernels():
     """Return a function that compiles the kernels of a recipe before workers do."""
 
-    def run(text):
+    def run(recipe):
         left = signal.alarm(0)  # a test that waits for compilers does not hang
-        warm(parse_recipe(text))
+        warm(parse_recipe(recipe) if isinstance(recipe, str) else recipe)
         signal.alarm(left)
 
     return run
