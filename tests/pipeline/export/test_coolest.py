@@ -257,10 +257,11 @@ def release(tmp_path_factory, compile_kernels):
         "lensed": True,
     }
     recipe = recipe_of(
-        LENS, SIE, SHEAR, by_magnitude(GALAXY, "sersic", 20), by_magnitude(source, "sersic", 22.5),
+        LENS, SIE, SHEAR, SPHERES, by_magnitude(GALAXY, "sersic", 20), by_magnitude(source, "sersic", 22.5),
         by_magnitude(QUASAR, "star", 22), pixel_scale=None, noise=[],
         instrument={"preset": "lsst", "bands": bands}, planes=["variance"],
         psf={"moffat": {"fwhm": {"uniform": [0.6, 0.8]}, "beta": 3}},
+        require={"where": "quasar.dx > 0.1"},
         wcs={"ra": 150, "dec": {"uniform": [-30, -20]}, "rotation": 20},
     )  # fmt: skip
     compile_kernels(recipe)
