@@ -1,20 +1,25 @@
 """Light of galaxies behind a plane of masses, on grids finer than the pixels, by rays traced back to the sources.
 
-A ray starts at every second point of the grid. That is enough where the light changes slowly: ``oversampled`` convolves
-the grid, and its point spread function lets no aliases of such light pass. It is not enough around cusps of the light,
-centres of masses, and the edges of truncated profiles. There smooth windows exp(−(r/ρ)⁴) take the light from coarse rays
-and give it to rays of half their distance, and so on. With C = Π (1 − exp(−(r/ρ)⁴)) over all such places, ρ being WINDOW
-steps,
+A ray starts at every second point of the grid. That is enough where the light changes slowly: ``oversampled``
+convolves the grid, and its point spread function lets no aliases of such light pass. It is not enough around cusps of
+the light, centres of masses, and edges of truncated profiles. There smooth windows exp(−x²), x = (r/ρ)², take the light
+from coarse rays and give it to rays of half their distance, and so on. With C = Π (1 − exp(−x²)) over all such places,
+ρ being WINDOW steps,
 
     light = light C₀ + light (C₁ − C₀) + … + light (1 − C_L),
 
 each part is drawn by the rays of its own level, and none has structure as fine as their distance. Windows around light
-are measured in the plane of the source, where images need no search. Rays between the grid's points spread their light
-over the five nearest along each axis by Lagrange's weights, so that polynomials keep their integral with the light.
+are measured in the plane of the source, where images need no search, along its isophotes, and are wider where masses
+compress the source. x has an offset there: at the level that resolves the offset, the windows close. Within it a
+polynomial stands for the cusp, with the same light and the same second moments.
+
+Rays between the grid's points spread their light over the nearest along each axis by Lagrange's weights, so that
+polynomials keep their integral with the light. Rays are traced by blocks, whatever the lines they lie on.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -28,35 +33,70 @@ from deepbench.images.galaxies.sersic import (
     shape_constants,
     within_range,
 )
-from deepbench.lensing.deflector import EXTERNAL, PREPARED_ROW
+from deepbench.lensing.deflector import (
+    EXTERNAL,
+    ISOTHERMAL,
+    MULTIPOLE,
+    POINT_MASS,
+    POWER_LAW,
+    PREPARED_ROW,
+)
 from deepbench.lensing.plane import prepare
-from deepbench.lensing.rays import SCRATCH, deflect_line
+from deepbench.lensing.rays import SCRATCH, deflect_points
 from deepbench.numerics.kernels import inline, kernel
-from deepbench.numerics.mathfast import exp32, log32
+from deepbench.numerics.mathfast import exp32, exp64, log32, log64
 
 LEVELS = 8
-"""Number of times that the distance of rays is halved around centres of masses, and at most elsewhere."""
+"""Number of times that the distance of rays is halved at most."""
 
-ARMS_LEVELS = 4
-"""Number of times that it is halved around the centre of spiral arms."""
+MASS_LEVELS = 6
+"""Number of times that it is halved around centres of masses."""
 
-EDGE_LEVELS = 5
-"""Number of times that it is halved around edges of truncated profiles."""
-
-WINDOW = 2.5
+WINDOW = 2.2
 """ρ of a window in distances of rays."""
 
-REACH = 2.15
+SMOOTH = 0.7
+"""Offset of the windows around a centre, in semi-minor half-light radii, where the light has no cusp."""
+
+CUSP, CUSP_POWER = 0.05, -0.6
+"""Offset at most, in distances of the coarsest rays: CUSP (n − ½)^CUSP_POWER for the Sérsic index n."""
+
+ARMS = 0.1
+"""Offset at most around the centre of spiral arms (pixel)."""
+
+EDGE = 0.08
+"""Offset around edges of truncated profiles (pixel)."""
+
+CORE = 0.7
+"""Semi-minor axis of the window in which a polynomial stands for a cusp, in offsets."""
+
+CORE_FIRST, CORE_STEP, CORE_STEPS = -20.0, 0.25, 86
+"""Points of ln t in the sums over a cusp: the first, their distance and their number."""
+
+REACH = 1.8
 """Distance from a window's centre, in ρ, up to which finer rays are traced; it is dark from 2 on."""
 
 GAP = 8
 """Largest number of rays between two windows that are traced with them."""
+
+BLOCK = 512
+"""Number of rays that are traced together."""
+
+BESIDE = 3
+"""Points on either side of the nearest over which the light of a ray is spread along an axis."""
+
+PLACES = 2 ** (LEVELS - 1)
+"""Number of rays of the finest level between two points of the grid."""
+
+FAINT = 1e-3
+"""Least part of the square of the compression that a mass adds."""
 
 MOST = 1e30
 """Square of a radius that no light reaches."""
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _TINY, _FAR = np.float32(1e-20), np.float32(80.0)
+_EDGE = np.float32(EDGE * EDGE)
 _REACH2 = np.float32(REACH * REACH)
 
 
@@ -91,34 +131,58 @@ class LensedLight(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Arrays that the kernel writes over."""
+    """Arrays that the kernel writes over, and the table of Lagrange's weights."""
 
     prepared: NDArray[np.void]
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    pieces: NDArray[np.int64]
     deflection: NDArray[np.float32]
     lines: NDArray[np.float32]
     profiles: NDArray[np.float32]
     arms: NDArray[np.float32]
     terms: NDArray[np.float64]
+    weights: NDArray[np.float32]
     spread: NDArray[np.float32]
 
 
 def make_scratch(points: int, masses: int) -> Scratch:
     """Return the arrays for grids of so many points along an axis and so many masses of a plane."""
-    most = (points // 2 + 1) * 2**LEVELS
     return Scratch(
         prepared=np.zeros(masses, PREPARED_ROW),
-        deflection=np.empty((SCRATCH, most), np.float32),
-        lines=np.empty((9, most), np.float32),
-        profiles=np.empty((16, 8), np.float32),
-        arms=np.empty((9, most), np.float32),
+        x=np.empty(BLOCK),
+        y=np.empty(BLOCK),
+        pieces=np.empty((BLOCK, 4), np.int64),
+        deflection=np.empty((SCRATCH, BLOCK), np.float32),
+        lines=np.empty((10, BLOCK), np.float32),
+        profiles=np.empty((16, 11), np.float32),
+        arms=np.empty((9, BLOCK), np.float32),
         terms=np.empty(MOST_TERMS),
-        spread=np.zeros(points + 8, np.float32),
+        weights=_lagrange_weights(),
+        spread=np.zeros(points + 4 * BESIDE + 2, np.float32),
     )
 
 
+@lru_cache(maxsize=1)
+def _lagrange_weights() -> NDArray[np.float32]:
+    """Return Lagrange's weights of the points −BESIDE … BESIDE for places −½ … ½ in steps of 1 / PLACES."""
+    places = np.arange(PLACES + 1)[:, None] / PLACES - 0.5
+    points = np.arange(-BESIDE, BESIDE + 1)
+    weights = [
+        np.prod(
+            [(places[:, 0] - other) / (own - other) for other in points if other != own], axis=0
+        )
+        for own in points
+    ]
+    return np.stack(weights, axis=1).astype(np.float32)
+
+
 @inline
-def _write_profile(row, end, tables, profile):
-    """Write the numbers of a Sérsic profile, which ends at a circularised radius, as ``_add_sersic`` reads them."""
+def _write_profile(row, end, core, tables, profile):
+    """Write the numbers of a Sérsic profile, which ends at a circularised radius, as ``_add_sersic`` reads them.
+
+    ``core`` is ε, the circularised radius of the window in which a polynomial stands for the cusp.
+    """
     shape = component_ellipse(row)
     rate, norm = shape_constants(row.sersic_index, tables)
     part, last = 1.0, MOST
@@ -130,18 +194,58 @@ def _write_profile(row, end, tables, profile):
     profile[4] = row.flux * norm / (part * shape.a * shape.b)
     profile[5], profile[6] = 0.5 / within_range(row.sersic_index), -rate
     profile[7] = last
+    epsilon = min(core / row.half_light_radius, 0.4 * np.sqrt(last))
+    profile[8] = 1.0 / (epsilon * epsilon)
+    profile[9], profile[10] = _core(within_range(row.sersic_index), rate, epsilon * epsilon)
 
 
 @inline
-def _add_sersic(profile, bx, by, light):
-    """Add the surface brightness of a Sérsic profile at points about its centre, per square pixel."""
+def _core(index, rate, square):
+    """Return the polynomial a + b t, t = (r/ε)², that has the light and the second moments of a profile in a window.
+
+    With the window exp(−t²), ∫ (a + b t) t^k exp(−t²) dt is that of the profile, for k = 0 and 1. The sums are over
+    equal steps of ln t.
+    """
+    zeroth, first = 0.0, 0.0
+    for i in range(CORE_STEPS):
+        logarithm = CORE_FIRST + i * CORE_STEP
+        t = exp64(logarithm)
+        light = t * exp64(-t * t - rate * exp64(0.5 / index * (logarithm + log64(square))))
+        zeroth += light
+        first += t * light
+    zeroth *= CORE_STEP
+    first *= CORE_STEP
+    # the moments of the window are √π/2, 1/2 and √π/4
+    determinant = np.pi / 8.0 - 0.25
+    root = np.sqrt(np.pi)
+    return (
+        (0.25 * root * zeroth - 0.5 * first) / determinant,
+        (0.5 * root * first - 0.5 * zeroth) / determinant,
+    )
+
+
+@inline
+def _add_sersic(profile, bx, by, squares, least, light):
+    """Add the surface brightness of a Sérsic profile at points about its centre, per square pixel.
+
+    ``squares`` is scratch; the points are no nearer to the centre than ``least``, a square.
+    """
     c, s, d, e = profile[0], profile[1], profile[2], profile[3]
     amplitude, power, rate, last = profile[4], profile[5], profile[6], profile[7]
     for i in range(light.size):
         u, v = c * bx[i] + s * by[i], d * by[i] - e * bx[i]
         square = u * u + v * v + _TINY
         value = amplitude * exp32(rate * exp32(power * log32(square)))
+        squares[i] = square
         light[i] += value if square < last else _ZERO
+    narrow = profile[8]
+    if least * min(c * c + s * s, d * d + e * e) * narrow > _REACH2 * np.float32(4.0):
+        return
+    constant, linear = amplitude * profile[9], amplitude * profile[10]
+    for i in range(light.size):
+        t = squares[i] * narrow
+        value = amplitude * exp32(rate * exp32(power * log32(squares[i])))
+        light[i] += exp32(-min(t * t, _FAR)) * (constant + linear * t - value)
 
 
 @inline
@@ -179,20 +283,7 @@ def _open(squares, width, level, levels, here, before, nearest):
 
 
 @inline
-def _weights(t):
-    """Return Lagrange's weights of the points −2 … 2 for a place t between −½ and ½."""
-    a, b = t * t - 1.0, t * t - 4.0
-    return (
-        np.float32(t * a * (t - 2.0) / 24.0),
-        np.float32(-t * b * (t - 1.0) / 6.0),
-        np.float32(a * b / 4.0),
-        np.float32(-t * b * (t + 1.0) / 6.0),
-        np.float32(t * a * (t + 2.0) / 24.0),
-    )
-
-
-@inline
-def _deposit(grid, row, first, light, level, spread):
+def _deposit(grid, row, first, light, level, table, spread):
     """Add the light of rays of a level to a grid; ``row`` and ``first`` are numbers among the rays of the level."""
     size = grid.shape[0]
     if level < 2:
@@ -202,29 +293,26 @@ def _deposit(grid, row, first, light, level, spread):
             target[(first + i) * stride] += light[i]
         return
     parts = 2 ** (level - 1)
-    begin = max((first + parts // 2) // parts - 2, 0)
-    end = min((first + light.size - 1 + parts // 2) // parts + 3, size)
-    line = spread[4:]  # what falls beyond the grid's edge is left in the margins
-    for phase in range(min(parts, light.size)):
-        number = first + phase
-        nearest = (number + parts // 2) // parts
-        w0, w1, w2, w3, w4 = _weights(number / parts - nearest)
-        for k in range((light.size - phase + parts - 1) // parts):
-            value, at = light[phase + k * parts], nearest + k + 2
-            spread[at] += w0 * value
-            spread[at + 1] += w1 * value
-            spread[at + 2] += w2 * value
-            spread[at + 3] += w3 * value
-            spread[at + 4] += w4 * value
-    nearest = (row + parts // 2) // parts
-    weights = _weights(row / parts - nearest)
-    for m in range(5):
-        at = nearest - 2 + m
+    half, each = parts // 2, PLACES // parts
+    for i in range(light.size):
+        place = first + i + half
+        nearest = place // parts
+        weights, value = table[(place - nearest * parts) * each], light[i]
+        for m in range(2 * BESIDE + 1):
+            spread[nearest + BESIDE + m] += weights[m] * value
+    begin = max((first + half) // parts - BESIDE, 0)
+    end = min((first + light.size - 1 + half) // parts + BESIDE + 1, size)
+    line = spread[2 * BESIDE :]  # what falls beyond the grid's edge is left in the margins
+    place = row + half
+    nearest = place // parts
+    weights = table[(place - nearest * parts) * each]
+    for m in range(2 * BESIDE + 1):
+        at = nearest - BESIDE + m
         if 0 <= at < size:
             target, weight = grid[at], weights[m]
             for i in range(begin, end):
                 target[i] += weight * line[i]
-    spread[max(begin, 0) : end + 8] = _ZERO
+    spread[begin : end + 4 * BESIDE] = _ZERO
 
 
 @inline
@@ -255,49 +343,56 @@ def _mark(nearest, row, first, runs, count):
 
 
 @inline
-def _trace_run(
-    light_of, image, masses, scale, start, step, level, run, profiles, disk, terms, scratch, levels
-):
-    """Write the light of a run of rays of a level, and how near they come to a window; return their number."""
-    row, first, last = run
-    n = last - first
-    x, y = start + first * step, start + row * step
+def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms, scratch, form):
+    """Write the light of n rays of a level, and how near they come to a window."""
     lines = scratch.lines
+    x, y = scratch.x[:n], scratch.y[:n]
     bx, by, squares, here, before = (
         lines[0][:n], lines[1][:n], lines[2][:n], lines[3][:n], lines[4][:n],
     )  # fmt: skip
-    nearest, light = lines[5][:n], lines[6][:n]
+    nearest, light, inverse = lines[5][:n], lines[6][:n], lines[9][:n]
     ax, ay = lines[7][:n], lines[8][:n]
     origin_x, origin_y = light_of.origins[image]
-    deflect_line(
-        masses, (x - origin_x) * scale, (y - origin_y) * scale, step * scale,
-        scratch.deflection, ax, ay,
-    )  # fmt: skip
     centre_x, centre_y = light_of.centres[image]
-    from_x, from_y = np.float32(x - centre_x), np.float32(y - centre_y)
-    step32, pixels = np.float32(step), np.float32(1.0 / scale)
+    left, right = x[0], x[0]
     for i in range(n):
-        bx[i] = from_x + np.float32(np.int32(i)) * step32 - pixels * ax[i]
-        by[i] = from_y - pixels * ay[i]
-        squares[i] = bx[i] * bx[i] + by[i] * by[i]
+        left, right = min(left, x[i]), max(right, x[i])
+    low, high = y[0], y[n - 1]
+    for i in range(n):
+        bx[i], by[i] = np.float32(x[i] - centre_x), np.float32(y[i] - centre_y)
+        x[i], y[i] = (x[i] - origin_x) * scale, (y[i] - origin_y) * scale
+    deflect_points(masses, x, y, scratch.deflection, ax, ay)
+    pixels = np.float32(1.0 / scale)
+    xx, xy, yy, smallest = form
+    for i in range(n):
+        bx[i] -= pixels * ax[i]
+        by[i] -= pixels * ay[i]
+        squares[i] = xx * bx[i] * bx[i] + by[i] * (xy * bx[i] + yy * by[i])
         here[i], before[i], light[i], nearest[i] = _ONE, _ONE, _ZERO, np.float32(MOST)
+    least = np.float32(MOST)
+    for i in range(n):
+        least = min(least, squares[i])
+        inverse[i] = _ONE
+    box = (left - origin_x, right - origin_x, low - origin_y, high - origin_y)
+    for k in range(masses.shape[0]):
+        _compress(masses[k], box, x, y, scale, inverse)
+    for i in range(n):
+        inverse[i] = _ONE / inverse[i]
+        squares[i] = (squares[i] + smallest) * inverse[i]
     width = WINDOW * step
-    _open(squares, width, level, levels, here, before, nearest)
+    _open(squares, width, level, LEVELS, here, before, nearest)
     beyond = 2.0 * REACH * width
     for k in range(masses.shape[0]):
-        if masses[k].family == EXTERNAL:
+        if masses[k].family == EXTERNAL or not _is_near(masses[k], box, scale, beyond):
             continue
-        mass_x, mass_y = origin_x + masses[k].x / scale, origin_y + masses[k].y / scale
-        if abs(y - mass_y) > beyond or x - mass_x > beyond or mass_x - (x + n * step) > beyond:
-            continue
-        dx, dy = np.float32(x - mass_x), np.float32(y - mass_y)
+        own_x, own_y = masses[k].x, masses[k].y
         for i in range(n):
-            u = dx + np.float32(np.int32(i)) * step32
-            squares[i] = u * u + dy * dy
-        _open(squares, width, level, LEVELS, here, before, nearest)
+            dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
+            squares[i] = dx * dx + dy * dy
+        _open(squares, width, level, MASS_LEVELS, here, before, nearest)
     area = np.float32(step * step)
     for k in range(profiles.shape[0]):
-        _add_sersic(profiles[k], bx, by, light)
+        _add_sersic(profiles[k], bx, by, squares, least, light)
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         own = light_of.truncated[k]
         shape = component_ellipse(own)
@@ -306,48 +401,128 @@ def _trace_run(
         for i in range(n):
             u, v = c * bx[i] + s * by[i], c * by[i] - s * bx[i]
             distance = np.sqrt(flat * u * u + v * v) - radius
-            squares[i] = distance * distance
-        _open(squares, width, level, EDGE_LEVELS, here, before, nearest)
+            squares[i] = (distance * distance + _EDGE) * inverse[i]
+        _open(squares, width, level, LEVELS, here, before, nearest)
     for i in range(n):
         light[i] *= area
     if terms.size > 0:
         _add_arms(disk, terms, step, bx, by, scratch.arms, light)
     for i in range(n):
         light[i] *= here[i] - (before[i] if level > 0 else _ZERO)
-    return n
 
 
 @inline
-def _cusp_levels(row, refined):
-    """Return how often the distance of rays is halved around the cusp of a Sérsic profile."""
-    width = component_ellipse(row).b * 0.5 * refined
-    narrow = max(-1.442695 * np.float64(log32(np.float32(width))), 0.0)
-    return int(min(np.ceil(2.0 + 0.75 * row.sersic_index + narrow), float(LEVELS)))
+def _finest(row, refined):
+    """Return the distance from the centre of a Sérsic profile within which its light needs no finer rays, pixels."""
+    width = SMOOTH * component_ellipse(row).b
+    cusp = row.sersic_index - 0.5
+    if cusp <= 0.0:
+        return width
+    return min(width, 2.0 / refined * CUSP * cusp**CUSP_POWER)
 
 
 @inline
-def _levels(light_of, image, refined):
-    """Return how often the distance of rays is halved around the centre of a galaxy."""
-    levels = 0
+def _smallest(light_of, image, refined):
+    """Return the distance from the centre of a galaxy within which its light needs no finer rays, pixels."""
+    found = 1e3
     for k in range(light_of.component_parts[image], light_of.component_parts[image + 1]):
-        levels = max(levels, _cusp_levels(light_of.components[k], refined))
+        found = min(found, _finest(light_of.components[k], refined))
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
-        levels = max(levels, _cusp_levels(light_of.truncated[k], refined))
+        found = min(found, _finest(light_of.truncated[k], refined))
     if light_of.arms_parts[image + 1] > light_of.arms_parts[image]:
-        levels = max(levels, ARMS_LEVELS)
-    return levels
+        found = min(found, ARMS)
+    return found
 
 
 @inline
-def _write_profiles(light_of, image, tables, profiles):
+def _form(light_of, image, smallest):
+    """Return the form xx x² + xy x y + yy y² in which distances from the centre are measured, and ``smallest``².
+
+    It is that of the isophotes, of unit length along the minor axis; the mean of the components' where there are more.
+    """
+    xx, xy, yy, count = 0.0, 0.0, 0.0, 0
+    for k in range(light_of.component_parts[image], light_of.component_parts[image + 1]):
+        shape = component_ellipse(light_of.components[k])
+        xx, xy, yy, count = _add_form(shape, xx, xy, yy, count)
+    for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
+        shape = component_ellipse(light_of.truncated[k])
+        xx, xy, yy, count = _add_form(shape, xx, xy, yy, count)
+    part = 1.0 / max(count, 1)
+    return (
+        np.float32(part * xx), np.float32(part * xy), np.float32(part * yy),
+        np.float32(smallest * smallest),
+    )  # fmt: skip
+
+
+@inline
+def _add_form(shape, xx, xy, yy, count):
+    """Add the form of an ellipse to a sum of ``count`` of them."""
+    c, s, q = shape.cosine, shape.sine, shape.b / shape.a
+    flat = q * q
+    return (
+        xx + flat * c * c + s * s,
+        xy + 2.0 * (flat - 1.0) * c * s,
+        yy + flat * s * s + c * c,
+        count + 1,
+    )
+
+
+@inline
+def _is_near(mass, box, scale, beyond):
+    """Tell whether a mass is within a distance of a box; both in pixels from the origin of the plane."""
+    x, y = mass.x / scale, mass.y / scale
+    left, right, low, high = box
+    return left - beyond < x < right + beyond and low - beyond < y < high + beyond
+
+
+@inline
+def _compress(mass, box, x, y, scale, factors):
+    """Add what a mass adds to the square of the compression of the source's plane into that of the lens.
+
+    An isothermal mass compresses by |1 − t| across the direction to its centre, t = θ_E / R; the others nearly do with
+    a power of that. Here is a smooth bound; where it adds less than FAINT, it adds nothing.
+    """
+    if mass.family == EXTERNAL:
+        return
+    size, core, power = abs(mass.strength), 0.0, 1.0
+    if mass.family == POWER_LAW:
+        power = mass.slope - 1.0
+    elif mass.family == POINT_MASS:
+        power = 2.0
+    elif mass.family == ISOTHERMAL:
+        core = mass.scale
+    elif mass.family != MULTIPOLE:
+        core = 0.5 * mass.scale
+    q = mass.axis_ratio if mass.axis_ratio > 0.0 else 1.0
+    beyond = size / scale * exp64(-0.5 / power * log64(4.0 * np.sqrt(FAINT))) / np.sqrt(q)
+    if size == 0.0 or not _is_near(mass, box, scale, beyond):
+        return
+    q, flat = np.float32(q), np.float32(1.0 / q)
+    c, s = np.float32(mass.cosine), np.float32(mass.sine)
+    inner, area = np.float32(core * core), np.float32(size * size)
+    exponent, faint = np.float32(power), np.float32(FAINT)
+    for i in range(factors.size):
+        dx, dy = np.float32(x[i] - mass.x), np.float32(y[i] - mass.y)
+        along, across = c * dx + s * dy, c * dy - s * dx
+        t = area / (q * along * along + flat * across * across + inner + _TINY)
+        if power != 1.0:
+            t = exp32(exponent * log32(t))
+        factors[i] += max(t * t / (np.float32(16.0) + t) - faint, _ZERO)
+
+
+@inline
+def _write_profiles(light_of, image, smallest, tables, profiles):
     """Return the numbers of all Sérsic profiles of a galaxy, float32[n, 8]."""
     count = 0
     for k in range(light_of.component_parts[image], light_of.component_parts[image + 1]):
-        _write_profile(light_of.components[k], MOST, tables, profiles[count])
+        own = light_of.components[k]
+        core = CORE * smallest / component_ellipse(own).b * own.half_light_radius
+        _write_profile(own, MOST, core, tables, profiles[count])
         count += 1
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         own = light_of.truncated[k]
-        _write_profile(own, own.truncation, tables, profiles[count])
+        core = CORE * smallest / component_ellipse(own).b * own.half_light_radius
+        _write_profile(own, own.truncation, core, tables, profiles[count])
         count += 1
     return profiles[:count]
 
@@ -377,7 +552,8 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
         first, last = light_of.planes[image]
         masses = scratch.prepared[: last - first]
         prepare(light_of.masses[first:last], masses)
-        profiles = _write_profiles(light_of, image, tables, scratch.profiles)
+        smallest = _smallest(light_of, image, refined)
+        profiles = _write_profiles(light_of, image, smallest, tables, scratch.profiles)
         disk, terms = make_disk(blank[0], tables), scratch.terms[:0]
         if light_of.arms_parts[image + 1] > light_of.arms_parts[image]:
             arms = light_of.arms[light_of.arms_parts[image]]
@@ -388,32 +564,39 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
         for row in range(rows):
             runs[row, 0], runs[row, 1], runs[row, 2] = row, 0, rows
         count, total = rows, 0.0
-        levels = _levels(light_of, image, refined)
+        form = _form(light_of, image, smallest)
         for level in range(LEVELS + 1):
             step = 2.0 / (refined * 2**level)
             finer, more = np.empty((64, 3), np.int64), 0
-            for r in range(count):
-                n = _trace_run(
-                    light_of,
-                    image,
-                    masses,
-                    scale,
-                    start,
-                    step,
-                    level,
-                    runs[r],
-                    profiles,
-                    disk,
-                    terms,
-                    scratch,
-                    levels,
-                )
-                light = scratch.lines[6][:n]
-                row, begin = runs[r, 0], runs[r, 1]
-                _deposit(grids[image], row, begin, light, level, scratch.spread)
-                for i in range(n):
-                    total += light[i]
-                if level < LEVELS:
-                    finer, more = _mark(scratch.lines[5][:n], row, begin, finer, more)
+            r = 0
+            while r < count:
+                n, pieces = 0, 0
+                while r < count and n < BLOCK:  # runs that are traced together
+                    row, begin = runs[r, 0], runs[r, 1]
+                    taken = min(runs[r, 2] - begin, BLOCK - n)
+                    for i in range(taken):
+                        scratch.x[n + i] = start + (begin + i) * step
+                        scratch.y[n + i] = start + row * step
+                    piece = scratch.pieces[pieces]
+                    piece[0], piece[1], piece[2], piece[3] = row, begin, n, n + taken
+                    n, pieces = n + taken, pieces + 1
+                    runs[r, 1] += taken
+                    if runs[r, 1] == runs[r, 2]:
+                        r += 1
+                _trace(
+                    light_of, image, masses, scale, step, level, n, profiles, disk, terms,
+                    scratch, form,
+                )  # fmt: skip
+                for p in range(pieces):
+                    row, begin, here, end = scratch.pieces[p]
+                    light = scratch.lines[6][here:end]
+                    _deposit(
+                        grids[image], row, begin, light, level, scratch.weights, scratch.spread
+                    )
+                    for i in range(light.size):
+                        total += light[i]
+                    if level < LEVELS:
+                        nearest = scratch.lines[5][here:end]
+                        finer, more = _mark(nearest, row, begin, finer, more)
             runs, count = finer, more
         found[image] = total
