@@ -444,7 +444,9 @@ def trace_curves(rows: NDArray[np.void]) -> list[tuple[NDArray[np.float64], NDAr
     prepared, points = maps.prepare(rows), np.empty((MOST_POINTS, _POINT))
     reaches, curves = np.zeros(rows.size + 1, REACH_ROW), []
     for kind in range(2):
-        count, _, _, _ = _trace(prepared, kind, reaches, points)
+        count, sign, x0, y0 = _trace(prepared, kind, reaches, points)
         found = points[:count].copy()
+        if sign == CUT:
+            found[:, :2] += x0, y0
         curves.append((found[:, :2], found[:, 4:6]))
     return curves
