@@ -273,7 +273,7 @@ def _square_at(piece, x, y, t):
 @kernel
 def _distance(rows, sign, x0, y0, points, count, x, y):
     """Return the distance of a source from a caustic, arcsec: from the place of the nearest point's critical point."""
-    piece, least, number, t = np.empty((4, 2)), np.inf, np.int64(0), 0.0
+    piece, least, number, t = np.empty((4, 2)), np.inf, 0, 0.0
     for i in range(count - 1):
         dx, dy = points[i, 4] - x, points[i, 5] - y
         if dx * dx + dy * dy < least:
