@@ -273,7 +273,7 @@ def _square_at(piece, x, y, t):
 @kernel
 def _distance(rows, sign, x0, y0, points, count, x, y):
     """Return the distance of a source from a caustic, arcsec: from the place of the nearest point's critical point."""
-    piece, least, number, t = np.empty((4, 2)), np.inf, count - 2, 0.0
+    piece, least, number, t = np.empty((4, 2)), np.inf, 0, 0.0
     for i in range(count - 1):
         dx, dy = points[i, 4] - x, points[i, 5] - y
         if dx * dx + dy * dy < least:
@@ -444,7 +444,9 @@ def trace_curves(rows: NDArray[np.void]) -> list[tuple[NDArray[np.float64], NDAr
     prepared, points = maps.prepare(rows), np.empty((MOST_POINTS, _POINT))
     reaches, curves = np.zeros(rows.size + 1, REACH_ROW), []
     for kind in range(2):
-        count, _, _, _ = _trace(prepared, kind, reaches, points)
+        count, sign, x0, y0 = _trace(prepared, kind, reaches, points)
         found = points[:count].copy()
+        if sign == CUT:
+            found[:, :2] += x0, y0
         curves.append((found[:, :2], found[:, 4:6]))
     return curves

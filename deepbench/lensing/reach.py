@@ -21,9 +21,9 @@ STEP = 4.0
 FAINT = 10.0
 """How many times fainter than the least magnification images near a centre are that are not looked for."""
 
-EVEN = 0.2
-"""Largest change of the second derivatives of ψ between two distances in a core, relative to the eigenvalues of the
-Jacobian.
+EVEN, WEAK = 0.2, 1e-3
+"""Largest changes of the second derivatives of ψ between two distances in a core: relative to the eigenvalues of the
+Jacobian in that of the main deflector, absolute in others, which may lie where an eigenvalue is small.
 """
 
 DIRECTIONS = 16
@@ -67,13 +67,13 @@ def field_at(rows, x, y):
 
 
 @kernel
-def _scan(rows, row, outer, least, out):
+def _scan(rows, row, is_main, outer, least, out):
     """Write what rows do about the centre of one of them, in one direction, from there to a radius."""
     x, y = row.x, row.y
     # a direction at 45 degrees to the axes of the deflector
     c, s = math.sqrt(0.5) * (row.cosine - row.sine), math.sqrt(0.5) * (row.cosine + row.sine)
     inner, kind, most, einstein = NEAREST, CORE, 0.0, 0.0
-    is_inside = True
+    is_inside, was_beyond = True, False
     old = field_at(rows, x + NEAREST / STEP * c, y + NEAREST / STEP * s)
     r = NEAREST
     while r < outer:
@@ -84,10 +84,16 @@ def _scan(rows, row, outer, least, out):
             change = max(
                 abs(field.xx - old.xx), max(abs(field.xy - old.xy), abs(field.yy - old.yy))
             )
-            is_even = change <= EVEN * min(abs(1.0 - kappa - gamma), abs(1.0 - kappa + gamma))
+            allowed = WEAK
+            if is_main:
+                allowed = EVEN * min(abs(1.0 - kappa - gamma), abs(1.0 - kappa + gamma))
+            is_even = change <= allowed
             is_faint = abs((1.0 - kappa) ** 2 - gamma * gamma) * least > FAINT
-            if r == NEAREST and not is_even:
-                kind = SINGULAR
+            # images on a radial critical curve are bright, however near to the centre
+            is_beyond = 1.0 - kappa + gamma >= 0.0
+            if r == NEAREST:
+                kind, was_beyond = CORE if is_even else SINGULAR, is_beyond
+            is_faint = is_faint and is_beyond == was_beyond
             is_inside = is_even if kind == CORE else is_faint
         size = np.sqrt(field.x * field.x + field.y * field.y)
         if is_inside:
@@ -137,7 +143,7 @@ def find_reach(rows, x, y, least, reaches):
     count, main, main_row = 0, 0, 0
     for i in range(rows.shape[0]):
         if rows[i].family != EXTERNAL:
-            _scan(rows[i : i + 1], rows[i], outer, least, reaches[count])
+            _scan(rows[i : i + 1], rows[i], False, outer, least, reaches[count])
             if reaches[count].einstein >= reaches[main].einstein:
                 main, main_row = count, i
             count += 1
@@ -169,8 +175,8 @@ def find_reach(rows, x, y, least, reaches):
         if own.kind == CORE and own.disc < 2.0 * own.inner:
             own.disc, own.fine = 0.0, own.inner if nearest > 0.0 else 0.0
     own = reaches[main]
-    if shared > 0.0:
-        _scan(rows, rows[main_row], outer, least, own)
+    if shared > 0.0 or own.kind == CORE or own.inner == NEAREST:
+        _scan(rows, rows[main_row], True, outer, least, own)
         own.inner = max(own.inner, shared) if own.kind == SINGULAR else own.inner
     own.disc, own.is_wanted = outer + np.sqrt(own.x * own.x + own.y * own.y), 1
     for k in range(count):

@@ -12,7 +12,7 @@ from deepbench.deflectors.planes import planes_of
 from deepbench.errors import LabelError, RecipeError
 from deepbench.lensing.maps import convergence
 from deepbench.recipe import parse_recipe
-from deepbench.samples import draw_labels, render
+from deepbench.samples import draw_labels
 
 PLANE = {"lens": {"redshift": 0.5, "source_redshift": 2.0}}
 SIE = {"sie": {"einstein_radius": 1.0, "axis_ratio": 0.7}}
@@ -60,6 +60,15 @@ def test_masses_have_rows_at_their_positions(kind):
     assert (found.rows["x"][::2] == 0.3).all()
     assert (found.rows["y"][::2] == -0.2).all()
     assert np.isfinite(convergence(found.rows[:1], 0.5, 0.7))
+
+
+@pytest.mark.parametrize("kind", DEFLECTORS)
+def test_every_parameter_of_a_mass_is_a_label(kind):
+    table = recipe([{kind: BODIES[kind]}, PLANE, SOURCE]).table("images")
+    names = {column.name for column in table.plan.columns}
+    given = {name for name, value in BODIES[kind].items() if name != "order"}
+    assert {f"{kind}.{name}" for name in (*given, "dx", "dy")} <= names
+    assert {"lens.redshift", "lens.einstein_radius", "source.image_1_delay"} <= names
 
 
 def test_dispersions_and_masses_are_those_of_astropy():
