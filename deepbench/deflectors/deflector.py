@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.language.specification import Specification, parameter
+from deepbench.language.specification import (
+    Parameter,
+    Specification,
+    parameter,
+    parameter_of,
+)
 from deepbench.language.values import Value
 
 if TYPE_CHECKING:
@@ -59,6 +64,14 @@ class Deflector(Specification, ABC):
     def needs_redshifts(self) -> bool:
         """Whether the strength follows from the redshifts of lens and source."""
         return False
+
+    def measured(self) -> dict[str, str]:
+        """Return the labels that follow from redshifts, by the field of ``DEFLECTOR_ROW`` that each is."""
+        return {}
+
+    def measured_labels(self) -> dict[str, Parameter]:
+        """Return the meaning of the labels that follow from redshifts."""
+        return {name: parameter_of(type(self), name) for name in self.measured()}
 
     @abstractmethod
     def rows(self, columns: Mapping[str, NDArray], redshifts: Redshifts) -> NDArray[np.void]:

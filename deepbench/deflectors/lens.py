@@ -51,6 +51,10 @@ class Lens(Specification):
             raise problem("must have both of redshift and source_redshift, or none of them")
         return self
 
+    def measured_labels(self) -> dict[str, Parameter]:
+        """Return the labels that are measured."""
+        return MEASURED_LENS
+
 
 MEASURED_LENS = {
     "einstein_radius": Parameter(
@@ -78,6 +82,9 @@ ARC_AZIMUTH = Parameter(
 
 MAGNIFICATION = Parameter("light of its images over its light without masses")
 """Label of lensed objects of images that is measured; of galaxies on the frame and a margin."""
+
+MICROLENSED = Parameter("factor of its light by microlensing")
+"""Label of the images of a star with microlensing."""
 
 RING_AZIMUTH = 270.0
 """Least azimuth of a ring (degree)."""

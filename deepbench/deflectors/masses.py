@@ -67,6 +67,10 @@ class Sis(Deflector):
         """Whether the strength follows from the redshifts of lens and source."""
         return self.velocity_dispersion is not None
 
+    def measured(self) -> dict[str, str]:
+        """Return the labels that follow from redshifts, by the field of ``DEFLECTOR_ROW`` that each is."""
+        return {"einstein_radius": "strength"} if self.needs_redshifts else {}
+
     def rows(self, columns: Mapping[str, NDArray], redshifts: Redshifts) -> NDArray[np.void]:
         """Return ``DEFLECTOR_ROW[k]`` of k masses."""
         from deepbench.lensing.cosmology import einstein_radius
@@ -203,6 +207,10 @@ class Nfw(Deflector):
     def needs_redshifts(self) -> bool:
         """Whether the strength follows from the redshifts of lens and source."""
         return self.mass is not None
+
+    def measured(self) -> dict[str, str]:
+        """Return the labels that follow from redshifts, by the field of ``DEFLECTOR_ROW`` that each is."""
+        return {"scale_radius": "scale", "deflection": "strength"} if self.needs_redshifts else {}
 
     def rows(self, columns: Mapping[str, NDArray], redshifts: Redshifts) -> NDArray[np.void]:
         """Return ``DEFLECTOR_ROW[k]`` of k masses."""

@@ -14,6 +14,8 @@ from deepbench.labelling.objects import ObjectColumns, object_columns
 from deepbench.lensing.deflector import DEFLECTOR_ROW, EXTERNAL
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from deepbench.labelling.scopes import Labels
     from deepbench.tables import Table
 
@@ -39,6 +41,8 @@ class Planes(NamedTuple):
         Einstein radius of all masses of a sample, arcsec; NaN without a tangential critical curve.
     lenses : list of ObjectColumns
         The lenses of the table's classes.
+    masses : list of (ObjectColumns, DEFLECTOR_ROW[k])
+        The masses of each entry of a class, and their rows.
     """
 
     offsets: NDArray[np.int64]
@@ -49,6 +53,16 @@ class Planes(NamedTuple):
     centres: NDArray[np.float64]
     einstein_radii: NDArray[np.float64]
     lenses: list[ObjectColumns]
+    masses: list[tuple[ObjectColumns, NDArray[np.void]]]
+
+    def measured(self) -> Iterator[tuple[ObjectColumns, dict[str, NDArray[np.float64]]]]:
+        """Yield the measured labels of lenses, and of masses whose strength follows from redshifts."""
+        for lens in self.lenses:
+            yield lens, {"einstein_radius": self.einstein_radii[lens.samples]}
+        for source, rows in self.masses:
+            names = source.entry.chosen.measured()
+            if names:
+                yield source, {name: rows[field] for name, field in names.items()}
 
 
 def planes_of(table: Table[Any], labels: Labels) -> Planes:
@@ -87,6 +101,7 @@ def planes_of(table: Table[Any], labels: Labels) -> Planes:
         _centres(np.sort(samples), together, len(labels)),
         np.full(len(labels), np.nan),
         lenses,
+        list(zip(masses, rows[1:], strict=True)),
     )
 
 

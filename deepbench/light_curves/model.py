@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from deepbench.deflectors.lens import MEASURED_LENS, Lens, check_plane
+from deepbench.deflectors.deflector import Deflector
+from deepbench.deflectors.lens import Lens, check_plane
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
 from deepbench.language.one_of import names_of
@@ -295,4 +296,4 @@ def _measured_of(entry: ObjectEntry) -> Mapping[str, Parameter]:
     """Return the labels of an entry that are measured."""
     if isinstance(entry.chosen, LightObject):
         return entry.chosen.measured_labels()
-    return MEASURED_LENS if isinstance(entry.chosen, Lens) else {}
+    return entry.chosen.measured_labels() if isinstance(entry.chosen, Lens | Deflector) else {}

@@ -238,10 +238,7 @@ class LightCurves:
         for name, values in distances.items():
             for each, found in zip(lensed, np.split(values, ends), strict=False):
                 each.measure(name, found)
-        return [
-            (lens, {"einstein_radius": planes.einstein_radii[lens.samples]})
-            for lens in planes.lenses
-        ]
+        return list(planes.measured())
 
     def _check_room(self) -> None:
         """Refuse more images than there is room for."""

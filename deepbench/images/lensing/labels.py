@@ -11,6 +11,7 @@ from deepbench.deflectors.images_of_sources import labels_of_images
 from deepbench.deflectors.lens import (
     CUSP,
     DOUBLE,
+    MOST_IMAGES,
     NONE,
     QUAD,
     RING,
@@ -99,11 +100,16 @@ def measured_of_lensing(
     ranks : list of int64[k]
         The number of each among all objects of the sky, for each source.
     """
-    for lens in lensed.planes.lenses:
-        yield lens, {"einstein_radius": lensed.planes.einstein_radii[lens.samples]}
+    yield from lensed.planes.measured()
     shared = labels_of_images(lensed.images, measured_of_source(delays=True))
     shared["magnification"] = lensed.magnifications
     shared |= lensed.caustics
+    counts = np.diff(lensed.images.offsets)
+    factors = np.full((MOST_IMAGES, len(counts)), np.nan)
+    for number in range(MOST_IMAGES):
+        there = np.flatnonzero(counts > number)
+        factors[number, there] = lensed.factors[lensed.images.offsets[there] + number]
+    of_stars = {f"image_{k + 1}_microlensing": values for k, values in enumerate(factors)}
     of_galaxies = {"configuration": _configurations(lensed)}
     if table.measures_sky:
         for band, values in lensed.azimuths.items():
@@ -114,6 +120,8 @@ def measured_of_lensing(
             continue
         some = np.searchsorted(lensed.owners, rank)
         columns = shared if source.entry.chosen.is_point else shared | of_galaxies
+        if getattr(source.entry.chosen, "microlensing", None) is not None:
+            columns = columns | of_stars
         without = "_delay" if lens_of_class.redshift is None else None
         yield (
             source,

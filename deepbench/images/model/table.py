@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from deepbench.deflectors.deflector import Deflector
 from deepbench.deflectors.lens import (
     ARC_AZIMUTH,
     CONFIGURATION,
     MAGNIFICATION,
-    MEASURED_LENS,
+    MICROLENSED,
+    MOST_IMAGES,
     Lens,
     check_plane,
     measured_of_source,
@@ -317,8 +319,8 @@ class ImageTable(TableSpecification):
 
     def _measured_of(self, entry: ObjectEntry, lens: Lens | None) -> Mapping[str, Parameter]:
         """Return the labels of an object that are measured; ``lens`` is that of its class."""
-        if isinstance(entry.chosen, Lens):
-            return MEASURED_LENS
+        if isinstance(entry.chosen, Lens | Deflector):
+            return entry.chosen.measured_labels()
         if entry.is_shape and self.measures_shapes:
             return MEASURED_SHAPES
         measured = self._measured() if entry.is_sky and self.measures_sky else {}
@@ -326,6 +328,8 @@ class ImageTable(TableSpecification):
             return measured
         measured |= measured_of_source(delays=lens.redshift is not None)
         measured["magnification"] = MAGNIFICATION
+        if getattr(entry.chosen, "microlensing", None) is not None:
+            measured |= {f"image_{k + 1}_microlensing": MICROLENSED for k in range(MOST_IMAGES)}
         if not entry.chosen.is_point:
             measured["configuration"] = CONFIGURATION
             if self.measures_sky:

@@ -93,6 +93,11 @@ def test_dispersions_and_masses_are_those_of_astropy():
     surface = constants.c**2 / (4 * np.pi * constants.G) * d_s / (d_l * d_ls)
     inside = np.log(7) - 6 / 7
     kappa = (2e14 * units.Msun / (4 * np.pi * radius**2 * inside) / surface).to_value("")
+    measured = [columns for _, columns in planes(lens, *masses).measured()]
+    assert [list(columns) for columns in measured] == [
+        ["einstein_radius"], ["einstein_radius"], ["scale_radius", "deflection"],
+    ]  # fmt: skip
+    assert (measured[1]["einstein_radius"] == sis["strength"]).all()
     assert nfw["strength"] == pytest.approx(4 * (1 - np.log(2)) * kappa * nfw["scale"], rel=1e-3)
 
 

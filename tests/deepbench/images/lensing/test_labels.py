@@ -187,6 +187,10 @@ def test_microlensing_keeps_the_mean_flux_and_follows_parity():
         for k in range(1, 7)
     )
     ratio = (size - (label(still, "quasar.magnification") - minima)) / minima
+    factors = np.stack([label(found, f"quasar.image_{k}_microlensing") for k in range(1, 7)])
+    sizes = np.stack([label(still, f"quasar.image_{k}_magnification") for k in range(1, 7)])
+    np.testing.assert_array_equal(factors[sizes < 0], 1.0)
+    np.testing.assert_allclose(np.nansum(factors * np.abs(sizes), axis=0), size)
     assert ratio.mean() == pytest.approx(1, abs=0.07)
     assert 0.3 < np.log(ratio).std() < 0.55
 
