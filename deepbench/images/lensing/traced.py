@@ -61,10 +61,13 @@ SMOOTH = 0.7
 CUSP, CUSP_POWER = 0.05, -0.6
 """Offset at most, in distances of the coarsest rays: CUSP (n − ½)^CUSP_POWER for the Sérsic index n."""
 
-ARMS = 0.1
-"""Offset at most around the centre of spiral arms (pixel)."""
+ARMS = 0.3
+"""Offset of the windows around the centre of spiral arms, which are wider (pixel)."""
 
-EDGE = 0.08
+ARMS_PART = 0.33
+"""Their ρ in steps, in units of ``Disk.core``."""
+
+EDGE = 0.16
 """Offset around edges of truncated profiles (pixel)."""
 
 CORE = 0.7
@@ -88,15 +91,15 @@ BESIDE = 3
 PLACES = 2 ** (LEVELS - 1)
 """Number of rays of the finest level between two points of the grid."""
 
-FAINT = 1e-3
-"""Least part of the square of the compression that a mass adds."""
+FAINT = 0.1
+"""t² of a mass that compresses no more; see ``_compress``."""
 
 MOST = 1e30
 """Square of a radius that no light reaches."""
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _TINY, _FAR = np.float32(1e-20), np.float32(80.0)
-_EDGE = np.float32(EDGE * EDGE)
+_ARMS, _EDGE = np.float32(ARMS * ARMS), np.float32(EDGE * EDGE)
 _REACH2 = np.float32(REACH * REACH)
 
 
@@ -154,7 +157,7 @@ def make_scratch(points: int, masses: int) -> Scratch:
         y=np.empty(BLOCK),
         pieces=np.empty((BLOCK, 4), np.int64),
         deflection=np.empty((SCRATCH, BLOCK), np.float32),
-        lines=np.empty((10, BLOCK), np.float32),
+        lines=np.empty((11, BLOCK), np.float32),
         profiles=np.empty((16, 11), np.float32),
         arms=np.empty((9, BLOCK), np.float32),
         terms=np.empty(MOST_TERMS),
@@ -225,10 +228,10 @@ def _core(index, rate, square):
 
 
 @inline
-def _add_sersic(profile, bx, by, squares, least, light):
+def _add_sersic(profile, bx, by, squares, values, least, light):
     """Add the surface brightness of a Sérsic profile at points about its centre, per square pixel.
 
-    ``squares`` is scratch; the points are no nearer to the centre than ``least``, a square.
+    ``squares`` and ``values`` are scratch; the points are no nearer to the centre than ``least``, a square.
     """
     c, s, d, e = profile[0], profile[1], profile[2], profile[3]
     amplitude, power, rate, last = profile[4], profile[5], profile[6], profile[7]
@@ -236,7 +239,7 @@ def _add_sersic(profile, bx, by, squares, least, light):
         u, v = c * bx[i] + s * by[i], d * by[i] - e * bx[i]
         square = u * u + v * v + _TINY
         value = amplitude * exp32(rate * exp32(power * log32(square)))
-        squares[i] = square
+        squares[i], values[i] = square, value
         light[i] += value if square < last else _ZERO
     narrow = profile[8]
     if least * min(c * c + s * s, d * d + e * e) * narrow > _REACH2 * np.float32(4.0):
@@ -244,8 +247,7 @@ def _add_sersic(profile, bx, by, squares, least, light):
     constant, linear = amplitude * profile[9], amplitude * profile[10]
     for i in range(light.size):
         t = squares[i] * narrow
-        value = amplitude * exp32(rate * exp32(power * log32(squares[i])))
-        light[i] += exp32(-min(t * t, _FAR)) * (constant + linear * t - value)
+        light[i] += exp32(-min(t * t, _FAR)) * (constant + linear * t - values[i])
 
 
 @inline
@@ -351,7 +353,7 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
         lines[0][:n], lines[1][:n], lines[2][:n], lines[3][:n], lines[4][:n],
     )  # fmt: skip
     nearest, light, inverse = lines[5][:n], lines[6][:n], lines[9][:n]
-    ax, ay = lines[7][:n], lines[8][:n]
+    ax, ay, values = lines[7][:n], lines[8][:n], lines[10][:n]
     origin_x, origin_y = light_of.origins[image]
     centre_x, centre_y = light_of.centres[image]
     left, right = x[0], x[0]
@@ -390,9 +392,16 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
             dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
             squares[i] = dx * dx + dy * dy
         _open(squares, width, level, MASS_LEVELS, here, before, nearest)
+    if terms.size > 0:
+        wide = np.float32(WINDOW / (ARMS_PART * disk.core))
+        wide *= wide
+        for i in range(n):
+            square = xx * bx[i] * bx[i] + by[i] * (xy * bx[i] + yy * by[i])
+            squares[i] = (wide * square + _ARMS) * inverse[i]
+        _open(squares, width, level, LEVELS, here, before, nearest)
     area = np.float32(step * step)
     for k in range(profiles.shape[0]):
-        _add_sersic(profiles[k], bx, by, squares, least, light)
+        _add_sersic(profiles[k], bx, by, squares, values, least, light)
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         own = light_of.truncated[k]
         shape = component_ellipse(own)
@@ -429,8 +438,6 @@ def _smallest(light_of, image, refined):
         found = min(found, _finest(light_of.components[k], refined))
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         found = min(found, _finest(light_of.truncated[k], refined))
-    if light_of.arms_parts[image + 1] > light_of.arms_parts[image]:
-        found = min(found, ARMS)
     return found
 
 
@@ -479,8 +486,8 @@ def _is_near(mass, box, scale, beyond):
 def _compress(mass, box, x, y, scale, factors):
     """Add what a mass adds to the square of the compression of the source's plane into that of the lens.
 
-    An isothermal mass compresses by |1 − t| across the direction to its centre, t = θ_E / R; the others nearly do with
-    a power of that. Here is a smooth bound; where it adds less than FAINT, it adds nothing.
+    With t = (θ_E / R)^p a power law compresses by |1 − t| across the direction to its centre and by 1 + (p − 1) t along
+    it; p = 1 for isothermal masses. Here is a smooth bound, without what it adds where t² = FAINT.
     """
     if mass.family == EXTERNAL:
         return
@@ -494,20 +501,24 @@ def _compress(mass, box, x, y, scale, factors):
     elif mass.family != MULTIPOLE:
         core = 0.5 * mass.scale
     q = mass.axis_ratio if mass.axis_ratio > 0.0 else 1.0
-    beyond = size / scale * exp64(-0.5 / power * log64(4.0 * np.sqrt(FAINT))) / np.sqrt(q)
+    along = max(power - 1.0, 0.0)
+    along *= 2.0 + along
+    beyond = size / scale * exp64(-0.5 / power * log64(FAINT)) / np.sqrt(q)
     if size == 0.0 or not _is_near(mass, box, scale, beyond):
         return
     q, flat = np.float32(q), np.float32(1.0 / q)
     c, s = np.float32(mass.cosine), np.float32(mass.sine)
     inner, area = np.float32(core * core), np.float32(size * size)
-    exponent, faint = np.float32(power), np.float32(FAINT)
+    exponent, radial = np.float32(power), np.float32(along)
+    faint = np.float32(FAINT * FAINT / (16.0 + FAINT) + along * FAINT)
     for i in range(factors.size):
         dx, dy = np.float32(x[i] - mass.x), np.float32(y[i] - mass.y)
-        along, across = c * dx + s * dy, c * dy - s * dx
-        t = area / (q * along * along + flat * across * across + inner + _TINY)
+        u, v = c * dx + s * dy, c * dy - s * dx
+        square = area / (q * u * u + flat * v * v + inner + _TINY)
         if power != 1.0:
-            t = exp32(exponent * log32(t))
-        factors[i] += max(t * t / (np.float32(16.0) + t) - faint, _ZERO)
+            square = exp32(exponent * log32(square))
+        added = square * (square / (np.float32(16.0) + square) + radial)
+        factors[i] += max(added - faint, _ZERO)
 
 
 @inline
