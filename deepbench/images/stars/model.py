@@ -8,6 +8,7 @@ from typing import ClassVar
 from numpy.typing import NDArray
 from pydantic import Field
 
+from deepbench.deflectors.microlensing import Microlensing
 from deepbench.images.model.sky import (
     COMPONENT_ROW,
     COMPONENTS,
@@ -16,28 +17,11 @@ from deepbench.images.model.sky import (
     SkyObject,
     rows_of,
 )
-from deepbench.language.specification import Group, parameter
+from deepbench.language.specification import parameter
 from deepbench.language.values import Value
 
 MICROLENSING = "microlensing"
 """Stream of the microlensing, inside the object."""
-
-
-class Microlensing(Group):
-    """Stars of the lens, which change the light of each image by a factor: log-normal, with a mean of 1 in flux."""
-
-    minima: Value = parameter(
-        "standard deviation of ln(flux) of images that are minima of the arrival time, or maxima",
-        minimum=0,
-        maximum=3,
-        default=0.0,
-    )
-    saddles: Value = parameter(
-        "standard deviation of ln(flux) of images that are saddles of the arrival time",
-        minimum=0,
-        maximum=3,
-        default=0.0,
-    )
 
 
 class Star(SkyObject):

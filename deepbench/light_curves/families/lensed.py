@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from deepbench.deflectors.lens import MOST_IMAGES, measured_of_source
+from deepbench.deflectors.microlensing import Microlensing
 from deepbench.language.one_of import OneOf, one_of
-from deepbench.language.specification import Group, Parameter, parameter
+from deepbench.language.specification import Parameter, parameter
 from deepbench.language.values import Value
 from deepbench.light_curves.families.family import Effect, Family, ObjectLabels, record
 from deepbench.light_curves.families.random_walk import RandomWalk
@@ -110,24 +111,12 @@ class Light(OneOf):
     """Light of a point source as it would be seen without masses."""
 
 
-class StarsOfLens(Group):
+class StarsOfLens(Microlensing):
     """Stars of the lens, which change the light of each image by a factor: log-normal, with a mean of 1 in flux.
 
     Its logarithm is a damped random walk.
     """
 
-    minima: Value = parameter(
-        "standard deviation of ln(flux) of images that are minima of the arrival time, or maxima",
-        minimum=0,
-        maximum=3,
-        default=0.0,
-    )
-    saddles: Value = parameter(
-        "standard deviation of ln(flux) of images that are saddles of the arrival time",
-        minimum=0,
-        maximum=3,
-        default=0.0,
-    )
     timescale: Value = parameter(
         "time after which the correlation of the microlensing is 1 / e", unit="d", minimum=30
     )
