@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -27,6 +27,7 @@ from deepbench.errors import (
 from deepbench.language.load import nearest, parse_document, read_document, write_document
 from deepbench.storage.locations import Folder, Location, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
+from deepbench.storage.row_groups import RowGroups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,6 +109,10 @@ class Release:
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not what has been read of its data."""
+        return {name: each for name, each in vars(self).items() if name not in _READ}
+
     @property
     def location(self) -> Location:
         """Location of its files."""
@@ -177,25 +182,27 @@ class Release:
             return pd.read_parquet(file, columns=columns)
 
     def label(self, table: str, index: int) -> pd.Series:
-        """Return the labels of one sample, reading no others."""
-        import pyarrow.parquet as pq
-
+        """Return the labels of one sample. Rows that are decoded with it are kept for the next call."""
         summary = self.manifest.tables[self.check_table(table)]
         if not 0 <= index < summary.samples:
             raise CatalogError(
                 f"'{table}' of {self} has no sample {index}: allowed are 0 to {summary.samples - 1}"
             )
-        columns, row = list(summary.columns), index
-        with self._parquet(table) as opened, pq.ParquetFile(opened) as file:
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if row < rows:
-                    return file.read_row_group(group, columns).slice(row, 1).to_pandas().iloc[0]
-                row -= rows
-        raise ReleaseError(
-            f"the labels of '{table}' of {self} end before sample {index}; restore the release "
-            "from a copy, or build it again"
-        )
+        row = self._rows[table].row(index)
+        if row is None:
+            raise ReleaseError(
+                f"the labels of '{table}' of {self} end before sample {index}; restore the release "
+                "from a copy, or build it again"
+            )
+        return row.to_pandas().iloc[0]
+
+    @cached_property
+    def _rows(self) -> dict[str, RowGroups]:
+        """Rows of labels, by table."""
+        return {
+            name: RowGroups(partial(self._parquet, name), list(each.columns))
+            for name, each in self.manifest.tables.items()
+        }
 
     def objects(self, table: str, sample: int | None = None) -> pd.DataFrame:
         """Return the long table of repeated objects, one row per copy; of one sample when its number is given.
@@ -222,7 +229,7 @@ class Release:
             yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
-        """Return the data variables of one sample, read.
+        """Return the data variables of one sample, read. The tree is opened once and kept.
 
         Raises
         ------
@@ -234,9 +241,15 @@ class Release:
         count = self.manifest.tables[self.check_table(table)].samples
         if not 0 <= index < count:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
-        variables = list(self.manifest.tables[table].variables)
+        self._warn(stacklevel=3)
         with reading(self.location, f"{fmt.DATA}/{table}"):
-            return self.open()[table].to_dataset()[variables].isel(sample=index).load()
+            return self._data[table].isel(sample=index).load()
+
+    @cached_property
+    def _data(self) -> dict[str, xr.Dataset]:
+        """The data variables of each table, opened."""
+        nodes, tables = self._nodes(), self.manifest.tables.items()
+        return {name: nodes[name][list(each.variables)] for name, each in tables}
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
         """Open the data lazily.
@@ -262,17 +275,34 @@ class Release:
 
     def _open(self, chunks: Literal["shards"] | dict[str, int] | None) -> xr.DataTree:
         """Open the data; warnings are of who called the caller."""
-        import xarray as xr
-
         from deepbench.storage.trees import ReleaseTree
 
-        refuse_optimized()
         if not (chunks is None or chunks == "shards" or isinstance(chunks, dict)):
             raise CatalogError(
                 f"chunks must be 'shards' or sizes such as {{'sample': 64}}, not {chunks!r}"
             )
+        self._warn(stacklevel=4)
+        nodes: dict[str, Any] = self._nodes()
+        for name, summary in self.manifest.tables.items() if chunks is not None else ():
+            sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
+            parts = {each: nodes[name][each].chunk(sizes) for each in summary.variables}
+            nodes[name] = nodes[name].assign(parts)
+        return ReleaseTree.from_dict(nodes)
+
+    def _warn(self, stacklevel: int) -> None:
+        """Warn of a release that should not be used any more."""
         if self.deprecation is not None:
-            warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
+            words = f"{self} {self.deprecation}"
+            warnings.warn(words, DeprecatedReleaseWarning, stacklevel=stacklevel)
+
+    def _nodes(self) -> dict[str, xr.Dataset]:
+        """Open the store, whose metadata must be what the manifest lists; return its root and its tables.
+
+        How arrays are cut and compressed here is left out: it would bind what users select and save elsewhere.
+        """
+        import xarray as xr
+
+        refuse_optimized()
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
         with reading(self.location, root):
@@ -286,14 +316,11 @@ class Release:
         )
         store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
-        nodes: dict[str, Any] = {"/": tree.to_dataset()}
-        for name, summary in self.manifest.tables.items():
-            nodes[name] = table = tree[name].to_dataset()
-            if chunks is not None:
-                sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
-                parts = {each: table[each].chunk(sizes) for each in summary.variables}
-                nodes[name] = table.assign(parts)
-        return ReleaseTree.from_dict(nodes)
+        return {name: tree[name].to_dataset().drop_encoding() for name in ("/", *self.manifest.tables)}
+
+
+_READ = ("_data", "_rows")
+"""Attributes of a release that hold what has been read of its data."""
 
 
 @contextlib.contextmanager
