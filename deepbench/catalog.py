@@ -243,7 +243,7 @@ class Release:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
         self._warn(stacklevel=3)
         with reading(self.location, f"{fmt.DATA}/{table}"):
-            return self._data[table].isel(sample=index).load()
+            return self._data[table].isel(sample=index).copy().load()
 
     @cached_property
     def _data(self) -> dict[str, xr.Dataset]:
@@ -316,7 +316,9 @@ class Release:
         )
         store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
-        return {name: tree[name].to_dataset().drop_encoding() for name in ("/", *self.manifest.tables)}
+        return {
+            name: tree[name].to_dataset().drop_encoding() for name in ("/", *self.manifest.tables)
+        }
 
 
 _READ = ("_data", "_rows")

@@ -231,7 +231,8 @@ def _check_memory(
 
 def _parameters(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a data frame without the digests that a release keeps beside its labels."""
-    return frame[[name for name in frame.columns if not str(name).startswith(DIGEST)]]
+    digests = [name for name in frame.columns if str(name).startswith(DIGEST)]
+    return frame.drop(columns=digests) if digests else frame
 
 
 def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
