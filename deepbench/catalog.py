@@ -25,6 +25,7 @@ from deepbench.errors import (
     refuse_optimized,
 )
 from deepbench.language.load import nearest, parse_document, read_document, write_document
+from deepbench.language.plain import FEW, some
 from deepbench.storage.locations import Folder, Location, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.storage.row_groups import RowGroups
@@ -90,7 +91,7 @@ class DeprecatedReleaseWarning(UserWarning):
     """A release is opened that should not be used any more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Release:
     """A published version of a dataset.
 
@@ -108,6 +109,15 @@ class Release:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    def __repr__(self) -> str:
+        return f"<Release {self} in '{self.catalog.root}'>"
+
+    def _repr_html_(self) -> str:
+        """Return how a notebook shows the release."""
+        from deepbench.release_cards import release_card
+
+        return release_card(self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is pickled: not what has been read of its data."""
@@ -407,13 +417,50 @@ def _download(location: Location, sha256: str) -> TemporaryDirectory[str]:
     return folder
 
 
-def releases(catalog: str | Path = CATALOG) -> list[Release]:
+class Releases(list[Release]):
+    """The releases of a catalog, a list that says in one line, and in a notebook, what there is.
+
+    Attributes
+    ----------
+    root : str
+        Folder or address of the catalog.
+    """
+
+    root: str = ""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} releases in '{self.root}': {some(list(map(str, self)), FEW)}>"
+
+    def _repr_html_(self) -> str:
+        """Return how a notebook shows the catalog."""
+        from deepbench.release_cards import catalog_card
+
+        return catalog_card(self, self.root)
+
+
+def releases(catalog: str | Path = CATALOG) -> Releases:
     """Return every release of a catalog, by name, oldest version first.
+
+    Parameters
+    ----------
+    catalog : str or Path
+        Folder of the releases, or an address ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Releases
+        A list of ``Release``.
 
     Raises
     ------
     CatalogError
         There is no such folder.
+
+    Examples
+    --------
+    >>> releases("releases")                                       # doctest: +SKIP
+    <1 releases in '/data/releases': shapes@1.0.0>
+    >>> [each.manifest.title for each in releases("releases")]     # doctest: +SKIP
     """
     location = location_of(catalog)
     if isinstance(location, Folder) and not location.folder.is_dir():
@@ -422,7 +469,9 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
             "or build a release first: deepbench build workflows/shapes.yaml"
         )
     names = (name for name in location.folders() if re.fullmatch(RELEASE_NAME, name))
-    return [release for name in names for release in versions_of(location, name)]
+    found = Releases(release for name in names for release in versions_of(location, name))
+    found.root = location.root
+    return found
 
 
 def versions_of(location: Location, name: str) -> list[Release]:
@@ -446,10 +495,27 @@ def _is_release(location: Location, folder: str) -> bool:
 def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -> Release:
     """Return a release of a catalog: the newest when no version is given.
 
+    Parameters
+    ----------
+    name : str
+    version : str, optional
+    catalog : str or Path
+        Folder of the releases, or an address ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Release
+        Its ``labels``, ``objects``, ``sample`` and ``label`` read; ``open`` opens the data lazily.
+
     Raises
     ------
     CatalogError
         There is no such name or version; the message lists what there is.
+
+    Examples
+    --------
+    >>> release = find("shapes", "1.0.0")                          # doctest: +SKIP
+    >>> release.labels("images")["circle.radius"].mean()           # doctest: +SKIP
     """
     fmt.check_name(name)
     wanted = None if version is None else fmt.Version.parse(version)

@@ -129,6 +129,11 @@ def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None)
     """Return the long table of repeated objects of a range of samples, one row per copy; empty where nothing repeats.
 
     Takes and raises what ``labels`` does.
+
+    Examples
+    --------
+    >>> copies = objects(recipe, "images", 0, 100)                 # doctest: +SKIP
+    >>> copies[copies["sample"] == 41]                             # doctest: +SKIP
     """
     view = recipe.table(table)
     stop = view.samples if stop is None else stop

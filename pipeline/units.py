@@ -19,21 +19,6 @@ def printable(text: str) -> str:
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def bytes_text(count: float) -> str:
-    """Return a number of bytes in words.
-
-    Examples
-    --------
-    >>> bytes_text(1536)
-    '1.5 KiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
-
-
 def rates(counts: Mapping[str, tuple[int, int]]) -> str:
     """Return accepted parts of what was tried, by name, in words.
 

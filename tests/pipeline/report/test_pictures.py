@@ -7,7 +7,7 @@ import xarray as xr
 
 from deepbench.errors import CatalogError
 from deepbench.kinds import KINDS
-from pipeline.report.panels import PANELS
+from deepbench.panels import PANELS
 from pipeline.report.pictures import ENDINGS, describe, montage, portrait
 
 IMAGES = np.arange(5 * 6 * 7, dtype="f4").reshape(5, 6, 7)
