@@ -1,4 +1,4 @@
-"""Quantities in words, and words without orders for a terminal."""
+"""Rates in words, and words without orders for a terminal."""
 
 from __future__ import annotations
 
