@@ -11,7 +11,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
@@ -25,8 +25,10 @@ from deepbench.errors import (
     refuse_optimized,
 )
 from deepbench.language.load import nearest, parse_document, read_document, write_document
+from deepbench.language.plain import FEW, some
 from deepbench.storage.locations import Folder, Location, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
+from deepbench.storage.row_groups import RowGroups
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,7 +91,7 @@ class DeprecatedReleaseWarning(UserWarning):
     """A release is opened that should not be used any more."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Release:
     """A published version of a dataset.
 
@@ -107,6 +109,19 @@ class Release:
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
+
+    def __repr__(self) -> str:
+        return f"<Release {self} in '{self.catalog.root}'>"
+
+    def _repr_html_(self) -> str:
+        """Return how a notebook shows the release."""
+        from deepbench.release_cards import release_card
+
+        return release_card(self)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: not what has been read of its data."""
+        return {name: each for name, each in vars(self).items() if name not in _READ}
 
     @property
     def location(self) -> Location:
@@ -177,25 +192,27 @@ class Release:
             return pd.read_parquet(file, columns=columns)
 
     def label(self, table: str, index: int) -> pd.Series:
-        """Return the labels of one sample, reading no others."""
-        import pyarrow.parquet as pq
-
+        """Return the labels of one sample. Rows that are decoded with it are kept for the next call."""
         summary = self.manifest.tables[self.check_table(table)]
         if not 0 <= index < summary.samples:
             raise CatalogError(
                 f"'{table}' of {self} has no sample {index}: allowed are 0 to {summary.samples - 1}"
             )
-        columns, row = list(summary.columns), index
-        with self._parquet(table) as opened, pq.ParquetFile(opened) as file:
-            for group in range(file.num_row_groups):
-                rows = file.metadata.row_group(group).num_rows
-                if row < rows:
-                    return file.read_row_group(group, columns).slice(row, 1).to_pandas().iloc[0]
-                row -= rows
-        raise ReleaseError(
-            f"the labels of '{table}' of {self} end before sample {index}; restore the release "
-            "from a copy, or build it again"
-        )
+        row = self._rows[table].row(index)
+        if row is None:
+            raise ReleaseError(
+                f"the labels of '{table}' of {self} end before sample {index}; restore the release "
+                "from a copy, or build it again"
+            )
+        return row.to_pandas().iloc[0]
+
+    @cached_property
+    def _rows(self) -> dict[str, RowGroups]:
+        """Rows of labels, by table."""
+        return {
+            name: RowGroups(partial(self._parquet, name), list(each.columns))
+            for name, each in self.manifest.tables.items()
+        }
 
     def objects(self, table: str, sample: int | None = None) -> pd.DataFrame:
         """Return the long table of repeated objects, one row per copy; of one sample when its number is given.
@@ -222,7 +239,7 @@ class Release:
             yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
-        """Return the data variables of one sample, read.
+        """Return the data variables of one sample, read. The tree is opened once and kept.
 
         Raises
         ------
@@ -234,9 +251,15 @@ class Release:
         count = self.manifest.tables[self.check_table(table)].samples
         if not 0 <= index < count:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
-        variables = list(self.manifest.tables[table].variables)
+        self._warn(stacklevel=3)
         with reading(self.location, f"{fmt.DATA}/{table}"):
-            return self.open()[table].to_dataset()[variables].isel(sample=index).load()
+            return self._data[table].isel(sample=index).copy().load()
+
+    @cached_property
+    def _data(self) -> dict[str, xr.Dataset]:
+        """The data variables of each table, opened."""
+        nodes, tables = self._nodes(), self.manifest.tables.items()
+        return {name: nodes[name][list(each.variables)] for name, each in tables}
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
         """Open the data lazily.
@@ -262,17 +285,34 @@ class Release:
 
     def _open(self, chunks: Literal["shards"] | dict[str, int] | None) -> xr.DataTree:
         """Open the data; warnings are of who called the caller."""
-        import xarray as xr
-
         from deepbench.storage.trees import ReleaseTree
 
-        refuse_optimized()
         if not (chunks is None or chunks == "shards" or isinstance(chunks, dict)):
             raise CatalogError(
                 f"chunks must be 'shards' or sizes such as {{'sample': 64}}, not {chunks!r}"
             )
+        self._warn(stacklevel=4)
+        nodes: dict[str, Any] = self._nodes()
+        for name, summary in self.manifest.tables.items() if chunks is not None else ():
+            sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
+            parts = {each: nodes[name][each].chunk(sizes) for each in summary.variables}
+            nodes[name] = nodes[name].assign(parts)
+        return ReleaseTree.from_dict(nodes)
+
+    def _warn(self, stacklevel: int) -> None:
+        """Warn of a release that should not be used any more."""
         if self.deprecation is not None:
-            warnings.warn(f"{self} {self.deprecation}", DeprecatedReleaseWarning, stacklevel=3)
+            words = f"{self} {self.deprecation}"
+            warnings.warn(words, DeprecatedReleaseWarning, stacklevel=stacklevel)
+
+    def _nodes(self) -> dict[str, xr.Dataset]:
+        """Open the store, whose metadata must be what the manifest lists; return its root and its tables.
+
+        How arrays are cut and compressed here is left out: it would bind what users select and save elsewhere.
+        """
+        import xarray as xr
+
+        refuse_optimized()
         root = f"{fmt.DATA}/zarr.json"
         hashes = {each.path: each.sha256 for each in self.manifest.objects}
         with reading(self.location, root):
@@ -286,14 +326,13 @@ class Release:
         )
         store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]
-        nodes: dict[str, Any] = {"/": tree.to_dataset()}
-        for name, summary in self.manifest.tables.items():
-            nodes[name] = table = tree[name].to_dataset()
-            if chunks is not None:
-                sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
-                parts = {each: table[each].chunk(sizes) for each in summary.variables}
-                nodes[name] = table.assign(parts)
-        return ReleaseTree.from_dict(nodes)
+        return {
+            name: tree[name].to_dataset().drop_encoding() for name in ("/", *self.manifest.tables)
+        }
+
+
+_READ = ("_data", "_rows")
+"""Attributes of a release that hold what has been read of its data."""
 
 
 @contextlib.contextmanager
@@ -378,13 +417,50 @@ def _download(location: Location, sha256: str) -> TemporaryDirectory[str]:
     return folder
 
 
-def releases(catalog: str | Path = CATALOG) -> list[Release]:
+class Releases(list[Release]):
+    """The releases of a catalog, a list that says in one line, and in a notebook, what there is.
+
+    Attributes
+    ----------
+    root : str
+        Folder or address of the catalog.
+    """
+
+    root: str = ""
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} releases in '{self.root}': {some(list(map(str, self)), FEW)}>"
+
+    def _repr_html_(self) -> str:
+        """Return how a notebook shows the catalog."""
+        from deepbench.release_cards import catalog_card
+
+        return catalog_card(self, self.root)
+
+
+def releases(catalog: str | Path = CATALOG) -> Releases:
     """Return every release of a catalog, by name, oldest version first.
+
+    Parameters
+    ----------
+    catalog : str or Path
+        Folder of the releases, or an address ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Releases
+        A list of ``Release``.
 
     Raises
     ------
     CatalogError
         There is no such folder.
+
+    Examples
+    --------
+    >>> releases("releases")                                       # doctest: +SKIP
+    <1 releases in '/data/releases': shapes@1.0.0>
+    >>> [each.manifest.title for each in releases("releases")]     # doctest: +SKIP
     """
     location = location_of(catalog)
     if isinstance(location, Folder) and not location.folder.is_dir():
@@ -393,7 +469,9 @@ def releases(catalog: str | Path = CATALOG) -> list[Release]:
             "or build a release first: deepbench build workflows/shapes.yaml"
         )
     names = (name for name in location.folders() if re.fullmatch(RELEASE_NAME, name))
-    return [release for name in names for release in versions_of(location, name)]
+    found = Releases(release for name in names for release in versions_of(location, name))
+    found.root = location.root
+    return found
 
 
 def versions_of(location: Location, name: str) -> list[Release]:
@@ -417,10 +495,27 @@ def _is_release(location: Location, folder: str) -> bool:
 def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -> Release:
     """Return a release of a catalog: the newest when no version is given.
 
+    Parameters
+    ----------
+    name : str
+    version : str, optional
+    catalog : str or Path
+        Folder of the releases, or an address ``s3://bucket/prefix``.
+
+    Returns
+    -------
+    Release
+        Its ``labels``, ``objects``, ``sample`` and ``label`` read; ``open`` opens the data lazily.
+
     Raises
     ------
     CatalogError
         There is no such name or version; the message lists what there is.
+
+    Examples
+    --------
+    >>> release = find("shapes", "1.0.0")                          # doctest: +SKIP
+    >>> release.labels("images")["circle.radius"].mean()           # doctest: +SKIP
     """
     fmt.check_name(name)
     wanted = None if version is None else fmt.Version.parse(version)

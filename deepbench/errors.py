@@ -26,7 +26,15 @@ EXTRAS = {
 
 
 class DeepBenchError(Exception):
-    """Base of all errors of DeepBench. ``values`` become attributes of the error."""
+    """Base of all errors of DeepBench. ``values`` become attributes of the error.
+
+    Examples
+    --------
+    >>> try:                                                       # doctest: +SKIP
+    ...     deepbench.load_recipe("mine.yaml")
+    ... except deepbench.DeepBenchError as error:
+    ...     print(error)
+    """
 
     def __init__(self, message: str, **values: Any) -> None:
         super().__init__(message)

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from deepbench import notebook
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
 from deepbench.labelling.derived import LINE
@@ -31,7 +32,7 @@ from deepbench.language.document import Steps
 from deepbench.language.extends import EXTENDS, extended
 from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
 from deepbench.language.ordered import CANONICAL
-from deepbench.language.plain import show, unknown
+from deepbench.language.plain import FEW, show, some, unknown
 from deepbench.language.specification import (
     NAME_PATTERN,
     Name,
@@ -45,6 +46,7 @@ from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.tables import Storage, Table, TableSpecification
+from deepbench.words import bytes_text
 
 ROOT = "/"
 """First step of a path that begins at the top of a recipe, not at a table."""
@@ -83,6 +85,15 @@ class Recipe(Specification):
     """A benchmark dataset: a pure function of this and a sample number.
 
     Read one with ``load_recipe``; it is frozen, and ``replace`` gives a changed copy that is checked again.
+
+    Examples
+    --------
+    >>> recipe = load_recipe("workflows/shapes.yaml")              # doctest: +SKIP
+    >>> recipe                                                     # doctest: +SKIP
+    <Recipe shapes@1.0.0: images (image, 6,000)>
+    >>> more = recipe.replace({"tables.images.samples": 12_000, "version": "1.1.0"})      # doctest: +SKIP
+    >>> more.table("images").variables[0].shape                    # doctest: +SKIP
+    (64, 64)
     """
 
     name: Annotated[str, StringConstraints(pattern=RELEASE_NAME)] = Field(
@@ -338,6 +349,31 @@ class Recipe(Specification):
         """Folder in which the files that the recipe names are looked for; None for a recipe without a file."""
         return self._document.folder
 
+    def __repr__(self) -> str:
+        tables = [f"{name} ({each.kind}, {each.samples:,})" for name, each in self.tables.items()]
+        return f"<Recipe {self.name}@{self.version}: {some(tables, FEW)}>"
+
+    __str__ = __repr__
+
+    def _repr_html_(self) -> str:
+        """Return how a notebook shows the recipe; nothing is rendered for it."""
+        rows = []
+        for table in map(self.table, self.tables):
+            splits = self.tables[table.name].splits or self.splits
+            shares = [
+                f"{name} {share if isinstance(share, float) else 'by a rule'}"
+                for name, share in _splits_of(splits).items()
+            ]
+            size = table.samples * sum(each.sample_bytes for each in table.variables)
+            classes, variables = list(table.plan.classes), [each.name for each in table.variables]
+            words = (table.name, table.kind, f"{table.samples:,}", bytes_text(size))
+            rows.append((*words, *(some(each, FEW) for each in (classes, shares, variables))))
+        head = ("table", "kind", "samples", "uncompressed", "classes", "splits", "variables")
+        facts = {"seed": str(self.seed), "licence": self.license, "hash": self.hash[:12]}
+        return notebook.card(
+            f"{self.name}@{self.version}", self.title, facts, notebook.table(head, rows)
+        )
+
     def __eq__(self, other: object) -> bool:
         """Return whether the other recipe says the same, in words and order too, wherever it was written."""
         return isinstance(other, Recipe) and self.to_yaml() == other.to_yaml()
@@ -423,6 +459,11 @@ def _splits_of(splits: Mapping[str, Any]) -> dict[str, Any]:
 def load_recipe(path: str | Path) -> Recipe:
     """Read a recipe from a YAML file.
 
+    Parameters
+    ----------
+    path : str or Path
+        Files that it names, and what it extends, are looked for beside it.
+
     Raises
     ------
     RecipeError
@@ -438,9 +479,24 @@ def load_recipe(path: str | Path) -> Recipe:
 
 
 def parse_recipe(text: str, name: str = "<recipe>") -> Recipe:
-    """Return the recipe in a YAML text; ``name`` stands for the file in messages.
+    """Return the recipe in a YAML text.
 
-    Files that it names, and what it extends, are looked for in the working directory.
+    Parameters
+    ----------
+    text : str
+        Files that it names, and what it extends, are looked for in the working directory.
+    name : str
+        Stands for the file in messages.
+
+    Raises
+    ------
+    RecipeError
+        As ``load_recipe``.
+
+    Examples
+    --------
+    >>> parse_recipe(open("workflows/shapes.yaml").read())         # doctest: +SKIP
+    <Recipe shapes@1.0.0: images (image, 6,000)>
     """
     return Recipe.from_document(extended(parse_document(text, name)))
 

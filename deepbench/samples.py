@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import os
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -128,6 +129,11 @@ def objects(recipe: Recipe, table: str, start: int = 0, stop: int | None = None)
     """Return the long table of repeated objects of a range of samples, one row per copy; empty where nothing repeats.
 
     Takes and raises what ``labels`` does.
+
+    Examples
+    --------
+    >>> copies = objects(recipe, "images", 0, 100)                 # doctest: +SKIP
+    >>> copies[copies["sample"] == 41]                             # doctest: +SKIP
     """
     view = recipe.table(table)
     stop = view.samples if stop is None else stop
@@ -230,24 +236,31 @@ def _check_memory(
 
 def _parameters(frame: pd.DataFrame) -> pd.DataFrame:
     """Return a data frame without the digests that a release keeps beside its labels."""
-    return frame[[name for name in frame.columns if not str(name).startswith(DIGEST)]]
+    digests = [name for name in frame.columns if str(name).startswith(DIGEST)]
+    return frame.drop(columns=digests) if digests else frame
 
 
 def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) -> xr.Dataset:
     """Return arrays and labels as a labelled dataset."""
     import xarray as xr
 
-    known = {"recipe": table.recipe, "recipe_hash": table.recipe_hash, "table": table.name}
-    dataset = xr.Dataset(attrs=known)
-    for variable in table.variables:
-        dataset[variable.name] = (
-            ("sample", *variable.dimensions),
-            arrays[variable.name],
-            variable_attributes(variable),
-        )
+    variables: dict[str, Any] = {
+        each.name: (("sample", *each.dimensions), arrays[each.name], variable_attributes(each))
+        for each in table.variables
+    }
     for column in table.plan.columns:
-        dataset[column.name] = (("sample",), labels.columns[column.name], label_attributes(column))
-    for axis in table.coordinates:
-        values = (axis.dimensions, axis.values, axis_attributes(axis))
-        dataset = dataset.assign_coords({axis.name: values})
-    return dataset
+        values = labels.columns[column.name]
+        variables[column.name] = (("sample",), values, label_attributes(column))
+    known = {"recipe": table.recipe, "recipe_hash": table.recipe_hash, "table": table.name}
+    return xr.Dataset(variables, _coordinates(table), known)
+
+
+@lru_cache(maxsize=16)
+def _coordinates(table: Table[Any]) -> xr.Coordinates:
+    """Return the coordinates of a table with their indexes, which take a third of the time of a dataset."""
+    import xarray as xr
+
+    axes = table.coordinates
+    return xr.Coordinates(
+        {each.name: (each.dimensions, each.values, axis_attributes(each)) for each in axes}
+    )

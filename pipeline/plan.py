@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench.errors import PlanError
 from deepbench.tables import power_of_two
-from pipeline.units import bytes_text
+from deepbench.words import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe

@@ -1,4 +1,4 @@
-"""Quantities in words, and words without orders for a terminal."""
+"""Rates in words, and words without orders for a terminal."""
 
 from __future__ import annotations
 
@@ -17,21 +17,6 @@ def printable(text: str) -> str:
     'red \\u001b[31m'
     """
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
-
-
-def bytes_text(count: float) -> str:
-    """Return a number of bytes in words.
-
-    Examples
-    --------
-    >>> bytes_text(1536)
-    '1.5 KiB'
-    """
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1024
-    return f"{count:.1f} TiB"
 
 
 def rates(counts: Mapping[str, tuple[int, int]]) -> str:

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 
 LAYERS = [
-    r"errors",
+    r"errors|words|notebook",
     r"numerics(\..*)?",
     r"lensing(\..*)?",
     r"storage(\..*)?|language(\..*)?",
@@ -21,11 +21,12 @@ LAYERS = [
     r"deflectors(\..*)?",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
-    r"kinds",
+    r"kinds|panels",
     r"recipe",
     r"format",
     r"selection",
     r"samples",
+    r"release_cards",
     r"catalog",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""

@@ -71,6 +71,8 @@ def from_frames(
     RangeWarning
         A value lies beyond what the recipe can draw.
     """
+    frame = _without_attributes(frame)
+    objects = None if objects is None else _without_attributes(objects)
     if extra == "refuse":
         _check_known(frame, plan.columns, "labels")
         if objects is not None:
@@ -80,6 +82,13 @@ def from_frames(
     _check_presence(plan, labels)
     _warn_beyond(plan, labels)
     return labels
+
+
+def _without_attributes(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return a data frame without ``attrs``, all of which pandas copies for each column that it hands out."""
+    bare = frame.copy(deep=False)
+    bare.attrs = {}
+    return bare
 
 
 def _check_known(frame: pd.DataFrame, columns: tuple[Column, ...], what: str) -> None:
@@ -218,14 +227,17 @@ def _column(column: Column, frame: pd.DataFrame) -> NDArray:
         )
     series = frame[column.name]
     if column.meanings:
+        import pandas as pd
+
         codes = {name: code for code, name in enumerate(column.meanings)}
-        unknown = set(series.unique()) - set(codes)
+        rows, names = pd.factorize(series, use_na_sentinel=False)
+        unknown = set(names) - set(codes)
         if unknown:
             word = sorted(map(str, unknown))[0]
             raise LabelError(
                 f"column '{column.name}' holds '{word}'; allowed: {', '.join(column.meanings)}"
             )
-        return np.array([codes[name] for name in series], dtype=column.dtype)
+        return np.array([codes[name] for name in names], dtype=column.dtype)[rows]
     return (_whole_numbers if column.dtype.kind == "i" else _numbers)(column, series)
 
 
@@ -273,24 +285,27 @@ def _follow(
     plan: LabelPlan, columns: dict[str, NDArray], long: dict[str, NDArray]
 ) -> dict[str, NDArray]:
     """Return the rows of objects in the order of the samples, as many as the counts say."""
-    position = {sample: row for row, sample in enumerate(columns["id"].tolist())}
-    owners = set(long["sample"].tolist())
-    for row, sample in enumerate(columns["id"].tolist()):
-        if position[sample] != row and sample in owners:
-            raise LabelError(
-                f"sample {sample} is there more than once; render such rows one at a time, each with its own objects"
-            )
-    known = np.array([sample in position for sample in long["sample"].tolist()], dtype=bool)
+    samples = columns["id"]
+    by_number = np.argsort(samples, kind="stable")
+    ordered = samples[by_number]
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    unclear = np.flatnonzero(np.isin(samples, twice) & np.isin(samples, long["sample"]))
+    if unclear.size:
+        raise LabelError(
+            f"sample {samples[unclear[0]]} is there more than once; render such rows one at a time, each with its own "
+            "objects"
+        )
+    known = np.isin(long["sample"], samples)
     long = {name: values[known] for name, values in long.items()}
-    rank = np.array([position[sample] for sample in long["sample"].tolist()], dtype=np.int64)
+    rank = by_number[np.searchsorted(ordered, long["sample"])]
     for code, name in enumerate(plan.repeated_names):
-        counted = np.bincount(rank[long["object"] == code], minlength=len(columns["id"]))
+        counted = np.bincount(rank[long["object"] == code], minlength=len(samples))
         wrong = np.flatnonzero(counted != columns[f"{name}.repeat"])
         if wrong.size:
             row = wrong[0]
             raise LabelError(
-                f"sample {columns['id'][row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
+                f"sample {samples[row]} has {columns[f'{name}.repeat'][row]} copies of '{name}' by its label, "
                 f"but {counted[row]} rows of objects"
             )
-    order = np.lexsort((np.arange(len(rank)), rank))
+    order = np.argsort(rank, kind="stable")
     return {name: values[order] for name, values in long.items()}

@@ -196,8 +196,11 @@ def write_document(data: Mapping[str, Any]) -> str:
 LISTED = 40
 """Largest number of names that a message lists."""
 
+FEW = 8
+"""Largest number of names that one line lists."""
 
-def some(names: list[str]) -> str:
+
+def some(names: list[str], most: int = LISTED) -> str:
     """Return names in a message, the first ones of many."""
-    more = f", … ({len(names)} in all)" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    more = f", … ({len(names)} in all)" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -382,6 +382,11 @@ class Specification(BaseModel):
     )
     _form: ClassVar[str] = "a mapping"
 
+    def __dir__(self) -> list[str]:
+        """Return the names that are a specification's own, not those of the library that checks it."""
+        own = {name for name in super().__dir__() if not name.startswith("_")}
+        return sorted(own.difference(dir(BaseModel)).union(dir(object)))
+
     @field_validator("*", mode="after")
     @classmethod
     def _check_range(cls, value: Any, info: ValidationInfo) -> Any:

@@ -13,12 +13,14 @@ import re
 import signal
 import sys
 import warnings
-from typing import Any, NoReturn, TextIO
+from typing import Annotated, Any, NoReturn, TextIO
 
 import typer
 
+import deepbench
 from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
 from pipeline.cli import recipes, releases, upkeep
+from pipeline.cli.output import say
 from pipeline.secrets import redact
 from pipeline.units import printable
 
@@ -34,15 +36,33 @@ DEBUG = "DEEPBENCH_DEBUG"
 USAGE_ERROR: Any = typer.BadParameter.__base__
 """Error that wrong arguments raise: a class of click, of which newer versions of typer hold a copy of their own."""
 
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        say(f"deepbench {deepbench.__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     name="deepbench",
-    help="Build versioned benchmark datasets from recipes, and look at them.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+
+
+@app.callback()
+def of_all(
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Build versioned benchmark datasets from recipes, and look at them."""
+
+
 for command in (
     recipes.validate,
     recipes.schema,

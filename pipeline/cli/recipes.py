@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from deepbench.errors import BuildError, DeepBenchError
+from deepbench.words import bytes_text
 from pipeline.cli.options import (
     Catalog,
     Changes,
@@ -24,7 +25,7 @@ from pipeline.cli.options import (
 )
 from pipeline.cli.output import log_file, progress_bar, say, say_json, say_table
 from pipeline.progress import compilations
-from pipeline.units import bytes_text, rates
+from pipeline.units import rates
 
 PREVIEW_BYTES = 2**30
 """Largest size of the data that ``preview`` renders (byte)."""

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from deepbench.errors import CatalogError
+from deepbench.words import bytes_text
 from pipeline.cli.options import (
     Catalog,
     Json,
@@ -17,7 +18,6 @@ from pipeline.cli.options import (
     find_release,
 )
 from pipeline.cli.output import progress_bar, say, say_json, say_table
-from pipeline.units import bytes_text
 
 
 def list_releases(catalog: Catalog = "releases", as_json: Json = False) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from deepbench.errors import CatalogError
+from deepbench.words import bytes_text
 from pipeline.cli.options import (
     Catalog,
     Json,
@@ -17,7 +18,6 @@ from pipeline.cli.options import (
     read_recipe,
 )
 from pipeline.cli.output import progress_bar, say, say_json, say_table
-from pipeline.units import bytes_text
 
 if TYPE_CHECKING:
     from deepbench.catalog import Release

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import CatalogError
-from pipeline.report.panels import draw_sample
+from deepbench.panels import draw_sample
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -16,6 +16,7 @@ from deepbench.catalog import Release, find, releases
 from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.recipe import load_recipe
 from deepbench.samples import labels, objects, render
+from deepbench.storage import row_groups
 from deepbench.storage.zarr_stores import FolderStore
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
@@ -256,6 +257,47 @@ def test_data_are_read_when_they_are_indexed(built):
     assert image[3].values.shape == (12, 16)
 
 
+SAVED = {
+    "zarr 3": lambda data, path: data.to_zarr(path, zarr_format=3),
+    "zarr 2": lambda data, path: data.to_zarr(path, zarr_format=2),
+    "netCDF": lambda data, path: data.to_netcdf(path, engine="h5netcdf"),
+}
+SELECTED = {
+    "split": lambda data: data.isel(sample=np.flatnonzero(data["split"] == 0)),
+    "range": lambda data: data.isel(sample=slice(3, 20, 2)),
+    "sample": lambda data: data.isel(sample=7),
+}
+
+
+@pytest.mark.parametrize("saved", SAVED)
+@pytest.mark.parametrize("selected", SELECTED)
+@pytest.mark.parametrize("chunks", [None, "shards", {"sample": 5}])
+def test_what_is_selected_can_be_saved(built, tmp_path, chunks, selected, saved):
+    opened = deepbench.open("things", catalog=built, chunks=chunks)["images"].to_dataset()
+    data = SELECTED[selected](opened)
+    even = (
+        data.chunk(sample=5) if chunks and "sample" in data.dims else data
+    )  # as the page of formats says
+    SAVED[saved](even, tmp_path / "saved")
+    engine = "h5netcdf" if saved == "netCDF" else "zarr"
+    with xr.open_dataset(tmp_path / "saved", engine=engine) as again:
+        xr.testing.assert_equal(again.load(), data)
+        assert again["image"].dtype == data["image"].dtype
+
+
+def test_plain_xarray_reads_names_of_classes_and_saves_without_encoding(built, tmp_path):
+    path = find("things", catalog=built).location.folder / fmt.DATA
+    images = xr.open_datatree(path, engine="zarr")["images"].to_dataset().drop_encoding()
+    codes = images["class"]
+    names = np.array(codes.flag_meanings.split())[codes]
+    frame = find("things", catalog=built).labels("images")
+    np.testing.assert_array_equal(names, frame["class"].astype(str))
+    code = images["split"].flag_meanings.split().index("test")
+    test = images.isel(sample=np.flatnonzero(images["split"] == code))
+    test.to_netcdf(tmp_path / "test.nc", engine="h5netcdf")
+    assert test.sizes["sample"] == (frame["split"] == "test").sum() > 0
+
+
 def test_arrays_of_whole_shards(built, recipe):
     tree = deepbench.open("things", catalog=built, chunks="shards")
     plain = deepbench.open("things", catalog=built)
@@ -311,6 +353,46 @@ def test_the_label_of_one_sample(built):
         message = rf"'images' of things@1\.9\.0 has no sample {index}: allowed are 0 to 20"
         with pytest.raises(CatalogError, match=message):
             release.label("images", index)
+
+
+def test_a_sample_is_read_from_what_is_open_already(built, monkeypatch):
+    release = find("things", catalog=built)
+    first, expected = release.sample("images", 3), release.open()["images"].to_dataset()
+    expected = expected[["image"]].isel(sample=3).load()
+    assert first.identical(expected)
+    monkeypatch.setattr(Release, "_nodes", None)
+    first["image"][:] = 0
+    first["x"].attrs["units"] = first["image"].attrs["units"] = "changed"
+    again = release.sample("images", 3)
+    assert again.identical(expected)
+
+
+def test_a_release_that_was_read_is_pickled_without_its_data(built):
+    release = find("things", catalog=built)
+    release.sample("large", 0)
+    release.label("images", 0)
+    again = pickle.loads(pickle.dumps(release))
+    assert {"_data", "_rows"} & vars(release).keys()
+    assert not {"_data", "_rows"} & vars(again).keys()
+    assert again == release
+    assert again.label("images", 1)["id"] == 1
+
+
+def test_rows_of_several_groups_are_kept_up_to_a_size(tmp_path, monkeypatch):
+    frame = pd.DataFrame({"id": np.arange(23), "other": np.arange(23) / 2})
+    frame.to_parquet(tmp_path / "labels.parquet", row_group_size=5)
+    read = []
+
+    def opened():
+        read.append(1)
+        return (tmp_path / "labels.parquet").open("rb")
+
+    monkeypatch.setattr(row_groups, "KEPT", 2 * 5 * 8)
+    rows = row_groups.RowGroups(opened, ["id"])
+    for index in (0, 4, 5, 22, 9, 0, 1):  # the groups 0, 1, 4, 1, 0; two of them fit
+        assert rows.row(index).to_pydict() == {"id": [index]}
+    assert len(read) == 1 + 4
+    assert rows.row(23) is None
 
 
 def test_labels_that_end_too_early_are_a_damage(catalog):

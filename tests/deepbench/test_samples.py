@@ -243,6 +243,14 @@ def test_the_name_of_the_table_moves_all_draws(whole):
     assert (other.image.values != whole.image.values).any(axis=(1, 2)).all()
 
 
+def test_what_is_changed_in_a_dataset_stays_in_it():
+    first = render(RECIPE, "images", 3, 4)
+    expected = first.copy(deep=True)
+    first["x"].attrs["units"] = first["image"].attrs["units"] = "changed"
+    first["image"][:] = 0
+    assert render(RECIPE, "images", 3, 4).identical(expected)
+
+
 # --- labels render their samples again -----------------------------------------------------------
 
 
@@ -257,6 +265,7 @@ def test_rows_in_any_order_render_their_samples(whole, frame, copies):
     again = render(RECIPE, "images", labels=subset, objects=shuffled)
     np.testing.assert_array_equal(again.id, order)
     same(whole.isel(sample=order), again)
+    assert subset.attrs["units"] == frame.attrs["units"] != {}
 
 
 def test_objects_follow_the_order_of_the_samples(frame, copies):

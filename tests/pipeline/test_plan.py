@@ -11,9 +11,9 @@ from itertools import islice
 import pytest
 
 from deepbench.errors import PlanError
+from deepbench.words import bytes_text
 from pipeline.execution.cluster import ENVIRONMENT
 from pipeline.plan import WORKER_BASE, Block, Plan, TablePlan, make_plan
-from pipeline.units import bytes_text
 
 MIB = 2**20
 

@@ -18,13 +18,13 @@ import xarray
 import deepbench
 from deepbench.errors import BuildError, CatalogError, LabelError, StorageError
 from deepbench.recipe import load_recipe
+from deepbench.words import bytes_text
 from pipeline.cli import output
 from pipeline.cli.main import exit_code, main
 from pipeline.cli.output import progress_bar, say_table
 from pipeline.execution import cluster as clusters
 from pipeline.plan import make_plan
 from pipeline.target import FolderTarget
-from pipeline.units import bytes_text
 
 MESSAGE = re.compile(r"error: .+")
 
@@ -79,6 +79,10 @@ def scheduler(cluster):
 
 
 # --- commands that take a recipe -----------------------------------------------------------------
+
+
+def test_the_version_is_that_of_the_package(good):
+    assert good("--version") == f"deepbench {deepbench.__version__}\n"
 
 
 def test_validate(good, recipe_file, recipe):

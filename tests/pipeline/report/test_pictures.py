@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from deepbench.errors import CatalogError
 from deepbench.kinds import KINDS
-from pipeline.report.panels import PANELS, draw_light_curve
+from deepbench.panels import PANELS, draw_light_curve
 from pipeline.report.pictures import ENDINGS, describe, montage, portrait
 
 IMAGES = np.arange(5 * 6 * 7, dtype="f4").reshape(5, 6, 7)

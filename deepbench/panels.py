@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -205,3 +206,18 @@ PANELS: dict[str, Callable[..., None]] = {
 def draw_sample(kind: str, axes: Any, sample: xr.Dataset, *, large: bool) -> None:
     """Draw a sample of a kind of table onto axes, which may be large; a kind without a panel has a plain picture."""
     PANELS.get(kind, draw_values)(axes, sample, large=large)
+
+
+def draw_row(kind: str, samples: list[xr.Dataset]) -> bytes:
+    """Return samples of a kind of table side by side, each on its own scale, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(1.5 * len(samples), 1.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(1, len(samples), squeeze=False)
+    for axes, sample in zip(panels.flat, samples, strict=True):
+        draw_sample(kind, axes, sample, large=False)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=72)
+    return content.getvalue()
