@@ -460,7 +460,7 @@ def test_the_package_exports_what_it_promises():
     assert deepbench.labels is labels
     assert deepbench.objects is objects
     assert deepbench.Recipe is Recipe
-    assert sorted(deepbench.__all__) == dir(deepbench)
+    assert sorted((*deepbench.__all__, "__version__")) == dir(deepbench)
     for name in deepbench.__all__:
         assert getattr(deepbench, name)
     with pytest.raises(AttributeError, match="module 'deepbench' has no attribute 'rander'"):
