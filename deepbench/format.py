@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.labelling.scopes import Column
+    from deepbench.recipe import Recipe
     from deepbench.tables import Coordinate, DataVariable, Storage, Table
 
 FORMAT_VERSION = 1
@@ -191,7 +192,25 @@ class DataDigest:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-# attributes of variables
+# attributes of groups and variables
+
+
+def root_attributes(recipe: Recipe, render_version: int = RENDER_VERSION) -> dict[str, Any]:
+    """Return the attributes of a release's root group; ``render_version`` says of which rendering its values are."""
+    return {
+        "title": recipe.title,
+        "name": recipe.name,
+        "version": recipe.version,
+        "license": recipe.license,
+        "recipe_hash": recipe.hash,
+        "format_version": FORMAT_VERSION,
+        "render_version": render_version,
+    }
+
+
+def table_attributes(table: Table[Any]) -> dict[str, Any]:
+    """Return the attributes of the group of a table."""
+    return {"kind": table.kind, "table_hash": table.hash}
 
 
 def variable_attributes(variable: DataVariable) -> dict[str, Any]:

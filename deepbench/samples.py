@@ -63,8 +63,8 @@ def render_arrays(table: Table[Any], labels: Labels) -> tuple[dict[str, NDArray]
     LabelError
         A sample cannot be rendered, or a derived label is infinite; the message names it.
     """
-    arrays, measured = by_attempt(table, labels, KINDS[table.kind].render)
-    return arrays, derived(table, measured)
+    arrays, found = by_attempt(table, labels, KINDS[table.kind].render)
+    return arrays, derived(table, found)
 
 
 def derived(table: Table[Any], labels: Labels) -> Labels:
@@ -83,7 +83,14 @@ def all_labels(table: Table[Any], start: int, stop: int) -> Labels:
 
     Raises what ``draw_labels`` and ``derived`` do.
     """
-    labels = draw_labels(table, start, stop)
+    return measured(table, draw_labels(table, start, stop))
+
+
+def measured(table: Table[Any], labels: Labels) -> Labels:
+    """Return drawn labels with those that are measured, for which the samples are rendered, and those that follow.
+
+    Raises what ``render_arrays`` does.
+    """
     if table.plan.is_measured:
         kind = KINDS[table.kind]
         labels = by_attempt(table, labels, lambda part, own: ({}, kind.measure(part, own)))[1]
@@ -212,6 +219,11 @@ def render(
     return to_dataset(view, found, arrays)
 
 
+def machine_memory() -> int:
+    """Return the bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
 def _check_memory(
     table: Table[Any], function: str, start: int, stop: int, sample_bytes: int = 0
 ) -> None:
@@ -224,7 +236,7 @@ def _check_memory(
     """
     start, stop = _range(start, stop)
     each = 2 * table.plan.label_bytes + sample_bytes
-    needed, there = (stop - start) * each, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    needed, there = (stop - start) * each, machine_memory()
     if needed > there:
         fits = start + power_of_two(there / each / 4)
         raise LabelError(

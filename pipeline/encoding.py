@@ -73,18 +73,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
     refuse_optimized()
     contents: dict[str, Any] = {}
     store = MemoryStore(contents)
-    root = zarr.create_group(
-        store,
-        attributes={
-            "title": recipe.title,
-            "name": recipe.name,
-            "version": recipe.version,
-            "license": recipe.license,
-            "recipe_hash": recipe.hash,
-            "format_version": fmt.FORMAT_VERSION,
-            "render_version": render_version,
-        },
-    )
+    root = zarr.create_group(store, attributes=fmt.root_attributes(recipe, render_version))
     for table in map(recipe.table, recipe.tables):
         _create_table(root, table)
     consolidate(store)
@@ -93,8 +82,7 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
 
 def _create_table(root: zarr.Group, table: Table[Any]) -> None:
     """Add the group of a table: its data variables, its labels, and its coordinates with their values."""
-    attributes = {"kind": table.kind, "table_hash": table.hash}
-    group = root.create_group(table.name, attributes=attributes)
+    group = root.create_group(table.name, attributes=fmt.table_attributes(table))
     for variable in table.variables:
         cut = fmt.layout(variable, table.shard_length, table.storage)
         create_array(

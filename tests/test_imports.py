@@ -28,6 +28,7 @@ LAYERS = [
     r"samples",
     r"release_cards",
     r"catalog",
+    r"virtual",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
@@ -326,3 +327,11 @@ def test_rendering_loads_no_cluster_and_no_store():
         "deepbench.render(recipe, 'images', 0, 1)"
     )
     assert not loaded(code)[0] & {"distributed", "zarr", "matplotlib"}
+
+
+def test_xarray_finds_the_engine_without_the_model_of_recipes():
+    code = (
+        "import sys, deepbench.virtual; "
+        "assert not {'deepbench.recipe', 'deepbench.tables', 'deepbench.kinds'} & set(sys.modules)"
+    )
+    assert not loaded(code)[0] & {"dask", "distributed", "zarr", "numba", "scipy", "pyarrow"}
