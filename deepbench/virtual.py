@@ -287,7 +287,7 @@ class DeepBenchBackend(BackendEntrypoint):
         *("filename_or_obj", "drop_variables", "table", "samples", "catalog"),
     )
 
-    def open_dataset(  # type: ignore[override]
+    def open_dataset(
         self,
         filename_or_obj: Any,
         *,
@@ -335,7 +335,7 @@ class DeepBenchBackend(BackendEntrypoint):
         name = names[0] if table is None else table
         return _dropped(_opened(source, [name], samples)[name], drop_variables)
 
-    def open_groups_as_dict(  # type: ignore[override]
+    def open_groups_as_dict(
         self,
         filename_or_obj: Any,
         *,
@@ -348,7 +348,7 @@ class DeepBenchBackend(BackendEntrypoint):
         groups = _opened(source, _tables(source), samples)
         return {name: _dropped(each, drop_variables) for name, each in groups.items()}
 
-    def open_datatree(  # type: ignore[override]
+    def open_datatree(
         self,
         filename_or_obj: Any,
         *,
