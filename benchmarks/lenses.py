@@ -151,10 +151,10 @@ def model_of(system, factor):
             "supersampling_kernel_size": None,
         },
     )
-    n, radius = system["n"], system["radius"]
+    radius, amplitude = slow.lenstronomy_sersic(system["n"], system["radius"])
     source = {
-        "amp": float(slow.sersic(np.array(0.0), np.array(radius), 1.0, n, radius)),
-        "R_sersic": radius, "n_sersic": n, "center_x": system["x"], "center_y": system["y"],
+        "amp": amplitude, "R_sersic": radius, "n_sersic": system["n"],
+        "center_x": system["x"], "center_y": system["y"],
         **ellipticity(system["q"], system["angle"]),
     }  # fmt: skip
     return lambda: model.image(arguments, [source], lens_light_add=False, point_source_add=False)

@@ -101,11 +101,11 @@ def peer_image(size, factor, peer, source, psf, margin, reach):
         kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True, "supersampling_kernel_size": None},
     )  # fmt: skip
     q, n, radius = (source[name] for name in ("axis_ratio", "sersic_index", "half_light_radius"))
+    radius, amplitude = slow.lenstronomy_sersic(n, radius)
     one = {
-        "R_sersic": radius, "n_sersic": n, "center_x": source["dx"], "center_y": source["dy"],
-        **ellipticity(q, source["position_angle"]),
+        "amp": amplitude, "R_sersic": radius, "n_sersic": n, "center_x": source["dx"],
+        "center_y": source["dy"], **ellipticity(q, source["position_angle"]),
     }  # fmt: skip
-    one["amp"] = slow.sersic(np.array(0.0), np.array(radius), 1.0, n, radius)  # at R_e
     image = model.image(peer[1], [one], lens_light_add=False, point_source_add=False)
     low, left = ((side - each) // 2 for each in size)
     return image[low : side - low, left : side - left]
