@@ -55,6 +55,9 @@ MASS_LEVELS = 6
 WINDOW = 2.0
 """ρ of a window in distances of rays."""
 
+MASS_WINDOW = 3.0
+"""ρ of a window around a centre of mass, about which light may change with the direction alone."""
+
 SMOOTH = 0.7
 """Offset of the windows around a centre, in semi-minor half-light radii, where the light has no cusp."""
 
@@ -383,6 +386,7 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
         squares[i] = (squares[i] + smallest) * inverse[i]
     width = WINDOW * step
     _open(squares, width, level, LEVELS, here, before, nearest)
+    width = MASS_WINDOW * step
     beyond = 2.0 * REACH * width
     for k in range(masses.shape[0]):
         if masses[k].family == EXTERNAL or not _is_near(masses[k], box, scale, beyond):
@@ -392,6 +396,7 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
             dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
             squares[i] = dx * dx + dy * dy
         _open(squares, width, level, MASS_LEVELS, here, before, nearest)
+    width = WINDOW * step
     if terms.size > 0:
         wide = np.float32(WINDOW / (ARMS_PART * disk.core))
         wide *= wide
