@@ -52,7 +52,7 @@ LEVELS = 8
 MASS_LEVELS = 6
 """Number of times that it is halved around centres of masses."""
 
-WINDOW = 2.0
+WINDOW = 2.3
 """ρ of a window in distances of rays."""
 
 MASS_WINDOW = 3.0
@@ -515,14 +515,14 @@ def _compress(mass, box, x, y, scale, factors):
     c, s = np.float32(mass.cosine), np.float32(mass.sine)
     inner, area = np.float32(core * core), np.float32(size * size)
     exponent, radial = np.float32(power), np.float32(along)
-    faint = np.float32(FAINT * FAINT / (16.0 + FAINT) + along * FAINT)
+    faint = np.float32(FAINT * FAINT / (8.0 + FAINT) + along * FAINT)
     for i in range(factors.size):
         dx, dy = np.float32(x[i] - mass.x), np.float32(y[i] - mass.y)
         u, v = c * dx + s * dy, c * dy - s * dx
         square = area / (q * u * u + flat * v * v + inner + _TINY)
         if power != 1.0:
             square = exp32(exponent * log32(square))
-        added = square * (square / (np.float32(16.0) + square) + radial)
+        added = square * (square / (np.float32(8.0) + square) + radial)
         factors[i] += max(added - faint, _ZERO)
 
 
