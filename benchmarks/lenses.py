@@ -151,11 +151,12 @@ def model_of(system, factor):
             "supersampling_kernel_size": None,
         },
     )
-    n, radius = system["n"], system["radius"]
+    n, theirs = system["n"], 1.9992 * system["n"] - 0.3271  # lenstronomy's b_n
     b = gammaincinv(2 * n, 0.5)
+    peak = b ** (2 * n) / (2 * math.pi * n * gamma(2 * n)) / system["radius"] ** 2
     source = {
-        "amp": b ** (2 * n) / (2 * math.pi * n * gamma(2 * n)) / radius**2 * math.exp(-b),
-        "R_sersic": radius, "n_sersic": n, "center_x": system["x"], "center_y": system["y"],
+        "amp": peak * math.exp(-theirs), "R_sersic": system["radius"] * (theirs / b) ** n,
+        "n_sersic": n, "center_x": system["x"], "center_y": system["y"],
         **ellipticity(system["q"], system["angle"]),
     }  # fmt: skip
     return lambda: model.image(arguments, [source], lens_light_add=False, point_source_add=False)

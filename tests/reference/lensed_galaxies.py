@@ -32,6 +32,13 @@ def sersic(x, y, flux, n, radius, q=1.0, angle=0.0, truncation=math.inf):
     return np.where(r < truncation / radius, flux * norm / part * np.exp(-b * r ** (1 / n)), 0.0)
 
 
+def lenstronomy_sersic(n, radius):
+    """Return R_sersic and amp of the same profile of unit light in lenstronomy, whose b_n is 1.9992 n − 0.3271."""
+    b, theirs = gammaincinv(2 * n, 0.5), 1.9992 * n - 0.3271
+    peak = b ** (2 * n) / (2 * math.pi * n * gamma(2 * n)) / radius**2
+    return radius * (theirs / b) ** n, peak * math.exp(-theirs)
+
+
 def arms(x, y, flux, radius, q, angle, number, pitch, contrast, width, inner, start):
     """Return what logarithmic arms add to an exponential disk, seen face on with the half-light radius ``radius``."""
     u, v = ellipse_rays(x, y, angle)

@@ -52,8 +52,11 @@ LEVELS = 8
 MASS_LEVELS = 6
 """Number of times that it is halved around centres of masses."""
 
-WINDOW = 2.0
+WINDOW = 2.3
 """ρ of a window in distances of rays."""
+
+MASS_WINDOW = 3.0
+"""ρ of a window around a centre of mass, about which light may change with the direction alone."""
 
 SMOOTH = 0.7
 """Offset of the windows around a centre, in semi-minor half-light radii, where the light has no cusp."""
@@ -383,6 +386,7 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
         squares[i] = (squares[i] + smallest) * inverse[i]
     width = WINDOW * step
     _open(squares, width, level, LEVELS, here, before, nearest)
+    width = MASS_WINDOW * step
     beyond = 2.0 * REACH * width
     for k in range(masses.shape[0]):
         if masses[k].family == EXTERNAL or not _is_near(masses[k], box, scale, beyond):
@@ -392,6 +396,7 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
             dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
             squares[i] = dx * dx + dy * dy
         _open(squares, width, level, MASS_LEVELS, here, before, nearest)
+    width = WINDOW * step
     if terms.size > 0:
         wide = np.float32(WINDOW / (ARMS_PART * disk.core))
         wide *= wide
@@ -510,14 +515,14 @@ def _compress(mass, box, x, y, scale, factors):
     c, s = np.float32(mass.cosine), np.float32(mass.sine)
     inner, area = np.float32(core * core), np.float32(size * size)
     exponent, radial = np.float32(power), np.float32(along)
-    faint = np.float32(FAINT * FAINT / (16.0 + FAINT) + along * FAINT)
+    faint = np.float32(FAINT * FAINT / (8.0 + FAINT) + along * FAINT)
     for i in range(factors.size):
         dx, dy = np.float32(x[i] - mass.x), np.float32(y[i] - mass.y)
         u, v = c * dx + s * dy, c * dy - s * dx
         square = area / (q * u * u + flat * v * v + inner + _TINY)
         if power != 1.0:
             square = exp32(exponent * log32(square))
-        added = square * (square / (np.float32(16.0) + square) + radial)
+        added = square * (square / (np.float32(8.0) + square) + radial)
         factors[i] += max(added - faint, _ZERO)
 
 

@@ -98,14 +98,15 @@ def peer_image(size, factor, peer, source, psf, margin, reach):
     )  # fmt: skip
     model = ImageModel(
         grid, spread, LensModel(peer[0]), LightModel(["SERSIC_ELLIPSE"]),
-        kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True, "supersampling_kernel_size": None},
+        kwargs_numerics={"supersampling_factor": factor, "supersampling_convolution": True,
+                         "supersampling_kernel_size": None},
     )  # fmt: skip
     q, n, radius = (source[name] for name in ("axis_ratio", "sersic_index", "half_light_radius"))
+    radius, amplitude = slow.lenstronomy_sersic(n, radius)
     one = {
-        "R_sersic": radius, "n_sersic": n, "center_x": source["dx"], "center_y": source["dy"],
-        **ellipticity(q, source["position_angle"]),
+        "amp": amplitude, "R_sersic": radius, "n_sersic": n, "center_x": source["dx"],
+        "center_y": source["dy"], **ellipticity(q, source["position_angle"]),
     }  # fmt: skip
-    one["amp"] = slow.sersic(np.array(0.0), np.array(radius), 1.0, n, radius)  # at R_e
     image = model.image(peer[1], [one], lens_light_add=False, point_source_add=False)
     low, left = ((side - each) // 2 for each in size)
     return image[low : side - low, left : side - left]
@@ -119,11 +120,10 @@ def compare(found, references):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:`axes` should not be:DeprecationWarning")  # lenstronomy's
-@pytest.mark.parametrize("seed", range(4))
-def test_random_systems_agree_with_lenstronomy(seed):
-    rng, errors = np.random.default_rng(seed), []
-    for _ in range(4):
-        size = rng.integers(24, 33) + 2 * rng.integers(0, 4, 2)
+def test_random_systems_agree_with_lenstronomy():
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(12):
+        size = rng.integers(24, 29) + 2 * rng.integers(0, 3, 2)
         masses, source, peer = draw_system(rng, size)
         fwhm = np.exp(rng.uniform(np.log(2.2), np.log(4.5)))
         psf, profile = {"gaussian": {"fwhm": fwhm}}, lambda r, f=fwhm: slow.gaussian(r, f)
