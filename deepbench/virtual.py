@@ -66,7 +66,7 @@ class Samples:
         together = self.table.specification.together
         shared = len(self.table.variables) > 1 or self.table.plan.is_measured or together > 1
         self._keeps_arrays = shared
-        self._block = min(self.table.shard_length, power_of_two(KEPT / self._sample_bytes))
+        self._block = power_of_two(KEPT / self._sample_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., Samples], tuple[str, Path | None, str]]:
         folder = self.recipe.folder
@@ -287,7 +287,7 @@ class DeepBenchBackend(BackendEntrypoint):
         *("filename_or_obj", "drop_variables", "table", "samples", "catalog"),
     )
 
-    def open_dataset(  # type: ignore[override]
+    def open_dataset(
         self,
         filename_or_obj: Any,
         *,
@@ -300,8 +300,8 @@ class DeepBenchBackend(BackendEntrypoint):
 
         Parameters
         ----------
-        filename_or_obj : str, Path or Recipe
-            File of a recipe, a recipe, or a release, as ``name@version`` or ``name``, the newest version.
+        filename_or_obj : str, Path, Recipe or Release
+            File of a recipe, or the name of a release, as ``name@version`` or ``name``, the newest version.
         drop_variables : str or iterable of str, optional
             Variables to leave out.
         table : str, optional
@@ -335,7 +335,7 @@ class DeepBenchBackend(BackendEntrypoint):
         name = names[0] if table is None else table
         return _dropped(_opened(source, [name], samples)[name], drop_variables)
 
-    def open_groups_as_dict(  # type: ignore[override]
+    def open_groups_as_dict(
         self,
         filename_or_obj: Any,
         *,
@@ -348,7 +348,7 @@ class DeepBenchBackend(BackendEntrypoint):
         groups = _opened(source, _tables(source), samples)
         return {name: _dropped(each, drop_variables) for name, each in groups.items()}
 
-    def open_datatree(  # type: ignore[override]
+    def open_datatree(
         self,
         filename_or_obj: Any,
         *,
@@ -395,22 +395,23 @@ def _source(source: Any, samples: int | None, catalog: str | Path | None) -> Rec
     RecipeError
         The recipe cannot be read, or is none.
     """
-    from deepbench.catalog import CATALOG, find
+    from deepbench.catalog import CATALOG, Release, find
     from deepbench.recipe import Recipe, load_recipe
 
     name, at, version = str(source).partition("@")
-    if isinstance(source, str) and re.fullmatch(RELEASE_NAME, name):
-        if samples is not None:
-            raise CatalogError(
-                f"{source} is a release and has the samples that were built; leave out `samples`, or open its recipe: "
-                f"deepbench.find({name!r}).recipe"
-            )
+    named = isinstance(source, str) and re.fullmatch(RELEASE_NAME, name)
+    if samples is not None and (named or isinstance(source, Release)):
+        raise CatalogError(
+            f"{source} is a release and has the samples that were built; leave out `samples`, or open its recipe: "
+            f"deepbench.find({name!r}).recipe"
+        )
+    if named:
         return find(name, version if at else None, CATALOG if catalog is None else catalog)
     if catalog is not None:
         raise CatalogError(
-            "`catalog` is where releases such as 'shapes@1.0.0' are, and a recipe is opened; leave it out"
+            "`catalog` is where releases such as 'shapes@1.0.0' are, and no name of one is given; leave it out"
         )
-    if isinstance(source, Recipe):
+    if isinstance(source, Recipe | Release):
         return source
     if isinstance(source, str | os.PathLike):
         return load_recipe(Path(source))
