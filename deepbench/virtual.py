@@ -61,8 +61,7 @@ class Samples:
         self._columns = {column.name: column for column in self.table.plan.columns}
         self._kept: OrderedDict[tuple[str, bytes], Made] = OrderedDict()
         self._lock = Lock()
-        each = sum(variable.sample_bytes for variable in self.table.variables)
-        self._sample_bytes = each + self.table.plan.label_bytes
+        self._sample_bytes = sum(variable.sample_bytes for variable in self.table.variables)
         together = self.table.specification.together
         shared = len(self.table.variables) > 1 or self.table.plan.is_measured or together > 1
         self._keeps_arrays = shared
