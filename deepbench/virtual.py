@@ -61,12 +61,11 @@ class Samples:
         self._columns = {column.name: column for column in self.table.plan.columns}
         self._kept: OrderedDict[tuple[str, bytes], Made] = OrderedDict()
         self._lock = Lock()
-        each = sum(variable.sample_bytes for variable in self.table.variables)
-        self._sample_bytes = each + self.table.plan.label_bytes
+        self._sample_bytes = sum(variable.sample_bytes for variable in self.table.variables)
         together = self.table.specification.together
         shared = len(self.table.variables) > 1 or self.table.plan.is_measured or together > 1
         self._keeps_arrays = shared
-        self._block = min(self.table.shard_length, power_of_two(KEPT / self._sample_bytes))
+        self._block = power_of_two(KEPT / self._sample_bytes)
 
     def __reduce__(self) -> tuple[Callable[..., Samples], tuple[str, Path | None, str]]:
         folder = self.recipe.folder
@@ -300,8 +299,8 @@ class DeepBenchBackend(BackendEntrypoint):
 
         Parameters
         ----------
-        filename_or_obj : str, Path or Recipe
-            File of a recipe, a recipe, or a release, as ``name@version`` or ``name``, the newest version.
+        filename_or_obj : str, Path, Recipe or Release
+            File of a recipe, or the name of a release, as ``name@version`` or ``name``, the newest version.
         drop_variables : str or iterable of str, optional
             Variables to leave out.
         table : str, optional
@@ -395,22 +394,23 @@ def _source(source: Any, samples: int | None, catalog: str | Path | None) -> Rec
     RecipeError
         The recipe cannot be read, or is none.
     """
-    from deepbench.catalog import CATALOG, find
+    from deepbench.catalog import CATALOG, Release, find
     from deepbench.recipe import Recipe, load_recipe
 
     name, at, version = str(source).partition("@")
-    if isinstance(source, str) and re.fullmatch(RELEASE_NAME, name):
-        if samples is not None:
-            raise CatalogError(
-                f"{source} is a release and has the samples that were built; leave out `samples`, or open its recipe: "
-                f"deepbench.find({name!r}).recipe"
-            )
+    named = isinstance(source, str) and re.fullmatch(RELEASE_NAME, name)
+    if samples is not None and (named or isinstance(source, Release)):
+        raise CatalogError(
+            f"{source} is a release and has the samples that were built; leave out `samples`, or open its recipe: "
+            f"deepbench.find({name!r}).recipe"
+        )
+    if named:
         return find(name, version if at else None, CATALOG if catalog is None else catalog)
     if catalog is not None:
         raise CatalogError(
-            "`catalog` is where releases such as 'shapes@1.0.0' are, and a recipe is opened; leave it out"
+            "`catalog` is where releases such as 'shapes@1.0.0' are, and no name of one is given; leave it out"
         )
-    if isinstance(source, Recipe):
+    if isinstance(source, Recipe | Release):
         return source
     if isinstance(source, str | os.PathLike):
         return load_recipe(Path(source))

@@ -334,4 +334,4 @@ def test_xarray_finds_the_engine_without_the_model_of_recipes():
         "import sys, deepbench.virtual; "
         "assert not {'deepbench.recipe', 'deepbench.tables', 'deepbench.kinds'} & set(sys.modules)"
     )
-    assert not loaded(code)[0] & {"dask", "distributed", "zarr", "numba", "scipy", "pyarrow"}
+    assert not loaded(code)[0] & {"dask", "distributed", "zarr", "numba", "scipy"}
