@@ -160,8 +160,8 @@ def model_of(system, factor):
     )
     radius, amplitude = sersic_of(system["n"], system["radius"])
     source = {
-        "amp": peak * math.exp(-theirs), "R_sersic": system["radius"] * (theirs / b) ** n,
-        "n_sersic": n, "center_x": system["x"], "center_y": system["y"],
+        "amp": amplitude, "R_sersic": radius, "n_sersic": system["n"],
+        "center_x": system["x"], "center_y": system["y"],
         **ellipticity(system["q"], system["angle"]),
     }  # fmt: skip
     return lambda: model.image(arguments, [source], lens_light_add=False, point_source_add=False)
