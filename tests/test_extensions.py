@@ -98,7 +98,7 @@ ADDITIONS = {
 
     half_light_radius: Value = _radius("half-light radius")
 
-    def pieces(self, columns, scale):
+    def profiles(self, columns, scale):
         radius = columns["half_light_radius"] / scale
         return [Piece(COMPONENTS, _component(columns, 1.0, radius, 1.0, 1.0))]
 
