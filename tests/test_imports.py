@@ -335,3 +335,9 @@ def test_xarray_finds_the_engine_without_the_model_of_recipes():
         "assert not {'deepbench.recipe', 'deepbench.tables', 'deepbench.kinds'} & set(sys.modules)"
     )
     assert not loaded(code)[0] & {"dask", "distributed", "zarr", "numba", "scipy"}
+
+
+def test_files_have_plain_names():
+    for package in (*PACKAGES, "tests", "docs"):
+        for path in (ROOT / package).rglob("*"):
+            assert re.fullmatch(r"[\w.+-]+", path.name), path
