@@ -37,7 +37,6 @@ class Lens(Specification):
     min_magnification: Value = parameter(
         "least |magnification| of an image that counts", above=0, maximum=1, default=1e-3
     )
-
     counter_image: Value = parameter(
         "magnification of the faintest image over the brightest's below which an arc is a single one",
         minimum=0,
@@ -62,7 +61,6 @@ MEASURED_LENS = {
     ),
 }
 """Labels of a ``Lens`` that are measured."""
-
 
 NONE, SINGLE_ARC, DOUBLE, CUSP, QUAD, RING = range(6)
 """Codes of the configuration of a lensed galaxy."""
@@ -94,7 +92,9 @@ def measured_of_source(*, delays: bool) -> dict[str, Parameter]:
     """Return the labels of what is lensed that are measured: of its centre's images, in the order of their arrival."""
     found = {
         "image_count": Parameter("number of images of the centre that count"),
-        "central_images": Parameter("number of them that lie at the centre of a mass"),
+        "central_images": Parameter(
+            "number of them that are maxima of the arrival time, near the centre of a mass"
+        ),
         "caustic_distance": Parameter(
             "distance of the centre from the tangential caustic; negative outside", unit="arcsec"
         ),

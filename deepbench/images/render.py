@@ -27,7 +27,11 @@ from deepbench.images.galaxies.stamps import (
     render_behind_any,
     stamps_of,
 )
-from deepbench.images.lensing.labels import measure_azimuths, measured_of_lensing
+from deepbench.images.lensing.labels import (
+    measure_azimuths,
+    measured_of_lensing,
+    measured_of_planes,
+)
 from deepbench.images.lensing.lensed_objects import shown
 from deepbench.images.lensing.maps import add_convergence
 from deepbench.images.measure import MEASUREMENTS, measure_images
@@ -137,6 +141,8 @@ def render(table: Table[ImageTable], labels: Labels) -> tuple[dict[str, NDArray]
     if sky.lensed is not None:
         own = measured_of_lensing(specification, sky.lensed, found, ranks_of(found, sky.order))
         labels = labels.with_measured({}, own)
+    elif specification.has_lens:
+        labels = labels.with_measured({}, measured_of_planes(table, labels))
     if not specification.measures_sky:
         return arrays, labels
     counts = np.diff(scene.sky.order.offsets)

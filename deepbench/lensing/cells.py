@@ -25,7 +25,7 @@ MOST_STEPS = 12
 """Largest number of Newton's steps."""
 
 EMPTY, SINGLE, HALVE_U, HALVE_V = range(4)
-"""What a cell is found to be: without images, with one at most, or to be halved along u or v."""
+"""Verdicts on a cell: it has no image, it has one at most, or it is to be halved along u or v."""
 
 CORNERS = 9
 """Place of the corners among a cell's numbers: before them are least and largest u, least and largest v, 1 if the cell

@@ -105,7 +105,7 @@ class LightCurveClass(ObjectsClass):
 
     @property
     def lights(self) -> list[ObjectEntry]:
-        """What is no mass, nor the plane of masses."""
+        """Objects of the class that have light or change it: all but masses and their plane."""
         return [entry for entry in self.objects if isinstance(entry.chosen, LightObject)]
 
     @property

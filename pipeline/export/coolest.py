@@ -86,7 +86,7 @@ def _profile(profile: Profile, identity: str) -> dict[str, Any]:
 
 
 class System(NamedTuple):
-    """What COOLEST says of a sample, beside the image.
+    """Description of a sample in COOLEST's terms, beside the image.
 
     Attributes
     ----------

@@ -89,17 +89,20 @@ class Galaxy(SkyObject):
     shear: Shear | None = Field(None, description="weak gravitational lensing; none when absent")
 
     def check(self, kind: str, table: ImageTable) -> None:
-        """Refuse what no object of the sky can have, a radius without a scale, large frames, and strong shears."""
+        """Refuse what no object of the sky can have, a radius without a scale, and strong shears."""
         super().check(kind, table)
         table.require_scale(f"the radius of a {kind}")
+        for name in ("axis_ratio", "bulge_axis_ratio", "disk_axis_ratio"):
+            if self.shear is not None and hasattr(self, name):
+                self.shear.check_axis_ratio(kind, name, getattr(self, name))
+
+    def check_frame(self, kind: str, table: ImageTable) -> None:
+        """Refuse a frame on which it cannot be drawn as a whole; one that is lensed is traced on any."""
         if max(table.size) > MAXIMUM_GALAXY_FRAME and self.stamp_flux is None:
             raise problem(
                 f"a {kind} is drawn on the whole frame, of at most {MAXIMUM_GALAXY_FRAME} pixels a side; "
                 "add `stamp_flux`, such as 0.995, to draw it in the smallest square that holds so much of its light"
             )
-        for name in ("axis_ratio", "bulge_axis_ratio", "disk_axis_ratio"):
-            if self.shear is not None and hasattr(self, name):
-                self.shear.check_axis_ratio(kind, name, getattr(self, name))
 
     @abstractmethod
     def profiles(self, columns: Mapping[str, NDArray], scale: float) -> list[Piece]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.deflectors.images_of_sources import labels_of_images
+from deepbench.deflectors.images_of_sources import labels_of_images, measure_caustics
 from deepbench.deflectors.lens import (
     CUSP,
     DOUBLE,
@@ -19,6 +19,7 @@ from deepbench.deflectors.lens import (
     SINGLE_ARC,
     measured_of_source,
 )
+from deepbench.deflectors.planes import planes_of
 from deepbench.images.lensing.maps import covered_azimuths
 from deepbench.lensing.lens_equation import MAXIMUM
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from deepbench.images.lensing.lensed_objects import LensedObjects
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.objects import ObjectColumns
+    from deepbench.labelling.scopes import Labels
+    from deepbench.tables import Table
 
 
 def measure_azimuths(
@@ -80,6 +83,16 @@ def _configurations(lensed: LensedObjects) -> NDArray[np.float64]:
         (count == 3, CUSP),
     )
     return np.select([rule for rule, _ in rules], [code for _, code in rules], DOUBLE).astype(float)
+
+
+def measured_of_planes(
+    table: Table[ImageTable], labels: Labels
+) -> Iterator[tuple[ObjectColumns, dict[str, NDArray[np.float64]]]]:
+    """Yield the measured labels of lenses and masses of a table in which nothing is lensed."""
+    planes, nothing = planes_of(table, labels), np.zeros(0)
+    if planes.lenses:
+        planes, _ = measure_caustics(planes, nothing, nothing, np.zeros(0, np.int64))
+        yield from planes.measured()
 
 
 def measured_of_lensing(

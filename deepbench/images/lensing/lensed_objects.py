@@ -28,7 +28,7 @@ MOST_DRAWN = 64
 
 
 class Shown(NamedTuple):
-    """What is seen of stars: one image of each, or those that masses make.
+    """Images of stars: one of each, or those that masses make.
 
     Attributes
     ----------

@@ -194,6 +194,7 @@ class ImageTable(TableSpecification):
         for entry in self._entries:
             if isinstance(entry.chosen, ImageObject):
                 entry.chosen.check(entry.kind, self)
+                self._check_frame(entry)
             else:
                 self.require_scale(f"the position of a {entry.kind}")
         if self._galaxies and any(psf.chosen.is_truncated for psf in self._all_psfs()):
@@ -209,6 +210,17 @@ class ImageTable(TableSpecification):
         if self.wcs is not None:
             self.require_scale("the wcs")
         return self
+
+    def _check_frame(self, entry: ObjectEntry) -> None:
+        """Refuse galaxies that are too large for the frame, and stamps of those that are traced on the whole of it."""
+        if not entry.is_sky or entry.chosen.is_point:
+            return
+        if not entry.lensed:
+            entry.chosen.check_frame(entry.kind, self)
+        elif entry.chosen.stamp_flux is not None:
+            raise problem(
+                f"a {entry.kind} that is lensed is drawn on the whole frame: leave out `stamp_flux`"
+            )
 
     def _check_measurable(self) -> None:
         """Refuse measurements of nothing, or without noise."""
@@ -269,6 +281,11 @@ class ImageTable(TableSpecification):
         if self.psf is not None or self.instrument is None:
             return {"psf": self.psf}
         return {f"psf.{name}": band.psf for name, band in self.instrument.bands.items()}
+
+    @property
+    def has_lens(self) -> bool:
+        """Whether a class describes the plane of its masses."""
+        return any(each.lens is not None for each in self.classes.values())
 
     @property
     def has_defects(self) -> bool:

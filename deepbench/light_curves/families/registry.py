@@ -52,7 +52,7 @@ OBJECTS: dict[str, type[LightObject]] = {
 """Objects of light curves by the name that a recipe has for them."""
 
 ENTRIES: dict[str, type[Specification]] = {**OBJECTS, **DEFLECTORS, "lens": Lens}
-"""What a class may hold: objects, masses, and the plane of the masses."""
+"""Entries of a class by the name that a recipe has for them: objects, masses, and the plane of the masses."""
 
 
 @one_of(ENTRIES)

@@ -119,6 +119,10 @@ def test_copies_are_masses_of_their_own():
         ([PLANE, {"sersic": BODY}], "a lens has masses, such as an sie"),
         ([PLANE, PLANE | {"name": "other"}, SIE], "has 2 lenses"),
         ([PLANE | {"repeat": 2}, SIE], "a lens does not repeat"),
+        (
+            [SIE, SOURCE | {"sersic": BODY | {"stamp_flux": 0.99}}],
+            "a sersic that is lensed is drawn on the whole frame: leave out `stamp_flux`",
+        ),
         ([SIE, {"circle": {"x": 1, "y": 1, "radius": 2}, "lensed": True}], "`lensed` is for stars and galaxies"),
         ([{"sis": {"velocity_dispersion": 200}}, SOURCE], "add a `lens` with redshift"),
         ([{"lens": {"redshift": 0.5}}, SIE], "must have both of redshift and source_redshift"),
@@ -150,6 +154,12 @@ def test_a_source_before_its_lens_is_refused_with_its_sample():
     lens = {"lens": {"redshift": 0.5, "source_redshift": {"uniform": [0.4, 0.49]}}}
     with pytest.raises(LabelError, match="sample 0: the source's redshift, 0.4.*, is not above"):
         planes(lens, SIE)
+
+
+def test_lensed_galaxies_take_large_frames():
+    large = {"size": [600, 600]}
+    assert recipe([SIE, SOURCE], **large)
+    assert "is drawn on the whole frame, of at most 512" in refused([{"sersic": BODY}], **large)
 
 
 def test_lensed_false_is_as_good_as_absent():

@@ -172,6 +172,30 @@ def test_a_galaxy_magnified_is_as_bright_as_its_label_says():
         np.testing.assert_allclose(label(tiny, "source.magnification")[far], sums[far], rtol=5e-3)
 
 
+def test_lenses_have_labels_where_nothing_is_lensed():
+    unlensed = GALAXY | {"lensed": False}
+    found, lensed = drawn(LENS, SIE, SHEAR, unlensed), drawn(LENS, SIE, SHEAR, GALAXY)
+    radii = label(found, "lens.einstein_radius")
+    np.testing.assert_array_equal(radii, label(lensed, "lens.einstein_radius"))
+    assert np.isfinite(radii).all()
+
+
+def test_min_magnification_and_counter_image_matter():
+    outer = GALAXY | {"sersic": GALAXY["sersic"] | {"dx": {"uniform": [0.4, 0.7]}}}
+    many = label(drawn(LENS, SIE, SHEAR, outer), "source.image_count")
+    bright = {"lens": LENS["lens"] | {"min_magnification": 1.0}}
+    assert (label(drawn(bright, SIE, SHEAR, outer), "source.image_count") < many).any()
+    never, always = (
+        label(
+            drawn({"lens": LENS["lens"] | {"counter_image": part}}, SIE, SHEAR, outer),
+            "source.configuration",
+        )
+        for part in (0.0, 1.0)
+    )
+    assert set(never[many > 1]) <= {2, 3, 4}
+    assert (always[many > 1] == 1).all()
+
+
 def test_microlensing_keeps_the_mean_flux_and_follows_parity():
     star = {
         "star": PLACE | {"microlensing": {"minima": 0.5, "saddles": 0.0}},
