@@ -48,6 +48,15 @@ class Lens(Specification):
     def _both_redshifts(self) -> Self:
         if (self.redshift is None) != (self.source_redshift is None):
             raise problem("must have both of redshift and source_redshift, or none of them")
+        lens, source = self.redshift, self.source_redshift
+        if lens is None or source is None or not (lens.known and source.known):
+            return self
+        nearest, farthest = lens.support()[0], source.support()[1]
+        if farthest <= nearest:
+            raise problem(
+                f"the source is never behind its lens: source_redshift is at most {farthest:g}, redshift at least "
+                f"{nearest:g}"
+            )
         return self
 
     def measured_labels(self) -> dict[str, Parameter]:

@@ -125,6 +125,10 @@ def test_copies_are_masses_of_their_own():
         ),
         ([SIE, {"circle": {"x": 1, "y": 1, "radius": 2}, "lensed": True}], "`lensed` is for stars and galaxies"),
         ([{"sis": {"velocity_dispersion": 200}}, SOURCE], "add a `lens` with redshift"),
+        (
+            [{"lens": {"redshift": 0.5, "source_redshift": {"uniform": [0.2, 0.5]}}}, SIE],
+            "never behind its lens: source_redshift is at most 0.5, redshift at least 0.5",
+        ),
         ([{"lens": {"redshift": 0.5}}, SIE], "must have both of redshift and source_redshift"),
         ([{"sis": {}}, SOURCE], "exactly one of einstein_radius and velocity_dispersion"),
         ([{"nfw": {"mass": 1e13}}, SOURCE], "must have either mass and concentration"),
@@ -151,7 +155,7 @@ def test_planes_of_lenses_need_something_that_is_lensed():
 
 
 def test_a_source_before_its_lens_is_refused_with_its_sample():
-    lens = {"lens": {"redshift": 0.5, "source_redshift": {"uniform": [0.4, 0.49]}}}
+    lens = {"lens": {"redshift": 0.5, "source_redshift": {"uniform": [0.4, 0.5001]}}}
     with pytest.raises(LabelError, match="sample 0: the source's redshift, 0.4.*, is not above"):
         planes(lens, SIE)
 

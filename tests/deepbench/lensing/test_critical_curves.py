@@ -6,7 +6,6 @@ from matplotlib.path import Path
 
 from deepbench.lensing.critical_curves import measure_caustics
 from deepbench.lensing.deflector import (
-    DEFLECTOR_ROW,
     EXTERNAL,
     ISOTHERMAL,
     NFW,
@@ -15,17 +14,10 @@ from deepbench.lensing.deflector import (
 )
 from deepbench.lensing.lens_equation import MINIMUM, find_images
 from deepbench.lensing.maps import convergence, deflection, shear
+from tests.deflector_rows import rows_of
 
 SIE = {"family": POWER_LAW, "strength": 1.0, "axis_ratio": 0.6, "slope": 2.0}
 SHEAR = {"family": EXTERNAL, "strength": 0.06, "angle": 0.8}
-
-
-def rows_of(*deflectors):
-    rows = np.zeros(len(deflectors), DEFLECTOR_ROW)
-    for row, fields in zip(rows, deflectors, strict=True):
-        for name, value in fields.items():
-            row[name] = value
-    return rows
 
 
 def measured(rows, sources=()):

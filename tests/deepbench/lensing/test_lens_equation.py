@@ -1,5 +1,7 @@
 """Images of point sources: against lenstronomy, counts of images by topology and on grids, and the laws of lensing."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from lenstronomy.LensModel.lens_model import LensModel
@@ -18,17 +20,12 @@ from deepbench.lensing.deflector import (
 )
 from deepbench.lensing.lens_equation import MAXIMUM, MINIMUM, SADDLE, find_images
 from deepbench.lensing.maps import deflection, magnification
+from tests import deflector_rows
 
 SLOPES = {"isothermal": (2.0, 2.0), "shallow": (1.5, 1.95), "steep": (2.05, 2.5)}
 
 
-def rows_of(*deflectors):
-    rows = np.zeros(len(deflectors), DEFLECTOR_ROW)
-    rows["axis_ratio"], rows["slope"], rows["strength"], rows["order"] = 1.0, 2.0, 1.0, 3
-    for row, fields in zip(rows, deflectors, strict=True):
-        for name, value in fields.items():
-            row[name] = value
-    return rows
+rows_of = partial(deflector_rows.rows_of, axis_ratio=1.0, slope=2.0, strength=1.0, order=3)
 
 
 def images_in(rows, sources, least=1e-3):
