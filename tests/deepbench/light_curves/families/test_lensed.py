@@ -366,7 +366,10 @@ def test_recipes_that_cannot_be(entries, keys, message):
 @pytest.mark.parametrize(
     ("entries", "keys", "message"),
     [
-        ([{"lens": {"redshift": {"uniform": [2, 3]}, "source_redshift": 2}}, SIE, QUASAR], {}, "is not above that of"),
+        (
+            [{"lens": {"redshift": {"uniform": [2, 3]}, "source_redshift": {"choice": [2, 2.0001]}}}, SIE, QUASAR],
+            {}, "is not above that of",
+        ),
         ([LENS, SIE, {"lensed": {"light": {"bazin": BAZIN | {"redshift": 1}}}}], {}, "= lens.source_redshift"),
         ([LENS, {"sis": {"einstein_radius": 1}}, {"lensed": {"light": WALK}}], {}, "it is on a caustic"),
         ([LENS, SIE, QUASAR], {"images_apart": 1}, "images, but `images_apart` has room for 1"),
