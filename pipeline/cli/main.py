@@ -118,6 +118,7 @@ def main() -> NoReturn:
         )
         code = 1
     if code == STOPPED:  # typer, too, turns Ctrl-C into this code
+        _ignore_unawaited()
         code = 128 + stopped_by[0] if stopped_by else STOPPED
         _complain(
             "stopped; a build keeps what was finished, and the same command goes on from there"
@@ -136,12 +137,18 @@ def _stop_in_order() -> list[int]:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_IGN)
         first.append(number)
+        _ignore_unawaited()
         raise KeyboardInterrupt
 
     for each in SIGNALS:
         if each == signal.SIGINT or signal.getsignal(each) != signal.SIG_IGN:  # as under nohup
             signal.signal(each, stop)
     return first
+
+
+def _ignore_unawaited() -> None:
+    """Ignore warnings of coroutines that nobody awaited: a signal falls where it may, and ends what awaits them."""
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
 
 
 def exit_code(error: DeepBenchError) -> int:

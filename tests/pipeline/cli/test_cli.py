@@ -629,10 +629,14 @@ def test_signals_in_any_command(run, recipe_file, monkeypatch, number, exit_code
     ):  # of a parent such as nohup, which the command respects
         pytest.skip("the signal is ignored here")
 
+    async def interrupted():
+        pass
+
     def receive(*_, **__):
         try:
             signal.raise_signal(number)  # seen by this thread before it goes on
         finally:
+            interrupted()  # nobody awaits it, as in the loop of a client that a signal ends
             for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 os.kill(os.getpid(), each)  # they do not disturb the tidying up
 
