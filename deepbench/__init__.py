@@ -1,7 +1,8 @@
 """Versioned benchmark datasets from recipes: simple, physical, fully labelled data for machine learning.
 
-``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in
-memory; ``releases`` and ``open`` read what the ``deepbench`` command has built.
+``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in memory;
+``vary`` and ``twin`` render samples again with some labels changed; ``releases`` and ``open`` read what the
+``deepbench`` command has built.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deepbench.catalog import find, open, releases  # noqa: A004
+    from deepbench.counterfactuals import twin, vary
     from deepbench.errors import DeepBenchError
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
@@ -28,6 +30,8 @@ __all__ = [
     "parse_recipe",
     "releases",
     "render",
+    "twin",
+    "vary",
 ]
 
 _HOMES = {
@@ -41,6 +45,8 @@ _HOMES = {
     "parse_recipe": "deepbench.recipe",
     "releases": "deepbench.catalog",
     "render": "deepbench.samples",
+    "twin": "deepbench.counterfactuals",
+    "vary": "deepbench.counterfactuals",
 }
 
 

@@ -28,7 +28,7 @@ LAYERS = [
     r"samples",
     r"release_cards",
     r"catalog",
-    r"virtual",
+    r"virtual|counterfactuals",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
