@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from deepbench.catalog import find, open, releases  # noqa: A004
     from deepbench.counterfactuals import twin, vary
     from deepbench.errors import DeepBenchError
+    from deepbench.ground_truth import factors
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
 
@@ -22,6 +23,7 @@ __version__ = "0.3.0"
 __all__ = [
     "DeepBenchError",
     "Recipe",
+    "factors",
     "find",
     "labels",
     "load_recipe",
@@ -37,6 +39,7 @@ __all__ = [
 _HOMES = {
     "DeepBenchError": "deepbench.errors",
     "Recipe": "deepbench.recipe",
+    "factors": "deepbench.ground_truth",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",
     "load_recipe": "deepbench.recipe",

@@ -79,7 +79,7 @@ def vary(
     >>> tracks.image.dims                                                                   # doctest: +SKIP
     ('sample', 'step', 'y', 'x')
     """
-    view, numbers = _table(source, table), _numbers(samples)
+    view, numbers = table_of(source, table), _numbers(samples)
     check_changes(view.plan, changes, derive)
     grids = {name: _grid(view.plan, name, each, len(numbers)) for name, each in changes.items()}
     steps = {grid.shape[1] for grid in grids.values()}
@@ -118,7 +118,7 @@ def twin(
     --------
     >>> blurred = twin(recipe, "images", range(64), {"psf.sigma": 5.0})                     # doctest: +SKIP
     """
-    view, numbers = _table(source, table), _numbers(samples)
+    view, numbers = table_of(source, table), _numbers(samples)
     check_changes(view.plan, changes, derive)
     grids = {
         name: _grid(view.plan, name, np.reshape(each, (-1, 1)), len(numbers))
@@ -128,7 +128,7 @@ def twin(
     return to_dataset(view, labels, arrays)
 
 
-def _table(source: Recipe | Release, table: str) -> Table[Any]:
+def table_of(source: Recipe | Release, table: str) -> Table[Any]:
     """Return the view of a table of a recipe or of a release.
 
     Raises
@@ -207,7 +207,7 @@ def _render(
     rank = np.argsort(order)
     base = draw_samples(table, samples[order])
     parts = [
-        _changed(table, base, {name: grid[order, step] for name, grid in grids.items()}, derive)
+        changed(table, base, {name: grid[order, step] for name, grid in grids.items()}, derive)
         for step in range(steps)
     ]
     rows = (np.arange(steps) * len(samples) + rank[:, None]).ravel()
@@ -228,7 +228,7 @@ def _render(
     return Labels(columns), arrays
 
 
-def _changed(
+def changed(
     table: Table[Any], base: Labels, values: Mapping[str, NDArray], derive: Derive
 ) -> Labels:
     """Return labels with one step of changes."""

@@ -29,6 +29,7 @@ LAYERS = [
     r"release_cards",
     r"catalog",
     r"virtual|counterfactuals",
+    r"ground_truth",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 

@@ -29,7 +29,7 @@ def check_changes(plan: LabelPlan, names: Collection[str], derive: Derive) -> No
         raise LabelError(f"derive must be one of {', '.join(get_args(Derive))}, not {derive!r}")
     if not names:
         raise LabelError("`changes` is empty: name a column and its new values")
-    values = _values(plan)
+    values = drawn_values(plan)
     for name in names:
         _check_column(plan, name, values)
     if derive == "again":
@@ -60,7 +60,7 @@ def check_changes(plan: LabelPlan, names: Collection[str], derive: Derive) -> No
         )
 
 
-def _values(plan: LabelPlan) -> dict[str, tuple[Any, Any]]:
+def drawn_values(plan: LabelPlan) -> dict[str, tuple[Any, Any]]:
     """Return for each column that is drawn, one row per sample, its value in the recipe and its parameter."""
     found: dict[str, tuple[Any, Any]] = {"class": (None, None)}
     for scope in plan.scopes:
