@@ -267,7 +267,7 @@ def _levels(plan: LabelPlan, name: str, count: int) -> NDArray[np.float64]:
         The recipe draws no numbers that need no others.
     """
     if name == "class":
-        return np.arange(len(plan.classes))
+        return np.arange(len(plan.classes), dtype=np.float64)
     value = drawn_values(plan)[name][0]
     if not isinstance(value, Distribution):
         raise LabelError(
