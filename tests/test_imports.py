@@ -28,8 +28,8 @@ LAYERS = [
     r"samples",
     r"release_cards",
     r"catalog",
-    r"virtual|counterfactuals",
-    r"ground_truth",
+    r"reading(\..*)?|counterfactuals",
+    r"virtual|ground_truth",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
