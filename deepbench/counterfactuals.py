@@ -128,6 +128,21 @@ def twin(
     return to_dataset(view, labels, arrays)
 
 
+def unchanged(
+    source: Recipe | Release, table: str, samples: Sequence[int] | NDArray[np.int64]
+) -> xr.Dataset:
+    """Render samples by their numbers, as they are.
+
+    Takes and raises what ``twin`` does, but for changes.
+    """
+    view, numbers = table_of(source, table), _numbers(samples)
+    _check_memory(view, len(numbers))
+    arrays, labels = render_arrays(view, draw_samples(view, np.sort(numbers)))
+    rows = np.argsort(np.argsort(numbers))
+    columns = {name: each[rows] for name, each in labels.columns.items()}
+    return to_dataset(view, Labels(columns), {name: each[rows] for name, each in arrays.items()})
+
+
 def table_of(source: Recipe | Release, table: str) -> Table[Any]:
     """Return the view of a table of a recipe or of a release.
 
