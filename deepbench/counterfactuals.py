@@ -221,23 +221,28 @@ def _render(
     order = np.argsort(samples)
     rank = np.argsort(order)
     base = draw_samples(table, samples[order])
-    parts = [
-        changed(table, base, {name: grid[order, step] for name, grid in grids.items()}, derive)
-        for step in range(steps)
-    ]
-    rows = (np.arange(steps) * len(samples) + rank[:, None]).ravel()
+    rows = (np.arange(steps) + steps * rank[:, None]).ravel()
     if not base.objects:
-        labels = joined(parts, rows)
+        repeated = base.take(np.repeat(np.arange(len(samples)), steps))
+        values = {name: grid[order].ravel() for name, grid in grids.items()}
+        labels = joined([changed(table, repeated, values, derive)], rows)
         check_given(table.plan, labels, CALLER)
         arrays, found = render_arrays(table, labels)
         return found, arrays
     made = []
-    for part in parts:  # copies belong to samples by their numbers, which steps share
-        check_given(table.plan, part, CALLER)
-        made.append(render_arrays(table, part))
-    arrays = {name: np.concatenate([each[name] for each, _ in made])[rows] for name in made[0][0]}
+    for step in range(steps):  # copies belong to samples by their numbers, which steps share
+        values = {name: grid[order, step] for name, grid in grids.items()}
+        labels = changed(table, base, values, derive)
+        check_given(table.plan, labels, CALLER)
+        made.append(render_arrays(table, labels))
+    arrays = {
+        name: np.stack([each[name] for each, _ in made], axis=1)[rank].reshape(
+            len(rows), *first.shape[1:]
+        )
+        for name, first in made[0][0].items()
+    }
     columns = {
-        name: np.concatenate([found.columns[name] for _, found in made])[rows]
+        name: np.stack([found.columns[name] for _, found in made], axis=1)[rank].ravel()
         for name in base.columns
     }
     return Labels(columns), arrays
@@ -246,7 +251,7 @@ def _render(
 def changed(
     table: Table[Any], base: Labels, values: Mapping[str, NDArray], derive: Derive
 ) -> Labels:
-    """Return labels with one step of changes."""
+    """Return labels of samples with other values of some columns; drawn again, numbers must increase or repeat."""
     columns = table.plan.own_columns
     given = {name: each.astype(columns[name].dtype) for name, each in values.items()}
     if derive != "again":
