@@ -1,7 +1,8 @@
 """Versioned benchmark datasets from recipes: simple, physical, fully labelled data for machine learning.
 
 ``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in
-memory; ``releases`` and ``open`` read what the ``deepbench`` command has built.
+memory; ``releases`` and ``open`` read what the ``deepbench`` command has built; ``score`` says where a model fails on
+it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepbench.catalog import find, open, releases  # noqa: A004
     from deepbench.errors import DeepBenchError
+    from deepbench.probing.results import Score
+    from deepbench.probing.score import score
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
 
@@ -20,6 +23,7 @@ __version__ = "0.3.0"
 __all__ = [
     "DeepBenchError",
     "Recipe",
+    "Score",
     "find",
     "labels",
     "load_recipe",
@@ -28,11 +32,13 @@ __all__ = [
     "parse_recipe",
     "releases",
     "render",
+    "score",
 ]
 
 _HOMES = {
     "DeepBenchError": "deepbench.errors",
     "Recipe": "deepbench.recipe",
+    "Score": "deepbench.probing.results",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",
     "load_recipe": "deepbench.recipe",
@@ -41,6 +47,7 @@ _HOMES = {
     "parse_recipe": "deepbench.recipe",
     "releases": "deepbench.catalog",
     "render": "deepbench.samples",
+    "score": "deepbench.probing.score",
 }
 
 
