@@ -2,7 +2,7 @@
 
 ``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in memory;
 ``vary`` and ``twin`` render samples again with some labels changed; ``releases`` and ``open`` read what the
-``deepbench`` command has built.
+``deepbench`` command has built; ``score`` says where a model fails on it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from deepbench.counterfactuals import twin, vary
     from deepbench.errors import DeepBenchError
     from deepbench.ground_truth import factors
+    from deepbench.probing.results import Score
+    from deepbench.probing.score import score
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
     from deepbench.samples import labels, objects, render
 
@@ -23,6 +25,7 @@ __version__ = "0.3.0"
 __all__ = [
     "DeepBenchError",
     "Recipe",
+    "Score",
     "factors",
     "find",
     "labels",
@@ -32,6 +35,7 @@ __all__ = [
     "parse_recipe",
     "releases",
     "render",
+    "score",
     "twin",
     "vary",
 ]
@@ -39,6 +43,7 @@ __all__ = [
 _HOMES = {
     "DeepBenchError": "deepbench.errors",
     "Recipe": "deepbench.recipe",
+    "Score": "deepbench.probing.results",
     "factors": "deepbench.ground_truth",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",
@@ -48,6 +53,7 @@ _HOMES = {
     "parse_recipe": "deepbench.recipe",
     "releases": "deepbench.catalog",
     "render": "deepbench.samples",
+    "score": "deepbench.probing.score",
     "twin": "deepbench.counterfactuals",
     "vary": "deepbench.counterfactuals",
 }

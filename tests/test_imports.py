@@ -24,12 +24,13 @@ LAYERS = [
     r"kinds|panels",
     r"recipe",
     r"format",
-    r"selection",
+    r"statistics|selection",
     r"samples",
     r"release_cards",
     r"catalog",
     r"reading(\..*)?|counterfactuals",
     r"virtual|ground_truth",
+    r"probing(\..*)?",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
@@ -41,7 +42,7 @@ PIPELINE_LAYERS = [
     r"diff(\..*)?|verify(\..*)?",
     r"claims|growth",
     r"publish",
-    r"build|repair|upkeep|export(\..*)?|report(\..*)?|warm",
+    r"build|repair|upkeep|caches|export(\..*)?|report(\..*)?|warm",
     r"cli(\..*)?",
 ]
 """The modules of ``pipeline``, as those of ``deepbench``; here what is imported for types alone counts as well."""

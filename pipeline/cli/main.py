@@ -19,7 +19,7 @@ import typer
 
 import deepbench
 from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
-from pipeline.cli import probe, recipes, releases, upkeep
+from pipeline.cli import counterfactuals, probing, recipes, releases, upkeep
 from pipeline.cli.output import say
 from pipeline.secrets import redact
 from pipeline.units import printable
@@ -75,9 +75,11 @@ for command in (
     releases.sample,
     releases.diff,
     releases.export,
-    probe.probe,
+    probing.score,
+    counterfactuals.probe,
     upkeep.verify,
     upkeep.repair,
+    upkeep.cache,
     upkeep.deprecate,
     upkeep.remove,
     upkeep.prune,

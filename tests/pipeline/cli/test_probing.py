@@ -1,0 +1,110 @@
+"""The commands that probe releases."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import deepbench
+
+
+@pytest.fixture
+def release(built):
+    return built.release
+
+
+@pytest.fixture
+def predictions(release, tmp_path):
+    """Predictions of the test of the release, of which every third is wrong; return the frame and a file."""
+    labels = release.labels("images")
+    test = labels[labels["split"] == "test"]
+    called = test["class"].astype(str).to_numpy().copy()
+    called[::3] = "rare"
+    frame = pd.DataFrame({"id": test["id"], "class": called, "release": str(release)})
+    path = tmp_path / "predictions.csv"
+    frame.to_csv(path, index=False)
+    return frame, path
+
+
+def catalog(release):
+    return ("--catalog", release.catalog.root)
+
+
+def test_a_score_is_printed_and_written(release, predictions, run, tmp_path):
+    frame, path = predictions
+    folder = tmp_path / "new" / "report"
+    code, out, err = run(
+        "score", str(release), str(path), *catalog(release), "--by", "psf.sigma", "-o", str(folder)
+    )
+    assert (code, err) == (0, "")
+    assert f"{len(frame)} samples" in out
+    assert re.search(r"class +accuracy +0\.\d+ +0\.\d+ … 0\.\d+", out)
+    assert "true class (rows)" in out
+    data = json.loads((folder / "report.json").read_text())
+    expected = deepbench.score(release, frame, "images", by=["psf.sigma"])
+    assert data == json.loads(json.dumps(expected.to_dict()))
+    bins = pd.read_csv(folder / "bins.csv")
+    assert set(bins["label"]) == {"class", "split", "psf.sigma"}
+    assert (folder / "slices.csv").read_text().startswith("target,where,error")
+    assert {each.name for each in folder.iterdir()} == {"report.json", "bins.csv", "slices.csv"}
+
+
+def test_a_score_is_printed_as_json(release, predictions, run):
+    code, out, _ = run("score", str(release), str(predictions[1]), *catalog(release), "--json")
+    assert code == 0
+    assert json.loads(out)["samples"] == len(predictions[0])
+
+
+def test_predictions_by_digest_are_of_this_release(release, predictions, run, tmp_path):
+    """Digests as the metadata of the release have them are believed, and one that is changed is named."""
+    frame, _ = predictions
+    stored = pd.read_parquet(f"{release.path}/metadata/images.parquet")["digest.image"]
+    given = frame.assign(**{"digest.image": stored.iloc[frame["id"]].to_numpy()})
+    given.to_parquet(tmp_path / "good.parquet")
+    assert run("score", str(release), str(tmp_path / "good.parquet"), *catalog(release))[0] == 0
+    given.loc[given.index[1], "digest.image"] = b"0" * 16
+    given.to_parquet(tmp_path / "bad.parquet")
+    code, _, err = run("score", str(release), str(tmp_path / "bad.parquet"), *catalog(release))
+    assert code == 2
+    assert f"digest.image of sample {frame['id'].iloc[1]} is not that of" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--split", "tset"), "did you mean 'test'"),
+        (("--split", "train"), "allow it with --allow-train"),
+        (("--by", "psf.sigam"), "did you mean 'psf.sigma'"),
+        (("--table", "pictures"), "there is no table 'pictures'"),
+        (("--noise", "psf.sigma"), "must be LABEL=LABEL"),
+        (("--positive", "star"), "unknown class"),
+    ],
+)
+def test_mistakes_have_one_message(arguments, message, release, predictions, run):
+    code, out, err = run("score", str(release), str(predictions[1]), *catalog(release), *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_nothing_is_written_into_a_release(release, predictions, run):
+    inside = f"{release.path}/report"
+    code, _, err = run("score", str(release), str(predictions[1]), *catalog(release), "-o", inside)
+    assert code == 2
+    assert "which never changes; name another folder" in err
+
+
+def test_labels_of_a_release_are_read_as_they_are(release):
+    """Copies of a class that repeats no object are absent, not 0."""
+    from deepbench.probing.truth import Truth
+
+    truth = Truth.of(release, "images")
+    frame = release.labels("images")
+    assert truth.classes == ("rare", "circle", "crowd")
+    counts = truth.labels["rectangle.repeat"]
+    crowd = (frame["class"] == "crowd").to_numpy()
+    np.testing.assert_array_equal(counts[crowd], frame["rectangle.repeat"][crowd])
+    assert np.isnan(counts[~crowd]).all()
+    assert truth.units["psf.sigma"] == "pixel"
+    assert not {"id", "group", "class", "split"} & set(truth.labels)
