@@ -47,7 +47,12 @@ def score(
     ] = False,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Write a page (index.html), JSON and CSV there."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write a page (index.html), JSON and CSV there.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -48,7 +48,9 @@ def test_a_score_is_printed_and_written(release, predictions, run, tmp_path):
     bins = pd.read_csv(folder / "bins.csv")
     assert set(bins["label"]) == {"class", "split", "psf.sigma"}
     assert (folder / "slices.csv").read_text().startswith("target,where,error")
-    assert {each.name for each in folder.iterdir()} == {"report.json", "bins.csv", "slices.csv"}
+    assert f"Score on {release}, images" in (folder / "index.html").read_text()
+    written = {"index.html", "report.json", "bins.csv", "slices.csv"}
+    assert {each.name for each in folder.iterdir()} == written
 
 
 def test_a_score_is_printed_as_json(release, predictions, run):
@@ -108,3 +110,61 @@ def test_labels_of_a_release_are_read_as_they_are(release):
     assert np.isnan(counts[~crowd]).all()
     assert truth.units["psf.sigma"] == "pixel"
     assert not {"id", "group", "class", "split"} & set(truth.labels)
+
+
+MODEL = """\
+import numpy as np
+def predict(data):
+    assert list(data.data_vars) == ["image"]
+    return (data["image"].values.mean(axis=(1, 2)) > 0.1).astype(int)
+def fails(data):
+    raise RuntimeError("no memory")
+"""
+
+
+@pytest.fixture
+def model(tmp_path):
+    (tmp_path / "model.py").write_text(MODEL)
+    return f"{tmp_path}/model.py"
+
+
+def test_a_model_is_probed_along_a_label(release, run, model, tmp_path):
+    arguments = ("probe", str(release), *catalog(release), "--model", f"{model}:predict")
+    code, out, err = run(*arguments, "--vary", "psf.sigma=0.5:2:4", "-o", str(tmp_path / "out"))
+    assert (code, err) == (0, "")
+    assert "accuracy along psf.sigma" in out
+    accuracy = pd.read_csv(tmp_path / "out" / "psf.sigma.csv")
+    assert accuracy["psf.sigma"].tolist() == [0.5, 1, 1.5, 2]
+    limits = pd.read_csv(tmp_path / "out" / "psf.sigma.thresholds.csv")
+    assert len(limits) == accuracy["n"].iloc[0]
+    data = json.loads((tmp_path / "out" / "probe.json").read_text())
+    assert data["sweeps"][0]["accuracy"][1]["accuracy"] == accuracy["accuracy"][1]
+    code, out, _ = run(*arguments, "--vary", "psf.sigma", "--json")
+    assert len(json.loads(out)["sweeps"][0]["accuracy"]) == 16
+
+
+def test_labels_that_a_model_relies_on(release, run, model):
+    arguments = ("probe", str(release), *catalog(release), "--model", f"{model}:predict")
+    code, out, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert re.search(r"psf.sigma +-?\d\.\d{3}", out)
+    code, out, _ = run(*arguments, "--json")
+    assert json.loads(out)["reliance"][0]["label"] == "psf.sigma"
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("fails", (), "the model fails: RuntimeError: no memory"),
+        ("nothing", (), "has no function 'nothing'"),
+        ("predict", ("--vary", "psf.sigma=1:2"), "LABEL=LOW:HIGH:STEPS"),
+        ("predict", ("--vary", "psf.sigam"), "did you mean 'psf.sigma'"),
+        ("predict", ("--split", "trial"), "no split 'trial'"),
+    ],
+)
+def test_probes_that_are_refused(release, run, model, name, options, message):
+    code, out, err = run(
+        "probe", str(release), *catalog(release), "--model", f"{model}:{name}", *options
+    )
+    assert (code, out) == (2, "")
+    assert message in err
