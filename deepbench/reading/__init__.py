@@ -1,0 +1,1 @@
+"""Releases and recipes read for training: which samples come when."""
