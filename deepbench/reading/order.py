@@ -1,15 +1,16 @@
 """Order of the samples of an epoch: a pure function of the seed, the epoch and the step.
 
-What is decoded together, a *unit*, is read once: the units of an epoch are permuted, cut into windows, and the samples of
-a window are permuted. The batch of step t comes from windows of the lane t mod ``lanes`` alone, and its parts from
-``lanes`` equal parts of the window. So any number of workers that divides ``lanes`` reads each window in one process, any
-number of ranks that divides it shares each window out, and all of them see the same global batches.
+What is decoded together, a *unit*, is read once: the units of an epoch are permuted, cut into windows, and the samples
+of a window are permuted. The batch of step t comes from windows of the lane t mod ``lanes`` alone, and its parts from
+``lanes`` equal parts of the window. So any number of workers that divides ``lanes`` reads each window in one process,
+any number of ranks that divides it shares each window out, and all of them see the same global batches.
 
 Random numbers are raw words of Philox4x64 (Salmon et al. 2011), which numpy keeps from version to version.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -256,7 +257,7 @@ class Epoch:
         words = self._random(len(window), WINDOW, lane, number)
         batches = np.empty((rows, size), np.int64)
         edges = [each * size // lanes for each in range(lanes + 1)]
-        for left, right in zip(edges[:-1], edges[1:], strict=True):
+        for left, right in itertools.pairwise(edges):
             part = slice(left * rows, right * rows)
             by_chance = np.argsort(words[part], kind="stable")
             batches[:, left:right] = window[part][by_chance].reshape(rows, right - left)
