@@ -1,1 +1,3 @@
-"""Releases and recipes read for training: which samples come when."""
+"""Reading of samples for training: straight from the shards, without event loops, threads or stores."""
+
+from deepbench.reading.table_reader import TableReader as TableReader
