@@ -30,6 +30,7 @@ LAYERS = [
     r"catalog",
     r"reading(\..*)?",
     r"virtual",
+    r"torch(\..*)?",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 

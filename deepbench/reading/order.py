@@ -1,9 +1,10 @@
 """Order of the samples of an epoch: a pure function of the seed, the epoch and the step.
 
-What is decoded together, a *unit*, is read once: the units of an epoch are permuted, cut into windows, and the samples
-of a window are permuted. The batch of step t comes from windows of the lane t mod ``lanes`` alone, and its parts from
-``lanes`` equal parts of the window. So any number of workers that divides ``lanes`` reads each window in one process,
-any number of ranks that divides it shares each window out, and all of them see the same global batches.
+Samples that fit into one window are permuted. Of more, what is decoded together, a *unit*, is read once: the units of
+an epoch are permuted, cut into windows, and the samples of a window are permuted. The batch of step t comes from
+windows of the lane t mod ``lanes`` alone, and its parts from ``lanes`` equal parts of the window. So any number of
+workers that divides ``lanes`` reads each window in one process, any number of ranks that divides it shares each window
+out, and all of them see the same global batches.
 
 Random numbers are raw words of Philox4x64 (Salmon et al. 2011), which numpy keeps from version to version.
 """
@@ -118,7 +119,10 @@ class Order:
 
     @property
     def has_windows(self) -> bool:
-        """Whether batches come from windows of lanes; otherwise they follow one another in one stream."""
+        """Whether batches come from windows of lanes, if there are more samples than one window holds.
+
+        Otherwise they follow one another in one stream: a permutation of all samples, where they are shuffled.
+        """
         return self.shuffle and self.unit > 1
 
     def steps(self, count: int) -> int:
@@ -178,17 +182,20 @@ class Epoch:
     ----------
     steps : int
         Number of its batches, for each rank.
+    in_windows : bool
+        Whether its batches come from windows of lanes.
     """
 
     def __init__(self, order: Order, samples: NDArray[np.int64], number: int) -> None:
         self.order, self.number = order, number
         self.steps = order.steps(len(samples))
+        self.in_windows = order.has_windows and len(samples) > order.window
         self._stream = _filled(self._permuted(samples), self.steps * order.batch_size)
 
     def batch(self, step: int) -> NDArray[np.int64]:
         """Return the global batch of a step: positions in the samples, −1 − position where one is repeated."""
         size = self.order.batch_size
-        if not self.order.has_windows:
+        if not self.in_windows:
             return self._stream[step * size : (step + 1) * size]
         lane, number, row = self._place(step)
         return self._window(lane, number)[row]
@@ -203,7 +210,7 @@ class Epoch:
         part = order.batch_size // share.world_size
         columns = slice(share.rank * part, (share.rank + 1) * part)
         steps = range(first + share.worker, self.steps, share.workers)
-        if not order.has_windows:
+        if not self.in_windows:
             together = max(1, order.window // part)
             batches = self._stream.reshape(-1, order.batch_size)
             for begin in range(0, len(steps), together):
@@ -227,6 +234,8 @@ class Epoch:
         count = len(samples)
         if not self.order.shuffle or not count:
             return np.arange(count)
+        if not self.in_windows:
+            return np.argsort(self._random(count, UNITS), kind="stable")
         units = samples // self.order.unit
         starts = np.flatnonzero(np.concatenate([[True], units[1:] != units[:-1]]))
         lengths = np.diff(starts, append=count)

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench.catalog import CATALOG, Release, find
+from deepbench.catalog import Release
 from deepbench.errors import CatalogError, LoadingError
 from deepbench.language.load import nearest
 from deepbench.reading.table_reader import TableReader
 from deepbench.recipe import Recipe
 from deepbench.tables import MAXIMUM_SAMPLES
-from deepbench.virtual import LABEL_ROWS, Samples
+from deepbench.virtual import LABEL_ROWS, source_of
+from deepbench.virtual import Samples as VirtualSamples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -255,7 +256,7 @@ class RenderedTable(Source):
     """
 
     def __init__(self, recipe: Recipe, table: str, samples: int | None | str = "recipe") -> None:
-        self._own = Samples(recipe, table)
+        self._own = VirtualSamples(recipe, table)
         self.name = f"the recipe '{recipe.name}'"
         together = self.table.specification.together
         self.is_endless = samples is None
@@ -349,40 +350,33 @@ class RenderedTable(Source):
         return derived(self.table, labels)
 
 
-def source_of(
+def open_source(
     source: Any, table: str | None, samples: int | None | str, catalog: str | Path | None
 ) -> Source:
-    """Return the source that a user names: a release, ``name@version``, a recipe, or one that is made already.
+    """Return the source that a user names: a release, ``name@version``, a recipe or its file, or one made already.
 
     Raises
     ------
     CatalogError
         There is no such release or table.
     LoadingError
-        It is none, or what is asked is not possible of it.
+        The number of samples is not allowed.
+    RecipeError
+        The recipe cannot be read, or it is none.
     """
     if isinstance(source, Source):
         return source
-    if isinstance(source, str):
-        name, at, version = source.partition("@")
-        source = find(name, version if at else None, CATALOG if catalog is None else catalog)
-    elif catalog is not None:
-        raise LoadingError("`catalog` is where a release such as 'shapes@1.0.0' is; leave it out")
-    if not isinstance(source, Release | Recipe):
-        raise LoadingError(
-            f"the source must be a release, its name as 'shapes@1.0.0', or a recipe (deepbench.load_recipe), not "
-            f"{source!r:.80}"
-        )
-    tables = list(source.manifest.tables if isinstance(source, Release) else source.tables)
+    opened = source_of(source, None, catalog)
+    tables = list(opened.manifest.tables if isinstance(opened, Release) else opened.tables)
     if table is None:
         if len(tables) > 1:
             raise CatalogError(f"name one of the tables with `table`: {', '.join(tables)}")
         table = tables[0]
-    if isinstance(source, Recipe):
-        return RenderedTable(source, table, samples)
+    if isinstance(opened, Recipe):
+        return RenderedTable(opened, table, samples)
     if samples != "recipe":
         raise LoadingError(
-            f"{source} is a release and has the samples that were built; leave out `samples`, or give its recipe: "
-            f"deepbench.find({source.name!r}).recipe"
+            f"{opened} is a release and has the samples that were built; leave out `samples`, or give its recipe: "
+            f"deepbench.find({opened.name!r}).recipe"
         )
-    return ReleasedTable(source, table)
+    return ReleasedTable(opened, table)
