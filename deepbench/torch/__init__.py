@@ -1,7 +1,7 @@
 """Batches and samples of releases and recipes for PyTorch.
 
-``Batches`` reads shuffled batches, ``Samples`` single ones; ``collate`` has batches of light curves, ``graph`` the graph
-of maps. It needs the package ``torch``, which the extra ``torch`` installs.
+``Batches`` reads shuffled batches, ``Samples`` single ones; ``collate`` has batches of light curves, ``graph`` the
+graph of maps. It needs the package ``torch``, which the extra ``torch`` installs.
 """
 
 from __future__ import annotations

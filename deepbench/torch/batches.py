@@ -61,8 +61,10 @@ class Batches(Loading, IterableDataset):
         Memory of the samples that are mixed, as "64 MiB". Each lane has one: see Notes.
     lanes : int
         A multiple of any number of ranks and workers that is used.
-    normalise : "train", mapping, Normalisation or None
-        By the statistics of the training split, by {name: (mean, deviation)}, as another loader, or not.
+    normalise : "train", Statistics, mapping, Normalisation or None
+        By the statistics of the training split (of a recipe: of its first 4,096 samples, fewer of large ones), by other
+        statistics, by {name: (mean, deviation)}, as another loader (its ``normalisation``), or not. Inputs and targets
+        that are no codes, counts or times; ``inverse`` undoes it.
     missing : {"mask", "refuse"}
         Targets that some samples do not have are 0, and ``<target>.present`` says where they are; or they are refused.
     turns : Turns, optional
@@ -128,7 +130,7 @@ class Batches(Loading, IterableDataset):
         turns: Turns | None = None,
         transform: Callable[[Batch], Any] | None = None,
         uneven: Literal["drop", "pad"] = "drop",
-        samples: int | None | Literal["recipe"] = "recipe",
+        samples: int | Literal["recipe"] | None = "recipe",
         rank: int | None = None,
         world_size: int | None = None,
         catalog: str | Path | None = None,
@@ -154,7 +156,7 @@ class Batches(Loading, IterableDataset):
         self._turning = None if turns is None else turns.of(self.source, self.inputs, self.targets)
         self._given = rank, world_size
         self.order.check(Share(*self._ranks()))
-        # epoch, first step, and after the number of the worker + 2: 1 + the epoch that a worker finished; all shared by processes
+        # of all processes: epoch, first step, whether workers read; 1 + the epoch that each worker has finished
         self._shared = torch.zeros(3 + lanes, dtype=torch.int64).share_memory_()
         self._next: tuple[int, int] | None = None
         self._numbers: tuple[int, NDArray[np.int64]] | None = None
@@ -189,7 +191,7 @@ class Batches(Loading, IterableDataset):
         return int(self._shared[0])
 
     def set_epoch(self, epoch: int) -> None:
-        """Set the epoch whose batches are read from now on, from its first one; workers that persist learn of it, too."""
+        """Set the epoch whose batches are read from now on, from the first; workers that persist learn of it, too."""
         if not isinstance(epoch, int) or not 0 <= epoch < 2**63:
             raise LoadingError(f"an epoch is a whole number from 0 on, not {epoch!r}")
         self._shared[0], self._shared[1:] = epoch, 0
@@ -338,8 +340,8 @@ class Batches(Loading, IterableDataset):
         if self.order.shuffle and together > 1 and maps < FEW_MAPS:
             needed = FEW_MAPS * together * each
             warnings.warn(
-                f"a window of {window} mixes {max(1, maps)} groups of {together} samples that are related, such as patches "
-                f"of a map: batches have many of one; window={needed} mixes {FEW_MAPS}",
+                f"a window of {window} mixes {max(1, maps)} groups of {together} samples that are related, such as "
+                f"patches of a map: batches have many of one; window={needed} mixes {FEW_MAPS}",
                 stacklevel=3,
             )
 

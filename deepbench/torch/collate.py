@@ -124,8 +124,9 @@ def pad(multiple: int = 1, bands: int | None = None, times: torch.Tensor | None 
 def packed(bands: int | None = None, times: torch.Tensor | None = None) -> Collate:
     """Return what puts the observations of a batch one after another.
 
-    Variables are [observations of the batch, …]; light curve i has those from ``cu_seqlens[i]`` to ``cu_seqlens[i + 1]``,
-    int32[n + 1], as attention without padding takes it. ``time``, ``bands`` and ``times`` are as of ``pad``.
+    Variables are [observations of the batch, …]; light curve i has those from ``cu_seqlens[i]`` to
+    ``cu_seqlens[i + 1]``, int32[n + 1], as attention without padding takes it. ``time``, ``bands`` and ``times`` are
+    as of ``pad``.
     """
     return Collate("packed", bands=bands, times=times)
 

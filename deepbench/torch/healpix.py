@@ -1,7 +1,8 @@
-"""The graph of HEALPix pixels as PyTorch's sparse tensors, and pooling in NEST order, for networks such as DeepSphere."""
+"""The graph of HEALPix pixels as sparse tensors of PyTorch, and pooling in NEST order, for networks as DeepSphere."""
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -119,8 +120,8 @@ def graph(
     most = (nside // (order or 1)).bit_length() - 1
     if not isinstance(levels, int) or not 0 <= levels <= most:
         raise LoadingError(
-            f"`levels` must be a whole number from 0 to {most}, with which {'a patch' if order else 'each face'} is one "
-            f"pixel, not {levels!r}"
+            f"`levels` must be a whole number from 0 to {most}, with which {'a patch' if order else 'each face'} is "
+            f"one pixel, not {levels!r}"
         )
     return Graph(nside, tuple(_laplacian(nside >> each, order) for each in range(levels + 1)))
 
@@ -136,9 +137,10 @@ def _laplacian(nside: int, order: int | None) -> torch.Tensor:
     cells = np.arange(12 * nside * nside) if order is None else patch_cells(nside, order, 0)
     matrix = rescaled_laplacian(laplacian(edge_weights(nside, cells)))
     matrix.sort_indices()
-    return torch.sparse_csr_tensor(
-        torch.from_numpy(matrix.indptr.astype(np.int64)),
-        torch.from_numpy(matrix.indices.astype(np.int64)),
-        torch.from_numpy(matrix.data.astype(np.float32)),
-        matrix.shape,
+    ends, columns = (
+        torch.from_numpy(each.astype(np.int64)) for each in (matrix.indptr, matrix.indices)
     )
+    values = torch.from_numpy(matrix.data.astype(np.float32))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta state")
+        return torch.sparse_csr_tensor(ends, columns, values, matrix.shape, check_invariants=True)

@@ -11,21 +11,14 @@ import numpy as np
 import torch
 
 from deepbench.errors import LoadingError
+from deepbench.torch.axes import is_spatial, with_channels
 from deepbench.torch.normalisation import Normalisation, normalisation_of
 from deepbench.torch.sources import Arrays, Source, open_source
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.tables import DataVariable
-
 Batch = dict[str, Any]
-
-SPATIAL = frozenset({"y", "x", "cell", "pixel"})
-"""Dimensions of variables that networks expect with an axis of channels, the first one after the samples."""
-
-CHANNELS = ("band", "channel")
-"""Dimensions that are such an axis."""
 
 DTYPES = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}
 """Types of integers for those with which PyTorch can hardly calculate."""
@@ -46,7 +39,7 @@ class Loading:
         normalise: Any,
         missing: str,
         transform: Callable[[Batch], Any] | None,
-        samples: int | None | str,
+        samples: int | str | None,
         catalog: str | Path | None,
     ) -> None:
         self.source: Source = open_source(source, table, samples, catalog)
@@ -157,19 +150,8 @@ class Loading:
 
 
 def _observed(source: Source) -> list[str]:
-    """Return the data variables that a network may read: those without noise, and those that tell the answer, are none."""
+    """Return the data variables that a network may read: none without noise, and none that tells the answer."""
     names = list(source.variables)
-    if SPATIAL.intersection(source.variables[names[0]].dimensions):
+    if is_spatial(source.variables[names[0]]):
         return names[:1]
     return [name for name in names if not name.endswith("_true")]
-
-
-def with_channels(values: NDArray, variable: DataVariable) -> NDArray:
-    """Return values with the axis of channels that networks expect: a view, with one channel where there is none."""
-    dims = variable.dimensions
-    if not SPATIAL.intersection(dims):
-        return values
-    for name in CHANNELS:
-        if name in dims:
-            return np.moveaxis(values, 1 + dims.index(name), 1)
-    return values[:, None]

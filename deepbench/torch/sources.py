@@ -25,10 +25,17 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from deepbench.labelling.scopes import Column, Labels
+    from deepbench.statistics import Statistics
     from deepbench.tables import DataVariable, Table
 
 BLOCK = 512
 """Number of samples that are rendered together, about: fewer cost more each, more take memory."""
+
+FIRST = 4096
+"""Number of samples of the training split, the first ones, from which the statistics of a recipe are."""
+
+NUMBERS = 2**26
+"""Number of values at which the statistics of a recipe end, although these are fewer samples."""
 
 Arrays = dict[str, "NDArray"]
 
@@ -74,6 +81,11 @@ class Source(ABC):
     ) -> Arrays:
         """Return data variables and labels of samples, in the order of their numbers; classes as codes."""
 
+    @property
+    @abstractmethod
+    def statistics(self) -> Statistics:
+        """Statistics of the training split."""
+
     @cached_property
     def variables(self) -> dict[str, DataVariable]:
         """Data variables by name."""
@@ -102,7 +114,8 @@ class Source(ABC):
                 if name in others:
                     hint = f"it is a {'label' if what == 'input' else 'data variable'}; "
                 raise LoadingError(
-                    f"there is no {what} {name!r} in '{self.table.name}' of {self.name}; {hint}there is: {', '.join(there)}"
+                    f"there is no {what} {name!r} in '{self.table.name}' of {self.name}; {hint}there is: "
+                    f"{', '.join(there)}"
                 )
         if len(set(names)) < len(names):
             raise LoadingError(f"a name stands twice among the {what}s: {', '.join(names)}")
@@ -137,7 +150,8 @@ class Source(ABC):
             near = nearest(str(split), splits)
             hint = f"did you mean '{near}'? " if near else ""
             raise LoadingError(
-                f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: {', '.join(splits)}"
+                f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: "
+                f"{', '.join(splits)}"
             )
         first, samples = self.first(epoch), self.samples
         if split is None and where is None:
@@ -197,21 +211,31 @@ class ReleasedTable(Source):
 
     @cached_property
     def table(self) -> Table[Any]:
+        """The table as its recipe describes it."""
         return self.reader.release.recipe.table(self.reader.table)
 
     @property
     def unit(self) -> int:
+        """Number of consecutive samples that are made together, or belong together."""
         return math.lcm(self.reader.chunk_length, self.table.specification.together)
 
+    @property
+    def statistics(self) -> Statistics:
+        """Statistics of the training split, which the release has."""
+        return self.reader.release.statistics(self.reader.table)
+
     def window(self, size: int) -> int:
+        """Return the number of samples that are read together."""
         return size
 
     def labels(self, names: Sequence[str], start: int, stop: int) -> pd.DataFrame:
+        """Return some labels of a range of samples."""
         return self._frame(tuple(names)).iloc[start:stop]
 
     def load(
         self, variables: Sequence[str], labels: Sequence[str], numbers: NDArray[np.int64]
     ) -> Arrays:
+        """Return data variables and labels of samples, in the order of their numbers."""
         found = {name: self.reader.take(name, numbers) for name in variables}
         return found | {name: self._label(name)[numbers] for name in labels}
 
@@ -255,7 +279,7 @@ class RenderedTable(Source):
     (2, 64, 64)
     """
 
-    def __init__(self, recipe: Recipe, table: str, samples: int | None | str = "recipe") -> None:
+    def __init__(self, recipe: Recipe, table: str, samples: int | str | None = "recipe") -> None:
         self._own = VirtualSamples(recipe, table)
         self.name = f"the recipe '{recipe.name}'"
         together = self.table.specification.together
@@ -267,17 +291,19 @@ class RenderedTable(Source):
             if not isinstance(count, int) or not 1 <= count <= MAXIMUM_SAMPLES or count % together:
                 several = f", a multiple of {together}, as so many belong together"
                 raise LoadingError(
-                    f"`samples` must be a whole number from 1 to {MAXIMUM_SAMPLES:,}{several * (together > 1)}, or None "
-                    f"for new samples in each epoch, not {samples!r}"
+                    f"`samples` must be a whole number from 1 to {MAXIMUM_SAMPLES:,}{several * (together > 1)}, or "
+                    f"None for new samples in each epoch, not {samples!r}"
                 )
             self.samples = count
 
     @property
     def table(self) -> Table[Any]:
+        """The table as its recipe describes it."""
         return self._own.table
 
     @property
     def unit(self) -> int:
+        """Number of consecutive samples that are made together, or belong together."""
         return self.table.specification.together
 
     @property
@@ -285,7 +311,28 @@ class RenderedTable(Source):
         """Number of samples that are rendered together; others cost no less for being neighbours."""
         return self.unit
 
+    @property
+    def statistics(self) -> Statistics:
+        """Statistics of the first 4,096 samples of the training split, fewer where they have 2²⁶ values."""
+        from deepbench.statistics import Tally, training_rows
+
+        table, tally = self.table, Tally()
+        each = sum(math.prod(variable.shape) for variable in table.variables)
+        most = max(1, min(FIRST, NUMBERS // each))
+        for start in range(0, self.samples, self._block):
+            numbers = np.arange(start, min(start + self._block, self.samples))
+            arrays, labels = self._made(list(self.variables), list(self.columns), numbers)
+            rows = training_rows(table.plan.splits, labels.columns["split"])
+            rows = rows[: most - tally.samples]
+            for variable in table.variables:
+                tally.add_values(variable, arrays[variable.name], rows)
+            tally.add_labels(table.plan.columns, labels.columns, rows)
+            if tally.samples == most:
+                break
+        return tally.statistics(table)
+
     def window(self, size: int) -> int:
+        """Return the number of samples that are read together."""
         return min(size, BLOCK) if self.unit == 1 else size
 
     def read(self, name: str, start: int, stop: int) -> NDArray:
@@ -297,6 +344,7 @@ class RenderedTable(Source):
         return self.load([name], [], np.asarray(indices, np.int64))[name]
 
     def labels(self, names: Sequence[str], start: int, stop: int) -> pd.DataFrame:
+        """Return some labels of a range of samples; they are rendered where one is measured."""
         from deepbench.labelling.frames import to_frame
 
         columns = [self.columns[name] for name in names]
@@ -305,6 +353,7 @@ class RenderedTable(Source):
     def load(
         self, variables: Sequence[str], labels: Sequence[str], numbers: NDArray[np.int64]
     ) -> Arrays:
+        """Return data variables and labels of samples, in the order of their numbers."""
         samples, rows = np.unique(numbers, return_inverse=True)
         found: Arrays = {}
         ordered = np.array_equal(samples, numbers)
@@ -351,7 +400,7 @@ class RenderedTable(Source):
 
 
 def open_source(
-    source: Any, table: str | None, samples: int | None | str, catalog: str | Path | None
+    source: Any, table: str | None, samples: int | str | None, catalog: str | Path | None
 ) -> Source:
     """Return the source that a user names: a release, ``name@version``, a recipe or its file, or one made already.
 

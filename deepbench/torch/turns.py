@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -210,8 +210,8 @@ def _rule(source: Source, name: str) -> Rule:
     if len(found) == 1 and (rule := found.pop()) is not None:
         return rule
     raise LoadingError(
-        f"nothing says how the target '{name}' ({source.columns[name].description}) turns with the frame: leave it out, "
-        f"leave out `turns`, or use Turns(keep=['{name}']) if it stays as it is"
+        f"nothing says how the target '{name}' ({source.columns[name].description}) turns with the frame: leave it "
+        f"out, leave out `turns`, or use Turns(keep=['{name}']) if it stays as it is"
     )
 
 

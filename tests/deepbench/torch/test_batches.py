@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import time
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -29,6 +30,15 @@ def batches(source, **given):
 def rows(loader):
     """Return the numbers of the samples of batches."""
     return [batch["id"].tolist() for batch in loader]
+
+
+def error_of(loader):
+    """Return kind and message of what a loader raises; its workers end with it, as no traceback holds it."""
+    try:
+        rows(loader)
+    except Exception as error:
+        error.__traceback__ = None
+        return type(error), str(error)
 
 
 def test_a_batch_has_what_the_release_has(release):
@@ -93,8 +103,7 @@ def test_ranks_and_workers_share_an_epoch_exactly(source, request):
 @pytest.mark.parametrize("source", ["release", "recipe"])
 def test_workers_that_are_spawned_share_an_epoch_exactly(source, request):
     source = request.getfixturevalue(source)
-    own = batches(source)
-    alone = rows(own)
+    own, other = batches(source), batches(source)
     loader = DataLoader(
         own,
         batch_size=None,
@@ -102,10 +111,12 @@ def test_workers_that_are_spawned_share_an_epoch_exactly(source, request):
         multiprocessing_context="spawn",
         persistent_workers=True,
     )
-    assert rows(loader) == alone
+    first = rows(loader)
+    assert first == rows(other)
     own.set_epoch(1)
+    other.set_epoch(1)
     second = rows(loader)
-    assert second == rows(own) != alone
+    assert second == rows(other) != first
     own.load_state_dict(own.state_dict(3))
     assert rows(loader) == second[3:]
 
@@ -123,7 +134,7 @@ def test_an_epoch_is_resumed_at_any_batch(release):
             other = batches(release, rank=rank, world_size=ranks)
             other.load_state_dict(state)
             parts.append(rows(other))
-        assert [sum(some, []) for some in zip(*parts, strict=True)] == whole[step:]
+        assert [[*chain(*some)] for some in zip(*parts, strict=True)] == whole[step:]
     own.set_epoch(2)
     for batch in own:
         if batch["step"] == 4:
@@ -181,7 +192,7 @@ def test_samples_that_fill_no_batch_are_dropped_or_padded(release):
 
 def test_batches_in_a_row_are_in_order(release):
     own = batches(release, shuffle=False, split=None, lanes=1)
-    assert sum(rows(own), []) == list(range(996))
+    assert [*chain(*rows(own))] == list(range(996))
 
 
 def test_a_condition_on_labels_chooses(release):
@@ -251,8 +262,9 @@ def test_a_worker_that_is_killed_ends_the_loader(release):
     own = batches(release, transform=kill)
     loader = DataLoader(own, batch_size=None, num_workers=2, multiprocessing_context="fork")
     begun = time.monotonic()
-    with pytest.raises(RuntimeError, match="worker"):
-        rows(loader)
+    kind, message = error_of(loader)
+    assert kind is RuntimeError
+    assert "worker" in message
     assert time.monotonic() - begun < 60
 
 
@@ -263,8 +275,9 @@ def test_a_missing_file_is_told_also_by_workers(catalog, tmp_path):
     with pytest.raises(MissingDataError, match="deepbench repair"):
         rows(own)
     loader = DataLoader(own, batch_size=None, num_workers=2, multiprocessing_context="fork")
-    with pytest.raises(MissingDataError, match="deepbench repair"):
-        rows(loader)
+    kind, message = error_of(loader)
+    assert kind is MissingDataError
+    assert "deepbench repair" in message
 
 
 @pytest.mark.parametrize(
@@ -307,10 +320,9 @@ def test_workers_that_do_not_divide_the_lanes_are_refused(release):
     loader = DataLoader(
         batches(release), batch_size=None, num_workers=3, multiprocessing_context="fork"
     )
-    with pytest.raises(
-        LoadingError, match="3 workers cannot share lanes=4: use 2 workers, or lanes=12"
-    ):
-        next(iter(loader))
+    kind, message = error_of(loader)
+    assert kind is LoadingError
+    assert "3 workers cannot share lanes=4: use 2 workers, or lanes=12" in message
 
 
 def test_states_of_other_batches_are_refused(release):

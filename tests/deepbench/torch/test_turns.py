@@ -24,15 +24,46 @@ tables:
     size: [32, 32]
     classes:
       ellipse:
-        objects: [{ellipse: {x: {uniform: [8, 20]}, y: {uniform: [8, 20]}, semi_major_axis: 6, axis_ratio: 0.5, position_angle: {uniform: [0, 180]}}}]
+        objects:
+          - ellipse:
+              x: {uniform: [8, 20]}
+              y: {uniform: [8, 20]}
+              semi_major_axis: 6
+              axis_ratio: 0.5
+              position_angle: {uniform: [0, 180]}
       polygon:
-        objects: [{regular_polygon: {x: {uniform: [8, 20]}, y: 12, sides: {integers: [3, 7]}, radius: 7, angle: {uniform: [0, 50]}}}]
+        objects:
+          - regular_polygon:
+              x: {uniform: [8, 20]}
+              y: 12
+              sides: {integers: [3, 7]}
+              radius: 7
+              angle: {uniform: [0, 50]}
       triangle:
-        objects: [{triangle: {x: {uniform: [8, 20]}, y: 12, base: 4, height: 9, angle: {uniform: [0, 360]}}}]
+        objects:
+          - triangle:
+              x: {uniform: [8, 20]}
+              y: 12
+              base: 4
+              height: 9
+              angle: {uniform: [0, 360]}
       arc:
-        objects: [{arc: {x: {uniform: [8, 20]}, y: 12, radius: 5, thickness: 2, sweep: {uniform: [40, 200]}, angle: {uniform: [0, 360]}}}]
+        objects:
+          - arc:
+              x: {uniform: [8, 20]}
+              y: 12
+              radius: 5
+              thickness: 2
+              sweep: {uniform: [40, 200]}
+              angle: {uniform: [0, 360]}
       rectangle:
-        objects: [{rectangle: {x: 10, y: {uniform: [8, 20]}, width: 9, height: 4, angle: {uniform: [0, 180]}}}]
+        objects:
+          - rectangle:
+              x: 10
+              y: {uniform: [8, 20]}
+              width: 9
+              height: 4
+              angle: {uniform: [0, 180]}
     psf: {gaussian: {sigma: 1.0}}
 """
 
