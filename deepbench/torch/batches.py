@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.torch.normalisation import Normalisation
+    from deepbench.torch.sources import Arrays
 
 UNITS = {"": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "kB": 10**3, "MB": 10**6, "GB": 10**9}
 """Units of memory."""
@@ -160,6 +161,7 @@ class Batches(Loading, IterableDataset):
         self._shared = torch.zeros(3 + lanes, dtype=torch.int64).share_memory_()
         self._next: tuple[int, int] | None = None
         self._numbers: tuple[int, NDArray[np.int64]] | None = None
+        self._spare: list[Arrays] = []
         self._check_window(window, each)
         numbers = self._chosen(0)
         if not self.order.steps(len(numbers)):
@@ -183,7 +185,7 @@ class Batches(Loading, IterableDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is sent to a worker: nothing that was read; its rank is that of this process."""
-        return {**vars(self), "_numbers": None, "_given": self._ranks()}
+        return {**vars(self), "_numbers": None, "_spare": [], "_given": self._ranks()}
 
     @property
     def epoch(self) -> int:
@@ -262,7 +264,7 @@ class Batches(Loading, IterableDataset):
             done = max(0, order.steps - first)
             share = replace(share, worker=(share.worker - done) % workers)
             epoch, first = epoch + 1, 0
-        self._shared[3 + worker] = epoch + 1
+        self._shared[3 + worker % self.order.lanes] = epoch + 1
         self._next = None
 
     def _of_epoch(self, order: Epoch, share: Share, first: int) -> Iterator[tuple[int, Any]]:
@@ -271,13 +273,19 @@ class Batches(Loading, IterableDataset):
         for step, window, row in order.walk(share, first):
             if window.data is None:
                 numbers = chosen[window.positions]
-                window.data = numbers, self._loaded(numbers.ravel())
-            numbers, loaded = window.data
-            own = {name: each[row * part : (row + 1) * part] for name, each in loaded.items()}
+                ascending = np.argsort(numbers, axis=None, kind="stable")
+                place = np.empty_like(numbers)
+                place.ravel()[ascending] = np.arange(numbers.size)
+                window.data = numbers, place, self._loaded(numbers.ravel()[ascending])
+            numbers, place, loaded = window.data
+            own = {name: each[place[row]] for name, each in loaded.items()}
             if self._turning is not None:
                 drawn = words(self.order.seed, order.number, self.order.batch_size, TURNS, step)
                 own = self._turning.apply(own, drawn[share.rank * part : (share.rank + 1) * part])
             batch = self._batch(numbers[row], own)
+            if row == len(window.rows) - 1:
+                self._spare.append(loaded)
+                window.data = None
             if self.order.uneven == "pad":
                 batch["padding"] = torch.from_numpy(window.rows[row] < 0)
             batch |= {"epoch": order.number, "step": step}
@@ -286,7 +294,8 @@ class Batches(Loading, IterableDataset):
     def _loaded(self, numbers: NDArray[np.int64]) -> dict[str, NDArray]:
         """Return inputs and targets, and the labels by which targets turn."""
         labels = self.targets if self._turning is None else self._turning.labels
-        loaded = self.source.load(self.inputs, labels, numbers)
+        spare = self._spare.pop() if self._spare else None
+        loaded = self.source.load(self.inputs, labels, numbers, spare)
         if self.missing == "refuse":
             self._check_present({name: loaded[name] for name in self.targets}, numbers)
         return loaded
@@ -347,7 +356,7 @@ class Batches(Loading, IterableDataset):
 
     def _warn_again(self, epoch: int, worker: int) -> None:
         """Warn where an epoch is read again."""
-        if self.order.shuffle and int(self._shared[3 + worker]) == epoch + 1:
+        if self.order.shuffle and int(self._shared[3 + worker % self.order.lanes]) == epoch + 1:
             warnings.warn(
                 f"epoch {epoch} is read again, in the same order: call set_epoch({epoch + 1}) before the next one",
                 stacklevel=3,

@@ -115,7 +115,7 @@ class Loading:
         return column.dtype.kind == "f" or column.identifier
 
     def _batch(self, numbers: NDArray[np.int64], loaded: Arrays) -> Batch:
-        """Return what was loaded of samples as tensors, which share no memory with it."""
+        """Return what was loaded of samples as tensors, which may share its memory."""
         found: Batch = {}
         for name in self.inputs:
             variable = self.source.variables[name]
@@ -133,9 +133,7 @@ class Loading:
     def _input(self, name: str, values: NDArray) -> NDArray:
         if self.normalisation is not None and name in self.normalisation:
             return self.normalisation.apply(name, values)
-        if not values.flags.c_contiguous:
-            return np.ascontiguousarray(values)
-        return values.astype(DTYPES.get(values.dtype.name, values.dtype), copy=True)
+        return np.ascontiguousarray(values, DTYPES.get(values.dtype.name, values.dtype))
 
     def _target(self, name: str, values: NDArray, present: NDArray[np.bool_]) -> NDArray:
         if values.dtype.kind != "f":

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from deepbench.errors import LoadingError
-from deepbench.statistics import CHANNELS
 from deepbench.torch.axes import with_channels
 
 if TYPE_CHECKING:
@@ -72,8 +71,6 @@ def normalisation_of(
     LoadingError
         It is none, or names something else.
     """
-    from deepbench.statistics import Statistics
-
     if given is None or isinstance(given, Normalisation):
         return given
     variables = {name: source.variables[name] for name in inputs}
@@ -81,6 +78,8 @@ def normalisation_of(
         return Normalisation(
             {name: _given(name, each, variables, targets) for name, each in given.items()}
         )
+    from deepbench.statistics import Statistics
+
     if isinstance(given, Statistics):
         return _by_statistics(given, source, variables, targets)
     if given == "train":
@@ -118,6 +117,8 @@ def _by_statistics(
 
 def _of_variable(entry: Entry, variable: DataVariable) -> Scale:
     """Return the scale of a data variable: of each channel, with the axes that batches have."""
+    from deepbench.statistics import CHANNELS
+
     if not entry.channels:
         return _scale([entry], ())
     sizes = zip(variable.dimensions, variable.shape, strict=True)

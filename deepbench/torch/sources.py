@@ -17,8 +17,6 @@ from deepbench.language.load import nearest
 from deepbench.reading.table_reader import TableReader
 from deepbench.recipe import Recipe
 from deepbench.tables import MAXIMUM_SAMPLES
-from deepbench.virtual import LABEL_ROWS, source_of
-from deepbench.virtual import Samples as VirtualSamples
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +25,9 @@ if TYPE_CHECKING:
     from deepbench.labelling.scopes import Column, Labels
     from deepbench.statistics import Statistics
     from deepbench.tables import DataVariable, Table
+
+LABEL_ROWS = 2**16
+"""Number of samples whose labels are drawn together, and of an epoch of samples without end, about."""
 
 BLOCK = 512
 """Number of samples that are rendered together, about: fewer cost more each, more take memory."""
@@ -77,9 +78,16 @@ class Source(ABC):
 
     @abstractmethod
     def load(
-        self, variables: Sequence[str], labels: Sequence[str], numbers: NDArray[np.int64]
+        self,
+        variables: Sequence[str],
+        labels: Sequence[str],
+        numbers: NDArray[np.int64],
+        spare: Arrays | None = None,
     ) -> Arrays:
-        """Return data variables and labels of samples, in the order of their numbers; classes as codes."""
+        """Return data variables and labels of samples, in the order of their numbers; classes as codes.
+
+        ``spare`` is what was loaded before and is no longer of use: its memory may be written over.
+        """
 
     @property
     @abstractmethod
@@ -233,10 +241,20 @@ class ReleasedTable(Source):
         return self._frame(tuple(names)).iloc[start:stop]
 
     def load(
-        self, variables: Sequence[str], labels: Sequence[str], numbers: NDArray[np.int64]
+        self,
+        variables: Sequence[str],
+        labels: Sequence[str],
+        numbers: NDArray[np.int64],
+        spare: Arrays | None = None,
     ) -> Arrays:
         """Return data variables and labels of samples, in the order of their numbers."""
-        found = {name: self.reader.take(name, numbers) for name in variables}
+        found = {}
+        for name in variables:
+            room = None if spare is None else spare[name]
+            if room is not None:
+                whole = room if room.base is None else room.base
+                room = whole[: len(numbers)] if len(whole) >= len(numbers) else None
+            found[name] = self.reader.take(name, numbers, out=room)
         return found | {name: self._label(name)[numbers] for name in labels}
 
     def _frame(self, names: tuple[str, ...]) -> pd.DataFrame:
@@ -280,7 +298,9 @@ class RenderedTable(Source):
     """
 
     def __init__(self, recipe: Recipe, table: str, samples: int | str | None = "recipe") -> None:
-        self._own = VirtualSamples(recipe, table)
+        from deepbench.virtual import Samples
+
+        self._own = Samples(recipe, table)
         self.name = f"the recipe '{recipe.name}'"
         together = self.table.specification.together
         self.is_endless = samples is None
@@ -351,7 +371,11 @@ class RenderedTable(Source):
         return to_frame(tuple(columns), self._drawn(columns, np.arange(start, stop)).columns)
 
     def load(
-        self, variables: Sequence[str], labels: Sequence[str], numbers: NDArray[np.int64]
+        self,
+        variables: Sequence[str],
+        labels: Sequence[str],
+        numbers: NDArray[np.int64],
+        spare: Arrays | None = None,
     ) -> Arrays:
         """Return data variables and labels of samples, in the order of their numbers."""
         samples, rows = np.unique(numbers, return_inverse=True)
@@ -413,6 +437,8 @@ def open_source(
     RecipeError
         The recipe cannot be read, or it is none.
     """
+    from deepbench.virtual import source_of
+
     if isinstance(source, Source):
         return source
     opened = source_of(source, None, catalog)
