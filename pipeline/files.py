@@ -27,7 +27,8 @@ def prepare(staging: Staging, recipe: Recipe) -> None:
     staging.target.write(SOFTWARE, json.dumps(versions()).encode())
     for name, content in recipe_files(recipe).items():
         staging.release.write(name, content, sync=False)
-    for key, content in encoding.template(recipe).items():
+    template = encoding.template(recipe, format_version=staging.format_version)
+    for key, content in template.items():
         staging.release.write(f"{fmt.DATA}/{key}", content, sync=False)
 
 
@@ -61,10 +62,10 @@ def _inputs(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _inputs(item)
 
 
-def release_files(recipe: Recipe) -> Iterator[str]:
+def release_files(recipe: Recipe, format_version: int) -> Iterator[str]:
     """Yield the name of every file of a release, but for its manifest."""
     inputs = dict.fromkeys(name for name, _ in _inputs(recipe.resolved()))
-    yield from (fmt.RECIPE, fmt.CARD, *inputs)
+    yield from (fmt.RECIPE, *fmt.DOCUMENTS[format_version], *inputs)
     template = encoding.template(recipe)
     for key in template:
         yield f"{fmt.DATA}/{key}"
@@ -73,11 +74,17 @@ def release_files(recipe: Recipe) -> Iterator[str]:
             chunks = (each for each in encoding.keys(template, array) if each not in template)
             yield from (f"{fmt.DATA}/{each}" for each in chunks)
     for name in recipe.tables:
-        yield from metadata_files(recipe.table(name))
+        yield from metadata_files(recipe.table(name), format_version)
 
 
-def metadata_files(table: Table[Any]) -> list[str]:
+def metadata_files(table: Table[Any], format_version: int) -> list[str]:
     """Return the names of the metadata files of a table."""
+    others = (f"{fmt.METADATA}/{table.name}.{each}" for each in fmt.TABLE_FILES[format_version])
+    return [*label_files(table), *others]
+
+
+def label_files(table: Table[Any]) -> list[str]:
+    """Return the names of the files that hold the labels of a table."""
     endings = ["parquet"]
     if table.samples <= fmt.CSV_ROWS:
         endings.append("csv")

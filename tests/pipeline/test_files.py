@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 import deepbench
+from deepbench import format as fmt
 from deepbench import labels, render
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.load import write_document
@@ -133,17 +134,19 @@ def test_recipe_files(recipe, with_catalogue):
 def test_release_files(built):
     """They are those that the manifest lists, in whatever order."""
     expected = [each.path for each in built.release.manifest.objects]
-    assert sorted(release_files(built.recipe)) == sorted(expected)
+    assert sorted(release_files(built.recipe, fmt.FORMAT_VERSION)) == sorted(expected)
 
 
 def test_metadata_files(recipe, make_recipe, monkeypatch):
-    assert metadata_files(recipe.table("squares")) == [
-        "metadata/squares.parquet",
-        "metadata/squares.csv",
+    labels = ["metadata/squares.parquet", "metadata/squares.csv"]
+    assert metadata_files(recipe.table("squares"), 1) == labels
+    assert metadata_files(recipe.table("squares"), 2) == [
+        *labels,
+        "metadata/squares.statistics.json",
     ]
-    assert metadata_files(recipe.table("images"))[-1] == "metadata/images.objects.parquet"
+    assert metadata_files(recipe.table("images"), 1)[-1] == "metadata/images.objects.parquet"
     monkeypatch.setattr("deepbench.format.CSV_ROWS", 39)
-    assert metadata_files(recipe.table("squares")) == ["metadata/squares.parquet"]
+    assert metadata_files(recipe.table("squares"), 1) == ["metadata/squares.parquet"]
 
 
 def test_masks_and_beams_from_files_go_into_the_release(make, tmp_path, check):
