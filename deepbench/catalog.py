@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, cached_property, partial
 from pathlib import Path
@@ -185,13 +185,29 @@ class Release:
             raise CatalogError(_unknown(f"table '{table}' in {self}", table, self.manifest.tables))
         return table
 
-    def labels(self, table: str) -> pd.DataFrame:
-        """Return the labels of a table as a data frame, one row per sample, without the digests."""
+    def labels(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return the labels of a table as a data frame, one row per sample, without the digests.
+
+        Parameters
+        ----------
+        table : str
+        columns : sequence of str, optional
+            Which labels to read; all when absent.
+
+        Raises
+        ------
+        CatalogError
+            There is no such table or label.
+        """
         import pandas as pd
 
-        columns = list(self.manifest.tables[self.check_table(table)].columns)
+        there = self.manifest.tables[self.check_table(table)].columns
+        chosen = list(there if columns is None else columns)
+        for name in chosen:
+            if name not in there:
+                raise CatalogError(_unknown(f"label '{name}' in '{table}' of {self}", name, there))
         with self._parquet(table) as file:
-            return pd.read_parquet(file, columns=columns)
+            return pd.read_parquet(file, columns=chosen)
 
     def label(self, table: str, index: int) -> pd.Series:
         """Return the labels of one sample. Rows that are decoded with it are kept for the next call."""

@@ -141,6 +141,10 @@ class StorageError(DeepBenchError, OSError):
     """An object store does not answer as it should; nothing is known of what it holds."""
 
 
+class LoadingError(DeepBenchError, ValueError):
+    """Samples cannot be loaded for training as it is asked."""
+
+
 class ExportError(DeepBenchError, ValueError):
     """A table cannot be exported, or not into the file that was named."""
 

@@ -324,7 +324,7 @@ class DeepBenchBackend(BackendEntrypoint):
         RecipeError
             The recipe cannot be read, or is none.
         """
-        source = _source(filename_or_obj, samples, catalog)
+        source = source_of(filename_or_obj, samples, catalog)
         names = _tables(source)
         if table is None and len(names) > 1:
             raise CatalogError(
@@ -343,7 +343,7 @@ class DeepBenchBackend(BackendEntrypoint):
         catalog: str | Path | None = None,
     ) -> dict[str, xr.Dataset]:
         """Open all tables lazily, by their names; the group ``/`` has the attributes of the release."""
-        source = _source(filename_or_obj, samples, catalog)
+        source = source_of(filename_or_obj, samples, catalog)
         groups = _opened(source, _tables(source), samples)
         return {name: _dropped(each, drop_variables) for name, each in groups.items()}
 
@@ -384,7 +384,7 @@ def _fields() -> set[str]:
     return set(Recipe.model_fields)
 
 
-def _source(source: Any, samples: int | None, catalog: str | Path | None) -> Recipe | Release:
+def source_of(source: Any, samples: int | None, catalog: str | Path | None) -> Recipe | Release:
     """Return the recipe or release that is to be opened.
 
     Raises

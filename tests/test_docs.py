@@ -228,3 +228,49 @@ def test_the_architecture_page_names_all_modules():
                 assert path.name in text, path
             elif path.is_dir() and path.name != "__pycache__":
                 assert f"{path.name}/" in text, path
+
+
+@pytest.mark.slow
+def test_the_network_of_the_readme_is_trained(monkeypatch):
+    """In fewer epochs, with fewer images, in this process: what is left is what the page says."""
+    pytest.importorskip("torch")
+    text = (ROOT / "README.md").read_text()
+    code = next(
+        each for each in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "nn." in each
+    )
+    assert len([line for line in code.splitlines() if line.strip()]) <= 25
+    small = '"workflows/shapes.yaml", samples=300,'
+    for before, after in (('"shapes@1.0.0",', small), ("range(5)", "range(1)")):
+        assert before in code
+        code = code.replace(before, after)
+    monkeypatch.chdir(ROOT)
+    scope = {}
+    exec(code, scope)
+    assert len(scope["train"]) == 3
+    assert sum(map(len, scope["right"])) == len(scope["test"])
+
+
+@pytest.mark.slow
+def test_the_batches_of_the_page_on_training_are_read(monkeypatch):
+    torch = pytest.importorskip("torch")
+    text = (ROOT / "docs/training.md").read_text()
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    sources = {
+        '"shapes@1.0.0",': '"workflows/shapes.yaml", samples=640,',
+        '"transients@1.0.0"': '"workflows/transients.yaml", samples=512',
+        'graph("cosmology_maps@1.0.0", "maps", levels=3)': 'graph(recipe, "patches", levels=1)',
+        'batch["map"]  ': 'next(iter(Batches(recipe, "patches", split=None, batch_size=4)))["map"]  ',
+        "range(10)": "range(1)",
+        "range(100_000)": "range(2)",
+        "workers=4": "workers=0",
+        "batch_size=64,  ": "batch_size=16,  ",
+    }
+    for before, after in sources.items():
+        assert before in code, before
+        code = code.replace(before, after)
+    monkeypatch.chdir(ROOT)
+    recipe = deepbench.find("kinds", "2.0.0", "tests/releases").recipe
+    scope = {"torch": torch, "recipe": recipe}
+    exec(code, scope)
+    assert next(iter(scope["curves"]))["band"].shape[-1] == 6
+    assert scope["coarse"].shape == (4, 1, 4)

@@ -30,7 +30,7 @@ LAYERS = [
     r"catalog",
     r"reading(\..*)?|counterfactuals",
     r"virtual|ground_truth",
-    r"probing(\..*)?",
+    r"probing(\..*)?|torch(\..*)?",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
