@@ -29,8 +29,11 @@ if TYPE_CHECKING:
     from deepbench.recipe import Recipe
     from deepbench.tables import Coordinate, DataVariable, Storage, Table
 
-FORMAT_VERSION = 1
-"""Version of the folder's layout and of the manifest."""
+FORMAT_VERSION = 2
+"""Version of the folder's layout and of the manifest, of new releases."""
+
+FORMATS = (1, FORMAT_VERSION)
+"""Versions of the format that are read, verified, repaired and grown."""
 
 RENDER_VERSION = 3
 """Changes whenever any rendered value changes for an unchanged recipe."""
@@ -40,6 +43,10 @@ METADATA = "metadata"
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
 CARD = "README.md"
+
+DOCUMENTS: dict[int, tuple[str, ...]] = {1: (CARD,), 2: (CARD,)}
+"""Names of the documents of a release by its format version: files that follow from its recipe and its manifest."""
+
 BUILDING = ".building"
 """Folder of unfinished builds in a catalog: never listed, never read as data."""
 
@@ -195,7 +202,11 @@ class DataDigest:
 # attributes of groups and variables
 
 
-def root_attributes(recipe: Recipe, render_version: int = RENDER_VERSION) -> dict[str, Any]:
+def root_attributes(
+    recipe: Recipe,
+    render_version: int = RENDER_VERSION,
+    format_version: int = FORMAT_VERSION,
+) -> dict[str, Any]:
     """Return the attributes of a release's root group; ``render_version`` says of which rendering its values are."""
     return {
         "title": recipe.title,
@@ -203,7 +214,7 @@ def root_attributes(recipe: Recipe, render_version: int = RENDER_VERSION) -> dic
         "version": recipe.version,
         "license": recipe.license,
         "recipe_hash": recipe.hash,
-        "format_version": FORMAT_VERSION,
+        "format_version": format_version,
         "render_version": render_version,
     }
 
@@ -323,9 +334,10 @@ class Manifest:
         try:
             data = json.loads(text)
             version = data["format_version"]
-            if version != FORMAT_VERSION:
+            if version not in FORMATS:
                 raise ReleaseError(
-                    f"{where} has format version {version!r:.40}; this DeepBench reads version {FORMAT_VERSION}"
+                    f"{where} has format version {version!r:.40}; this DeepBench reads versions "
+                    + " and ".join(map(str, FORMATS))
                 )
             checksum = data.pop("checksum")
             if _checksum(data) != checksum:

@@ -61,7 +61,11 @@ def single_threaded() -> Iterator[None]:
             blosc.set_nthreads(threads)
 
 
-def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[str, bytes]:
+def template(
+    recipe: Recipe,
+    render_version: int = fmt.RENDER_VERSION,
+    format_version: int = fmt.FORMAT_VERSION,
+) -> dict[str, bytes]:
     """Return the metadata of a release's Zarr store, by key: one group per table, consolidated, and no data.
 
     Parameters
@@ -69,11 +73,14 @@ def template(recipe: Recipe, render_version: int = fmt.RENDER_VERSION) -> dict[s
     recipe : Recipe
     render_version : int
         Which rendering the store says that its values are of.
+    format_version : int
+        Which format the store says that it has.
     """
     refuse_optimized()
     contents: dict[str, Any] = {}
     store = MemoryStore(contents)
-    root = zarr.create_group(store, attributes=fmt.root_attributes(recipe, render_version))
+    attributes = fmt.root_attributes(recipe, render_version, format_version)
+    root = zarr.create_group(store, attributes=attributes)
     for table in map(recipe.table, recipe.tables):
         _create_table(root, table)
     consolidate(store)

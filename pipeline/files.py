@@ -27,7 +27,8 @@ def prepare(staging: Staging, recipe: Recipe) -> None:
     staging.target.write(SOFTWARE, json.dumps(versions()).encode())
     for name, content in recipe_files(recipe).items():
         staging.release.write(name, content, sync=False)
-    for key, content in encoding.template(recipe).items():
+    template = encoding.template(recipe, format_version=staging.format_version)
+    for key, content in template.items():
         staging.release.write(f"{fmt.DATA}/{key}", content, sync=False)
 
 
@@ -61,10 +62,10 @@ def _inputs(data: Any) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from _inputs(item)
 
 
-def release_files(recipe: Recipe) -> Iterator[str]:
+def release_files(recipe: Recipe, format_version: int) -> Iterator[str]:
     """Yield the name of every file of a release, but for its manifest."""
     inputs = dict.fromkeys(name for name, _ in _inputs(recipe.resolved()))
-    yield from (fmt.RECIPE, fmt.CARD, *inputs)
+    yield from (fmt.RECIPE, *fmt.DOCUMENTS[format_version], *inputs)
     template = encoding.template(recipe)
     for key in template:
         yield f"{fmt.DATA}/{key}"

@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
 from deepbench.errors import ReleaseError
 from pipeline import claims, metadata
-from pipeline.card import data_card
 from pipeline.diff import Side
+from pipeline.documents import write_documents
 from pipeline.files import release_files
 from pipeline.progress import Progress
 from pipeline.software import transforms, versions
@@ -60,10 +61,10 @@ def publish(
         )
         shards |= {each.path: each for each in found.shards}
     report("publishing", steps - 2, steps)
-    release.write(fmt.CARD, data_card(recipe, tables).encode(), sync=False)
-    files = sorted(release_files(recipe))
+    files = sorted(release_files(recipe, staging.format_version))
     staging.target.sweep(RELEASE, (f"{RELEASE}/{name}" for name in files))
-    objects = tuple(shards.get(name) or _stored(release, name) for name in files)
+    documents = fmt.DOCUMENTS[staging.format_version]
+    stored = (name for name in files if name not in documents)
     rounded = any(table.tolerance for table in recipe.tables.values())
     manifest = fmt.Manifest(
         name=recipe.name,
@@ -74,8 +75,13 @@ def publish(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         software=versions() | (transforms() if rounded else {}),
         tables=tables,
-        objects=objects,
+        objects=tuple(shards.get(name) or _stored(release, name) for name in stored),
+        format_version=staging.format_version,
     )
+    write_documents(release, recipe, manifest)
+    written = (_stored(release, name) for name in documents)
+    objects = sorted([*manifest.objects, *written], key=lambda each: each.path)
+    manifest = replace(manifest, objects=tuple(objects))
     release.write(fmt.MANIFEST, manifest.to_json().encode(), sync=False)
     staging.target.sync(RELEASE)
     report("publishing", steps - 1, steps)

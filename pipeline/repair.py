@@ -19,7 +19,7 @@ from deepbench.catalog import Release, read_recipe
 from deepbench.errors import CatalogError, ReleaseError
 from pipeline import block as work
 from pipeline import encoding, metadata
-from pipeline.card import data_card
+from pipeline.documents import write_documents
 from pipeline.execution import executor
 from pipeline.files import metadata_files, prepare
 from pipeline.parquet import description_of
@@ -117,7 +117,7 @@ def repair(
         if held is None:
             raise ReleaseError(f"another process works on {done.release}; wait for it")
         recipe = recipe.worded(_own_words(release.location, recipe, damaged))
-        staging = Staging.of(target, recipe)
+        staging = Staging.of(target, recipe, manifest.format_version)
         target.remove(staging.name)
         prepare(staging, recipe)
         _make(staging, recipe, release, damaged, cluster, report)
@@ -243,8 +243,7 @@ def _make(
             report("reading data", number, len(whole))
     for table in rebuilt:
         metadata.assemble(staging, table, plan.table(table.name))
-    card = data_card(recipe, manifest.tables)
-    staging.release.write(fmt.CARD, card.encode(), sync=False)
+    write_documents(staging.release, recipe, manifest)
 
 
 def _blocks(

@@ -98,24 +98,28 @@ class Staging:
         Name of the folder in the catalog.
     recipe_hash : str
         Hash of the recipe that is built.
+    format_version : int
+        Format of the release.
     """
 
     catalog: Target
     name: str
     recipe_hash: str
+    format_version: int = fmt.FORMAT_VERSION
 
     @classmethod
-    def of(cls, catalog: Target, recipe: Recipe) -> Staging:
-        """Return the staging folder of a recipe in a catalog.
+    def of(cls, catalog: Target, recipe: Recipe, format_version: int | None = None) -> Staging:
+        """Return the staging folder of a recipe in a catalog; of a release of the newest format if none is given.
 
         There is one per content, but for the numbers of samples, and per layout, format and rendering: asking for more
         samples goes on from what there is.
         """
+        version = fmt.FORMAT_VERSION if format_version is None else format_version
         tables = {name: recipe.table(name).hash for name in recipe.tables}
-        key = [tables, recipe.storage.model_dump(), fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
+        key = [tables, recipe.storage.model_dump(), version, fmt.RENDER_VERSION]
         digest = canonical_hash(key)[:12]
         name = f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"
-        return cls(catalog, name, recipe.hash)
+        return cls(catalog, name, recipe.hash, version)
 
     @property
     def target(self) -> Target:
@@ -256,7 +260,7 @@ def tidy(catalog: Target, recipe: Recipe) -> None:
 def _template(staging: Staging) -> dict[str, bytes]:
     from pipeline.encoding import template
 
-    return template(staging.recipe())
+    return template(staging.recipe(), format_version=staging.format_version)
 
 
 @lru_cache(maxsize=4)

@@ -36,7 +36,7 @@ PIPELINE_LAYERS = [
     r"units|secrets|software|progress|card",
     r"target(\..*)?|execution(\..*)?|plan|encoding|parquet|parts",
     r"staging",
-    r"files|block|metadata",
+    r"files|block|metadata|documents",
     r"diff(\..*)?|verify(\..*)?",
     r"claims|growth",
     r"publish",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, StorageError
-from pipeline.verify.findings import Finding, Subject
+from pipeline.documents import documents
+from pipeline.verify.findings import DAMAGE, Finding, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
     from deepbench.storage.locations import Location
 
@@ -74,3 +75,15 @@ def read_files(
         if found is not None:
             findings.append(found)
     return contents, findings
+
+
+def check_documents(subject: Subject, manifest: fmt.Manifest) -> Iterator[Finding]:
+    """Write the documents of a whole release again; yield a note on each that this DeepBench writes otherwise."""
+    try:
+        written = documents(subject.recipe(), manifest)
+    except DAMAGE as error:
+        yield Finding("manifest", f"says what no document can tell: {error}", fmt.MANIFEST)
+        return
+    for name, content in written.items():
+        if subject.location.read(name) != content:
+            yield Finding("words", "this DeepBench writes it otherwise", name, note=True)

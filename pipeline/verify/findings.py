@@ -103,12 +103,15 @@ class Subject:
         By its manifest.
     elsewhere : bool
         It was made on another kind of machine: values of every table may differ by rounding.
+    format_version : int
+        By its manifest.
     """
 
     location: Location
     recipe_sha256: str
     render_version: int = fmt.RENDER_VERSION
     elsewhere: bool = False
+    format_version: int = fmt.FORMAT_VERSION
 
     def may_differ(self, table: Table[Any]) -> bool:
         """Return whether values of a table that are rendered again may differ by rounding."""
@@ -134,4 +137,4 @@ def _recipe(subject: Subject) -> Recipe:
 
 @lru_cache(maxsize=4)
 def _template(subject: Subject) -> dict[str, bytes]:
-    return encoding.template(subject.recipe(), subject.render_version)
+    return encoding.template(subject.recipe(), subject.render_version, subject.format_version)

@@ -22,7 +22,7 @@ from pipeline.plan import Block, Plan, make_plan
 from pipeline.progress import Progress, silent
 from pipeline.software import probe_of, versions
 from pipeline.verify.data import Rerender, check_data
-from pipeline.verify.files import check_files
+from pipeline.verify.files import check_documents, check_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import (
     check_csv,
@@ -192,7 +192,9 @@ def _check_recipe(
     stored = {each.path: each for each in manifest.objects}.get(fmt.RECIPE)
     sha256 = "" if stored is None else stored.sha256
     elsewhere = manifest.software.get("machine") != versions()["machine"]
-    subject = Subject(release.location, sha256, manifest.render_version, elsewhere)
+    subject = Subject(
+        release.location, sha256, manifest.render_version, elsewhere, manifest.format_version
+    )
     note = "without its recipe, labels, data and schema of the release cannot be checked"
     if stored is None:
         report.findings.append(Finding("manifest", f"does not list {fmt.RECIPE}", fmt.MANIFEST))
@@ -248,7 +250,7 @@ def _compare_files(recipe: Recipe, manifest: fmt.Manifest) -> Iterator[Finding]:
     """Compare the files that the manifest lists with those of the format; a recipe may ask for billions of them."""
     left = {each.path for each in manifest.objects}
     lost = 0
-    for path in release_files(recipe):
+    for path in release_files(recipe, manifest.format_version):
         if path in left:
             left.remove(path)
             continue
@@ -307,6 +309,8 @@ class _Verification:
         self._collect(check_csv, ((_all(plan, name),) for name in tables))
         chunks = _ranges(plan, whole, fmt.LABEL_CHUNK)
         self._collect(check_label_variables, ((block, frozenset(damaged)) for (block,) in chunks))
+        if report.ok:  # they tell what all else holds
+            self._sort(check_documents(self._subject, manifest))
 
     def check_files(self, objects: Iterable[fmt.StoredObject]) -> None:
         """Check files that are not shards, a number of small ones at a time."""
@@ -327,8 +331,15 @@ class _Verification:
         self, check: Callable[..., list[Finding]], calls: Iterator[tuple[Any, ...]]
     ) -> None:
         for _, findings in self._run(check, calls):
-            self._report.findings += [each for each in findings if not each.note]
-            self._report.notes += [str(each) for each in findings if each.note]
+            self._sort(findings)
+
+    def _sort(self, findings: Iterable[Finding]) -> None:
+        """Add findings to the report, and notes to its notes."""
+        for each in findings:
+            if each.note:
+                self._report.notes.append(str(each))
+            else:
+                self._report.findings.append(each)
 
     def _advance(self, step: str, read: int) -> None:
         self._read += read

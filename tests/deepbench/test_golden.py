@@ -31,7 +31,7 @@ GOLDEN = {
 
 @pytest.mark.parametrize("name", GOLDEN)
 def test_released_bytes_are_what_they_were(name):
-    assert (fmt.FORMAT_VERSION, fmt.RENDER_VERSION) == (1, 3)
+    assert (fmt.FORMAT_VERSION, fmt.RENDER_VERSION) == (2, 3)
     recipe = deepbench.load_recipe(WORKFLOWS / f"{name}.yaml")
     variable = recipe.tables["images"].data_variables()[0]
     images = deepbench.render(recipe, "images", 0, SAMPLES)["image"].values

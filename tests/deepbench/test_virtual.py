@@ -14,6 +14,7 @@ import deepbench
 from deepbench import virtual
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LabelError, RecipeError
+from deepbench.format import FORMAT_VERSION
 from deepbench.recipe import parse_recipe
 from deepbench.samples import render
 
@@ -64,7 +65,7 @@ def opened(path, **options):
 def test_every_kind_is_what_was_built():
     release = find("kinds", "2.0.0", KEPT)
     tree, built = xr.open_datatree(release.recipe, engine=ENGINE), release.open()
-    assert tree.attrs == built.attrs
+    assert tree.attrs == built.attrs | {"format_version": FORMAT_VERSION}
     assert [*tree.children] == [*release.recipe.tables]
     for name, summary in release.manifest.tables.items():
         found, expected = tree[name].to_dataset(), built[name].to_dataset()

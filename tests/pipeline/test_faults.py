@@ -21,7 +21,7 @@ from deepbench.errors import BuildError, ClusterError, LabelError, ReleaseError
 from deepbench.recipe import load_recipe
 from pipeline import block as work
 from pipeline import build as building
-from pipeline import encoding, publish
+from pipeline import documents, encoding, publish
 from pipeline.build import build
 from pipeline.cli.main import exit_code
 from pipeline.plan import Block, make_plan
@@ -295,7 +295,7 @@ def test_a_disk_that_is_full_only_when_it_comes_to_metadata(
     def no_room(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(publish, "data_card", no_room)
+    monkeypatch.setitem(documents.WRITERS, fmt.CARD, no_room)
     with pytest.raises(BuildError, match="the disk is full; .* make room"):
         make(recipe, tmp_path)
     monkeypatch.undo()

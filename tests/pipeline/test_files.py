@@ -14,6 +14,7 @@ import pytest
 import xarray as xr
 
 import deepbench
+from deepbench import format as fmt
 from deepbench import labels, render
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.load import write_document
@@ -133,7 +134,7 @@ def test_recipe_files(recipe, with_catalogue):
 def test_release_files(built):
     """They are those that the manifest lists, in whatever order."""
     expected = [each.path for each in built.release.manifest.objects]
-    assert sorted(release_files(built.recipe)) == sorted(expected)
+    assert sorted(release_files(built.recipe, fmt.FORMAT_VERSION)) == sorted(expected)
 
 
 def test_metadata_files(recipe, make_recipe, monkeypatch):

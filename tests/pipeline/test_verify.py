@@ -29,6 +29,7 @@ from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
 from deepbench.recipe import parse_recipe
 from pipeline.build import build
+from pipeline.documents import documents
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.verify import Finding, verify, whole
@@ -392,6 +393,9 @@ def edit_pixels(copy, change, *, digests=True, totals=True):
         total = fmt.DataDigest(["image"])
         total.update("image", b"".join(made))
         edit_table(copy, data_digest=total.hexdigest())
+        for name, content in documents(copy.release.recipe, copy.release.manifest).items():
+            overwrite(copy.path / name, content)
+            sign(copy.path, name)
 
 
 def edit_table(copy, **changes):
