@@ -16,7 +16,8 @@ _DOI = re.compile(r"10\.\d{4,9}/[^\s\"<>\\{}]+")
 _URL = re.compile(r"https?://[^\s\"<>\\{}]+")
 
 Line = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\n]*$")
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=1000, pattern=r"^[^\n]*$"),
 ]
 
 
@@ -54,7 +55,7 @@ Url = Annotated[str, AfterValidator(_url)]
 class Author(Specification):
     """Person or organization that made a release.
 
-    A person's name is written ``Family, Given``, or has an ORCID iD beside it; every other name is printed as it stands.
+    A person's name is written ``Family, Given``, or has an ORCID iD beside it; other names are printed as they stand.
     """
 
     name: Line = Field(description="name; of a person, as `Family, Given`")

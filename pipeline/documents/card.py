@@ -73,7 +73,7 @@ def _for_machines(recipe: Recipe, manifest: fmt.Manifest) -> list[str]:
     return [
         "## For machines",
         "",
-        f"`{fmt.CITATION}` has the citation in BibTeX, `{fmt.DATACITE}` the metadata that DataCite and archives ask for, "
+        f"`{fmt.CITATION}` has the citation in BibTeX, `{fmt.DATACITE}` the metadata that DataCite asks for, "
         f"`{fmt.CROISSANT}` the files and columns as Croissant 1.1. Search engines read `{fmt.CROISSANT}`, or what "
         'follows, in a web page, between `<script type="application/ld+json">` and `</script>`:',
         "",

@@ -86,7 +86,9 @@ def apa(recipe: Recipe, manifest: fmt.Manifest) -> str:
     year = f"({date_of(manifest)[:4]})"
     head = f"{people.rstrip('.')}. {year}. {work}" if people else f"{work}. {year}"
     where = f"{DOI_URL}{recipe.doi}" if recipe.doi else recipe.url or ""
-    return f"{head}. DeepBench dataset {recipe.name}, recipe hash {recipe.hash[:12]}. {where}".rstrip()
+    return (
+        f"{head}. DeepBench dataset {recipe.name}, recipe hash {recipe.hash[:12]}. {where}".rstrip()
+    )
 
 
 def _apa_name(author: Author) -> str:
