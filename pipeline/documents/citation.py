@@ -31,8 +31,10 @@ MOST_AUTHORS = 20
 def sentence(
     name: str, version: str, title: str, authors: Iterable[str], recipe_hash: str, year: str = ""
 ) -> str:
-    """Return how a release is cited, in a sentence."""
-    people = ", ".join(authors) or "The authors"
+    """Return how a release is cited, in a sentence; without a year it is that of cards of format version 1."""
+    names = tuple(authors)
+    apart = "; " if year and any(", " in each for each in names) else ", "
+    people = apart.join(names) or "The authors"
     when = f" ({year})" if year else ""
     return f"{people}{when}: {title}. {name}, version {version}. DeepBench dataset, recipe hash {recipe_hash[:12]}."
 

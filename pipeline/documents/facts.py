@@ -89,7 +89,7 @@ def size_of(manifest: fmt.Manifest) -> int:
 def abstract(recipe: Recipe, manifest: fmt.Manifest) -> str:
     """Return what a release is, in words: what its recipe says, and what its tables hold."""
     tables = (
-        f"{name}: {each.samples:,} samples of kind {each.kind}, with {', '.join(each.variables)}"
+        f"{name} ({each.samples:,} samples of kind {each.kind}, each with {', '.join(each.variables)})"
         for name, each in manifest.tables.items()
     )
     made = (

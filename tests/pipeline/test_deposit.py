@@ -61,7 +61,7 @@ def test_a_deposit_has_what_zenodo_takes(deposited, built, tmp_path):
     assert (metadata["publication_date"], metadata["version"]) == (day, "1.0.0")
     assert metadata["creators"] == [{"name": "A. Tester"}]
     assert metadata["license"] == "cc-by-4.0"
-    assert metadata["description"].startswith("<p>For tests.</p><p>Tables of small 1.0.0: images: ")
+    assert metadata["description"].startswith("<p>For tests.</p><p>Tables of small 1.0.0: images (")
     names = ["small-1.0.0.zip", fmt.CARD, fmt.CITATION, fmt.RECIPE, fmt.MANIFEST]
     assert [each["filename"] for each in found["files"]] == names
     for each in found["files"]:

@@ -346,6 +346,8 @@ def test_the_card_has_what_search_engines_read(built, worded):
     assert rest == {key: whole[key] for key in rest}
     assert len(found["description"]) >= 50
     assert f"A. Tester ({built.release.manifest.created[:4]}): Small images" in card
+    cite = f"The A & B team; Lovelace, Ada King; Sartre, Jean-Paul ({worded[1].created[:4]}): 50 %"
+    assert cite in documents(*worded)[fmt.CARD].decode()
     evil = worded[0].replace({"description": "</script><script>alert(1)</script>\n```\n# Other"})
     text = documents(evil, worded[1])[fmt.CARD].decode()
     text = re.search(r"^```json\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)[1]
