@@ -68,6 +68,7 @@ KINDS = {
     "Parquet of samples": f"{ROWS}.parquet",
     "Parquet of objects": f"{ROWS}.objects.parquet",
     "CSV": f"{ROWS}.csv",
+    "statistics": fmt.statistics_file("images"),
     "`recipe.yaml`": fmt.RECIPE,
     "catalogue": CATALOGUE,
     "`README.md`": fmt.CARD,
@@ -85,6 +86,7 @@ SIBLINGS = {
     "Parquet of samples": f"{ROWS}.objects.parquet",
     "Parquet of objects": f"{ROWS}.parquet",
     "CSV": CATALOGUE,
+    "statistics": f"{ROWS}.csv",
     "`recipe.yaml`": fmt.CARD,
     "catalogue": f"{ROWS}.csv",
     "`README.md`": fmt.RECIPE,
@@ -263,11 +265,12 @@ EDITS: dict[str, Callable[[Path], None]] = {
         at, f"{ROWS}.objects.parquet", _first("width", 99.0)
     ),
     "CSV": lambda at: edit_text(at, f"{ROWS}.csv", "\n0,", "\n1,"),
+    "statistics": lambda at: edit_text(at, fmt.statistics_file("images"), '"mean": 0', '"mean": 1'),
     "`recipe.yaml`": lambda at: edit_text(at, fmt.RECIPE, "seed: 11", "seed: 12"),
     "catalogue": lambda at: edit_text(at, CATALOGUE, "3.25", "3.50"),
     "`manifest.json`": lambda at: edit_manifest(at, _count),
 }
-"""The data card is left out: it is words for people, and its SHA-256 all that is known of it."""
+"""The data card is left out: it is words for people, and what has become of it is a note."""
 
 
 def examine(

@@ -7,6 +7,7 @@ exists when its manifest does.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
     from deepbench.language.document import Document
     from deepbench.recipe import Recipe
+    from deepbench.statistics import Statistics
 
 CATALOG = "releases"
 """Folder of the catalog where none is named."""
@@ -231,6 +233,50 @@ class Release:
         with self._parquet(f"{table}.objects") as file:
             return pd.read_parquet(file, filters=chosen)
 
+    def statistics(self, table: str) -> Statistics:
+        """Return the statistics of the training split of a table: of each data variable, its channels, and each label.
+
+        They are read; those of a release of format version 1, which has none, are computed from its data and kept.
+
+        Raises
+        ------
+        CatalogError
+            There is no such table.
+        ReleaseError
+            A file is missing or damaged.
+
+        Examples
+        --------
+        >>> image = release.statistics("images").variables["image"]    # doctest: +SKIP
+        >>> (pixels - image.mean) / image.std                          # doctest: +SKIP
+        """
+        if self.check_table(table) not in self._statistics:
+            self._statistics[table] = self._find_statistics(table)
+        return self._statistics[table]
+
+    @cached_property
+    def _statistics(self) -> dict[str, Statistics]:
+        """Statistics by table, as far as they were asked for."""
+        return {}
+
+    def _find_statistics(self, table: str) -> Statistics:
+        """Return the statistics of a table from its file, which must be what the manifest lists, or its data."""
+        from deepbench.statistics import Statistics, statistics_of
+
+        name = fmt.statistics_file(table)
+        if not fmt.has_statistics(self.manifest.format_version):
+            with reading(self.location, f"{fmt.DATA}/{table}"):
+                return statistics_of(self.recipe.table(table), self._nodes()[table])
+        hashes = {each.path: each.sha256 for each in self.manifest.objects}
+        with reading(self.location, name):
+            content = self.location.read(name)
+        if hashlib.sha256(content).hexdigest() != hashes.get(name):
+            raise ReleaseError(
+                f"{self.location.locate(name)} is not what the manifest lists; restore the release from a copy, or "
+                "mend it with `deepbench repair`"
+            )
+        return Statistics.from_json(content, self.location.locate(name))
+
     @contextlib.contextmanager
     def _parquet(self, name: str) -> Iterator[BinaryIO]:
         """Open a file of metadata."""
@@ -331,7 +377,7 @@ class Release:
         }
 
 
-_READ = ("_data", "_rows")
+_READ = ("_data", "_rows", "_statistics")
 """Attributes of a release that hold what has been read of its data."""
 
 

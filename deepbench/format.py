@@ -53,6 +53,11 @@ DOCUMENTS: dict[int, tuple[str, ...]] = {
 }
 """Names of the documents of a release by its format version: files that follow from its recipe and its manifest."""
 
+STATISTICS = "statistics.json"
+
+TABLE_FILES: dict[int, tuple[str, ...]] = {1: (), 2: (STATISTICS,)}
+"""Endings of the files of each table by format version: those that follow from its data and labels."""
+
 BUILDING = ".building"
 """Folder of unfinished builds in a catalog: never listed, never read as data."""
 
@@ -206,6 +211,16 @@ class DataDigest:
 
 
 # attributes of groups and variables
+
+
+def statistics_file(table: str) -> str:
+    """Return the name, in a release, of the statistics of a table."""
+    return f"{METADATA}/{table}.{STATISTICS}"
+
+
+def has_statistics(format_version: int) -> bool:
+    """Return whether releases of a format version have statistics."""
+    return STATISTICS in TABLE_FILES[format_version]
 
 
 def root_attributes(

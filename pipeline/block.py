@@ -10,8 +10,9 @@ from deepbench import format as fmt
 from deepbench.errors import DeepBenchError, is_full_disk
 from deepbench.format import DIGEST
 from deepbench.samples import all_labels, draw_labels, render_arrays
+from deepbench.statistics import Tally, training_rows
 from pipeline import encoding
-from pipeline.parquet import digest_array, read_rows
+from pipeline.parquet import digest_array
 from pipeline.parts import part_table
 from pipeline.plan import Block
 from pipeline.staging import Receipt, Staging
@@ -37,6 +38,8 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
     clock.lap("labels")
     arrays, labels = render_arrays(table, labels)
     clock.lap("render")
+    chosen = training_rows(table.plan.splits, labels.columns["split"])
+    tally = Tally()
     columns: dict[str, pa.Array] = {}
     written = []
     with encoding.single_threaded():
@@ -45,6 +48,8 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
             digests = fmt.sample_digests(variable, values)
             columns[DIGEST + variable.name] = digest_array(digests)
             clock.lap("digest")
+            tally.add_values(variable, values, chosen)
+            clock.lap("statistics")
             path = f"{block.table}/{variable.name}"
             for key, content in encoding.encode(staging.template(), path, block.start, values):
                 clock.lap("encode")
@@ -54,7 +59,9 @@ def make_block(staging: Staging, block: Block) -> dict[str, float]:
                 staging.release.write(name, content)
                 written.append(fmt.StoredObject(name, len(content), checksum))
                 clock.lap("write")
-    _write_part(staging, table, block, labels, columns, tuple(written))
+    tally.add_labels(table.plan.columns, labels.columns, chosen)
+    clock.lap("statistics")
+    _write_part(staging, table, block, labels, columns, tally, tuple(written))
     clock.lap("part")
     return clock.seconds
 
@@ -64,7 +71,6 @@ def reuse_block(
     block: Block,
     source: Location,
     objects: tuple[fmt.StoredObject, ...],
-    decode: bool = False,
 ) -> bool:
     """Take the shards of a block from a release of the same table, and write its part; return whether they are whole.
 
@@ -76,11 +82,13 @@ def reuse_block(
         The release.
     objects : tuple of StoredObject
         The shards by its manifest; their SHA-256 is checked.
-    decode : bool
-        Take the digests from the data, not from the release's metadata.
     """
     staging.check_software()
     table = staging.recipe().table(block.table)
+    labels = all_labels(table, block.start, block.stop)
+    chosen = training_rows(table.plan.splits, labels.columns["split"])
+    tally = Tally()
+    tally.add_labels(table.plan.columns, labels.columns, chosen)
     try:
         for each in objects:
             staging.release.copy(source, each.path)
@@ -88,19 +96,14 @@ def reuse_block(
                 return False
         columns = {}
         for variable in table.variables:
-            column = DIGEST + variable.name
-            if decode:
-                values = _decode(staging, block, variable, objects)
-                columns[column] = digest_array(fmt.sample_digests(variable, values))
-            else:
-                rows = read_rows(source, block.table, [column], block.start, block.stop)
-                columns[column] = rows.column(0).combine_chunks()
+            values = _decode(staging, block, variable, objects)
+            columns[DIGEST + variable.name] = digest_array(fmt.sample_digests(variable, values))
+            tally.add_values(variable, values, chosen)
     except (DeepBenchError, OSError, ValueError, RuntimeError, LookupError, TypeError) as error:
         if is_full_disk(error):
             raise
         return False  # what is damaged there is rendered
-    labels = all_labels(table, block.start, block.stop)
-    _write_part(staging, table, block, labels, columns, objects)
+    _write_part(staging, table, block, labels, columns, tally, objects)
     return True
 
 
@@ -132,10 +135,11 @@ def _write_part(
     block: Block,
     labels: Labels,
     digests: dict[str, pa.Array],
+    tally: Tally,
     objects: tuple[fmt.StoredObject, ...],
 ) -> None:
     receipt = Receipt(block, table.hash, fmt.RENDER_VERSION, objects)
-    staging.write_part(receipt, part_table(table, labels, digests))
+    staging.write_part(receipt, part_table(table, labels, digests, tally))
 
 
 class _Clock:

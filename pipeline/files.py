@@ -74,11 +74,17 @@ def release_files(recipe: Recipe, format_version: int) -> Iterator[str]:
             chunks = (each for each in encoding.keys(template, array) if each not in template)
             yield from (f"{fmt.DATA}/{each}" for each in chunks)
     for name in recipe.tables:
-        yield from metadata_files(recipe.table(name))
+        yield from metadata_files(recipe.table(name), format_version)
 
 
-def metadata_files(table: Table[Any]) -> list[str]:
+def metadata_files(table: Table[Any], format_version: int) -> list[str]:
     """Return the names of the metadata files of a table."""
+    others = (f"{fmt.METADATA}/{table.name}.{each}" for each in fmt.TABLE_FILES[format_version])
+    return [*label_files(table), *others]
+
+
+def label_files(table: Table[Any]) -> list[str]:
+    """Return the names of the files that hold the labels of a table."""
     endings = ["parquet"]
     if table.samples <= fmt.CSV_ROWS:
         endings.append("csv")

@@ -14,7 +14,6 @@ from deepbench import format as fmt
 from deepbench.catalog import Release, versions_of
 from deepbench.errors import DeepBenchError
 from pipeline.plan import Block, Plan, TablePlan
-from pipeline.verify.files import check_file
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
@@ -60,16 +59,10 @@ def reusable(catalog: Target, recipe: Recipe, plan: Plan) -> Shards:
 
 
 def _of_table(release: Release, recipe: Recipe, table: TablePlan, wanted: set[Block]) -> Shards:
-    """Return those of the wanted blocks of a table that a release has, if its metadata can be believed."""
+    """Return those of the wanted blocks of a table that a release has."""
     summary = release.manifest.tables.get(table.name)
     if summary is None or summary.table_hash != recipe.table(table.name).hash:
         return {}
-    digests = f"{fmt.METADATA}/{table.name}.parquet"
-    for each in release.manifest.objects:
-        problem = check_file(release.location, each) if each.path == digests else None
-        if problem is not None:
-            log.warning("'%s' of %s is not reused: %s", table.name, release, problem)
-            return {}
     shards = release.manifest.shards(table.name)
     return {
         block: (release.location, shards[number])

@@ -17,9 +17,10 @@ from deepbench import format as fmt
 from deepbench.errors import BuildError
 from deepbench.format import DIGEST
 from deepbench.labelling.scopes import Column
+from deepbench.statistics import Tally
 from pipeline import encoding
 from pipeline.parquet import DIGEST_TYPE, digest_bytes, field_of, notes_of, numbers, plain_type
-from pipeline.parts import flatten
+from pipeline.parts import flatten, tally_of
 
 if TYPE_CHECKING:
     from deepbench.tables import Table
@@ -55,7 +56,7 @@ def assemble(staging: Staging, table: Table[Any], blocks: TablePlan) -> TableMet
     path = f"{fmt.METADATA}/{table.name}"
     variables = [variable.name for variable in table.variables]
     digest = fmt.DataDigest(variables)
-    found = TableMetadata()
+    found, tally = TableMetadata(), Tally()
     digest_columns = [Column(DIGEST + each, f"xxh3-128 of {each}") for each in variables]
     with contextlib.ExitStack() as stack:
         rows = _Writer(stack, release, path, labels.columns, digest_columns, table.samples)
@@ -68,7 +69,8 @@ def assemble(staging: Staging, table: Table[Any], blocks: TablePlan) -> TableMet
                 digest.update(variable, digest_bytes(part.column(DIGEST + variable)))
             count(found.classes, labels.classes, part.column("class").to_numpy())
             count(found.splits, labels.splits, part.column("split").to_numpy())
-            rows.write(part)
+            tally.add(tally_of(part))
+            rows.write(part.replace_schema_metadata())
             if long is not None:
                 copies = flatten(part)
                 found.objects += copies.num_rows
@@ -77,6 +79,9 @@ def assemble(staging: Staging, table: Table[Any], blocks: TablePlan) -> TableMet
         if long is not None:
             long.end()
     found.data_digest = digest.hexdigest()
+    if fmt.has_statistics(staging.format_version):
+        text = tally.statistics(table).to_json()
+        release.write(fmt.statistics_file(table.name), text.encode(), sync=False)
     write_label_variables(staging, table)
     return found
 

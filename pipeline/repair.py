@@ -21,7 +21,7 @@ from pipeline import block as work
 from pipeline import encoding, metadata
 from pipeline.documents import write_documents
 from pipeline.execution import executor
-from pipeline.files import metadata_files, prepare
+from pipeline.files import label_files, metadata_files, prepare
 from pipeline.parquet import description_of
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.progress import Progress, silent
@@ -190,7 +190,7 @@ def _own_words(
     keys = [key for key in encoding.template(recipe) if key.endswith("zarr.json")]
     files = [f"{fmt.DATA}/{key}" for key in keys]
     for table in map(recipe.table, recipe.tables):
-        files += [each for each in metadata_files(table) if each.endswith(".parquet")]
+        files += [each for each in label_files(table) if each.endswith(".parquet")]
     for path in sorted(files, key=lambda each: each not in damaged):
         with contextlib.suppress(*DAMAGE, CatalogError):
             for table_name, name, text in _words_in(location, path):
@@ -224,14 +224,18 @@ def _make(
     """Make in the staging folder what is damaged: shards by rendering, metadata of a table from all of its blocks."""
     plan, manifest = make_plan(recipe), release.manifest
     lost = set(_blocks(plan, manifest, damaged))
-    rebuilt = [table for table in map(recipe.table, recipe.tables) if _spoiled(table, damaged)]
+    rebuilt = [
+        table
+        for table in map(recipe.table, recipe.tables)
+        if _spoiled(table, damaged, manifest.format_version)
+    ]
     whole = [
-        (block, release.location, manifest.shards(table.name)[number], True)
+        (block, release.location, manifest.shards(table.name)[number])
         for table in rebuilt
         for number, block in enumerate(plan.table(table.name))
         if block not in lost
     ]
-    size = sum(each.size for _, _, some, _ in whole for each in some)
+    size = sum(each.size for _, _, some in whole for each in some)
     size += RENDERING * sum(
         (block.stop - block.start) * plan.table(block.table).sample_bytes for block in lost
     )
@@ -257,11 +261,11 @@ def _blocks(
                 yield block
 
 
-def _spoiled(table: Table[Any], damaged: dict[str, fmt.StoredObject]) -> bool:
+def _spoiled(table: Table[Any], damaged: dict[str, fmt.StoredObject], format_version: int) -> bool:
     """Return whether metadata or label variables of a table are damaged."""
     columns = [column.name for column in table.plan.columns]
     prefixes = tuple(f"{fmt.DATA}/{table.name}/{column}/c/" for column in columns)
-    files = metadata_files(table)
+    files = metadata_files(table, format_version)
     return any(path in files or path.startswith(prefixes) for path in damaged)
 
 

@@ -164,7 +164,8 @@ class Staging:
         import pyarrow.parquet as pq
 
         buffer = io.BytesIO()
-        labels = labels.replace_schema_metadata({"receipt": receipt.to_json()})
+        notes = (labels.schema.metadata or {}) | {b"receipt": receipt.to_json().encode()}
+        labels = labels.replace_schema_metadata(notes)
         pq.write_table(
             labels, buffer, compression="lz4", use_dictionary=False, write_statistics=False
         )

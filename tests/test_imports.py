@@ -24,7 +24,7 @@ LAYERS = [
     r"kinds|panels",
     r"recipe",
     r"format",
-    r"selection",
+    r"statistics|selection",
     r"samples",
     r"release_cards",
     r"catalog",

@@ -13,8 +13,9 @@ from deepbench import format as fmt
 from deepbench.errors import DeepBenchError
 from deepbench.format import DIGEST
 from deepbench.samples import draw_labels, render_arrays
+from deepbench.statistics import Tally, training_rows
 from pipeline import encoding
-from pipeline.parquet import digest_bytes, read_labels, read_rows
+from pipeline.parquet import digest_bytes, numbers, read_labels, read_rows
 from pipeline.verify.files import read_files
 from pipeline.verify.findings import DAMAGE, Finding, Subject
 from pipeline.verify.labels import differences, with_derived, with_measured
@@ -22,6 +23,7 @@ from pipeline.verify.labels import differences, with_derived, with_measured
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pyarrow as pa
     from numpy.typing import NDArray
 
     from deepbench.tables import DataVariable
@@ -40,11 +42,14 @@ class BlockReport:
     findings : list of Finding
     rerendered, by_tolerance : int
         Samples rendered again, and those of them that agree only within the tolerance.
+    tally : Tally
+        The sums over the data for the statistics of the table.
     """
 
     findings: list[Finding] = field(default_factory=list)
     rerendered: int = 0
     by_tolerance: int = 0
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ def _check_variable(
     """Decode a variable of a block; compare with the digests of the metadata; look for values that are not finite."""
     array = f"{block.table}/{variable.name}"
     file = _shard(subject, array, block)
+    training = np.zeros(block.stop - block.start, np.bool_)
     unreadable: list[int] = []
     different: list[int] = []
     infinite: list[int] = []
@@ -121,8 +127,10 @@ def _check_variable(
     if rows:
         column = DIGEST + variable.name
         try:
-            table = read_rows(subject.location, block.table, [column], block.start, block.stop)
+            names = [column, "split"]
+            table = read_rows(subject.location, block.table, names, block.start, block.stop)
             stored = digest_bytes(table.column(column))
+            training[_training(subject, block, table)] = True
         except (*DAMAGE, DeepBenchError) as error:
             report.findings.append(Finding("labels", str(error), file, block.table))
     for start, stop, values in _pieces(subject, array, block, contents, whole=not damaged):
@@ -133,6 +141,9 @@ def _check_variable(
             finite = ~np.isinf(values) if variable.missing else np.isfinite(values)
             finite = finite.reshape(len(values), -1).all(axis=1)
             infinite += (start + np.flatnonzero(~finite)).tolist()
+        if fmt.has_statistics(subject.format_version):
+            chosen = np.flatnonzero(training[start - block.start : stop - block.start])
+            report.tally.add_values(variable, values, chosen)
         if stored:
             digests = b"".join(fmt.sample_digests(variable, values))
             expected = stored[16 * (start - block.start) : 16 * (stop - block.start)]
@@ -147,6 +158,13 @@ def _check_variable(
         if samples:
             finding = Finding.of_samples(name, message, samples, file=file, table=block.table)
             report.findings.append(finding)
+
+
+def _training(subject: Subject, block: Block, rows: pa.Table) -> NDArray[np.intp]:
+    """Return which rows are of the training split."""
+    plan = subject.table(block.table).plan
+    (column,) = (each for each in plan.columns if each.name == "split")
+    return training_rows(plan.splits, numbers(rows.column("split"), column))
 
 
 def _shard(subject: Subject, array: str, block: Block) -> str:

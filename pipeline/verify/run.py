@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from deepbench import format as fmt
 from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError, StorageError
+from deepbench.statistics import Tally
 from deepbench.storage.locations import Folder
 from pipeline.execution import executor
-from pipeline.files import metadata_files, release_files
+from pipeline.files import label_files, release_files
 from pipeline.plan import Block, Plan, make_plan
 from pipeline.progress import Progress, silent
 from pipeline.software import probe_of, versions
@@ -31,6 +32,7 @@ from pipeline.verify.labels import (
     check_metadata_schema,
     check_zarr_schema,
 )
+from pipeline.verify.statistics import check_statistics
 from pipeline.verify.whole import check_table
 
 if TYPE_CHECKING:
@@ -283,14 +285,16 @@ class _Verification:
         whole = [
             table.name
             for table in map(recipe.table, recipe.tables)
-            if not damaged & set(metadata_files(table))
+            if not damaged & set(label_files(table))
         ]
         calls = (
             (block, shards[table.name].get(number, ()), table.name in whole, again)
             for table in plan.tables
             for number, block in enumerate(table)
         )
+        tallies = {table.name: Tally() for table in plan.tables}
         for block, found in self._run(check_data, calls):
+            tallies[block.table].add(found.tally)
             report.findings += found.findings
             report.rerendered += found.rerendered
             report.by_tolerance += found.by_tolerance
@@ -309,8 +313,18 @@ class _Verification:
         self._collect(check_csv, ((_all(plan, name),) for name in tables))
         chunks = _ranges(plan, whole, fmt.LABEL_CHUNK)
         self._collect(check_label_variables, ((block, frozenset(damaged)) for (block,) in chunks))
+        if fmt.has_statistics(manifest.format_version):
+            sums = ((_all(plan, name), tallies[name]) for name in whole if self._is_whole(name))
+            self._collect(check_statistics, sums)
         if report.ok:  # they tell what all else holds
             self._sort(check_documents(self._subject, manifest))
+
+    def _is_whole(self, table: str) -> bool:
+        """Return whether nothing was found in a table, so that what follows from it can be asked."""
+        files = (f"{fmt.DATA}/{table}/", f"{fmt.METADATA}/{table}.")
+        return not any(
+            each.table == table or each.file.startswith(files) for each in self._report.findings
+        )
 
     def check_files(self, objects: Iterable[fmt.StoredObject]) -> None:
         """Check files that are not shards, a number of small ones at a time."""

@@ -140,13 +140,15 @@ def test_release_files(built):
 
 
 def test_metadata_files(recipe, make_recipe, monkeypatch):
-    assert metadata_files(recipe.table("squares")) == [
-        "metadata/squares.parquet",
-        "metadata/squares.csv",
+    labels = ["metadata/squares.parquet", "metadata/squares.csv"]
+    assert metadata_files(recipe.table("squares"), 1) == labels
+    assert metadata_files(recipe.table("squares"), 2) == [
+        *labels,
+        "metadata/squares.statistics.json",
     ]
-    assert metadata_files(recipe.table("images"))[-1] == "metadata/images.objects.parquet"
+    assert metadata_files(recipe.table("images"), 1)[-1] == "metadata/images.objects.parquet"
     monkeypatch.setattr("deepbench.format.CSV_ROWS", 39)
-    assert metadata_files(recipe.table("squares")) == ["metadata/squares.parquet"]
+    assert metadata_files(recipe.table("squares"), 1) == ["metadata/squares.parquet"]
 
 
 def test_masks_and_beams_from_files_go_into_the_release(make, tmp_path, check):

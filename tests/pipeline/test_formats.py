@@ -82,14 +82,16 @@ def test_version_1_is_whole_and_opens(old):
     assert files == {fmt.CARD, fmt.MANIFEST, fmt.RECIPE}
 
 
-def test_the_version_says_which_files_there_are(built, catalog):
+def test_the_version_says_which_files_there_are(catalog):
     """A manifest that lists the files of the other version is not believed."""
     folder = Path(catalog, "small", "1.0.0")
     manifest = find("small", catalog=catalog).manifest
     folder.joinpath(fmt.MANIFEST).unlink()
     folder.joinpath(fmt.MANIFEST).write_text(replace(manifest, format_version=2).to_json())
-    findings = [str(each) for each in verify(find("small", catalog=catalog)).findings]
-    assert "manifest: manifest.json: does not list croissant.json, unlike the format" in findings
+    found = {each.message for each in verify(find("small", catalog=catalog)).findings}
+    names = {fmt.statistics_file("images"), fmt.statistics_file("squares")}
+    names |= {*fmt.DOCUMENTS[2]} - {*fmt.DOCUMENTS[1]}
+    assert found == {f"does not list {name}, unlike the format" for name in names}
 
 
 def test_version_1_is_repaired_to_the_same_bytes(catalog):
@@ -116,6 +118,12 @@ def test_version_1_is_grown_into_version_2(make, make_recipe, catalog):
     assert result.manifest.format_version == 2
     assert result.reused.blocks == 19 + 1
     assert verify(find("small", "1.1.0", catalog), rerender=0.1).findings == []
+
+
+def test_statistics_of_version_1_are_computed(built, old):
+    release = find("small", catalog=old)
+    for name in built.recipe.tables:
+        assert release.statistics(name) == built.release.statistics(name)
 
 
 def test_versions_of_the_same_values_are_the_same(built, old):

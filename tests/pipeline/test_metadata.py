@@ -156,6 +156,8 @@ def test_long_tables_have_no_csv(make, make_recipe, tmp_path, monkeypatch, check
         "images.objects.parquet",
         "squares.parquet",
         "squares.csv",
+        "images.statistics.json",
+        "squares.statistics.json",
     }
 
 

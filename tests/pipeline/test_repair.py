@@ -313,7 +313,7 @@ def test_a_folder_that_is_a_link_is_refused(copy):
     before = hashes(outside)
     done = copy.repair()
     assert set(done.refused) == {
-        KINDS[kind] for kind in ("Parquet of samples", "Parquet of objects", "CSV")
+        KINDS[kind] for kind in ("Parquet of samples", "Parquet of objects", "CSV", "statistics")
     }
     assert all("is a link" in reason for reason in done.refused.values())
     assert hashes(outside) == before
@@ -325,7 +325,7 @@ def test_a_file_in_place_of_a_folder_is_refused(copy):
     copy.flip(SHARD)
     done = copy.repair()
     assert done.repaired == [SHARD]
-    assert len(done.refused) == 3
+    assert len(done.refused) == 4
     assert all(reason.startswith("cannot be replaced: ") for reason in done.refused.values())
 
 

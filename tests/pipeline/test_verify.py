@@ -28,6 +28,7 @@ from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
 from deepbench.recipe import parse_recipe
+from deepbench.statistics import statistics_of
 from pipeline.build import build
 from pipeline.documents import documents
 from pipeline.execution.cluster import ClusterOptions
@@ -393,9 +394,19 @@ def edit_pixels(copy, change, *, digests=True, totals=True):
         total = fmt.DataDigest(["image"])
         total.update("image", b"".join(made))
         edit_table(copy, data_digest=total.hexdigest())
-        for name, content in documents(copy.release.recipe, copy.release.manifest).items():
-            overwrite(copy.path / name, content)
-            sign(copy.path, name)
+        restate(copy)
+
+
+def restate(copy):
+    """Let statistics and documents tell what data, labels and manifest say."""
+    name, release = fmt.statistics_file("images"), copy.release
+    opened = release.open()["images"].to_dataset()
+    statistics = statistics_of(release.recipe.table("images"), opened)
+    overwrite(copy.path / name, statistics.to_json().encode())
+    sign(copy.path, name)
+    for name, content in documents(release.recipe, copy.release.manifest).items():
+        overwrite(copy.path / name, content)
+        sign(copy.path, name)
 
 
 def edit_table(copy, **changes):
@@ -671,6 +682,7 @@ def test_labels_changed_everywhere_are_found_by_drawing_them_again(copy):
     edit_rows(copy, SAMPLES, put("circle.x", sample, value))
     edit_array(copy.path, "images/circle.x", lambda values: values.__setitem__(sample, value))
     rewrite_csv(copy)
+    restate(copy)
     assert copy.verify().ok
     (finding,) = copy.verify(rerender=1e-9).findings
     assert (finding.check, finding.samples, finding.table) == ("rerender", (sample,), "images")
