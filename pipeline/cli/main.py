@@ -19,7 +19,7 @@ import typer
 
 import deepbench
 from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
-from pipeline.cli import counterfactuals, probing, recipes, releases, upkeep
+from pipeline.cli import counterfactuals, probing, recipes, releases, sharing, upkeep
 from pipeline.cli.output import say
 from pipeline.secrets import redact
 from pipeline.units import printable
@@ -77,6 +77,8 @@ for command in (
     releases.export,
     probing.score,
     counterfactuals.probe,
+    sharing.cite,
+    sharing.deposit,
     upkeep.verify,
     upkeep.repair,
     upkeep.cache,
