@@ -2,7 +2,7 @@
 
 ``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in
 memory; ``releases`` and ``open`` read what the ``deepbench`` command has built; ``score`` says where a model fails on
-it.
+it, ``audit`` what it gives away.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepbench.catalog import find, open, releases  # noqa: A004
     from deepbench.errors import DeepBenchError
+    from deepbench.probing.audit import Audit, audit
     from deepbench.probing.results import Score
     from deepbench.probing.score import score
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 
 __all__ = [
+    "Audit",
     "DeepBenchError",
     "Recipe",
     "Score",
+    "audit",
     "find",
     "labels",
     "load_recipe",
@@ -36,9 +39,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "deepbench.probing.audit",
     "DeepBenchError": "deepbench.errors",
     "Recipe": "deepbench.recipe",
     "Score": "deepbench.probing.results",
+    "audit": "deepbench.probing.audit",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",
     "load_recipe": "deepbench.recipe",
