@@ -2,7 +2,8 @@
 
 ``load_recipe`` reads a recipe; ``labels``, ``objects`` and ``render`` give any range of its samples in memory;
 ``vary`` and ``twin`` render samples again with some labels changed; ``releases`` and ``open`` read what the
-``deepbench`` command has built; ``score`` says where a model fails on it.
+``deepbench`` command has built; ``score`` says where a model fails on it,
+``audit`` what it gives away.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from deepbench.counterfactuals import twin, vary
     from deepbench.errors import DeepBenchError
     from deepbench.ground_truth import factors
+    from deepbench.probing.audit import Audit, audit
     from deepbench.probing.results import Score
     from deepbench.probing.score import score
     from deepbench.recipe import Recipe, load_recipe, parse_recipe
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
 __version__ = "0.3.0"
 
 __all__ = [
+    "Audit",
     "DeepBenchError",
     "Recipe",
     "Score",
+    "audit",
     "factors",
     "find",
     "labels",
@@ -41,9 +45,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audit": "deepbench.probing.audit",
     "DeepBenchError": "deepbench.errors",
     "Recipe": "deepbench.recipe",
     "Score": "deepbench.probing.results",
+    "audit": "deepbench.probing.audit",
     "factors": "deepbench.ground_truth",
     "find": "deepbench.catalog",
     "labels": "deepbench.samples",

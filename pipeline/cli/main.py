@@ -76,6 +76,7 @@ for command in (
     releases.diff,
     releases.export,
     probing.score,
+    probing.audit,
     counterfactuals.probe,
     sharing.cite,
     sharing.deposit,

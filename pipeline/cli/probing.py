@@ -10,6 +10,7 @@ from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table
 from pipeline.cli.output import say, say_json, say_table
 
 if TYPE_CHECKING:
+    from deepbench.probing.audit import Audit
     from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
 
@@ -93,6 +94,84 @@ def score(
     _say_score(result)
     for path in written:
         say(path)
+
+
+def audit(
+    release: ReleaseName,
+    catalog: Catalog = "releases",
+    table: Annotated[
+        str | None, typer.Option(help="Which table; all that have classes when absent.")
+    ] = None,
+    samples: Annotated[
+        int, typer.Option(min=1, help="Samples whose data are read, at most.")
+    ] = 50_000,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FOLDER", help="Folder of the report; reports/NAME-VERSION."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell what the data give away: labels and trivial statistics that tell the class, shifts, duplicates."""
+    import pandas as pd
+
+    from deepbench.probing.audit import audit as audit_table
+    from pipeline.report.results import check_folder, write_results
+
+    found = find_release(release, catalog)
+    folder = output or f"reports/{found.name}-{found.version}"
+    check_folder(folder)
+    names = [choose_table(table, found.manifest.tables)] if table else list(found.manifest.tables)
+    audits = [audit_table(found, name, most=samples) for name in names]
+    report = {"release": str(found), "tables": [each.to_dict() for each in audits]}
+    written = write_results(
+        folder,
+        {
+            "audit.json": report,
+            "telling.csv": pd.concat([each.telling_frame() for each in audits]),
+            "shifts.csv": pd.concat([each.shift_frame() for each in audits]),
+        },
+    )
+    if as_json:
+        say_json(report)
+        return
+    for each in audits:
+        _say_audit(each)
+    for path in written:
+        say(path)
+
+
+TOLD = 8
+"""Number of the labels and statistics that are printed."""
+
+
+def _say_audit(found: Audit) -> None:
+    """Print an audit: findings, then what tells the class best."""
+    read = "" if found.read == found.samples else f", the data of {found.read:,}"
+    say(f"{found.release}, {found.table}: {found.samples:,} samples{read}, against '{found.first}'")
+    for each in found.findings:
+        say(f"  {each.kind}: {each.message}")
+    if not found.findings:
+        say("  nothing is given away")
+    if found.tellings:
+        splits = list(dict.fromkeys(split for each in found.tellings for split in each.accuracy))
+        say("\nbalanced accuracy of the class from one number")
+        say_table(
+            ("number", "kind", *splits, "chance"),
+            [
+                (
+                    each.name,
+                    each.kind,
+                    *(
+                        f"{each.accuracy[s].value:.3f}" if s in each.accuracy else "-"
+                        for s in splits
+                    ),
+                    f"{each.chance:.3f}",
+                )
+                for each in found.tellings[:TOLD]
+            ],
+        )
 
 
 def _pair(text: str) -> tuple[str, str]:

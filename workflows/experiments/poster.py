@@ -20,7 +20,6 @@ import numpy as np
 import pandas as pd
 import torch
 import xarray as xr
-from deepbench.torch import Batches
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -28,6 +27,7 @@ import deepbench
 from deepbench.catalog import Release
 from deepbench.errors import RangeWarning
 from deepbench.probing.intervals import Groups, proportion
+from deepbench.torch import Batches
 
 mpl.use("Agg")
 import matplotlib.pyplot as plt

@@ -168,3 +168,33 @@ def test_probes_that_are_refused(release, run, model, name, options, message):
     )
     assert (code, out) == (2, "")
     assert message in err
+
+
+def test_an_audit_is_printed_and_written_beside_the_release(release, run, tmp_path, monkeypatch):
+    """Of all tables; the release stays as it is. Its classes differ in their light: the statistics say so."""
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("audit", str(release), *catalog(release))
+    assert (code, err) == (0, "")
+    assert "small@1.0.0, images: 300 samples, against 'train'" in out
+    assert "small@1.0.0, squares: 40 samples" in out
+    folder = tmp_path / "reports" / "small-1.0.0"
+    report = json.loads((folder / "audit.json").read_text())
+    assert [each["table"] for each in report["tables"]] == ["images", "squares"]
+    expected = deepbench.audit(release, "images")
+    assert report["tables"][0] == json.loads(json.dumps(expected.to_dict()))
+    assert {each.kind for each in expected.tellings} == {"drawn", "statistic"}
+    telling = pd.read_csv(folder / "telling.csv")
+    assert set(telling["table"]) == {"images"}  # the other has one class
+    assert {"psf.sigma", "image.mean", "all statistics together"} <= set(telling["name"])
+    assert (pd.read_csv(folder / "shifts.csv")["split"] != "train").all()
+    assert json.loads(run("audit", str(release), *catalog(release), "--json")[1]) == report
+
+
+def test_an_audit_reads_as_many_samples_as_it_should(release, run, tmp_path):
+    options = ("--table", "images", "--samples", "100", "-o", str(tmp_path / "here"))
+    code, out, _ = run("audit", str(release), *catalog(release), *options)
+    assert code == 0
+    assert "the data of 100" in out
+    code, _, err = run("audit", str(release), *catalog(release), "-o", release.path)
+    assert code == 2
+    assert "which never changes" in err
