@@ -15,6 +15,7 @@ import numpy as np
 from deepbench import format as fmt
 from deepbench.catalog import Release, reading
 from deepbench.errors import CatalogError, ReleaseError
+from deepbench.reading.caches import Cache, caches_of
 from deepbench.reading.codecs import Decoder, single_threaded
 from deepbench.reading.shards import shard_of
 from deepbench.reading.stored_variable import StoredVariable
@@ -52,13 +53,15 @@ class TableReader:
     """Samples of a table of a release, read straight from its shards.
 
     It has no threads and no event loop, and can be used after a fork or sent to another process. Files that were used
-    last stay open in each process. Every checksum is checked.
+    last stay open in each process. Every checksum of a shard is checked.
 
     Parameters
     ----------
     release : Release
     table : str
         Name of the table.
+    cached : bool, optional
+        Whether plain arrays are read instead that ``deepbench cache`` has written of the same data.
 
     Raises
     ------
@@ -77,8 +80,8 @@ class TableReader:
     (3, 64, 64)
     """
 
-    def __init__(self, release: Release, table: str) -> None:
-        self._release, self._table = release, release.check_table(table)
+    def __init__(self, release: Release, table: str, *, cached: bool = True) -> None:
+        self._release, self._table, self._cached = release, release.check_table(table), cached
         release.warn_if_deprecated(stacklevel=3)
 
     def __repr__(self) -> str:
@@ -90,6 +93,7 @@ class TableReader:
         return {
             "_release": Release(release.name, release.version, release.catalog),
             "_table": self._table,
+            "_cached": self._cached,
         }
 
     @property
@@ -160,8 +164,10 @@ class TableReader:
                 f"samples {start} … {stop} are not a range of '{self._table}' of {self._release}, which has "
                 f"{self.samples:,}: use 0 <= start <= stop <= {self.samples}"
             )
-        wanted = _range(start, stop, variable.chunk[0])
-        return self._gather(variable, wanted, _room(variable, stop - start, out))
+        room = _room(variable, stop - start, out)
+        if self._caches and self._from_cache(name, np.arange(start, stop), room):
+            return room
+        return self._gather(variable, _range(start, stop, variable.chunk[0]), room)
 
     def take(self, name: str, indices: ArrayLike, *, out: NDArray | None = None) -> NDArray:
         """Return samples of a variable in the order of their numbers, which may repeat.
@@ -198,12 +204,15 @@ class TableReader:
             raise CatalogError(
                 f"'{self._table}' of {self._release} has the samples 0 … {self.samples - 1}, not {wrong}"
             )
+        numbers, room = numbers.astype(np.int64), _room(variable, len(numbers), out)
+        if self._from_cache(name, numbers, room):
+            return room
         if len(numbers) > 1:
-            wanted = _scattered(numbers.astype(np.int64), variable.chunk[0])
+            wanted = _scattered(numbers, variable.chunk[0])
         else:
             first = int(numbers[0]) if len(numbers) else 0
             wanted = _range(first, first + len(numbers), variable.chunk[0])
-        return self._gather(variable, wanted, _room(variable, len(numbers), out))
+        return self._gather(variable, wanted, room)
 
     def _variable(self, name: str) -> StoredVariable:
         if name not in self.variables:
@@ -211,6 +220,22 @@ class TableReader:
                 f"'{self._table}' of {self._release} has no data variable '{name}'; it has: {', '.join(self.variables)}"
             )
         return self.variables[name]
+
+    @cached_property
+    def _caches(self) -> tuple[Cache, ...]:
+        """Caches of the table that are there when it is first read."""
+        if not self._cached:
+            return ()
+        return tuple(caches_of(self._release, self._table, self.variables))
+
+    def _from_cache(self, name: str, numbers: NDArray[np.int64], out: NDArray) -> bool:
+        """Write samples to ``out`` if a cache has all of them; return whether one has."""
+        for cache in self._caches:
+            rows = cache.rows(numbers)
+            if rows is not None:
+                np.take(cache.arrays[name], rows, axis=0, out=out, mode="clip")  # else it buffers
+                return True
+        return False
 
     @cached_property
     def _files(self) -> dict[str, fmt.StoredObject]:
@@ -269,17 +294,20 @@ def _decode(
     numbers = [each.row % rows * steps + piece.number for each in wanted for piece in pieces]
     stored = iter(shard.chunks(numbers))
     for each in wanted:
-        all_rows = each.number == variable.chunk[0] and isinstance(each.inside, slice)
+        contiguous = each.number == variable.chunk[0] and isinstance(each.inside, slice)
         for piece in pieces:
             content = next(stored)
+            place = (each.place, *piece.inside)
             if content is None:
-                out[(each.place, *piece.inside)] = variable.fill
-            elif all_rows and variable.whole and isinstance(each.place, slice):
-                decoder.decode(content, out[each.place])
-            else:
-                found = decoder.rows(content, each.inside, each.number)
-                cut = (slice(part.stop - part.start) for part in piece.inside)
-                out[(each.place, *piece.inside)] = found[(slice(None), *cut)]
+                out[place] = variable.fill
+                continue
+            if contiguous and isinstance(each.place, slice):
+                target = out[place]
+                if target.shape == variable.chunk and target.flags.c_contiguous:
+                    decoder.decode(content, target)
+                    continue
+            cut = (slice(part.stop - part.start) for part in piece.inside)
+            out[place] = decoder.rows(content, each.inside, each.number)[(slice(None), *cut)]
 
 
 def _range(start: int, stop: int, length: int) -> Iterator[Wanted]:
