@@ -316,6 +316,7 @@ class Batches(Loading, IterableDataset):
             "seed": order.seed,
             "shuffle": order.shuffle,
             "batch_size": order.batch_size,
+            "unit": order.unit,
             "window": order.window,
             "lanes": order.lanes,
             "uneven": order.uneven,
