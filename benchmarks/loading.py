@@ -11,8 +11,8 @@ shards of the release, with one thread where it lets us choose (`pip install ten
 from windows: 256 chunks in random order, decoded into memory that is used again, samples in random order inside; where
 a chunk has one sample, and by all others, random samples are taken. *cached* is our reader on the plain arrays that
 `deepbench cache` writes. *Batches* are those of `deepbench.torch` as they are by default, shuffled, with a label; its
-other rows are of our reader. Files are in the page cache. Figures are medians of rounds, in µs of the process's CPU time
-per sample.
+other rows are of our reader. Files are in the page cache. Figures are medians of rounds, in µs of the process's CPU
+time per sample.
 """
 
 from __future__ import annotations

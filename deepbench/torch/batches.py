@@ -230,7 +230,11 @@ class Batches(Loading, IterableDataset):
         LoadingError
             The state is of other batches.
         """
-        own = self._identity()
+        own, step = self._identity(), state.get("step")
+        if not isinstance(step, int) or step < 0:
+            raise LoadingError(
+                f"the state has the step {step!r}; it must be a whole number from 0 on"
+            )
         for name, value in own.items():
             if state.get(name) != value:
                 raise LoadingError(
@@ -240,7 +244,7 @@ class Batches(Loading, IterableDataset):
             self._next = state["epoch"], state["step"]
             return
         self.set_epoch(state["epoch"])
-        self._shared[1] = state["step"]
+        self._shared[1] = step
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches of the epoch that is set; those of all epochs from it on where samples have no end."""
@@ -309,10 +313,12 @@ class Batches(Loading, IterableDataset):
 
     def _identity(self) -> dict[str, Any]:
         """Return what determines the batches, beside epoch and step."""
-        order, table = self.order, self.source.table
+        order = self.order
         return {
-            "table_hash": table.hash,
-            "samples": len(self._chosen(0)),
+            "table_hash": self.source.table.hash,
+            "samples": self.source.samples,
+            "split": self.split,
+            "where": self.where,
             "seed": order.seed,
             "shuffle": order.shuffle,
             "batch_size": order.batch_size,
