@@ -167,6 +167,24 @@ def test_a_state_is_taken_and_loaded_with_workers(release):
     assert seen + rows(loader) == rows(batches(release))
 
 
+def test_what_was_begun_before_does_not_count(release):
+    """Neither a look at a batch in the main process, nor an epoch that was broken off."""
+    own, whole = batches(release), rows(batches(release))
+    next(iter(own))
+    loader = DataLoader(
+        own, batch_size=None, num_workers=2, multiprocessing_context="fork", persistent_workers=True
+    )
+    for batch in loader:
+        if batch["step"] == 5:
+            break
+    assert rows(loader) == whole
+    own.set_epoch(1)
+    assert rows(loader) != whole
+    own.set_epoch(0)
+    assert rows(own) == whole
+    assert own.state_dict()["step"] == len(whole)
+
+
 def test_endless_batches_go_on_and_are_resumed_across_epochs(recipe, monkeypatch):
     monkeypatch.setattr("deepbench.torch.sources.LABEL_ROWS", 100)
     own = batches(recipe, samples=None)
