@@ -105,7 +105,7 @@ def ours(reader: TableReader) -> Reader:
 
 
 def batches(reader: TableReader) -> Reader:
-    """Return the batches of ``deepbench.torch``, without a cache; a round has whole epochs."""
+    """Return the batches of ``deepbench.torch`` by a reader of ours; a round has whole epochs."""
     from deepbench.torch import Batches
 
     own = Batches(
@@ -186,6 +186,7 @@ def readers_of(reader: TableReader, folder: Path) -> dict[str, Reader]:
         "ours": ours(reader),
         "Batches": batches(reader),
         "cached": by_reader(TableReader(reader.release, reader.table)),
+        "Batches, cached": batches(TableReader(reader.release, reader.table)),
         "HDF5": sorted_,
         "HDF5 singly": singly,
     }

@@ -273,8 +273,7 @@ class Batches(Loading, IterableDataset):
                 yield batch
             if not self.source.is_endless:
                 break
-            done = max(0, order.steps - first)
-            share = replace(share, worker=(share.worker - done) % workers)
+            share = replace(share, worker=(share.worker + first - order.steps) % workers)
             epoch, first = epoch + 1, 0
         self._shared[3 + worker % self.order.lanes] = epoch + 1
 
