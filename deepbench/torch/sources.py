@@ -323,6 +323,11 @@ class RenderedTable(Source):
                 )
             self.samples = count
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the recipe, and nothing that follows from it."""
+        names = ("_own", "name", "samples", "is_endless")
+        return {name: vars(self)[name] for name in names}
+
     @property
     def table(self) -> Table[Any]:
         """The table as its recipe describes it."""
