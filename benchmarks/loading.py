@@ -1,7 +1,7 @@
 """Reading for training: CPU time per sample of `deepbench.reading` and of others, which take turns in one process.
 
     python benchmarks/loading.py                             # images, light curves and maps, built for it
-    python benchmarks/loading.py --tables images --rounds 25
+    python benchmarks/loading.py --tables images --codec none
     python benchmarks/loading.py --forks 1000                # processes forked after their parent has read
     python benchmarks/loading.py --rendered                  # batches of a recipe, and rendering alone
 
@@ -52,7 +52,7 @@ BATCH = 64
 WINDOW = 256
 """Number of chunks in a window."""
 
-ROUND = 200e6
+ROUND = 100e6
 """Nanoseconds that each job may take in a round, about."""
 
 Batch = dict[str, NDArray]
@@ -338,10 +338,10 @@ def fork(reader: TableReader, count: int) -> None:
     print(f"{reader.release}: {count:,} forks have ended, {failed} of them failed; {seconds:.1f} s")
 
 
-def release_of(name: str, catalog: str, samples: int | None) -> tuple[Release, str]:
+def release_of(name: str, catalog: str, samples: int | None, codec: str) -> tuple[Release, str]:
     """Return the release of a benchmark and its table; it is built where the catalog does not have it."""
     workflow, table, count = TABLES[name]
-    change = {f"tables.{table}.samples": samples or count}
+    change = {f"tables.{table}.samples": samples or count, "storage.codec": codec}
     recipe = deepbench.load_recipe(WORKFLOWS / workflow).replace(change)
     build(recipe, catalog, cluster=ClusterOptions(workers=1))
     return find(recipe.name, catalog=catalog), table
@@ -354,6 +354,7 @@ def main() -> None:
     )
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--samples", type=int, help="of each table, instead of as many as usual")
+    parser.add_argument("--codec", choices=("lz4", "none"), default="lz4")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--forks", type=int, default=0)
     parser.add_argument("--rendered", action="store_true")
@@ -366,7 +367,8 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.tables:
-            release, table = release_of(name, chosen.catalog or folder, chosen.samples)
+            catalog = chosen.catalog or folder
+            release, table = release_of(name, catalog, chosen.samples, chosen.codec)
             reader = TableReader(release, table, cached=False)
             if chosen.forks:
                 fork(reader, chosen.forks)

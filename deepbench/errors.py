@@ -149,6 +149,10 @@ class ExportError(DeepBenchError, ValueError):
     """A table cannot be exported, or not into the file that was named."""
 
 
+class PredictionError(DeepBenchError, ValueError):
+    """Predictions cannot be read, or are not of the samples that are scored."""
+
+
 class ClusterError(DeepBenchError, RuntimeError):
     """The Dask cluster cannot be reached, or its workers cannot do the work."""
 

@@ -43,8 +43,14 @@ METADATA = "metadata"
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
 CARD = "README.md"
+CITATION = "CITATION.bib"
+CROISSANT = "croissant.json"
+DATACITE = "datacite.json"
 
-DOCUMENTS: dict[int, tuple[str, ...]] = {1: (CARD,), 2: (CARD,)}
+DOCUMENTS: dict[int, tuple[str, ...]] = {
+    1: (CARD,),
+    2: (CARD, CITATION, CROISSANT, DATACITE),
+}
 """Names of the documents of a release by its format version: files that follow from its recipe and its manifest."""
 
 STATISTICS = "statistics.json"

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from deepbench import notebook
+from deepbench.authors import AnyAuthor, Doi, Line, Url, Words
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
 from deepbench.labelling.derived import LINE
@@ -50,8 +51,6 @@ from deepbench.words import bytes_text
 
 ROOT = "/"
 """First step of a path that begins at the top of a recipe, not at a table."""
-
-Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 
 
 def _of_known_kind(data: Any) -> Any:
@@ -109,8 +108,15 @@ class Recipe(Specification):
     license: Words = Field(
         "", description="licence of the release, an SPDX identifier such as CC-BY-4.0"
     )
-    authors: tuple[Words, ...] = Field((), description="who made it, for citations")
+    authors: tuple[AnyAuthor, ...] = Field(
+        (), description="who made it, for citations: names, or {name, orcid, affiliation}"
+    )
     references: tuple[Words, ...] = Field((), description="papers and links it rests on")
+    keywords: Annotated[tuple[Line, ...], Field(max_length=100)] | None = Field(
+        None, description="words by which it is found"
+    )
+    url: Url | None = Field(None, description="address of a web page about it")
+    doi: Doi | None = Field(None, description="DOI of this version, reserved before it is built")
     extends: Annotated[str, Field(min_length=1)] | None = Field(
         None,
         exclude=True,

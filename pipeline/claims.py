@@ -164,15 +164,20 @@ def _next(version: fmt.Version, step: str) -> fmt.Version:
 
 
 def refuse_early(catalog: Location, recipe: Recipe) -> None:
-    """Refuse a recipe whose version claims less than it changes from the published versions next to it.
+    """Refuse a recipe whose version claims less than it changes from the published versions next to it, or their DOI.
 
     Raises
     ------
     ReleaseError
-        As ``early``, or a version next to it cannot be compared.
+        As ``early``, or a version next to it cannot be compared, or has the same DOI.
     """
     version = fmt.Version.parse(recipe.version)
     for release, side in _sides(catalog, recipe.name, version):
+        if recipe.doi and recipe.doi == side.recipe.doi:
+            raise ReleaseError(
+                f"the `doi` {recipe.doi} is that of {release}, and a DOI names one version: reserve another for "
+                f"{recipe.name}@{version}, or leave it out"
+            )
         early(side, release.version, recipe)
 
 

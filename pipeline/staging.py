@@ -116,7 +116,8 @@ class Staging:
         """
         version = fmt.FORMAT_VERSION if format_version is None else format_version
         tables = {name: recipe.table(name).hash for name in recipe.tables}
-        key = [tables, recipe.storage.model_dump(), version, fmt.RENDER_VERSION]
+        storage = recipe.storage.model_dump(exclude_none=True)
+        key = [tables, storage, version, fmt.RENDER_VERSION]
         digest = canonical_hash(key)[:12]
         name = f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"
         return cls(catalog, name, recipe.hash, version)

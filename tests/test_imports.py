@@ -17,7 +17,7 @@ LAYERS = [
     r"numerics(\..*)?",
     r"lensing(\..*)?",
     r"storage(\..*)?|language(\..*)?",
-    r"labelling(\..*)?|tables",
+    r"labelling(\..*)?|tables|authors",
     r"deflectors(\..*)?",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
@@ -28,21 +28,21 @@ LAYERS = [
     r"samples",
     r"release_cards",
     r"catalog",
-    r"reading(\..*)?",
-    r"virtual",
-    r"torch(\..*)?",
+    r"reading(\..*)?|counterfactuals",
+    r"virtual|ground_truth",
+    r"probing(\..*)?|torch(\..*)?",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
 
 PIPELINE_LAYERS = [
-    r"units|secrets|software|progress|card",
+    r"units|secrets|software|progress",
     r"target(\..*)?|execution(\..*)?|plan|encoding|parquet|parts",
     r"staging",
-    r"files|block|metadata|documents",
+    r"files|block|metadata|documents(\..*)?",
     r"diff(\..*)?|verify(\..*)?",
     r"claims|growth",
     r"publish",
-    r"build|repair|upkeep|caches|export(\..*)?|report(\..*)?|warm",
+    r"build|repair|upkeep|caches|export(\..*)?|report(\..*)?|warm|deposit",
     r"cli(\..*)?",
 ]
 """The modules of ``pipeline``, as those of ``deepbench``; here what is imported for types alone counts as well."""

@@ -49,6 +49,7 @@ def draw_attempt(
     samples: NDArray[np.int64],
     attempt: int = 0,
     splits: NDArray | None = None,
+    given: Mapping[str, NDArray] | None = None,
 ) -> Labels:
     """Draw the labels of one attempt of samples.
 
@@ -62,13 +63,15 @@ def draw_attempt(
         Number of the attempt; 0 where nothing is selected.
     splits : int8[n] or int16[n], optional
         Codes of their splits, where they are known.
+    given : mapping of str to ndarray, shape (n,), optional
+        Columns that are not drawn but have these values; codes of classes among them. What uses them follows.
 
     Raises
     ------
     LabelError
         A value leaves the range of its parameter; the message names the first such sample.
     """
-    return _Drawing(plan, seed, samples, attempt, splits).labels()
+    return _Drawing(plan, seed, samples, attempt, splits, given or {}).labels()
 
 
 class _Drawing:
@@ -90,9 +93,10 @@ class _Drawing:
         samples: NDArray[np.int64],
         attempt: int,
         splits: NDArray | None,
+        given: Mapping[str, NDArray],
     ) -> None:
         self.plan, self.seed, self.attempt = plan, seed, attempt
-        self._splits = splits
+        self._splits, self._given = splits, given
         self.owners = samples // plan.together
         self.groups = self.owners // plan.group_size
         self.columns: dict[str, NDArray] = {
@@ -120,6 +124,9 @@ class _Drawing:
     def _draw_code(self, what: str) -> None:
         """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
         plan, column = self.plan, self.columns[what]
+        if what in self._given:
+            column[:] = self._given[what]
+            return
         if plan.design is not None and what in plan.design.levels:
             column[:] = plan.design.level(what, self._combinations)
             return
@@ -160,17 +167,25 @@ class _Drawing:
         rows = self._rows(scope)
         owners = self.owners if scope.each is None else self.columns["id"] // scope.each
         if scope.repeat is not None and name == "repeat":
-            counts = self._value(scope, name, scope.repeat, owners, rows)
-            self.columns[scope.column("repeat")][rows] = counts
+            column = scope.column("repeat")
+            if column in self._given:
+                counts = self._given[column][rows]
+            else:
+                counts = self._value(scope, name, scope.repeat, owners, rows)
+            self.columns[column][rows] = counts
             self._copies[id(scope)] = _Copies(rows, counts.astype(np.int64))
         elif scope.repeat is not None:
             copies = self._copies[id(scope)]
             copies.columns |= self._fill(scope, name, owners, copies.rows, copies)
+        elif scope.column(name) in self._given:
+            self.columns[scope.column(name)][rows] = self._given[scope.column(name)][rows]
         elif isinstance(constant := scope.values[name], Constant):
             self.columns[scope.column(name)][rows] = constant.value
         else:
             for column, values in self._fill(scope, name, owners, rows).items():
-                self.columns[column][rows] = values
+                self.columns[column][rows] = (
+                    self._given[column][rows] if column in self._given else values
+                )
 
     def _rows(self, scope: Scope) -> NDArray[np.intp]:
         """Return the rows of the samples that have a scope."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CALLER = 4
-"""Level of the caller of ``samples.render``, to whom warnings are shown."""
+"""Level of the caller of ``samples.render``, to whom warnings are shown; ``check_given`` is 1."""
 
 
 def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.DataFrame:
@@ -78,10 +78,26 @@ def from_frames(
         if objects is not None:
             _check_known(objects, plan.object_columns, "objects")
     labels = _labels(plan, frame, objects)
+    check_given(plan, labels, CALLER)
+    return labels
+
+
+def check_given(plan: LabelPlan, labels: Labels, stacklevel: int) -> None:
+    """Check labels that a user gave or changed; warnings are of the caller at ``stacklevel``, this function is 1.
+
+    Raises
+    ------
+    LabelError
+        A value is not allowed, or a sample's class has no such parameter.
+
+    Warns
+    -----
+    RangeWarning
+        A value lies beyond what the recipe can draw.
+    """
     check(plan, labels)
     _check_presence(plan, labels)
-    _warn_beyond(plan, labels)
-    return labels
+    _warn_beyond(plan, labels, stacklevel + 1)
 
 
 def _without_attributes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -168,7 +184,7 @@ def _refuse_present(
             )
 
 
-def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
+def _warn_beyond(plan: LabelPlan, labels: Labels, stacklevel: int) -> None:
     """Warn of values that the recipe can never draw."""
     for scope, rows, repeated in _held(plan, labels):
         held = labels.objects if repeated else labels.columns
@@ -187,7 +203,7 @@ def _warn_beyond(plan: LabelPlan, labels: Labels) -> None:
                     f"table '{plan.table}', sample {samples[beyond[0]]}: {scope.column(name)} = {found}{others}, "
                     f"beyond what the recipe draws ({drawn}); it is rendered all the same",
                     RangeWarning,
-                    stacklevel=CALLER,
+                    stacklevel=stacklevel,
                 )
 
 

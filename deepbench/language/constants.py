@@ -31,7 +31,10 @@ RULES = "where"
 NAMED = ("variables", "factors", "classes", "splits")
 """Keys of mappings whose keys are names in expressions."""
 
-WORDS = ("name", "version", "title", "description", "license", "authors", "references")
+WORDS = (
+    *("name", "version", "title", "description", "license", "authors", "references"),
+    *("keywords", "url", "doi"),
+)
 """Keys at the top of a recipe under which there are words."""
 
 GRAMMAR = ("and", "or", "not", "where", "class", "split")

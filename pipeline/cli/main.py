@@ -19,7 +19,7 @@ import typer
 
 import deepbench
 from deepbench.errors import BuildError, DeepBenchError, advice, refuse_optimized
-from pipeline.cli import recipes, releases, upkeep
+from pipeline.cli import counterfactuals, probing, recipes, releases, sharing, upkeep
 from pipeline.cli.output import say
 from pipeline.secrets import redact
 from pipeline.units import printable
@@ -75,6 +75,11 @@ for command in (
     releases.sample,
     releases.diff,
     releases.export,
+    probing.score,
+    probing.audit,
+    counterfactuals.probe,
+    sharing.cite,
+    sharing.deposit,
     upkeep.verify,
     upkeep.repair,
     upkeep.cache,

@@ -70,7 +70,7 @@ def info(
     from dataclasses import asdict
 
     from deepbench.language.plain import write_document
-    from pipeline.card import citation
+    from pipeline.documents.citation import sentence
 
     found = find_release(release, catalog)
     manifest = found.manifest
@@ -78,12 +78,17 @@ def info(
         say(write_document(found.document.data).rstrip())
         return
     authors = found.document.data.get("authors")
-    cite = citation(
+    names = [
+        str(each.get("name") if isinstance(each, dict) else each)
+        for each in (authors if isinstance(authors, list) else ())
+    ]
+    cite = sentence(
         found.name,
         str(found.version),
         manifest.title,
-        map(str, authors) if isinstance(authors, list) else (),
+        names,
         manifest.recipe_hash,
+        manifest.created[:4],
     )
     if as_json:
         tables = {

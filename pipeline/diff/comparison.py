@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from deepbench.labelling.scopes import Labels
     from deepbench.tables import Table
 
-WORDS = ("title", "description", "license", "authors", "references")
+WORDS = (
+    *("title", "description", "license", "authors", "references"),
+    *("keywords", "url", "doi"),
+)
 """Fields of a recipe that shape no data."""
 
 FIRST_LABELS = 1000

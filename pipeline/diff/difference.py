@@ -167,7 +167,7 @@ class Difference:
     Attributes
     ----------
     words : tuple of str
-        Which of title, description, licence, authors and references changed.
+        Which of title, description, licence, authors, references, keywords, address and DOI changed.
     storage, recipe, rendering : bool
         Whether the layout on disk, what the recipe says of the data, and the version of rendering changed. By
         themselves they change no value.

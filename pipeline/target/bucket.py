@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Self
 from uuid import uuid4
 
+from deepbench import format as fmt
 from deepbench.errors import CatalogError, ReleaseError, StorageError
 from deepbench.storage.locations import Bucket, Location
 from pipeline.target.base import Hold, Target, nothing
@@ -39,7 +40,10 @@ REQUESTS = 16
 COPY_LIMIT = 5 * 2**30
 """Bytes of the largest object that S3 copies in one request."""
 
-LEFTOVERS = ("data.zarr/", "metadata/", "inputs/", "recipe.yaml", "README.md")
+LEFTOVERS = (
+    *(f"{folder}/" for folder in (fmt.DATA, fmt.METADATA, fmt.INPUTS)),
+    *(fmt.RECIPE, *fmt.DOCUMENTS[fmt.FORMAT_VERSION]),
+)
 """Beginnings of the names that an interrupted publish may leave where a release is to be."""
 
 

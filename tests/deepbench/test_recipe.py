@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deepbench.authors import Author, credited
 from deepbench.errors import CatalogError, RecipeError
 from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
@@ -88,6 +89,7 @@ REFUSED = [
     ("storage", {"chunk_bytes": 1023}, "must be greater than or equal to 1024"),
     ("storage", {"shard_bytes": 2**31 + 1}, "must be less than or equal to"),
     ("storage", {"chunks": 5000}, "unknown key 'chunks'; did you mean 'chunk_bytes'?"),
+    ("storage", {"codec": "zstd"}, "must be 'lz4' or 'none', not 'zstd'"),
     # the table
     ("tables", {}, "must have at least 1 item"),
     ("tables", {"2d": TABLE}, "must be 1 to 63 lower-case letters, digits and '_'"),
@@ -320,6 +322,14 @@ def test_recipes_of_the_workflows_are_valid(path):
     assert recipe.license
 
 
+def test_the_usual_codec_is_stored_as_absent():
+    recipe = parse_recipe(TEXT)
+    assert recipe.replace({"storage.codec": "lz4"}).resolved() == recipe.resolved()
+    plain = recipe.replace({"storage.codec": "none"})
+    assert plain.resolved()["storage"]["codec"] == "none"
+    assert plain.hash == recipe.hash
+
+
 def test_defaults_are_filled_in():
     recipe = parse_recipe(TEXT)
     data = recipe.resolved()
@@ -472,3 +482,40 @@ def test_a_whole_number_is_one_however_it_is_written():
         == recipe.replace({"tables.images.samples": 1000, "tables.images.size": [8, 8]}).hash
     )
     assert "samples: 1000\n" in changed.to_yaml()
+
+
+# --- who made it -----------------------------------------------------------------------------------
+
+
+def test_authors_are_names_or_more():
+    recipe = parse_recipe(TEXT).replace(
+        {"authors": ["A. Tester", {"name": "Lovelace, Ada", "orcid": "0000-0002-1825-0097"}]}
+    )
+    assert recipe.resolved()["authors"] == [
+        "A. Tester",
+        {"name": "Lovelace, Ada", "orcid": "0000-0002-1825-0097"},
+    ]
+    assert [each.is_person for each in credited(recipe.authors)] == [False, True]
+    assert recipe.hash == parse_recipe(TEXT).hash
+    assert not {"keywords", "url", "doi"} & set(recipe.resolved())
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("authors: [{nam: A}]", "unknown key 'nam'; did you mean 'name'?"),
+        ("authors: [{name: A, orcid: 0000-0002-1825-0098}]", "would end with 7; look for a slip"),
+        ("authors: [{name: A, orcid: 0000-0002-9079-593Y}]", "must be an ORCID iD such as 0000-"),
+        ("authors: [3]", "must be a valid string, not 3; put it in quotes"),
+        ("keywords: galaxy", "must be a list, not 'galaxy'"),
+        ("url: example.org", "must be a web address such as https://example.org/shapes"),
+        ("doi: https://doi.org/10.5281/zenodo.1", "must be a DOI such as 10.5281/zenodo.1234567"),
+    ],
+)
+def test_mistakes_about_who_made_it(line, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        parse_recipe(f"{TEXT}{line}\n")
+
+
+def test_an_orcid_may_end_with_x():
+    assert Author(name="A", orcid="0000-0002-9079-593X").is_person

@@ -89,7 +89,8 @@ def test_the_version_says_which_files_there_are(catalog):
     folder.joinpath(fmt.MANIFEST).unlink()
     folder.joinpath(fmt.MANIFEST).write_text(replace(manifest, format_version=2).to_json())
     found = {each.message for each in verify(find("small", catalog=catalog)).findings}
-    names = fmt.statistics_file("images"), fmt.statistics_file("squares")
+    names = {fmt.statistics_file("images"), fmt.statistics_file("squares")}
+    names |= {*fmt.DOCUMENTS[2]} - {*fmt.DOCUMENTS[1]}
     assert found == {f"does not list {name}, unlike the format" for name in names}
 
 

@@ -205,7 +205,7 @@ def test_the_words_of_a_release_stay(worded, tmp_path, harm):
     expected = hashes(release.path)
     notes = verify(release).notes
     assert verify(release).ok
-    assert notes[-1] == "words: 1 more are described otherwise"
+    assert "words: 1 more are described otherwise" in notes
     names = [KINDS[kind] for kind in MADE if kind not in ("shard", "Parquet of objects")]
     for name in (*names, "data.zarr/images/circle.x/zarr.json"):
         harm(Path(release.path, name))

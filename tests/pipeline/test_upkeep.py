@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -245,7 +246,9 @@ def test_the_commands(run, copied):
 def test_info_shows_recipe_and_citation(run, built):
     code, out, err = run("info", "small", "--catalog", built.catalog)
     assert (code, err) == (0, "")
-    assert "cite as: A. Tester: Small images of everything that the pipeline stores. small, " in out
+    assert re.search(
+        r"cite as: A. Tester \(20..\): Small images of everything that the pipeline stores. sm", out
+    )
     code, out, _ = run("info", "small", "--catalog", built.catalog, "--recipe")
     assert deepbench.parse_recipe(out) == built.recipe
     code, out, _ = run("info", "small", "--catalog", built.catalog, "--json")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
+from deepbench.authors import credited
+from pipeline.documents.citation import sentence
+from pipeline.documents.croissant import dataset
+from pipeline.documents.facts import date_of
 from pipeline.units import printable, rates
 
 if TYPE_CHECKING:
@@ -14,8 +18,10 @@ if TYPE_CHECKING:
     from deepbench.tables import Coordinate, DataVariable, Table
 
 
-def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
+def data_card(recipe: Recipe, manifest: fmt.Manifest) -> str:
     """Return the data card in Markdown: what the release holds, its columns and units, how to open and cite it."""
+    tables, first = manifest.tables, manifest.format_version == 1
+    names = [each.name for each in credited(recipe.authors)]
     lines = [f"# {recipe.title}", ""]
     if recipe.description:
         lines += [recipe.description, ""]
@@ -24,8 +30,9 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
         f"(recipe hash `{recipe.hash}`). It never changes: another content has another version.",
         "",
         f"- Licence: {recipe.license or 'not stated'}",
-        f"- Authors: {', '.join(recipe.authors) or 'not stated'}",
+        f"- Authors: {', '.join(names) or 'not stated'}",
         f"- Seed: {recipe.seed}",
+        *([] if first else _addresses(recipe, manifest)),
         "",
         "## Open",
         "",
@@ -38,17 +45,43 @@ def data_card(recipe: Recipe, tables: dict[str, fmt.TableSummary]) -> str:
     lines += ["```", ""]
     for name, summary in tables.items():
         lines += _table(recipe.table(name), summary)
-    cite = citation(recipe.name, recipe.version, recipe.title, recipe.authors, recipe.hash)
+    year = "" if first else date_of(manifest)[:4]
+    cite = sentence(recipe.name, recipe.version, recipe.title, names, recipe.hash, year)
     if recipe.references:
         lines += ["## References", "", *(f"- {reference}" for reference in recipe.references), ""]
     lines += ["## Cite", "", cite, ""]
+    if not first:
+        lines += _for_machines(recipe, manifest)
     return printable("\n".join(lines))
 
 
-def citation(name: str, version: str, title: str, authors: Iterable[str], recipe_hash: str) -> str:
-    """Return how a release is cited."""
-    people = ", ".join(authors) or "The authors"
-    return f"{people}: {title}. {name}, version {version}. DeepBench dataset, recipe hash {recipe_hash[:12]}."
+def _addresses(recipe: Recipe, manifest: fmt.Manifest) -> list[str]:
+    """Return the lines about when a release was made, and where else it is found."""
+    facts = {
+        "Made": date_of(manifest),
+        "DOI": recipe.doi,
+        "Page": recipe.url,
+        "Keywords": ", ".join(recipe.keywords or ()),
+    }
+    return [f"- {name}: {value}" for name, value in facts.items() if value]
+
+
+def _for_machines(recipe: Recipe, manifest: fmt.Manifest) -> list[str]:
+    """Return the part of the card about the files that machines read, with what search engines read."""
+    context = {"@context": "https://schema.org/"}
+    text = json.dumps(context | dataset(recipe, manifest), indent=1, ensure_ascii=False)
+    return [
+        "## For machines",
+        "",
+        f"`{fmt.CITATION}` has the citation in BibTeX, `{fmt.DATACITE}` the metadata that DataCite asks for, "
+        f"`{fmt.CROISSANT}` the files and columns as Croissant 1.1. Search engines read `{fmt.CROISSANT}`, or what "
+        'follows, in a web page, between `<script type="application/ld+json">` and `</script>`:',
+        "",
+        "```json",
+        text.replace("</", "<\\/"),  # a page ends a script there
+        "```",
+        "",
+    ]
 
 
 def _table(table: Table[Any], summary: fmt.TableSummary) -> list[str]:

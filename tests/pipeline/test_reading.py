@@ -1,4 +1,4 @@
-"""The reader of tables on a release in an object store: few requests, the same values, the same errors."""
+"""The reader of tables on releases in object stores (few requests, the same errors), and without compression."""
 
 import os
 import pickle
@@ -12,6 +12,7 @@ from deepbench.errors import MissingDataError, ReleaseError, StorageError
 from deepbench.reading import TableReader
 from deepbench.reading.shards import shard_of
 from pipeline.target import target_of
+from pipeline.verify import verify
 
 
 @pytest.fixture
@@ -72,3 +73,25 @@ def test_a_fork_is_refused_where_it_would_hang(reader, monkeypatch):
     shard_of.cache_clear()
     with pytest.raises(StorageError, match="forked from one that has used an object store"):
         reader.read("image", 0, 1)
+
+
+def test_data_that_are_not_compressed(make, make_recipe, built, tmp_path):
+    recipe = make_recipe(storage__codec="none")
+    assert recipe.hash == built.recipe.hash
+    make(recipe, tmp_path)
+    release = find("small", catalog=tmp_path)
+    digests = [each.manifest.tables["images"].data_digest for each in (release, built.release)]
+    assert digests[0] == digests[1]
+    assert verify(release).ok
+    expected = built.release.open()["images"]["image"].values
+    assert np.array_equal(release.open()["images"]["image"].values, expected)
+    reader, numbers = TableReader(release, "images"), [250, 3, 2, 250, 0, 1]
+    assert np.array_equal(reader.read("image", 0, 300), expected)
+    assert np.array_equal(reader.take("image", numbers), expected[numbers])
+    path = tmp_path / "small/1.0.0/data.zarr/images/image/c/0/0/0"
+    content = path.read_bytes()
+    assert content[:1024] == expected[0].tobytes()
+    path.chmod(0o644)
+    path.write_bytes(content[:5] + b"!" + content[6:])
+    with pytest.raises(ReleaseError, match="is damaged: a checksum differs"):
+        TableReader(release, "images").read("image", 3, 4)

@@ -10,7 +10,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from pipeline.card import data_card
+from pipeline.documents.card import data_card
+from pipeline.documents.citation import bibtex
+from pipeline.documents.croissant import croissant
+from pipeline.documents.datacite import datacite
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
 Writer = Callable[["Recipe", fmt.Manifest], str]
 
 WRITERS: dict[str, Writer] = {
-    fmt.CARD: lambda recipe, manifest: data_card(recipe, manifest.tables),
+    fmt.CARD: data_card,
+    fmt.CITATION: bibtex,
+    fmt.CROISSANT: croissant,
+    fmt.DATACITE: datacite,
 }
 """Function that returns the text of a document, by its name.
 

@@ -1,0 +1,298 @@
+"""Counterfactuals: samples rendered again with some of their labels changed, while all else, noise too, stays."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from deepbench.catalog import Release
+from deepbench.errors import CatalogError, LabelError
+from deepbench.labelling.changes import Derive, check_changes
+from deepbench.labelling.draw import draw_attempt
+from deepbench.labelling.frames import check_given
+from deepbench.labelling.scopes import IDENTITY, Labels
+from deepbench.language.plain import some
+from deepbench.recipe import Recipe
+from deepbench.samples import machine_memory, render_arrays, to_dataset
+from deepbench.selection import draw_samples, joined
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from numpy.typing import ArrayLike, NDArray
+
+    from deepbench.labelling.plan import LabelPlan
+    from deepbench.tables import Table
+
+CALLER = 4
+"""Level of the caller of ``vary`` and ``twin``, to whom warnings are shown; ``check_given`` is 1."""
+
+
+def vary(
+    source: Recipe | Release,
+    table: str,
+    samples: Sequence[int] | NDArray[np.int64],
+    changes: Mapping[str, ArrayLike],
+    *,
+    derive: Derive = "refuse",
+) -> xr.Dataset:
+    """Render samples along sweeps of some labels, all else being equal.
+
+    Parameters
+    ----------
+    source : Recipe or Release
+    table : str
+        Name of one of its tables.
+    samples : sequence of int, shape (n,)
+        Numbers of samples, each once, in any order; they may lie beyond the table's last one.
+    changes : mapping of str to array, shape (steps,) or (n, steps)
+        New values of labels, by their columns: the same steps for every sample, or some for each. Several columns
+        change together. ``class`` takes names.
+    derive : {"refuse", "keep", "again"}
+        Where the recipe computes a changed column from other values, or other values from it: an error; or all other
+        labels keep their values; or what follows from the change is drawn again, with the random numbers that it had.
+
+    Returns
+    -------
+    Dataset
+        Data variables and labels along ``sample`` and ``step``; ``id``, ``class``, ``split`` and ``group`` along
+        ``sample`` where they do not change. Noise has the random numbers of the sample, and measured labels are
+        measured again.
+
+    Raises
+    ------
+    CatalogError
+        There is no such table.
+    LabelError
+        A sample is given twice; a column does not exist, cannot be changed, or is not one of a sample's class; a value
+        is outside the range of its parameter; the result is larger than the memory of this machine.
+
+    Warns
+    -----
+    RangeWarning
+        A value lies beyond what the recipe can draw. It is rendered all the same.
+
+    Examples
+    --------
+    >>> tracks = vary(recipe, "images", [41, 77], {"psf.sigma": np.linspace(0.5, 4, 8)})      # doctest: +SKIP
+    >>> tracks.image.dims                                                                   # doctest: +SKIP
+    ('sample', 'step', 'y', 'x')
+    """
+    view, numbers = table_of(source, table), _numbers(samples)
+    check_changes(view.plan, changes, derive)
+    grids = {name: _grid(view.plan, name, each, len(numbers)) for name, each in changes.items()}
+    steps = {grid.shape[1] for grid in grids.values()}
+    if len(steps) != 1:
+        counts = some([f"{name} {grid.shape[1]}" for name, grid in grids.items()]) or "none"
+        raise LabelError(f"the columns of `changes` must have one number of steps, not {counts}")
+    labels, arrays = _render(view, numbers, grids, steps.pop(), derive)
+    return _folded(to_dataset(view, labels, arrays), len(numbers), grids)
+
+
+def twin(
+    source: Recipe | Release,
+    table: str,
+    samples: Sequence[int] | NDArray[np.int64],
+    changes: Mapping[str, ArrayLike],
+    *,
+    derive: Derive = "refuse",
+) -> xr.Dataset:
+    """Render samples with some labels changed once: the twins of what the recipe makes of their numbers.
+
+    Parameters
+    ----------
+    source, table, samples, derive
+        As for ``vary``.
+    changes : mapping of str to scalar or array, shape (n,)
+        New values of labels, by their columns: one for all samples, or one for each.
+
+    Returns
+    -------
+    Dataset
+        Data variables and labels along ``sample``.
+
+    Raises and warns as ``vary`` does.
+
+    Examples
+    --------
+    >>> blurred = twin(recipe, "images", range(64), {"psf.sigma": 5.0})                     # doctest: +SKIP
+    """
+    view, numbers = table_of(source, table), _numbers(samples)
+    check_changes(view.plan, changes, derive)
+    grids = {
+        name: _grid(view.plan, name, np.reshape(each, (-1, 1)), len(numbers))
+        for name, each in changes.items()
+    }
+    labels, arrays = _render(view, numbers, grids, 1, derive)
+    return to_dataset(view, labels, arrays)
+
+
+def unchanged(
+    source: Recipe | Release, table: str, samples: Sequence[int] | NDArray[np.int64]
+) -> xr.Dataset:
+    """Render samples by their numbers, as they are.
+
+    Takes and raises what ``twin`` does, but for changes.
+    """
+    view, numbers = table_of(source, table), _numbers(samples)
+    _check_memory(view, len(numbers))
+    arrays, labels = render_arrays(view, draw_samples(view, np.sort(numbers)))
+    rows = np.argsort(np.argsort(numbers))
+    columns = {name: each[rows] for name, each in labels.columns.items()}
+    return to_dataset(view, Labels(columns), {name: each[rows] for name, each in arrays.items()})
+
+
+def table_of(source: Recipe | Release, table: str) -> Table[Any]:
+    """Return the view of a table of a recipe or of a release.
+
+    Raises
+    ------
+    CatalogError
+        There is no such table, or the source is neither.
+    """
+    if isinstance(source, Release):
+        source = source.recipe
+    if not isinstance(source, Recipe):
+        raise CatalogError(
+            f"a recipe or a release is needed, not {source!r:.80}: use load_recipe(FILE) or find(NAME)"
+        )
+    return source.table(table)
+
+
+def _numbers(samples: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return sample numbers as an array.
+
+    Raises
+    ------
+    LabelError
+        They are no whole numbers, outside the range of samples, or not different.
+    """
+    given = np.atleast_1d(np.asarray(samples))
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
+        raise LabelError(
+            f"samples must be a list of whole numbers, such as [41, 77], not {samples!r:.80}"
+        )
+    outside = given[(given < 0) | (given >= 2**32)]
+    if outside.size:
+        raise LabelError(f"there is no sample {outside[0]}: numbers are 0 … {2**32 - 1}")
+    values, counts = np.unique(given, return_counts=True)
+    if (counts > 1).any():
+        raise LabelError(f"sample {values[counts > 1][0]} is given twice")
+    return given.astype(np.int64)
+
+
+def _grid(plan: LabelPlan, name: str, values: ArrayLike, count: int) -> NDArray:
+    """Return the new values of a column as codes or numbers, shape (n, steps).
+
+    Raises
+    ------
+    LabelError
+        They have another shape, are no numbers, or no names of classes.
+    """
+    given = np.asarray(values)
+    if given.ndim == 1:
+        given = given[None]
+    if given.ndim != 2 or given.shape[0] not in (1, count) or not given.size:
+        raise LabelError(
+            f"the values of '{name}' have the shape {np.shape(values)}; allowed are (steps,) and ({count}, steps)"
+        )
+    if name == "class":
+        unknown = sorted(set(map(str, given.ravel())) - set(plan.classes))
+        if unknown:
+            raise LabelError(
+                f"'{unknown[0]}' is no class of '{plan.table}': use {', '.join(plan.classes)}"
+            )
+        given = np.vectorize(plan.classes.index, otypes=[np.int16])(given)
+    elif given.dtype.kind not in "iuf":
+        raise LabelError(f"the values of '{name}' must be numbers, not {values!r:.80}")
+    return np.broadcast_to(given, (count, given.shape[1]))
+
+
+def _render(
+    table: Table[Any],
+    samples: NDArray[np.int64],
+    grids: Mapping[str, NDArray],
+    steps: int,
+    derive: Derive,
+) -> tuple[Labels, dict[str, NDArray]]:
+    """Render all steps of samples; rows are ordered by sample, as given, then step."""
+    _check_memory(table, len(samples) * steps)
+    order = np.argsort(samples)
+    rank = np.argsort(order)
+    base = draw_samples(table, samples[order])
+    rows = (np.arange(steps) + steps * rank[:, None]).ravel()
+    if not base.objects:
+        repeated = base.take(np.repeat(np.arange(len(samples)), steps))
+        values = {name: grid[order].ravel() for name, grid in grids.items()}
+        labels = joined([changed(table, repeated, values, derive)], rows)
+        check_given(table.plan, labels, CALLER)
+        arrays, found = render_arrays(table, labels)
+        return found, arrays
+    made = []
+    for step in range(steps):  # copies belong to samples by their numbers, which steps share
+        values = {name: grid[order, step] for name, grid in grids.items()}
+        labels = changed(table, base, values, derive)
+        check_given(table.plan, labels, CALLER)
+        made.append(render_arrays(table, labels))
+    arrays = {
+        name: np.stack([each[name] for each, _ in made], axis=1)[rank].reshape(
+            len(rows), *first.shape[1:]
+        )
+        for name, first in made[0][0].items()
+    }
+    columns = {
+        name: np.stack([found.columns[name] for _, found in made], axis=1)[rank].ravel()
+        for name in base.columns
+    }
+    return Labels(columns), arrays
+
+
+def changed(
+    table: Table[Any], base: Labels, values: Mapping[str, NDArray], derive: Derive
+) -> Labels:
+    """Return labels of samples with other values of some columns; drawn again, numbers must increase or repeat."""
+    columns = table.plan.own_columns
+    given = {name: each.astype(columns[name].dtype) for name, each in values.items()}
+    if derive != "again":
+        return Labels(base.columns | given, base.objects, base.object_names)
+    attempts = base.columns.get("attempt", np.zeros(len(base), np.int64))
+    parts = []
+    for attempt in np.unique(attempts):
+        rows = np.flatnonzero(attempts == attempt)
+        own = {name: each[rows] for name, each in given.items()}
+        splits = base.columns["split"][rows]
+        parts.append(
+            draw_attempt(table.plan, table.seed, base.samples[rows], int(attempt), splits, own)
+        )
+    return joined(parts)
+
+
+def _check_memory(table: Table[Any], rows: int) -> None:
+    """Refuse a result that is larger than the memory of this machine.
+
+    Raises
+    ------
+    LabelError
+        It is.
+    """
+    each = table.plan.label_bytes + sum(variable.sample_bytes for variable in table.variables)
+    if rows * each > machine_memory():
+        raise LabelError(
+            f"{rows:,} renderings of '{table.name}' take {rows * each / 2**30:,.0f} GiB, more than the memory of this "
+            "machine; vary some samples at a time"
+        )
+
+
+def _folded(flat: xr.Dataset, count: int, changed: Collection[str]) -> xr.Dataset:
+    """Return a dataset of samples and steps from one with a row for each of both."""
+    import xarray as xr
+
+    variables: dict[Any, Any] = {}
+    for name, each in flat.data_vars.items():
+        values = each.values.reshape(count, -1, *each.shape[1:])
+        if name in IDENTITY and name not in changed:
+            variables[name] = (("sample",), values[:, 0], each.attrs)
+        else:
+            variables[name] = (("sample", "step", *each.dims[1:]), values, each.attrs)
+    return xr.Dataset(variables, flat.coords, flat.attrs)

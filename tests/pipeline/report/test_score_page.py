@@ -1,0 +1,129 @@
+"""The page of a score: complete, well formed, readable without seeing it, and nothing of it lies elsewhere."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import deepbench
+from deepbench.catalog import find
+from pipeline.build import build
+from pipeline.report.charts import Axis
+from pipeline.report.score_page import score_page
+
+VOID = {"meta", "img", "br", "line", "circle", "polygon", "polyline"}
+
+
+class Page(HTMLParser):
+    """The elements of a page: what is open at each, and what has which attributes."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.words, self._open = [], [], []
+        self.feed(text)
+        assert self._open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.found if name == tag]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory, make_recipe):
+    catalog = tmp_path_factory.mktemp("scored") / "releases"
+    changes = {"tables__images__samples": 3000, "title": "Shapes <of> two & more sorts"}
+    build(make_recipe(**changes), str(catalog))
+    return find("small", "1.0.0", catalog)
+
+
+@pytest.fixture(scope="module")
+def page(release):
+    """The page of a model that calls most small circles rare, and measures the blur."""
+    labels = release.labels("images")
+    random = np.random.default_rng(3)
+    wrong = (labels["circle.radius"] < 3) & (random.random(len(labels)) < 0.8)
+    called = np.where(wrong, "rare", labels["class"].astype(str))
+    blur = labels["psf.sigma"] + random.normal(0, 0.1, len(labels))
+    frame = pd.DataFrame({"id": labels["id"], "class": called, "psf.sigma": blur})
+    splits = [name for name in release.manifest.tables["images"].splits if name != "train"]
+    score = deepbench.score(
+        release,
+        frame[labels["split"] != "train"],
+        "images",
+        split=splits,
+        by=["circle.radius", "psf.sigma"],
+    )
+    assert [str(each) for each in score.slices["class"]]
+    return score, score_page(score, release)
+
+
+def test_a_page_is_whole_and_needs_nothing_from_elsewhere(page):
+    _, text = page
+    parsed = Page(text)
+    headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
+    assert headings == [
+        "Summary",
+        "Confusion",
+        "Error by label",
+        "Where it fails most",
+        "One label changed",
+        "Worst samples",
+    ]
+    assert "Shapes &lt;of&gt; two &amp; more sorts" in text
+    assert "<of>" not in text
+    assert "http" not in text
+    assert not parsed.all("script")
+    assert all(each["src"].startswith("data:image/png;base64,") for each in parsed.all("img"))
+    targets = {each["href"].removeprefix("#") for each in parsed.all("a")}
+    assert targets <= {each.get("id") for _, each in parsed.found}
+
+
+def test_a_page_can_be_read_without_seeing_it(page):
+    score, text = page
+    parsed = Page(text)
+    assert parsed.all("html")[0]["lang"] == "en"
+    assert all(each["alt"] for each in parsed.all("img"))
+    charts = parsed.all("svg")
+    assert len(charts) == 4  # two losses along two labels
+    assert all(each["role"] == "img" and each["aria-label"] for each in charts)
+    assert len(parsed.all("caption")) == len(parsed.all("table"))
+    scrolled = [each for _, each in parsed.found if each.get("class") in ("scroll", "strip")]
+    assert all(each["tabindex"] == "0" and each["aria-label"] for each in scrolled)
+    for metric in score.metrics:
+        assert f"{metric.estimate.value:.4g}" in text
+
+
+def test_the_pictures_are_of_the_samples_that_are_named(page):
+    score, text = page
+    worst = score.worst(24, "psf.sigma")["id"]
+    assert all(f'alt="sample {sample}"' in text for sample in worst)
+    part = score.slices["class"][0]
+    inside = score.worst_of(part, 8)
+    assert (inside["class"] == "circle").all()
+    for each in part.conditions:
+        if not each.category:
+            assert f"along {each.label}" in text
+
+
+def test_round_ticks():
+    assert np.allclose(Axis(0, 1, 0, 100).ticks(), [0, 0.2, 0.4, 0.6, 0.8, 1])
+    assert np.allclose(Axis(-3.2, 14, 0, 100).ticks(), [0, 5, 10])
+    assert np.allclose(Axis(0.5, 2000, 0, 1, logarithmic=True).ticks(), [1, 10, 100, 1000])
+    assert np.allclose(Axis(2, 9, 0, 1, logarithmic=True).ticks(), [2, 4, 6, 8])
+    flat = Axis(3, 3, 0, 100)
+    assert flat(3) == pytest.approx(50)
