@@ -276,7 +276,9 @@ def show(reader: TableReader, readers: dict[str, Reader], rounds: int) -> None:
                 raise SystemExit(f"readers differ in {name}")
     size = sum(each.nbytes for each in expected.values()) // len(numbers)
     names = list(readers)
-    print(f"{reader.release}, {reader.samples:,} samples of {size:,} bytes, batches of 64\n")
+    print(
+        f"{reader.release}, {reader.samples:,} samples of {size:,} bytes, batches of 64, or fewer\n"
+    )
     print(f"| | {' | '.join(names)} | ours / {' | ours / '.join(names[1:])} |")
     print("|---" * (2 * len(names)) + "|")
     for words, pattern in PATTERNS.items():
@@ -338,10 +340,12 @@ def fork(reader: TableReader, count: int) -> None:
     print(f"{reader.release}: {count:,} forks have ended, {failed} of them failed; {seconds:.1f} s")
 
 
-def release_of(name: str, catalog: str, samples: int | None, codec: str) -> tuple[Release, str]:
+def release_of(
+    name: str, catalog: str, samples: int | None, storage: dict[str, Any]
+) -> tuple[Release, str]:
     """Return the release of a benchmark and its table; it is built where the catalog does not have it."""
     workflow, table, count = TABLES[name]
-    change = {f"tables.{table}.samples": samples or count, "storage.codec": codec}
+    change = {f"tables.{table}.samples": samples or count, "storage": storage}
     recipe = deepbench.load_recipe(WORKFLOWS / workflow).replace(change)
     build(recipe, catalog, cluster=ClusterOptions(workers=1))
     return find(recipe.name, catalog=catalog), table
@@ -355,6 +359,8 @@ def main() -> None:
     parser.add_argument("--tables", nargs="+", choices=TABLES, default=list(TABLES))
     parser.add_argument("--samples", type=int, help="of each table, instead of as many as usual")
     parser.add_argument("--codec", choices=("lz4", "none"), default="lz4")
+    parser.add_argument("--chunk-bytes", type=int, default=2**18)
+    parser.add_argument("--readers", nargs="+", help="only these, ours first")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--forks", type=int, default=0)
     parser.add_argument("--rendered", action="store_true")
@@ -368,12 +374,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.tables:
             catalog = chosen.catalog or folder
-            release, table = release_of(name, catalog, chosen.samples, chosen.codec)
+            storage = {"codec": chosen.codec, "chunk_bytes": chosen.chunk_bytes}
+            release, table = release_of(name, catalog, chosen.samples, storage)
             reader = TableReader(release, table, cached=False)
             if chosen.forks:
                 fork(reader, chosen.forks)
             else:
-                show(reader, readers_of(reader, Path(folder)), chosen.rounds)
+                readers = readers_of(reader, Path(folder))
+                show(
+                    reader,
+                    {each: readers[each] for each in chosen.readers or readers},
+                    chosen.rounds,
+                )
 
 
 if __name__ == "__main__":
