@@ -17,6 +17,7 @@ import deepbench
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LoadingError, MissingDataError
 from deepbench.torch import Batches, RenderedTable
+from pipeline.caches import write_cache
 
 WINDOW = 100 * 256
 """Bytes of 100 images: an epoch has several windows in each lane."""
@@ -300,6 +301,15 @@ def test_a_missing_file_is_told_also_by_workers(catalog, tmp_path):
     kind, message = error_of(loader)
     assert kind is MissingDataError
     assert "deepbench repair" in message
+
+
+def test_a_cache_changes_no_batch(catalog, tmp_path):
+    folder = shutil.copytree(catalog, tmp_path / "releases")
+    before = list(batches(find("tiny", catalog=folder)))
+    write_cache(find("tiny", catalog=folder), "images")
+    (folder / "tiny/1.0.0/data.zarr/images/image/c/1/0/0").unlink()  # nobody reads it
+    for one, other in zip(before, batches(find("tiny", catalog=folder)), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("id", "image", "class"))
 
 
 @pytest.mark.parametrize(
