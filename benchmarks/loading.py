@@ -3,19 +3,22 @@
     python benchmarks/loading.py                             # images, light curves and maps, built for it
     python benchmarks/loading.py --tables images --codec none
     python benchmarks/loading.py --forks 1000                # processes forked after their parent has read
+    python benchmarks/loading.py --rendered                  # batches of a recipe, and rendering alone
 
 Every reader gives all data variables of the same samples. *HDF5* is a file of contiguous arrays, without compression,
 that h5py reads by sorted batches, or one sample after another as most datasets of PyTorch do. *tensorstore* reads the
 shards of the release, with one thread where it lets us choose (`pip install tensorstore`). Our shuffled batches come
 from windows: 256 chunks in random order, decoded into memory that is used again, samples in random order inside; where
 a chunk has one sample, and by all others, random samples are taken. *cached* is our reader on the plain arrays that
-`deepbench cache` writes. Files are in the page cache. Figures are medians of rounds, in µs of the process's CPU time
-per sample.
+`deepbench cache` writes. *Batches* are those of `deepbench.torch` as they are by default, shuffled, with a label; its
+other rows are of our reader. Files are in the page cache. Figures are medians of rounds, in µs of the process's CPU
+time per sample.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import os
 import statistics
 import tempfile
@@ -67,11 +70,14 @@ class Reader:
         Returns samples from a first one up to a last one.
     shuffled : callable, optional
         Yields batches without end, and what it takes to make them; random samples are taken where it is absent.
+    unit : int, optional
+        Number of samples of which a round of shuffled batches has one, or several, and no part.
     """
 
     take: Callable[[NDArray[np.int64]], Batch]
     read: Callable[[int, int], Batch]
     shuffled: Callable[[np.random.Generator, int], Iterator[Batch]] | None = None
+    unit: int = 1
 
 
 def ours(reader: TableReader) -> Reader:
@@ -91,7 +97,37 @@ def ours(reader: TableReader) -> Reader:
                 for start in range(0, len(rows) - size + 1, size):
                     yield {each: kept[each][order[start : start + size]] for each in names}
 
-    return replace(by_reader(reader), shuffled=windows if length > 1 else None)
+    if length == 1:
+        return by_reader(reader)
+    chunks = reader.samples // length
+    unit = chunks // -(-chunks // WINDOW) * length
+    return replace(by_reader(reader), shuffled=windows, unit=unit - unit % size_of(reader.samples))
+
+
+def batches(reader: TableReader) -> Reader:
+    """Return the batches of ``deepbench.torch`` by a reader of ours; a round has whole epochs."""
+    from deepbench.torch import Batches
+
+    own = Batches(
+        reader.release,
+        reader.table,
+        split=None,
+        inputs=list(reader.variables),
+        batch_size=size_of(reader.samples),
+    )
+    own.source.reader = reader
+
+    def epochs(random: np.random.Generator, size: int) -> Iterator[Batch]:
+        for number in itertools.count():
+            own.set_epoch(number)
+            yield from own
+
+    return replace(by_reader(reader), shuffled=epochs, unit=len(own) * own.order.batch_size)
+
+
+def size_of(samples: int) -> int:
+    """Return the number of samples of a batch."""
+    return min(BATCH, samples // 4)
 
 
 def by_reader(reader: TableReader) -> Reader:
@@ -144,12 +180,14 @@ def tensorstore(reader: TableReader) -> Reader:
 
 def readers_of(reader: TableReader, folder: Path) -> dict[str, Reader]:
     """Return all readers of a table by their names."""
-    batches, singly = hdf5(reader, folder / f"{reader.release.name}.h5")
+    sorted_, singly = hdf5(reader, folder / f"{reader.release.name}.h5")
     write_cache(reader.release, reader.table)
     found = {
         "ours": ours(reader),
+        "Batches": batches(reader),
         "cached": by_reader(TableReader(reader.release, reader.table)),
-        "HDF5": batches,
+        "Batches, cached": batches(TableReader(reader.release, reader.table)),
+        "HDF5": sorted_,
         "HDF5 singly": singly,
     }
     try:
@@ -170,14 +208,14 @@ def shuffled(reader: Reader, samples: int, random: np.random.Generator) -> Itera
     if reader.shuffled is None:
         yield from scattered(reader, samples, random)
     else:
-        size = min(BATCH, samples // 4)
+        size = size_of(samples)
         for _ in reader.shuffled(random, size):
             yield size
 
 
 def scattered(reader: Reader, samples: int, random: np.random.Generator) -> Iterator[int]:
     """Read batches of random samples."""
-    size = min(BATCH, samples // 4)
+    size = size_of(samples)
     while True:
         reader.take(random.choice(samples, size, replace=False))
         yield size
@@ -185,7 +223,7 @@ def scattered(reader: Reader, samples: int, random: np.random.Generator) -> Iter
 
 def sequential(reader: Reader, samples: int, random: np.random.Generator) -> Iterator[int]:
     """Read batches that follow one another."""
-    size = min(BATCH, samples // 4)
+    size = size_of(samples)
     while True:
         for start in range(0, samples - size + 1, size):
             reader.read(start, start + size)
@@ -209,19 +247,16 @@ PATTERNS = {
 
 
 def measure(
-    readers: dict[str, Reader], pattern: Any, samples: int, window: int, rounds: int
+    readers: dict[str, Reader], pattern: Any, samples: int, rounds: int
 ) -> dict[str, list[float]]:
-    """Return the µs per sample of each reader in each round; one before the first warms caches.
-
-    ``window`` is the number of samples of our windows, of which a round has one, or several, and no part.
-    """
+    """Return the µs per sample of each reader in each round; one before the first warms caches."""
     jobs = {
         name: pattern(each, samples, np.random.default_rng(1)) for name, each in readers.items()
     }
     spent: dict[str, list[float]] = {name: [] for name in jobs}
     for number in range(rounds + 1):
         for name in sorted(jobs, reverse=bool(number % 2)):
-            unit = window if pattern is shuffled and readers[name].shuffled is not None else 1
+            unit = readers[name].unit if pattern is shuffled else 1
             begun, elapsed, count = time.process_time_ns(), 0, 0
             while elapsed < ROUND or count % unit:
                 count += next(jobs[name])
@@ -246,17 +281,43 @@ def show(reader: TableReader, readers: dict[str, Reader], rounds: int) -> None:
     )
     print(f"| | {' | '.join(names)} | ours / {' | ours / '.join(names[1:])} |")
     print("|---" * (2 * len(names)) + "|")
-    chunks = reader.samples // reader.chunk_length
-    window = chunks // -(-chunks // WINDOW) * reader.chunk_length
-    window -= window % min(BATCH, reader.samples // 4)
     for words, pattern in PATTERNS.items():
-        found = measure(readers, pattern, reader.samples, window, rounds)
+        found = measure(readers, pattern, reader.samples, rounds)
         cells = [f"{statistics.median(found[name]):.1f}" for name in names]
         for name in names[1:]:
             pairs = zip(found["ours"], found[name], strict=True)
             cells.append(f"{statistics.median(own / other for own, other in pairs):.2f}")
         print(f"| {words} | {' | '.join(cells)} |", flush=True)
     print()
+
+
+def rendered(workflow: str, rounds: int) -> None:
+    """Print the µs per sample of batches of a recipe, and of drawing and rendering blocks of as many samples alone."""
+    from deepbench.samples import draw_labels, render_arrays
+    from deepbench.torch import Batches
+
+    recipe = deepbench.load_recipe(WORKFLOWS / workflow)
+    table = recipe.table(next(iter(recipe.tables)))
+    loader = Batches(recipe, table.name, samples=None, split=None)
+
+    def blocks() -> Iterator[int]:
+        size = loader.order.window
+        for start in itertools.count(0, size):
+            render_arrays(table, draw_labels(table, start, start + size))
+            yield size
+
+    jobs = {"Batches": (len(each["id"]) for each in loader), "rendering": blocks()}
+    spent: dict[str, list[float]] = {name: [] for name in jobs}
+    for number in range(rounds + 1):
+        for name in sorted(jobs, reverse=bool(number % 2)):
+            begun, count = time.process_time_ns(), 0
+            while count < 8 * loader.order.window:
+                count += next(jobs[name])
+            if number:
+                spent[name].append((time.process_time_ns() - begun) / count / 1e3)
+    own, alone = (statistics.median(spent[name]) for name in jobs)
+    ratio = statistics.median(a / b for a, b in zip(*spent.values(), strict=True))
+    print(f"| {recipe.name} | {own:.1f} | {alone:.1f} | {ratio:.2f} |", flush=True)
 
 
 def fork(reader: TableReader, count: int) -> None:
@@ -302,8 +363,14 @@ def main() -> None:
     parser.add_argument("--readers", nargs="+", help="only these, ours first")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--forks", type=int, default=0)
+    parser.add_argument("--rendered", action="store_true")
     parser.add_argument("--catalog", help="where releases are built, and kept")
     chosen = parser.parse_args()
+    if chosen.rendered:
+        print("| | Batches | rendering | Batches / rendering |\n|---|---|---|---|")
+        for workflow in ("shapes.yaml", "stars.yaml", "light_curves.yaml"):
+            rendered(workflow, chosen.rounds)
+        return
     with tempfile.TemporaryDirectory() as folder:
         for name in chosen.tables:
             catalog = chosen.catalog or folder

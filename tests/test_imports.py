@@ -52,7 +52,7 @@ KINDS = {"images": (), "light_curves": (), "sphere": ("images",), "dynamics": ("
 
 HEAVY = (
     *("numpy", "pandas", "xarray", "numba", "scipy", "zarr", "dask", "distributed", "matplotlib"),
-    *("pyarrow", "pydantic", "yaml", "h5py", "healpy", "ducc0"),
+    *("pyarrow", "pydantic", "yaml", "h5py", "healpy", "ducc0", "torch"),
 )
 
 
@@ -329,6 +329,32 @@ def test_rendering_loads_no_cluster_and_no_store():
         "deepbench.render(recipe, 'images', 0, 1)"
     )
     assert not loaded(code)[0] & {"distributed", "zarr", "matplotlib"}
+
+
+def test_torch_is_imported_by_its_package_alone():
+    users = {
+        module
+        for module in MODULES
+        if any(re.match(r"torch(\.|$)", name) for name in set.union(*ALL_IMPORTED[module]))
+    }
+    assert users
+    assert all(re.match(r"deepbench\.torch(\.|$)|benchmarks\.", module) for module in users)
+    others = {module for module in MODULES if package(module) in ("deepbench", "pipeline")} - users
+    loaders = {
+        each for each in others if any("deepbench.torch" in n for n in set.union(*IMPORTED[each]))
+    }
+    assert all(module.startswith("deepbench.torch.") for module in loaders)
+
+
+def test_without_torch_its_package_says_how_to_install_it():
+    code = (
+        "import sys, traceback; sys.modules['torch'] = None; import deepbench.catalog, deepbench.reading.order\n"
+        "    try: import deepbench.torch\n"
+        "    except ModuleNotFoundError as error: print(error)"
+    )
+    output = loaded(code)[1]
+    assert "deepbench.torch needs the package `torch`" in output
+    assert "torch>=2.6" in output
 
 
 def test_xarray_finds_the_engine_without_the_model_of_recipes():

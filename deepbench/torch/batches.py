@@ -159,7 +159,8 @@ class Batches(Loading, IterableDataset):
         self.order.check(Share(*self._ranks()))
         # of all processes: epoch, first step, whether workers read; 1 + the epoch that each worker has finished
         self._shared = torch.zeros(3 + lanes, dtype=torch.int64).share_memory_()
-        self._next: tuple[int, int] | None = None
+        self._next: tuple[int, int] | None = None  # epoch and step of this process
+        self._resumed: tuple[int, int] | None = None  # of a worker, where it begins next
         self._numbers: tuple[int, NDArray[np.int64]] | None = None
         self._spare: list[Arrays] = []
         self._check_window(window, each)
@@ -185,7 +186,13 @@ class Batches(Loading, IterableDataset):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return what is sent to a worker: nothing that was read; its rank is that of this process."""
-        return {**vars(self), "_numbers": None, "_spare": [], "_given": self._ranks()}
+        return {
+            **vars(self),
+            "_numbers": None,
+            "_spare": [],
+            "_next": None,
+            "_given": self._ranks(),
+        }
 
     @property
     def epoch(self) -> int:
@@ -230,17 +237,21 @@ class Batches(Loading, IterableDataset):
         LoadingError
             The state is of other batches.
         """
-        own = self._identity()
+        own, step = self._identity(), state.get("step")
+        if not isinstance(step, int) or step < 0:
+            raise LoadingError(
+                f"the state has the step {step!r}; it must be a whole number from 0 on"
+            )
         for name, value in own.items():
             if state.get(name) != value:
                 raise LoadingError(
                     f"the state is of other batches: its `{name}` is {state.get(name)!r}, and here it is {value!r}"
                 )
         if get_worker_info() is not None:
-            self._next = state["epoch"], state["step"]
+            self._next = self._resumed = state["epoch"], step
             return
         self.set_epoch(state["epoch"])
-        self._shared[1] = state["step"]
+        self._shared[1] = step
 
     def __iter__(self) -> Iterator[Any]:
         """Yield the batches of the epoch that is set; those of all epochs from it on where samples have no end."""
@@ -251,8 +262,9 @@ class Batches(Loading, IterableDataset):
         epoch, first = self.epoch, int(self._shared[1])
         if info is not None:
             self._shared[2] = 1
-            if self._next is not None:  # of a worker whose state was loaded
-                epoch, first, share = *self._next, replace(share, worker=0)
+            if self._resumed is not None:
+                epoch, first, share = *self._resumed, replace(share, worker=0)
+                self._resumed = None
         self._warn_again(epoch, worker)
         while True:
             order = self.order.epoch(self._chosen(epoch), epoch)
@@ -261,11 +273,9 @@ class Batches(Loading, IterableDataset):
                 yield batch
             if not self.source.is_endless:
                 break
-            done = max(0, order.steps - first)
-            share = replace(share, worker=(share.worker - done) % workers)
+            share = replace(share, worker=(share.worker + first - order.steps) % workers)
             epoch, first = epoch + 1, 0
         self._shared[3 + worker % self.order.lanes] = epoch + 1
-        self._next = None
 
     def _of_epoch(self, order: Epoch, share: Share, first: int) -> Iterator[tuple[int, Any]]:
         """Yield steps and batches of an epoch."""
@@ -309,13 +319,16 @@ class Batches(Loading, IterableDataset):
 
     def _identity(self) -> dict[str, Any]:
         """Return what determines the batches, beside epoch and step."""
-        order, table = self.order, self.source.table
+        order = self.order
         return {
-            "table_hash": table.hash,
-            "samples": len(self._chosen(0)),
+            "table_hash": self.source.table.hash,
+            "samples": self.source.samples,
+            "split": self.split,
+            "where": self.where,
             "seed": order.seed,
             "shuffle": order.shuffle,
             "batch_size": order.batch_size,
+            "unit": order.unit,
             "window": order.window,
             "lanes": order.lanes,
             "uneven": order.uneven,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -59,12 +58,12 @@ class Loading:
             normalise, self.source, self.inputs, self.targets
         )
 
-    @cached_property
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, by the numbers in the target ``class``."""
         return self.source.columns["class"].meanings
 
-    @cached_property
+    @property
     def coordinates(self) -> dict[str, torch.Tensor]:
         """Coordinates of the variables, such as ``time`` of light curves that share their times."""
         return {

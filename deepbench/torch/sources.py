@@ -161,7 +161,14 @@ class Source(ABC):
                 f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: "
                 f"{', '.join(splits)}"
             )
+        from deepbench.samples import machine_memory
+
         first, samples = self.first(epoch), self.samples
+        if 16 * samples > machine_memory() / 2:
+            raise LoadingError(
+                f"the order of {samples:,} samples takes {16 * samples / 2**30:.0f} GiB, more than half of this "
+                "machine's memory: use samples=None, which gives new ones in each epoch, or fewer"
+            )
         if split is None and where is None:
             return np.arange(first, first + samples)
         found = []
@@ -315,6 +322,11 @@ class RenderedTable(Source):
                     f"None for new samples in each epoch, not {samples!r}"
                 )
             self.samples = count
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is pickled: the recipe, and nothing that follows from it."""
+        names = ("_own", "name", "samples", "is_endless")
+        return {name: vars(self)[name] for name in names}
 
     @property
     def table(self) -> Table[Any]:

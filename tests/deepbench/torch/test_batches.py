@@ -17,6 +17,7 @@ import deepbench
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LoadingError, MissingDataError
 from deepbench.torch import Batches, RenderedTable
+from pipeline.caches import write_cache
 
 WINDOW = 100 * 256
 """Bytes of 100 images: an epoch has several windows in each lane."""
@@ -103,22 +104,26 @@ def test_ranks_and_workers_share_an_epoch_exactly(source, request):
 @pytest.mark.parametrize("source", ["release", "recipe"])
 def test_workers_that_are_spawned_share_an_epoch_exactly(source, request):
     source = request.getfixturevalue(source)
-    own, other = batches(source), batches(source)
-    loader = DataLoader(
-        own,
-        batch_size=None,
-        num_workers=2,
-        multiprocessing_context="spawn",
-        persistent_workers=True,
-    )
-    first = rows(loader)
-    assert first == rows(other)
-    own.set_epoch(1)
-    other.set_epoch(1)
-    second = rows(loader)
-    assert second == rows(other) != first
-    own.load_state_dict(own.state_dict(3))
-    assert rows(loader) == second[3:]
+    alone, parts = batches(source), []
+    for rank in range(2):
+        own = batches(source, rank=rank, world_size=2)
+        loader = DataLoader(
+            own,
+            batch_size=None,
+            num_workers=2,
+            multiprocessing_context="spawn",
+            persistent_workers=True,
+        )
+        first = rows(loader)
+        own.set_epoch(1)
+        second = rows(loader)
+        own.load_state_dict(own.state_dict(3))
+        assert rows(loader) == second[3:]
+        parts.append([*first, *second])
+    whole = rows(alone)
+    alone.set_epoch(1)
+    whole += rows(alone)
+    assert [one + other for one, other in zip(*parts, strict=True)] == whole
 
 
 def test_an_epoch_is_resumed_at_any_batch(release):
@@ -128,7 +133,7 @@ def test_an_epoch_is_resumed_at_any_batch(release):
     for ranks, step in ((1, 1), (2, 17), (4, len(whole) - 1)):
         state = own.state_dict(step)
         assert state == pickle.loads(pickle.dumps(state))
-        assert set(map(type, state.values())) <= {int, str, bool}
+        assert set(map(type, state.values())) <= {int, str, bool, type(None)}
         parts = []
         for rank in range(ranks):
             other = batches(release, rank=rank, world_size=ranks)
@@ -161,6 +166,24 @@ def test_a_state_is_taken_and_loaded_with_workers(release):
     other.load_state_dict(state)
     loader = DataLoader(other, batch_size=None, num_workers=1, multiprocessing_context="fork")
     assert seen + rows(loader) == rows(batches(release))
+
+
+def test_what_was_begun_before_does_not_count(release):
+    """Neither a look at a batch in the main process, nor an epoch that was broken off."""
+    own, whole = batches(release), rows(batches(release))
+    next(iter(own))
+    loader = DataLoader(
+        own, batch_size=None, num_workers=2, multiprocessing_context="fork", persistent_workers=True
+    )
+    for batch in loader:
+        if batch["step"] == 5:
+            break
+    assert rows(loader) == whole
+    own.set_epoch(1)
+    assert rows(loader) != whole
+    own.set_epoch(0)
+    assert rows(own) == whole
+    assert own.state_dict()["step"] == len(whole)
 
 
 def test_endless_batches_go_on_and_are_resumed_across_epochs(recipe, monkeypatch):
@@ -280,6 +303,15 @@ def test_a_missing_file_is_told_also_by_workers(catalog, tmp_path):
     assert "deepbench repair" in message
 
 
+def test_a_cache_changes_no_batch(catalog, tmp_path):
+    folder = shutil.copytree(catalog, tmp_path / "releases")
+    before = list(batches(find("tiny", catalog=folder)))
+    write_cache(find("tiny", catalog=folder), "images")
+    (folder / "tiny/1.0.0/data.zarr/images/image/c/1/0/0").unlink()  # nobody reads it
+    for one, other in zip(before, batches(find("tiny", catalog=folder)), strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in ("id", "image", "class"))
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -329,8 +361,10 @@ def test_states_of_other_batches_are_refused(release):
     state = batches(release).state_dict()
     with pytest.raises(LoadingError, match="its `seed` is 5, and here it is 6"):
         batches(release, seed=6).load_state_dict(state)
-    with pytest.raises(LoadingError, match="its `samples` is"):
+    with pytest.raises(LoadingError, match="its `split` is 'train', and here it is 'test'"):
         batches(release, split="test").load_state_dict(state)
+    with pytest.raises(LoadingError, match="has the step -1"):
+        batches(release).load_state_dict({**state, "step": -1})
 
 
 def test_ranks_are_those_of_the_environment(release, monkeypatch):
@@ -342,12 +376,16 @@ def test_ranks_are_those_of_the_environment(release, monkeypatch):
     monkeypatch.setenv("RANK", "0")
     own.set_epoch(0)
     assert rows(pickle.loads(pickle.dumps(own))) == [batch[:6] for batch in alone]
+    for name, value in (("is_initialized", True), ("get_rank", 1), ("get_world_size", 2)):
+        monkeypatch.setattr(torch.distributed, name, lambda value=value: value)
+    assert rows(batches(release)) == [batch[6:] for batch in alone]
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: False)
     monkeypatch.setenv("RANK", "one")
     with pytest.raises(LoadingError, match="must both be whole numbers, not 'one' and '2'"):
         batches(release)
 
 
-def test_sources_are_named_as_they_are_opened(catalog, recipe):
+def test_sources_are_named_as_they_are_opened(catalog, recipe, monkeypatch):
     own = Batches("tiny@1.0.0", catalog=catalog, inputs="image", window=WINDOW)
     assert repr(own) == "<Batches of 64 of 'images' of tiny@1.0.0: image, class>"
     assert "the recipe 'tiny'" in repr(batches(RenderedTable(recipe, "images", 500)))
@@ -355,3 +393,8 @@ def test_sources_are_named_as_they_are_opened(catalog, recipe):
         Batches("tinny", catalog=catalog)
     with pytest.raises(LoadingError, match="`samples` must be a whole number"):
         batches(recipe, samples=0)
+    monkeypatch.setattr("deepbench.samples.machine_memory", lambda: 10_000)
+    with pytest.raises(
+        LoadingError, match="more than half of this machine's memory: use samples=None"
+    ):
+        batches(recipe)
