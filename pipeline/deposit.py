@@ -78,7 +78,7 @@ class Deposit:
 
     @property
     def note(self) -> str:
-        """What Zenodo may refuse; empty where it takes all of it."""
+        """Reason why Zenodo may refuse it; empty where there is none."""
         if self.size <= RECORD_BYTES:
             return ""
         return (
