@@ -7,6 +7,7 @@ exists when its manifest does.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -251,7 +252,7 @@ class Release:
         count = self.manifest.tables[self.check_table(table)].samples
         if not 0 <= index < count:
             raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
-        self._warn(stacklevel=3)
+        self.warn_if_deprecated(stacklevel=3)
         with reading(self.location, f"{fmt.DATA}/{table}"):
             return self._data[table].isel(sample=index).copy().load()
 
@@ -291,7 +292,7 @@ class Release:
             raise CatalogError(
                 f"chunks must be 'shards' or sizes such as {{'sample': 64}}, not {chunks!r}"
             )
-        self._warn(stacklevel=4)
+        self.warn_if_deprecated(stacklevel=4)
         nodes: dict[str, Any] = self._nodes()
         for name, summary in self.manifest.tables.items() if chunks is not None else ():
             sizes = {"sample": summary.shard_length} if chunks == "shards" else chunks
@@ -299,11 +300,30 @@ class Release:
             nodes[name] = nodes[name].assign(parts)
         return ReleaseTree.from_dict(nodes)
 
-    def _warn(self, stacklevel: int) -> None:
-        """Warn of a release that should not be used any more."""
+    def warn_if_deprecated(self, stacklevel: int) -> None:
+        """Warn where the release should not be used any more; ``stacklevel`` is counted as by ``warnings.warn``."""
         if self.deprecation is not None:
             words = f"{self} {self.deprecation}"
             warnings.warn(words, DeprecatedReleaseWarning, stacklevel=stacklevel)
+
+    def zarr_metadata(self) -> bytes:
+        """Return the metadata of its whole store, which must be what the manifest lists.
+
+        Raises
+        ------
+        ReleaseError
+            It is missing, or differs.
+        """
+        root = f"{fmt.DATA}/zarr.json"
+        listed = (each.sha256 for each in self.manifest.objects if each.path == root)
+        with reading(self.location, root):
+            content = self.location.read(root)
+        if hashlib.sha256(content).hexdigest() != next(listed, None):
+            raise ReleaseError(
+                f"{self.location.locate(root)} is not what the manifest lists; restore the release from a copy, or "
+                "mend it with `deepbench repair`"
+            )
+        return content
 
     def _nodes(self) -> dict[str, xr.Dataset]:
         """Open the store, whose metadata must be what the manifest lists; return its root and its tables.
@@ -313,16 +333,12 @@ class Release:
         import xarray as xr
 
         refuse_optimized()
-        root = f"{fmt.DATA}/zarr.json"
-        hashes = {each.path: each.sha256 for each in self.manifest.objects}
-        with reading(self.location, root):
-            if self.location.sha256(root) != hashes.get(root):
-                raise ReleaseError(
-                    f"{self.location.locate(root)} is not what the manifest lists; restore the release from a copy, or "
-                    "mend it with `deepbench repair`"
-                )
+        self.zarr_metadata()
+        inside = f"{fmt.DATA}/"
         listed = frozenset(
-            path.removeprefix(f"{fmt.DATA}/") for path in hashes if path.startswith(f"{fmt.DATA}/")
+            each.path.removeprefix(inside)
+            for each in self.manifest.objects
+            if each.path.startswith(inside)
         )
         store = self.location.zarr_store(fmt.DATA, listed)
         tree = xr.open_datatree(store, engine="zarr", chunks=None, consolidated=True)  # type: ignore[arg-type]

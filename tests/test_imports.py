@@ -28,6 +28,7 @@ LAYERS = [
     r"samples",
     r"release_cards",
     r"catalog",
+    r"reading(\..*)?",
     r"virtual",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""
