@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepbench.errors import ExportError
-from pipeline.export import arrays, light_curves
+from pipeline.export import arrays, fits_files, hugging_face, light_curves, long_form, numpy_files
 from pipeline.export.files import check_path, new_path
 from pipeline.export.request import Request
 from pipeline.export.selection import Selection
@@ -63,6 +63,24 @@ EXPORTS: dict[str, Export] = {
         arrays.read_groups,
         several=True,
         options=("compress",),
+    ),
+    "Hugging Face": Export(
+        (),
+        ("/",),
+        hugging_face.write_folder,
+        hugging_face.read_folder,
+        several=True,
+        options=("preview",),
+    ),
+    "FITS": Export((), (".fits",), fits_files.write_fits, fits_files.read_fits),
+    "NumPy": Export(
+        (), (".npz",), numpy_files.write_numpy, numpy_files.read_numpy, options=("compress",)
+    ),
+    "CSV in long form": Export(
+        ("light_curve",), (".csv",), long_form.write_csv, long_form.read_csv
+    ),
+    "Parquet in long form": Export(
+        ("light_curve",), (".parquet",), long_form.write_parquet, long_form.read_parquet
     ),
 }
 """Formats by their name. The first one that takes a table and has the ending of the file is chosen."""

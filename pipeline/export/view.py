@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from deepbench import format as fmt
 from deepbench.catalog import reading
 from deepbench.errors import ReleaseError
 from deepbench.format import DIGEST
+from deepbench.reading import TableReader
 from pipeline.export.selection import Selection
 from pipeline.parquet import digest_bytes, numbers
 
@@ -62,7 +63,7 @@ class View:
         self.release, self.name = release, release.check_table(table)
         self.selection = selection or Selection()
         self.summary = release.manifest.tables[table]
-        self.labels = self._columns(self.selection.columns(release, table))
+        self.labels = self.columns(self.selection.columns(release, table))
         self.rows = self.selection.rows(release, table) if rows is None else rows
 
     def __str__(self) -> str:
@@ -115,16 +116,17 @@ class View:
             **{f"selected_{name}": words for name, words in chosen.items() if words is not None},
         }
 
-    def _columns(self, names: tuple[str, ...]) -> tuple[Column, ...]:
+    def columns(self, names: Iterable[str]) -> tuple[Column, ...]:
+        """Return the columns of labels of these names."""
         known = {each.name: each for each in self.table.plan.columns}
         return tuple(known[name] for name in names)
 
     def parts(self) -> dict[str, View]:
         """Return the views of the splits that have chosen samples, by their names."""
-        [column] = self._columns(("split",))
+        [column] = self.columns(["split"])
         codes = np.empty(self.samples, column.dtype)
         for start, stop in self.label_blocks():
-            codes[start:stop] = self._read_columns((column,), start, stop)["split"]
+            codes[start:stop] = self.read_labels(start, stop, ("split",))["split"]
         rows = np.arange(self.samples) if self.rows is None else self.rows
         return {
             name: View(
@@ -169,36 +171,41 @@ class View:
     # data
 
     @cached_property
-    def _data(self) -> Any:
-        return self.release.open()[self.name].to_dataset()
+    def _reader(self) -> TableReader:
+        return TableReader(self.release, self.name)
 
     def read(self, name: str, start: int, stop: int) -> NDArray:
-        """Return a variable of chosen samples, ``stop - start`` of them, which should be those of a block.
+        """Return a variable of chosen samples, ``stop - start`` of them.
 
         Raises
         ------
         ReleaseError
             A file of the release is missing or damaged.
         """
-        with reading(self.release.location, f"{fmt.DATA}/{self.name}/{name}"):
-            if self.rows is None:
-                return self._data[name][start:stop].values
-            chosen = self.rows[start:stop]
-            first = int(chosen[0])
-            values = self._data[name][first : int(chosen[-1]) + 1].values
-            return values if len(values) == len(chosen) else values[chosen - first]
+        if self.rows is None:
+            return self._reader.read(name, start, stop)
+        return self._reader.take(name, self.rows[start:stop])
 
     # labels and digests
 
-    def read_labels(self, start: int, stop: int) -> dict[str, NDArray]:
-        """Return the labels of chosen samples by their names: words as codes.
+    def read_labels(
+        self, start: int, stop: int, names: tuple[str, ...] | None = None
+    ) -> dict[str, NDArray]:
+        """Return labels of chosen samples by their names, words as codes: the chosen ones where none are named.
 
         Raises
         ------
         ReleaseError
             A file of the release is missing or damaged.
         """
-        return self._read_columns(self.labels, start, stop)
+        columns = self.labels if names is None else self.columns(names)
+        found = [
+            {each.name: numbers(group.column(each.name), each)[rows] for each in columns}
+            for group, rows in self._groups(start, stop)
+        ]
+        if len(found) == 1:
+            return found[0]
+        return {each.name: np.concatenate([some[each.name] for some in found]) for each in columns}
 
     def digests(self, name: str, start: int, stop: int) -> NDArray[np.void]:
         """Return the digests that the release has of a variable of chosen samples, 16 bytes each."""
@@ -207,17 +214,6 @@ class View:
             for group, rows in self._groups(start, stop)
         ]
         return np.concatenate(found)
-
-    def _read_columns(
-        self, columns: tuple[Column, ...], start: int, stop: int
-    ) -> dict[str, NDArray]:
-        found = [
-            {each.name: numbers(group.column(each.name), each)[rows] for each in columns}
-            for group, rows in self._groups(start, stop)
-        ]
-        if len(found) == 1:
-            return found[0]
-        return {each.name: np.concatenate([some[each.name] for some in found]) for each in columns}
 
     def _groups(self, start: int, stop: int) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
         """Yield rows of the metadata, of one group at a time, and which of them are those of chosen samples."""
