@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepbench.errors import ExportError
-from pipeline.export import arrays, fits_files, hugging_face, light_curves, long_form, numpy_files
+from pipeline.export import (
+    archive,
+    arrays,
+    fits_files,
+    hugging_face,
+    light_curves,
+    long_form,
+    numpy_files,
+)
 from pipeline.export.files import check_path, new_path
 from pipeline.export.request import Request
 from pipeline.export.selection import Selection
@@ -72,6 +80,7 @@ EXPORTS: dict[str, Export] = {
         several=True,
         options=("preview",),
     ),
+    "archive": Export((), (".zip",), archive.write_archive, archive.read_archive, several=True),
     "FITS": Export((), (".fits",), fits_files.write_fits, fits_files.read_fits),
     "NumPy": Export(
         (), (".npz",), numpy_files.write_numpy, numpy_files.read_numpy, options=("compress",)
@@ -133,7 +142,9 @@ def export_table(
     names, chosen, ending = _choose(release, table, path)
     for option, wanted in (("compress", compress), ("preview", preview)):
         if wanted and option not in chosen.options:
-            takers = ", ".join(_endings(each for each in EXPORTS.values() if option in each.options))
+            takers = ", ".join(
+                _endings(each for each in EXPORTS.values() if option in each.options)
+            )
             raise ExportError(f"'{path}' takes no `{option}`; files that do end with {takers}")
     check_path(path)
     views = tuple(View(release, name, selection) for name in names)
@@ -146,14 +157,21 @@ def export_table(
 
 
 def paths_by_split(
-    release: Release, table: str | None, path: str, selection: Selection | None
+    release: Release, table: str | None, path: str, selection: Selection
 ) -> dict[str, str]:
-    """Return a path for each split that has samples, by the names of the splits, where a path has ``SPLIT`` in it."""
+    """Return, for a path with ``SPLIT`` in it, that of each split that has chosen samples, by the name of the split.
+
+    Raises
+    ------
+    ExportError
+        As ``export_table``; one of the files exists.
+    """
     names, _, _ = _choose(release, table, path)
     found: dict[str, str] = {}
     for name in names:
         for split in View(release, name, selection).parts():
             found[split] = path.replace(SPLIT, split)
+            check_path(found[split])
     return found
 
 
@@ -168,7 +186,9 @@ def _choose(release: Release, table: str | None, path: str) -> tuple[list[str], 
             if path.endswith(ending) and path.rstrip("/").rpartition("/")[2] != ending:
                 names = [first]
                 if each.several and table is None:
-                    names = [name for name in tables if not each.kinds or tables[name].kind in each.kinds]
+                    names = [
+                        name for name in tables if not each.kinds or tables[name].kind in each.kinds
+                    ]
                 return names, each, ending
     others = _endings(each for each in EXPORTS.values() if each not in formats)
     if path.endswith(tuple(others)):

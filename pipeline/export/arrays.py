@@ -1,6 +1,6 @@
-"""Tables of any kind as they are in a release, in HDF5, netCDF or Zarr: variables, labels and coordinates by their names.
+"""Tables of any kind as they are in a release, in HDF5, netCDF or Zarr: variables, labels, coordinates by name.
 
-HDF5 files are netCDF files, too: dimensions are HDF5 dimension scales, names of classes the attribute ``flag_meanings``.
+HDF5 files are netCDF files, too: dimensions are dimension scales, names of classes the attribute ``flag_meanings``.
 """
 
 from __future__ import annotations

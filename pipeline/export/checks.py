@@ -10,7 +10,6 @@ import xxhash
 
 from deepbench import format as fmt
 from deepbench.errors import ExportError, ReleaseError
-
 from pipeline.export.view import DIGEST_ROW
 
 if TYPE_CHECKING:
@@ -74,9 +73,7 @@ def compare_labels(view: View, found: Pieces) -> None:
     read.compare(view, Digests.of_labels(view))
 
 
-def _check_type(
-    view: View, name: str, values: NDArray, dtype: str, shape: tuple[int, ...]
-) -> None:
+def _check_type(view: View, name: str, values: NDArray, dtype: str, shape: tuple[int, ...]) -> None:
     """Refuse values of another type or shape, which digests would turn into those of the release."""
     if values.dtype.newbyteorder("=") != np.dtype(dtype) or values.shape[1:] != shape:
         raise _differs(view, name, f"is {values.dtype}{values.shape[1:]}, not {dtype}{shape}")
@@ -118,7 +115,9 @@ class Digests:
         """
         for name, count in expected._counts.items():
             if self._counts.get(name, 0) != count:
-                raise _differs(view, name, f"has {self._counts.get(name, 0):,} values, not {count:,}")
+                raise _differs(
+                    view, name, f"has {self._counts.get(name, 0):,} values, not {count:,}"
+                )
             if self._found[name].digest() != expected._found[name].digest():
                 raise _differs(view, name, "has other values")
         for name in self._counts.keys() - expected._counts.keys():

@@ -1,4 +1,4 @@
-"""Tables in FITS: cubes of images and of what moves, HEALPix maps by their keywords, light curves in long form; and labels.
+"""Tables in FITS: cubes of images and of what moves, HEALPix maps, light curves in long form; and labels.
 
 Headers are astropy's; data are written block by block.
 """
@@ -59,7 +59,12 @@ MJD = 2400000.5
 NAMES = {"flux_error": "flux_err"}
 """Names of columns of observations where lightkurve knows them by others."""
 
-LEFT_OUT = {"light_curve": ("time", "observation"), "sphere": ("cell_ids", "pixel", "channel"), "image": (), "dynamics": ()}
+LEFT_OUT = {
+    "light_curve": ("time", "observation"),
+    "sphere": ("cell_ids", "pixel", "channel"),
+    "image": (),
+    "dynamics": (),
+}
 """Coordinates that are in other places, by the kind of the table."""
 
 
@@ -127,14 +132,14 @@ def _check(view: View) -> None:
     elsewhere = "export HDF5 (.h5)"
     if len(view.labels) > MOST_COLUMNS:
         raise ExportError(
-            f"{view} has {len(view.labels)} labels, and a table of FITS has at most {MOST_COLUMNS} columns; choose with "
-            f"`labels`, or {elsewhere}"
+            f"{view} has {len(view.labels)} labels, and a table of FITS has at most {MOST_COLUMNS} columns; choose "
+            f"with `labels`, or {elsewhere}"
         )
     for column in view.labels:
         if len(column.name) > LONGEST_NAME:
             raise ExportError(
-                f"the label '{column.name}' of {view} is longer than the {LONGEST_NAME} letters that FITS allows; choose "
-                f"with `labels`, or {elsewhere}"
+                f"the label '{column.name}' of {view} is longer than the {LONGEST_NAME} letters that FITS allows; "
+                f"choose with `labels`, or {elsewhere}"
             )
     known = CODES if view.kind in ("light_curve", "sphere") else BITS
     for variable in view.variables:
@@ -192,7 +197,7 @@ def _write_table(
         unit, known = _unit(words)
         comment = f"{'' if known else f'[{unit}] '}{_ascii(words.get('long_name', ''))}"
         room = 80 - len("TTYPE999=  / ") - max(20, len(own) + 2)
-        header[f"TTYPE{number}"] = (own, comment[:max(0, room)])
+        header[f"TTYPE{number}"] = (own, comment[: max(0, room)])
         header[f"TFORM{number}"] = letters
         if unit and known:
             header[f"TUNIT{number}"] = unit
@@ -240,7 +245,11 @@ def _labels_as_rows(
 ) -> tuple[list[tuple[str, np.dtype, dict[str, Any]]], int, Iterator[NDArray]]:
     """Return columns, number and rows of the labels; words as texts."""
     columns = [
-        (each.name, _words(each.meanings) if each.meanings else each.dtype, fmt.label_attributes(each))
+        (
+            each.name,
+            _words(each.meanings) if each.meanings else each.dtype,
+            fmt.label_attributes(each),
+        )
         for each in view.labels
     ]
     kind = np.dtype([(name, dtype) for name, dtype, _ in columns])
@@ -273,8 +282,13 @@ def _pieces_of_labels(view: View, data: Any) -> Iterator[tuple[str, NDArray]]:
     for start, stop in view.label_blocks():
         for each in view.labels:
             values = data[each.name][start:stop]
-            yield each.name, (
-                _codes(values, each.meanings, each.dtype) if each.meanings else np.asarray(values)
+            yield (
+                each.name,
+                (
+                    _codes(values, each.meanings, each.dtype)
+                    if each.meanings
+                    else np.asarray(values)
+                ),
             )
 
 
@@ -351,7 +365,12 @@ def _write_maps(file: IO[bytes], request: Request) -> None:
         values = {each.name: view.read(each.name, start, stop) for each in view.variables}
         for place, sample in enumerate(labels["id"].tolist()):
             rows = np.empty(view.variables[0].shape[-1], kind)
-            inside = {"INDXSCHM": "IMPLICIT", "OBJECT": "FULLSKY", "FIRSTPIX": 0, "LASTPIX": 12 * nside**2 - 1}
+            inside = {
+                "INDXSCHM": "IMPLICIT",
+                "OBJECT": "FULLSKY",
+                "FIRSTPIX": 0,
+                "LASTPIX": 12 * nside**2 - 1,
+            }
             if patches:
                 first = int(labels["map.first_cell"][place])
                 rows["PIXEL"] = np.arange(first, first + len(rows))
@@ -394,7 +413,11 @@ def _write_cube(file: IO[bytes], request: Request, variable: DataVariable) -> No
     view, dtype = request.view, np.dtype(variable.dtype)
     shape = (view.samples, *variable.shape)
     header = _fits().Header()
-    for key, value in {"XTENSION": "IMAGE", "BITPIX": BITS[dtype.str[1:]], "NAXIS": len(shape)}.items():
+    for key, value in {
+        "XTENSION": "IMAGE",
+        "BITPIX": BITS[dtype.str[1:]],
+        "NAXIS": len(shape),
+    }.items():
         header[key] = value
     for number, size in enumerate(reversed(shape), start=1):
         header[f"NAXIS{number}"] = size

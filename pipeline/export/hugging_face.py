@@ -1,7 +1,7 @@
 """Folders that ``datasets.load_dataset`` reads: Parquet by table and split, with features, and a card.
 
-Written by pyarrow: floating-point numbers are split into streams of bytes and compressed by zstd, which makes noisy images
-smaller than HF's own writer does. A file has at most ``FILE_BYTES`` of data, a row group at most ``GROUP_BYTES``.
+Written by pyarrow: floating-point numbers are split into streams of bytes and compressed by zstd, which makes noisy
+images smaller than HF's own writer does. A file has at most ``FILE_BYTES`` of data, a row group at most ``GROUP_BYTES``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -116,7 +116,10 @@ class _Layout:
         if self._pictures is not None:
             self.features = {PREVIEW: {"_type": "Image"}} | self.features
         self.parts = view.parts()
-        self.counts = {split: (part.samples, part.samples * self._row_bytes) for split, part in self.parts.items()}
+        self.counts = {
+            split: (part.samples, part.samples * self._row_bytes)
+            for split, part in self.parts.items()
+        }
 
     @property
     def _row_bytes(self) -> int:
@@ -157,19 +160,25 @@ class _Layout:
                     if chosen.all():
                         writer.add(self.rows(columns))
                     elif chosen.any():
-                        writer.add(self.rows({name: each[chosen] for name, each in columns.items()}))
+                        writer.add(
+                            self.rows({name: each[chosen] for name, each in columns.items()})
+                        )
                 request.report("writing", stop, self.view.samples)
 
     def rows(self, columns: dict[str, NDArray]) -> pa.Table:
         """Return samples as rows."""
         shapes = {each.name: each.shape for each in self.view.variables}
         arrays = {
-            name: _nested(values, shapes[name]) if name in shapes else pa.array(values).cast(self.schema.field(name).type)
+            name: _nested(values, shapes[name])
+            if name in shapes
+            else pa.array(values).cast(self.schema.field(name).type)
             for name, values in columns.items()
         }
         if self._pictures is not None:
             arrays[PREVIEW] = self._pictures.draw(columns)
-        return pa.Table.from_arrays([arrays[name] for name in self.schema.names], schema=self.schema)
+        return pa.Table.from_arrays(
+            [arrays[name] for name in self.schema.names], schema=self.schema
+        )
 
     @property
     def group_rows(self) -> int:
@@ -189,7 +198,11 @@ class _Layout:
             path_of = each.name + ".list.element" * len(shape)
             (floats if np.dtype(each.dtype).kind == "f" else others).append(path_of)
         return pq.ParquetWriter(
-            path, self.schema, compression="zstd", use_dictionary=others, use_byte_stream_split=floats
+            path,
+            self.schema,
+            compression="zstd",
+            use_dictionary=others,
+            use_byte_stream_split=floats,
         )
 
 
@@ -270,7 +283,9 @@ class _Pictures:
         planes = [each for each in view.variables if each.dimensions[-2:] == ("y", "x")]
         if not planes:
             names = ", ".join(each.name for each in view.variables)
-            raise ExportError(f"{view} has nothing to picture: none of {names} has the dimensions y and x; leave out `preview`")
+            raise ExportError(
+                f"{view} has nothing to picture: none of {names} has the dimensions y and x; leave out `preview`"
+            )
         self._name = planes[0].name
         start, stop = next(view.blocks())
         first = self._planes(view.read(self._name, start, min(stop, start + PICTURED)))

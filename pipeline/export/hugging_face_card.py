@@ -103,7 +103,12 @@ def card(tables: Mapping[View, tuple[Features, dict[str, tuple[int, int]]]]) -> 
     sizes = (name for name, limit in SIZES if total < limit)
     header |= {
         "size_categories": [next(sizes, "n>1B")],
-        "tags": ["astronomy", "simulation", "deepbench", *dict.fromkeys(each.kind for each in tables)],
+        "tags": [
+            "astronomy",
+            "simulation",
+            "deepbench",
+            *dict.fromkeys(each.kind for each in tables),
+        ],
         "configs": configs,
         "dataset_info": described,
     }
@@ -120,12 +125,15 @@ def _body(view: View, names: list[str]) -> str:
     parts += [f"samples with `{chosen.where}`"] if chosen.where else []
     lines += [f"This is {what}{': ' if parts else ''}{', '.join(parts)}.", "", "```python"]
     lines += ["from datasets import load_dataset", ""]
-    lines += [f'{name} = load_dataset("path/of/this/folder", "{name}").with_format("numpy")' for name in names]
+    lines += [
+        f'{name} = load_dataset("path/of/this/folder", "{name}").with_format("numpy")'
+        for name in names
+    ]
     lines += [
         "```",
         "",
-        "`coordinates.json` has the coordinates of the arrays. Every label is a column; NaN stands where the class of a",
-        "sample has no such parameter. What follows is the data card of the release; the files that it names are in it.",
+        "`coordinates.json` has the coordinates of the arrays. Every label is a column; NaN stands where the class of",
+        "a sample has no such parameter. The data card of the release follows; the files that it names are in it.",
         "",
     ]
     content = release.location.read(fmt.CARD).decode()

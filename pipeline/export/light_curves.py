@@ -80,7 +80,9 @@ def read_ragged(request: Request) -> None:
         compare_labels(view, _labels(request, file))
         sizes = file["row_size"][:]
     if not np.array_equal(sizes, curves.sizes(request.report)):
-        raise ExportError("the export was read back, and 'row_size' in it is not that of the release")
+        raise ExportError(
+            "the export was read back, and 'row_size' in it is not that of the release"
+        )
 
 
 def _labels(request: Request, file: Any) -> Iterator[tuple[str, NDArray]]:

@@ -100,7 +100,9 @@ def _grid(view: View) -> Design | None:
 def _extras(view: View) -> dict[str, NDArray]:
     """Return coordinates, meanings of codes, metadata, and factors where the table is a grid of them."""
     found: dict[str, NDArray] = {each.name: each.values for each in view.coordinates}
-    found |= {f"{each.name}.names": np.array(each.meanings) for each in view.labels if each.meanings}
+    found |= {
+        f"{each.name}.names": np.array(each.meanings) for each in view.labels if each.meanings
+    }
     facts: dict[str, object] = {
         **view.attributes(),
         "attributes": {each.name: fmt.label_attributes(each) for each in view.labels}
@@ -120,9 +122,7 @@ def _extras(view: View) -> dict[str, NDArray]:
             "latents_names": np.array([*levels]),
             "latents_sizes": np.array([*levels.values()]),
         }
-        possible = {
-            name: np.unique(values[:, place]).tolist() for place, name in enumerate(levels)
-        }
+        possible = {name: np.unique(values[:, place]).tolist() for place, name in enumerate(levels)}
         facts |= {"latents_names": [*levels], "latents_possible_values": possible}
     return {**found, "metadata": np.array(json.dumps(facts))}
 

@@ -98,7 +98,7 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
             raise ValueError("it names a variable of Python (@)")
         labels = _read(release, table, named or ["id"])
         found = labels.eval(condition, engine="python")
-        if getattr(found, "dtype", None) != bool or np.shape(found) != (len(labels),):
+        if getattr(found, "dtype", None) != np.dtype(bool) or np.shape(found) != (len(labels),):
             raise ValueError("it is not true or false of each sample")
         return np.asarray(found)
     except DeepBenchError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cached_property
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,15 +220,14 @@ class View:
     def _groups(self, start: int, stop: int) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
         """Yield rows of the metadata, of one group at a time, and which of them are those of chosen samples."""
         wanted = self._numbers(start, stop)
-        path = f"{fmt.METADATA}/{self.name}.parquet"
         if len(wanted) and wanted[-1] >= self._ends[-1]:
             raise ReleaseError(
-                f"{self.release.location.locate(path)} ends before sample {wanted[-1]}; restore the release from a "
+                f"{self.release.location.locate(self._path)} ends before sample {wanted[-1]}; restore the release from a "
                 "copy, or mend it with `deepbench repair`"
             )
         owners = np.searchsorted(self._ends, wanted, side="right") - 1
         for number in np.unique(owners):
-            with reading(self.release.location, path):
+            with reading(self.release.location, self._path):
                 rows = wanted[owners == number] - self._ends[number]
                 first = int(rows[0])
                 yield self._group(int(number)).slice(first, int(rows[-1]) + 1 - first), rows - first
@@ -234,21 +235,28 @@ class View:
     @cached_property
     def _ends(self) -> list[int]:
         """Numbers of the rows up to each group of the metadata; 0 is the first."""
-        path = f"{fmt.METADATA}/{self.name}.parquet"
-        with reading(self.release.location, path), self.release.location.open(path) as opened:
-            with pq.ParquetFile(opened, pre_buffer=False) as file:
-                counts = [
-                    file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)
-                ]
-        return [0, *np.cumsum(counts).tolist()]
+        with reading(self.release.location, self._path), self._metadata() as file:
+            groups = range(file.num_row_groups)
+            return [0, *accumulate(file.metadata.row_group(each).num_rows for each in groups)]
 
     def _group(self, number: int) -> pa.Table:
         """Return a group of rows of the metadata; the last one is kept."""
         if self._kept is None or self._kept[0] != number:
-            path = f"{fmt.METADATA}/{self.name}.parquet"
-            with self.release.location.open(path) as opened:
-                with pq.ParquetFile(opened, pre_buffer=False) as file:
-                    self._kept = number, file.read_row_group(number)
+            with self._metadata() as file:
+                self._kept = number, file.read_row_group(number)
         return self._kept[1]
+
+    @property
+    def _path(self) -> str:
+        return f"{fmt.METADATA}/{self.name}.parquet"
+
+    @contextlib.contextmanager
+    def _metadata(self) -> Iterator[pq.ParquetFile]:
+        """Open the labels and digests of the table."""
+        with (
+            self.release.location.open(self._path) as opened,
+            pq.ParquetFile(opened, pre_buffer=False) as file,
+        ):
+            yield file
 
     _kept: tuple[int, pa.Table] | None = None

@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 import zarr
 
-from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, ExportError, ReleaseError, install
 from deepbench.kinds import KINDS
