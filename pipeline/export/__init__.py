@@ -142,10 +142,10 @@ def export_table(
     names, chosen, ending = _choose(release, table, path)
     for option, wanted in (("compress", compress), ("preview", preview)):
         if wanted and option not in chosen.options:
-            takers = ", ".join(
-                _endings(each for each in EXPORTS.values() if option in each.options)
+            takers = _endings(each for each in EXPORTS.values() if option in each.options)
+            raise ExportError(
+                f"'{path}' takes no `{option}`; files that do end with {_words(takers)}"
             )
-            raise ExportError(f"'{path}' takes no `{option}`; files that do end with {takers}")
     check_path(path)
     views = tuple(View(release, name, selection) for name in names)
     with new_path(path) as partial:

@@ -1,7 +1,7 @@
 """Folders that ``datasets.load_dataset`` reads: Parquet by table and split, with features, and a card.
 
 Written by pyarrow: floating-point numbers are split into streams of bytes and compressed by zstd, which makes noisy
-images smaller than HF's own writer does. A file has at most ``FILE_BYTES`` of data, a row group at most ``GROUP_BYTES``.
+images smaller than HF's own writer does. A file has at most ``FILE_BYTES`` of data, a row group ``GROUP_BYTES``.
 """
 
 from __future__ import annotations

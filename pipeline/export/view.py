@@ -222,8 +222,8 @@ class View:
         wanted = self._numbers(start, stop)
         if len(wanted) and wanted[-1] >= self._ends[-1]:
             raise ReleaseError(
-                f"{self.release.location.locate(self._path)} ends before sample {wanted[-1]}; restore the release from a "
-                "copy, or mend it with `deepbench repair`"
+                f"{self.release.location.locate(self._path)} ends before sample {wanted[-1]}; restore the release "
+                "from a copy, or mend it with `deepbench repair`"
             )
         owners = np.searchsorted(self._ends, wanted, side="right") - 1
         for number in np.unique(owners):

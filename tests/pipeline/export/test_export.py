@@ -72,6 +72,9 @@ PER_OBSERVATION = {
     "steady": {"time", "flux", "flux_error", "mask"},
 }
 
+OF_ANY_KIND = ".zarr, .nc, .h5, .hdf5, /, .zip, .fits or .npz"
+OF_CURVES = ".zarr, .nc, .h5, .hdf5, /, .zip, .fits, .npz, .csv or .parquet"
+
 ENDINGS = ("zarr", "nc")
 both = pytest.mark.parametrize("ending", ENDINGS)
 tables = pytest.mark.parametrize("table", ["visits", "steady"])
@@ -505,12 +508,18 @@ def test_the_command(curves, run, tmp_path, decoded):
             "there is no table 'other'; tables: visits, steady, images",
         ),
         (
-            ("a.zarr", "--table", "images"),
-            "table 'images' of curves@1.0.0 is of kind image; only light curves are exported, and tables of light "
-            "curves are: visits, steady",
+            ("a.csv", "--table", "images"),
+            "table 'images' of curves@1.0.0 is of kind image; 'a.csv' would hold light curves, and tables of light "
+            f"curves are: visits, steady. A table of kind image goes into files that end with {OF_ANY_KIND}",
         ),
-        (("a.fits",), "'a.fits' must end with .zarr or .nc"),
-        (("a",), "'a' must end with .zarr or .nc"),
+        (("a.root",), f"'a.root' must end with {OF_CURVES}"),
+        (("a",), f"'a' must end with {OF_CURVES}"),
+        ((".nc",), f"'.nc' must end with {OF_CURVES}"),
+        (
+            ("a.csv", "--compress"),
+            "'a.csv' takes no `compress`; files that do end with .h5, .hdf5 or .npz",
+        ),
+        (("a.h5", "--preview"), "'a.h5' takes no `preview`; files that do end with /"),
         (("absent/a.nc",), "cannot write 'absent/a.nc': there is no folder 'absent'; make it"),
         (("s3://bucket/a.zarr",), "'s3://bucket/a.zarr' must be a local file; copy it from there"),
     ],
@@ -529,7 +538,7 @@ def test_a_link_to_nothing_is_not_overwritten(curves, tmp_path):
 
 def test_a_table_without_light_curves_beside_it(built, tmp_path):
     with pytest.raises(ExportError, match="tables of light curves are: none"):
-        export_table(built.release, "images", str(tmp_path / "out.nc"))
+        export_table(built.release, "images", str(tmp_path / "out.csv"))
     with pytest.raises(CatalogError, match="there is no table 'other'"):
         export_table(built.release, "other", str(tmp_path / "out.nc"))
 
