@@ -54,7 +54,8 @@ def new_path(path: str) -> Iterator[Path]:
             if not _is_full(error):
                 raise
             raise ExportError(
-                f"the disk of '{path}' is full, and nothing is left of the export: make room, or name a file elsewhere"
+                f"there is no room for '{path}' on its disk, and nothing is left of it: make room, or name a file "
+                "elsewhere"
             ) from error
         _check_absent(path)
         partial.rename(final)

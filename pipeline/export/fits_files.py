@@ -88,8 +88,9 @@ def write_fits(request: Request) -> dict[str, int] | None:
         _write_table(file, LABELS, *_labels_as_rows(view))
         for axis in view.coordinates:
             if axis.name not in LEFT_OUT[view.kind]:
-                kind, words = axis.values.dtype, fmt.axis_attributes(axis)
-                rows = axis.values.astype([(axis.name, kind)])
+                named, words = axis.meanings, fmt.axis_attributes(axis)
+                values = np.array(named, "S")[axis.values] if named else axis.values
+                kind, rows = values.dtype, values.astype([(axis.name, values.dtype)])
                 _write_table(file, axis.name.upper(), [(axis.name, kind, words)], axis.size, [rows])
         if view.kind == "light_curve":
             return _write_curves(file, request)

@@ -100,9 +100,8 @@ def _grid(view: View) -> Design | None:
 def _extras(view: View) -> dict[str, NDArray]:
     """Return coordinates, meanings of codes, metadata, and factors where the table is a grid of them."""
     found: dict[str, NDArray] = {each.name: each.values for each in view.coordinates}
-    found |= {
-        f"{each.name}.names": np.array(each.meanings) for each in view.labels if each.meanings
-    }
+    coded = [each for each in (*view.labels, *view.coordinates) if each.meanings]
+    found |= {f"{each.name}.names": np.array(each.meanings) for each in coded}
     facts: dict[str, object] = {
         **view.attributes(),
         "attributes": {each.name: fmt.label_attributes(each) for each in view.labels}

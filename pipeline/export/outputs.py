@@ -6,7 +6,10 @@ Arrays are appended to along their first dimension. What is held of each is one 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
+import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +32,13 @@ CHUNK = 2**16
 
 PIECE = 2**21
 """Number of values that are written at a time, a shard of Zarr: a multiple of ``CHUNK``."""
+
+
+HELD = 2**26
+"""Most bytes that HDF5 holds back before it writes them."""
+
+METADATA = 2**18
+"""Bytes of its metadata, about."""
 
 
 @dataclass
@@ -111,6 +121,10 @@ class Output(ABC):
     def close(self) -> None:
         """Write what is left, and let go of the file."""
 
+    @abstractmethod
+    def abandon(self) -> None:
+        """Give up what was written; the file is closed next."""
+
     @classmethod
     @abstractmethod
     def reading(cls, path: Path) -> contextlib.AbstractContextManager[Any]:
@@ -154,6 +168,9 @@ class ZarrOutput(Output):
         with encoding.single_threaded():
             self._root[name][start : start + len(values)] = values  # type: ignore[index]
 
+    def abandon(self) -> None:
+        """Give up what was written: nothing is to be done."""
+
     def close(self) -> None:
         """Consolidate the metadata."""
         encoding.consolidate(self._store)
@@ -191,6 +208,7 @@ class NetcdfOutput(Output):
                 "them with: " + install("netcdf")
             ) from None
         super().__init__(chunked=compress)
+        self._path, self._size = path, 0
         self._file = h5netcdf.File(path, "w")
         self._file.attrs.update(attributes)
 
@@ -207,6 +225,8 @@ class NetcdfOutput(Output):
         attributes: dict[str, Any],
         cut: Layout | None,
     ) -> None:
+        self._size += math.prod(shape) * dtype.itemsize
+        self._check_room(0)
         place, _, own = name.rpartition("/")
         group = self._file[place] if place else self._file
         for dimension, size in zip(dimensions, shape, strict=True):
@@ -222,11 +242,22 @@ class NetcdfOutput(Output):
             array.attrs[key] = np.asarray(value, dtype) if isinstance(value, list) else value
 
     def _write(self, name: str, start: int, values: NDArray) -> None:
+        self._check_room(values.nbytes)
         self._file[name][start : start + len(values)] = values
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def abandon(self) -> None:
+        """Empty the file, so that a full disk has room for what HDF5 writes when it is closed."""
+        os.truncate(self._path, 0)
+
+    def _check_room(self, size: int) -> None:
+        """Refuse to write so many bytes when the disk would be full: HDF5 crashes when it finds it so itself."""
+        held = min(HELD, self._size + METADATA)
+        if shutil.disk_usage(self._path.parent).free < size + held:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     @classmethod
     @contextlib.contextmanager
@@ -276,4 +307,8 @@ def writing(
     kind = FORMATS[ending]
     output = kind(path, attributes) if compress else NetcdfOutput(path, attributes, compress=False)
     with contextlib.closing(output):
-        yield output
+        try:
+            yield output
+        except BaseException:
+            output.abandon()
+            raise

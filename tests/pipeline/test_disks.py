@@ -243,7 +243,7 @@ def test_exports_to_a_disk_that_is_full_or_read_only(disk, tmp_path):
         path, (code, said, err) = export(out, *words)
         assert (code, said) == (2, ""), out
         assert err == (
-            f"error: the disk of '{path}' is full, and nothing is left of the export: make room, or name a file "
+            f"error: there is no room for '{path}' on its disk, and nothing is left of it: make room, or name a file "
             "elsewhere\n"
         )
         assert [each.name for each in small.seen.iterdir()] == ["filler"]

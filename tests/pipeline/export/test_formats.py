@@ -439,6 +439,19 @@ def test_a_grid_of_factors_is_as_dsprites(grid, tmp_path):
         assert found["image"].shape == (16, 8, 8)
 
 
+def test_names_of_bands(tmp_path):
+    """And every plane of an instrument, in types of all kinds."""
+    release = find("format-1", "2.0.0", RELEASES)
+    sky = release.open()["sky"].to_dataset().load()
+    export_table(release, "sky", str(tmp_path / "out.npz"))
+    export_table(release, "sky", str(tmp_path / "out.fits"))
+    with np.load(tmp_path / "out.npz") as data, fits.open(tmp_path / "out.fits") as file:
+        assert data["band.names"].tolist() == file["BAND"].data["band"].tolist() == ["g", "r"]
+        for name in ("image", "image_true", "variance", "mask", "segmentation"):
+            assert same(data[name], sky[name].values)
+            assert same(file[name.upper()].data, sky[name].values)
+
+
 # --- long form -----------------------------------------------------------------------------------
 
 
@@ -723,7 +736,7 @@ def test_an_archive_with_a_damaged_file_is_not_made(built, tmp_path):
 
     shutil.copytree(built.catalog, tmp_path / "releases")
     release = find("small", catalog=tmp_path / "releases")
-    path = Path(release.path, release.manifest.objects[-1].path)
+    path = Path(release.path, "data.zarr/images/image/c/3/0/0")
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[::-1])
     (tmp_path / "out").mkdir()
