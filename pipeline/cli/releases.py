@@ -279,7 +279,7 @@ def export(
         file = file.replace(SPLIT, split)
     paths: dict[str | None, str] = {split: file}
     if SPLIT in file:
-        paths = {**paths_by_split(found, table, file, Selection(where=where))}
+        paths = dict(paths_by_split(found, table, file, Selection(where=where)).items())
     made = {}
     with progress_bar() as report:
         for each, path in paths.items():

@@ -190,18 +190,17 @@ class _Layout:
         """Number of rows in a file: whole row groups."""
         return max(1, FILE_BYTES // (self.group_rows * self._row_bytes)) * self.group_rows
 
-    def open(self, path: Path) -> pq.ParquetWriter:
+    def open(self, file: Path) -> pq.ParquetWriter:
         """Open a file."""
-        floats, others = [], []
-        for each in (*self.view.labels, *self.view.variables):
-            shape = getattr(each, "shape", ())
-            path_of = each.name + ".list.element" * len(shape)
-            (floats if np.dtype(each.dtype).kind == "f" else others).append(path_of)
+        paths = {each.name: each.dtype for each in self.view.labels}
+        for each in self.view.variables:
+            paths[each.name + ".list.element" * len(each.shape)] = np.dtype(each.dtype)
+        floats = [path for path, dtype in paths.items() if dtype.kind == "f"]
         return pq.ParquetWriter(
-            path,
+            file,
             self.schema,
             compression="zstd",
-            use_dictionary=others,
+            use_dictionary=[path for path in paths if path not in floats],
             use_byte_stream_split=floats,
         )
 

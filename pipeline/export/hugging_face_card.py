@@ -69,7 +69,9 @@ def card(tables: Mapping[View, tuple[Features, dict[str, tuple[int, int]]]]) -> 
     tables : mapping of View to (dict, dict)
         Features of each table, and samples and bytes of each split.
     """
-    configs, described, total = [], [], 0
+    configs: list[dict[str, Any]] = []
+    described: list[dict[str, Any]] = []
+    total = 0
     for view, (features, splits) in tables.items():
         size = sum(amount for _, amount in splits.values())
         total += view.samples

@@ -49,8 +49,8 @@ def write_numpy(request: Request) -> None:
             _write(archive, column.name, column.dtype, (view.samples,), labels)
         for variable in view.variables:
             shape = (view.samples, *variable.shape)
-            values = _reported(view, variable.name, request)
-            _write(archive, names[variable.name], np.dtype(variable.dtype), shape, values)
+            blocks = _reported(view, variable.name, request)
+            _write(archive, names[variable.name], np.dtype(variable.dtype), shape, blocks)
 
 
 def read_numpy(request: Request) -> None:
@@ -100,8 +100,9 @@ def _grid(view: View) -> Design | None:
 def _extras(view: View) -> dict[str, NDArray]:
     """Return coordinates, meanings of codes, metadata, and factors where the table is a grid of them."""
     found: dict[str, NDArray] = {each.name: each.values for each in view.coordinates}
-    coded = [each for each in (*view.labels, *view.coordinates) if each.meanings]
-    found |= {f"{each.name}.names": np.array(each.meanings) for each in coded}
+    meanings = {each.name: each.meanings for each in view.labels}
+    meanings |= {each.name: each.meanings for each in view.coordinates}
+    found |= {f"{name}.names": np.array(words) for name, words in meanings.items() if words}
     facts: dict[str, object] = {
         **view.attributes(),
         "attributes": {each.name: fmt.label_attributes(each) for each in view.labels}

@@ -97,10 +97,10 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
         if "@" in condition:
             raise ValueError("it names a variable of Python (@)")
         labels = _read(release, table, named or ["id"])
-        found = labels.eval(condition, engine="python")
-        if getattr(found, "dtype", None) != np.dtype(bool) or np.shape(found) != (len(labels),):
+        found = np.asarray(labels.eval(condition, engine="python"))
+        if found.dtype != np.dtype(bool) or found.shape != (len(labels),):
             raise ValueError("it is not true or false of each sample")
-        return np.asarray(found)
+        return found
     except DeepBenchError:
         raise
     except Exception as error:  # of pandas' parser: almost any

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 DIGEST_ROW = "V16"
 """Type of a digest in an array."""
 
-BLOCK_BYTES = 2**26
+BLOCK_BYTES = 2**23
 """Size of the data of a block, unless a sample is larger."""
 
 
@@ -201,9 +201,10 @@ class View:
             A file of the release is missing or damaged.
         """
         columns = self.labels if names is None else self.columns(names)
+        wanted = tuple(each.name for each in columns)
         found = [
             {each.name: numbers(group.column(each.name), each)[rows] for each in columns}
-            for group, rows in self._groups(start, stop)
+            for group, rows in self._groups(wanted, start, stop)
         ]
         if len(found) == 1:
             return found[0]
@@ -213,11 +214,13 @@ class View:
         """Return the digests that the release has of a variable of chosen samples, 16 bytes each."""
         found = [
             np.frombuffer(digest_bytes(group.column(DIGEST + name)), DIGEST_ROW)[rows]
-            for group, rows in self._groups(start, stop)
+            for group, rows in self._groups((DIGEST + name,), start, stop)
         ]
         return np.concatenate(found)
 
-    def _groups(self, start: int, stop: int) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
+    def _groups(
+        self, columns: tuple[str, ...], start: int, stop: int
+    ) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
         """Yield rows of the metadata, of one group at a time, and which of them are those of chosen samples."""
         wanted = self._numbers(start, stop)
         if len(wanted) and wanted[-1] >= self._ends[-1]:
@@ -230,7 +233,10 @@ class View:
             with reading(self.release.location, self._path):
                 rows = wanted[owners == number] - self._ends[number]
                 first = int(rows[0])
-                yield self._group(int(number)).slice(first, int(rows[-1]) + 1 - first), rows - first
+                yield (
+                    self._group(int(number), columns).slice(first, int(rows[-1]) + 1 - first),
+                    rows - first,
+                )
 
     @cached_property
     def _ends(self) -> list[int]:
@@ -239,12 +245,14 @@ class View:
             groups = range(file.num_row_groups)
             return [0, *accumulate(file.metadata.row_group(each).num_rows for each in groups)]
 
-    def _group(self, number: int) -> pa.Table:
-        """Return a group of rows of the metadata; the last one is kept."""
-        if self._kept is None or self._kept[0] != number:
+    def _group(self, number: int, columns: tuple[str, ...]) -> pa.Table:
+        """Return columns of a group of rows of the metadata; those of the last group are kept."""
+        if self._kept[0] != number:
+            self._kept = number, {}
+        if columns not in self._kept[1]:
             with self._metadata() as file:
-                self._kept = number, file.read_row_group(number)
-        return self._kept[1]
+                self._kept[1][columns] = file.read_row_group(number, [*columns])
+        return self._kept[1][columns]
 
     @property
     def _path(self) -> str:
@@ -259,4 +267,4 @@ class View:
         ):
             yield file
 
-    _kept: tuple[int, pa.Table] | None = None
+    _kept: tuple[int, dict[tuple[str, ...], pa.Table]] = -1, {}

@@ -315,8 +315,10 @@ def test_cubes(kinds, stored, in_fits, table):
                 file[name.upper()].header[f"CNAME{n + 1}"] for n in range(len(described["dims"]))
             ]
             assert axes[::-1] == described["dims"]
-        for name in stored[table].coords:
-            assert same(file[name.upper()].data[name], stored[table][name].values)
+        for name, axis in stored[table].coords.items():
+            found = file[name.upper()].data[name]
+            named = "flag_meanings" in axis.attrs
+            assert found.tolist() == words(axis).tolist() if named else same(found, axis.values)
 
 
 def test_healpy_reads_whole_maps(stored, in_fits):
@@ -599,7 +601,7 @@ def test_views_cross_groups_of_rows(built):
     view = View(built.release, "images", Selection(where="`id` % 7 == 3"))
     view._ends = [0, 100, 250, 300]
     rows = pq.read_table(Path(built.path, "metadata/images.parquet"))
-    view._group = lambda number: rows.slice(
+    view._group = lambda number, _: rows.slice(
         view._ends[number], view._ends[number + 1] - view._ends[number]
     )
     assert same(
