@@ -202,6 +202,7 @@ class _Layout:
             compression="zstd",
             use_dictionary=[path for path in paths if path not in floats],
             use_byte_stream_split=floats,
+            write_statistics=[each.name for each in self.view.labels],
         )
 
 

@@ -201,7 +201,7 @@ class NetcdfOutput(Output):
     def __init__(self, path: Path, attributes: dict[str, Any], compress: bool = True) -> None:
         try:
             import h5netcdf
-            import h5py  # noqa: F401
+            import h5py
         except ImportError:
             raise ExportError(
                 "files that end with .zarr need no other package; those that end with .nc, .h5 or .hdf5 do, install "
@@ -210,6 +210,10 @@ class NetcdfOutput(Output):
         super().__init__(chunked=compress)
         self._path, self._size = path, 0
         self._file = h5netcdf.File(path, "w")
+        self._content = h5py.File(
+            path, "r+"
+        )  # of the same file: it holds arrays open, and their caches
+        self._arrays: dict[str, h5py.Dataset] = {}
         self._file.attrs.update(attributes)
 
     def group(self, name: str, attributes: dict[str, Any]) -> None:
@@ -243,10 +247,14 @@ class NetcdfOutput(Output):
 
     def _write(self, name: str, start: int, values: NDArray) -> None:
         self._check_room(values.nbytes)
-        self._file[name][start : start + len(values)] = values
+        if name not in self._arrays:
+            self._arrays[name] = self._content[name]
+        self._arrays[name][start : start + len(values)] = values
 
     def close(self) -> None:
         """Close the file."""
+        self._arrays.clear()
+        self._content.close()
         self._file.close()
 
     def abandon(self) -> None:
