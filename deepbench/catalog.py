@@ -27,7 +27,7 @@ from deepbench.errors import (
 )
 from deepbench.language.load import nearest, parse_document, read_document, write_document
 from deepbench.language.plain import FEW, some
-from deepbench.storage.locations import Folder, Location, location_of
+from deepbench.storage.locations import Folder, Location, is_archive, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.storage.row_groups import RowGroups
 
@@ -575,9 +575,10 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
     Parameters
     ----------
     name : str
+        Its name, or the path of a zip archive that ``deepbench export`` made of it.
     version : str, optional
     catalog : str or Path
-        Folder of the releases, or an address ``s3://bucket/prefix``.
+        Folder of the releases, an address ``s3://bucket/prefix``, or a zip archive.
 
     Returns
     -------
@@ -593,7 +594,10 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
     --------
     >>> release = find("shapes", "1.0.0")                          # doctest: +SKIP
     >>> release.labels("images")["circle.radius"].mean()           # doctest: +SKIP
+    >>> release = find("shapes-1.0.0.zip")                         # doctest: +SKIP
     """
+    if version is None and isinstance(name, str) and is_archive(name):
+        return _only(releases(name))
     fmt.check_name(name)
     wanted = None if version is None else fmt.Version.parse(version)
     every = releases(catalog)
@@ -614,6 +618,15 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
         f"'{name}' has no version {version} in '{catalog}'; versions: {versions}"
         + _unfinished(name, version, catalog)
     )
+
+
+def _only(found: Releases) -> Release:
+    """Return the release of an archive."""
+    if len(found) != 1:
+        raise CatalogError(
+            f"'{found.root}' holds {len(found)} releases, not one; name one of them, with the archive as the catalog"
+        )
+    return found[0]
 
 
 def _unfinished(name: str, version: str | None, catalog: str | Path) -> str:
@@ -640,9 +653,10 @@ def open(
     Parameters
     ----------
     name : str
+        Its name, or the path of a zip archive that ``deepbench export`` made of it.
     version : str, optional
     catalog : str or Path
-        Folder of the releases, or an address ``s3://bucket/prefix``.
+        Folder of the releases, an address ``s3://bucket/prefix``, or a zip archive.
     chunks : "shards" or dict of str to int, optional
         Dask arrays with chunks of whole shards, or of the given sizes; without it, arrays that read when indexed.
 

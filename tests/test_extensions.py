@@ -186,20 +186,29 @@ class Drifting(System):
 
 import numpy as np
 
+from pipeline.export.checks import compare_labels
 
-def export_text(release, table, path, progress):
-    dataset = release.open()[table].to_dataset()
-    values = dataset[next(iter(release.manifest.tables[table].variables))].values
-    np.savetxt(path, values.reshape(len(values), -1))
-    return {"rows": len(values)}
+
+def write_text(request):
+    labels = request.view.read_labels(0, request.view.samples)
+    np.savetxt(request.path, np.transpose([*labels.values()]))
+
+
+def read_text(request):
+    columns = np.loadtxt(request.path, ndmin=2).T
+    found = zip(request.view.labels, columns, strict=True)
+    compare_labels(request.view, ((each.name, column.astype(each.dtype)) for each, column in found))
 '''
         },
         {
             "pipeline/export/__init__.py": [
-                ("from pipeline.progress", "from pipeline.export.text import export_text\n"),
+                (
+                    "from pipeline.progress",
+                    "from pipeline.export.text import read_text, write_text\n",
+                ),
                 (
                     '    "CF ragged arrays"',
-                    '    "text": Export(("dice",), (".txt",), export_text),\n',
+                    '    "text": Export(("dice",), (".txt",), write_text, read_text),\n',
                 ),
             ]
         },

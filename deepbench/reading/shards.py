@@ -12,7 +12,7 @@ import numpy as np
 
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.reading.codecs import CHECKSUM_BYTES, checked
-from deepbench.storage.locations import Bucket, Folder, Location
+from deepbench.storage.locations import Archive, Bucket, Folder, Location
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -104,6 +104,30 @@ def _mapped(folder: Folder, stored: StoredObject) -> NDArray[np.uint8]:
         return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), np.uint8)
 
 
+class PackedShard(Shard):
+    """A shard in a zip archive, of which it is a range that is mapped into memory."""
+
+    def __init__(self, archive: Archive, stored: StoredObject, tail: int) -> None:
+        place = archive.place(stored.path)
+        if place is None:
+            raise FileNotFoundError
+        first, size = place
+        if size != stored.size or not size:
+            raise ValueError(f"it has {size:,} bytes, and the manifest lists {stored.size:,}")
+        begin = first - first % mmap.ALLOCATIONGRANULARITY
+        with open(archive.file, "rb") as file:  # noqa: PTH123
+            whole = mmap.mmap(
+                file.fileno(), first + size - begin, access=mmap.ACCESS_READ, offset=begin
+            )
+        self._bytes = np.frombuffer(whole, np.uint8)[first - begin :]
+        super().__init__(self._bytes[-tail:], stored.size)
+
+    def _read(self, offsets: list[int], sizes: list[int]) -> list[NDArray[np.uint8]]:
+        return [
+            self._bytes[offset : offset + size] for offset, size in zip(offsets, sizes, strict=True)
+        ]
+
+
 class RemoteShard(Shard):
     """A shard in an object store: one request for its index, and one for all chunks that are wanted at a time."""
 
@@ -150,5 +174,7 @@ def shard_of(location: Location, stored: StoredObject, chunks: int) -> Shard:
         raise ValueError(f"it has {stored.size:,} bytes, and its index alone {tail:,}")
     if isinstance(location, Folder):
         return MappedShard(location, stored, tail)
+    if isinstance(location, Archive):
+        return PackedShard(location, stored, tail)
     assert isinstance(location, Bucket)
     return RemoteShard(location, stored, tail)

@@ -1,4 +1,4 @@
-"""Locations of releases: a local folder, or a prefix in an object store; here they are only read.
+"""Locations of releases: a local folder, a prefix in an object store, or a zip archive; here they are only read.
 
 Names of files are relative to the location, with ``/``. They cannot leave it: not by ``..``, not by an absolute path,
 and not by a link inside a folder.
@@ -10,10 +10,12 @@ import hashlib
 import io
 import os
 import re
+import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
@@ -222,7 +224,16 @@ class Bucket(Location):
         size = self.size(name)
         if size is None:
             raise FileNotFoundError(f"{self.locate(name)} is not there")
-        return io.BufferedReader(_Ranges(self, name, size), BUFFER)
+        return io.BufferedReader(_Ranges(partial(self._range, name), size), BUFFER)
+
+    def _range(self, name: str, start: int, length: int) -> memoryview:
+        """Return bytes of an object."""
+        import obstore
+
+        with self.asking(name):
+            return memoryview(
+                obstore.get_range(self.store, self.key(name), start=start, length=length)
+            )
 
     def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
         """Yield key and bytes of every object below a prefix, in order."""
@@ -254,11 +265,135 @@ class Bucket(Location):
         return BucketStore(below.root, below.store, listed)
 
 
-class _Ranges(io.RawIOBase):
-    """An object as a file that is read by ranges."""
+@dataclass(frozen=True)
+class Archive(Location):
+    """A zip file that holds a catalog. Files in it are stored as they are, not deflated: each is a range of it.
 
-    def __init__(self, bucket: Bucket, name: str, size: int) -> None:
-        self._bucket, self._name, self._size, self._at = bucket, name, size, 0
+    Attributes
+    ----------
+    root : str
+        Path of the archive, and below it the name of a folder in it.
+    file : str
+        Path of the archive.
+    """
+
+    file: str = ""
+
+    @classmethod
+    def of(cls, file: str) -> Self:
+        """Return the location of the top of an archive."""
+        return cls(file, file)
+
+    def below(self, name: str) -> Self:
+        """Return the location of a folder below this one."""
+        return type(self)(self.locate(name), self.file)
+
+    def _key(self, name: str) -> str:
+        """Return the name in the archive of a file below this location."""
+        return self.locate(name)[len(self.file) + 1 :]
+
+    @property
+    def _entries(self) -> dict[str, tuple[int, int]]:
+        status = Path(self.file).stat()
+        return _entries_of(self.file, status.st_mtime_ns, status.st_size)
+
+    def place(self, name: str) -> tuple[int, int] | None:
+        """Return where a file begins in the archive, and its size; None when it is absent.
+
+        Raises
+        ------
+        CatalogError
+            The archive is none, or its files are compressed.
+        """
+        found = self._entries.get(self._key(name))
+        if found is None:
+            return None
+        with Path(self.file).open("rb") as file:
+            file.seek(found[0] + ZIP_HEADER - 4)
+            lengths = file.read(4)  # of the name and of further fields, which follow the header
+        after = int.from_bytes(lengths[:2], "little") + int.from_bytes(lengths[2:], "little")
+        return found[0] + ZIP_HEADER + after, found[1]
+
+    def size(self, name: str) -> int | None:
+        """Return a file's size in bytes; None when it is absent."""
+        found = self._entries.get(self._key(name))
+        return None if found is None else found[1]
+
+    def read(self, name: str) -> bytes:
+        """Return a file's bytes."""
+        place = self.place(name)
+        if place is None:
+            raise FileNotFoundError(f"{self.locate(name)} is not there")
+        return bytes(self._range(place[0], 0, place[1]))
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a file for reading piecewise."""
+        place = self.place(name)
+        if place is None:
+            raise FileNotFoundError(f"{self.locate(name)} is not there")
+        return io.BufferedReader(_Ranges(partial(self._range, place[0]), place[1]), BUFFER)
+
+    def _range(self, first: int, start: int, length: int) -> memoryview:
+        """Return bytes of the archive."""
+        with Path(self.file).open("rb") as file:
+            file.seek(first + start)
+            return memoryview(file.read(length))
+
+    def sizes(self, folder: str = "") -> Iterator[tuple[str, int]]:
+        """Yield name and bytes of every file below a folder, always in one order."""
+        top = self.root[len(self.file) + 1 :]
+        inside = f"{self._key(folder) if folder else top}/".lstrip("/")
+        own = len(top) + 1 if top else 0
+        for name, (_, size) in sorted(self._entries.items()):
+            if name.startswith(inside):
+                yield name[own:], size
+
+    def folders(self, folder: str = "") -> list[str]:
+        """Return the names of the folders directly below a folder, sorted."""
+        below = len(f"{folder}/") if folder else 0
+        parts = (name[below:].partition("/") for name in self.files(folder))
+        return sorted({name for name, slash, _ in parts if slash})
+
+    def zarr_store(self, name: str, listed: frozenset[str]) -> Store:
+        """Return a Zarr store of a folder, in which a listed key that is absent is an error."""
+        from deepbench.storage.zarr_stores import ArchiveStore
+
+        return ArchiveStore(self.below(name), listed)
+
+
+ZIP_HEADER = 30
+"""Bytes before the name of a file in a zip archive."""
+
+
+@lru_cache(maxsize=16)
+def _entries_of(file: str, modified: int, size: int) -> dict[str, tuple[int, int]]:
+    """Return where the header of each file in an archive begins, and its size; of an archive of that time and size.
+
+    Raises
+    ------
+    CatalogError
+        It is no zip archive, or a file in it is compressed.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [each for each in archive.infolist() if not each.is_dir()]
+    except zipfile.BadZipFile as error:
+        raise CatalogError(
+            f"'{file}' is no zip archive, or not a whole one: {error}; copy or export it again"
+        ) from error
+    for each in found:
+        if each.compress_type != zipfile.ZIP_STORED:
+            raise CatalogError(
+                f"'{file}' holds compressed files, such as {each.filename}, which cannot be read in place; unpack it"
+            )
+    return {each.filename: (each.header_offset, each.file_size) for each in found}
+
+
+class _Ranges(io.RawIOBase):
+    """A file that is read by ranges: ``fetch(start, length)`` returns them."""
+
+    def __init__(self, fetch: Callable[[int, int], memoryview], size: int) -> None:
+        self._fetch, self._size, self._at = fetch, size, 0
 
     def readable(self) -> bool:
         return True
@@ -274,14 +409,9 @@ class _Ranges(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        import obstore
-
         length = max(0, min(len(buffer), self._size - self._at))
         if length:
-            with self._bucket.asking(self._name):
-                key = self._bucket.key(self._name)
-                found = obstore.get_range(self._bucket.store, key, start=self._at, length=length)
-            buffer[:length] = memoryview(found)
+            buffer[:length] = self._fetch(self._at, length)
             self._at += length
         return length
 
@@ -321,8 +451,8 @@ def check_catalog(catalog: str | Path) -> str:
     return text.rstrip("/")
 
 
-def location_of(catalog: str | Path) -> Folder | Bucket:
-    """Return the location of a catalog.
+def location_of(catalog: str | Path) -> Folder | Bucket | Archive:
+    """Return the location of a catalog: a folder, a prefix in an object store, or a zip archive.
 
     Raises
     ------
@@ -330,4 +460,11 @@ def location_of(catalog: str | Path) -> Folder | Bucket:
         As ``check_catalog``.
     """
     root = check_catalog(catalog)
-    return Bucket(root) if "://" in root else Folder(root)
+    if "://" in root:
+        return Bucket(root)
+    return Archive.of(root) if is_archive(root) else Folder(root)
+
+
+def is_archive(catalog: str | Path) -> bool:
+    """Return whether a catalog is a zip archive."""
+    return str(catalog).endswith(".zip") and Path(catalog).is_file()

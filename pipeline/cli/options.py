@@ -29,7 +29,9 @@ ReleaseName = Annotated[
         metavar="NAME[@VERSION]", help="A release; the newest version when none is given."
     ),
 ]
-Catalog = Annotated[str, typer.Option(help="Folder of the releases, or s3://bucket/prefix.")]
+Catalog = Annotated[
+    str, typer.Option(help="Folder of the releases, s3://bucket/prefix, or a zip archive.")
+]
 Changes = Annotated[
     list[str] | None,
     typer.Option(

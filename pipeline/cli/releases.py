@@ -236,19 +236,67 @@ def diff(
 def export(
     release: ReleaseName,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="A new file that ends with .zarr or .nc.")
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="A new file; its ending is the format: .h5, .nc, .zarr, .fits, .npz, .csv, .parquet, .zip, or / (a "
+            "folder for Hugging Face). With {split} in its name, there is one for each split.",
+        ),
     ],
     catalog: Catalog = "releases",
-    table: Table = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="Which table; when absent, all of them in .h5, .zip and folders, else the first."
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only samples of a split.")] = None,
+    where: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CONDITION",
+            help="Only samples whose labels meet a condition, as pandas' query takes it: '`psf.sigma` < 1.5'.",
+        ),
+    ] = None,
+    labels: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAMES", help="Only these labels, with commas between them; id always."
+        ),
+    ] = None,
+    compress: Annotated[
+        bool, typer.Option("--compress", help="Compress arrays in .h5 and .npz.")
+    ] = False,
+    preview: Annotated[
+        bool, typer.Option("--preview", help="Add a column of 8-bit pictures for the Hub's viewer.")
+    ] = False,
+    as_json: Json = False,
 ) -> None:
-    """Write a table of light curves as CF contiguous ragged arrays, in Zarr or netCDF."""
-    from pipeline.export import export_table
+    """Write a release, or a choice of it, in the format of others, and compare what was written with the release."""
+    from pipeline.export import SPLIT, export_table, paths_by_split
+    from pipeline.export.selection import Selection
 
     found = find_release(release, catalog)
-    name = choose_table(table, found.manifest.tables)
+    if table is not None:
+        choose_table(table, found.manifest.tables)
+    names = None if labels is None else tuple(",".join(labels).replace(",", " ").split())
+    if split is not None:
+        file = file.replace(SPLIT, split)
+    paths: dict[str | None, str] = {split: file}
+    if SPLIT in file:
+        paths = dict(paths_by_split(found, table, file, Selection(where=where)).items())
+    made = {}
     with progress_bar() as report:
-        made = export_table(found, name, file, report)
-    say(f"{file}: {', '.join(f'{count:,} {what}' for what, count in made.items())}")
+        for each, path in paths.items():
+            chosen = Selection(each, where, names)
+            made[path] = export_table(
+                found, table, path, report, selection=chosen, compress=compress, preview=preview
+            )
+    if as_json:
+        say_json(made)
+        return
+    for path, counts in made.items():
+        say(f"{path}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}")
 
 
 def _plain(labels: dict[Any, Any]) -> dict[str, Any]:

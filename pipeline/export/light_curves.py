@@ -12,22 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench import format as fmt
-from deepbench.catalog import reading
 from deepbench.errors import ExportError
-from deepbench.light_curves.model import MASK
 from pipeline.export import outputs
+from pipeline.export.arrays import write_labels
+from pipeline.export.checks import Digests, compare_labels
+from pipeline.export.ragged import RaggedCurves
 
 if TYPE_CHECKING:
-    import xarray as xr
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
-    from pipeline.export.outputs import Output
-    from pipeline.progress import Progress
-
-MISSING = 1 << MASK.index("missing")
-"""Bit of the mask of an observation that is not there."""
+    from pipeline.export.request import Request
 
 COORDINATES = "time id"
 """Coordinates that each variable of observations names."""
@@ -42,136 +36,76 @@ TOO_LATE = 5373484.5
 """Julian date of the year 10,000."""
 
 
-def export_light_curves(
-    release: Release, table: str, path: str, progress: Progress
-) -> dict[str, int]:
-    """Write a table of light curves into a new file; return the numbers of light curves and observations.
-
-    Parameters
-    ----------
-    release : Release
-    table : str
-    path : str
-        A local file that ends with ``.zarr`` or ``.nc``.
-    progress : callable
+def write_ragged(request: Request) -> dict[str, int]:
+    """Write a table of light curves; return the numbers of light curves and observations.
 
     Raises
     ------
     ExportError
-        Its images are apart, its times have no date in the calendar, or the file cannot be written.
-    ReleaseError
-        A file of the release is missing or damaged.
+        Its images are apart, or its times have no date in the calendar.
     """
-    curves = _LightCurves(release, table)
-    with outputs.writing(path, curves.attributes()) as output:
-        observations = curves.count(output, progress)
-        curves.write_labels(output, progress)
-        curves.write_observations(output, observations, progress)
-    return {"light curves": curves.samples, "observations": observations}
+    view, curves = request.view, RaggedCurves(request.view)
+    clock = _clock(curves)
+    words = {
+        "Conventions": "CF-1.11",
+        "featureType": "timeSeries",
+        **view.attributes(),
+        "comment": "observations that were not made, or were lost, are left out",
+    }
+    with outputs.writing(request.ending, request.path, words) as output:
+        sizes = curves.sizes(request.report)
+        counts = {"long_name": "number of observations", "units": "1", "sample_dimension": "obs"}
+        output.create("row_size", ("sample",), sizes.shape, sizes.dtype, counts)
+        output.append("row_size", sizes)
+        write_labels(view, output, cf_role="timeseries_id")
+        total = int(sizes.sum(dtype=np.int64))
+        for name in curves.names:
+            described = clock if name == "time" else _observed(curves, name)
+            output.create(name, ("obs",), (total,), curves.dtype(name), described)
+        for _, _, _, columns in curves.blocks(request.report):
+            for name, values in columns.items():
+                output.append(name, values)
+    return {"light curves": view.samples, "observations": total}
 
 
-class _LightCurves:
-    """A table of light curves of a release."""
-
-    def __init__(self, release: Release, table: str) -> None:
-        self._release, self._table = release, table
-        self._summary = release.manifest.tables[table]
-        tree = release.open()
-        self._root, self._data = tree.attrs, tree[table].to_dataset()
-        if "image" in self._data["flux"].dims:
-            raise ExportError(
-                f"the images in '{table}' are apart, and a ragged array has one light curve for each sample; "
-                "leave out `images_apart`, or read the release itself"
-            )
-        self._units = time_units(self._data["time"].attrs["reference_julian_date"])
-
-    @property
-    def samples(self) -> int:
-        """Number of light curves."""
-        return self._summary.samples
-
-    def attributes(self) -> dict[str, str]:
-        """Return the attributes of the whole file."""
-        manifest = self._release.manifest
-        software = f"DeepBench {manifest.software['deepbench']}"
-        kept = ("title", "license", "name", "version", "recipe_hash")
-        return {
-            "Conventions": "CF-1.11",
-            "featureType": "timeSeries",
-            **{name: self._root[name] for name in kept},
-            "table": self._table,
-            "source": f"simulated by {software}",
-            "history": f"{manifest.created} {self._release} built by {software}",
-            "comment": "observations that were not made, or were lost, are left out",
-        }
-
-    def count(self, output: Output, report: Progress) -> int:
-        """Write how many observations each light curve has; return how many all have."""
-        words = {
-            "long_name": "number of observations",
-            "units": "1",
-            "sample_dimension": "obs",
-        }
-        output.create("row_size", "sample", self.samples, np.dtype(np.int32), words)
-        total = 0
-        for start, stop in self._blocks():
-            sizes = _is_there(self._read("mask", start, stop)).sum(axis=1, dtype=np.int32)
-            output.append("row_size", sizes)
-            total += int(sizes.sum(dtype=np.int64))
-            report("counting", stop, self.samples)
-        return total
-
-    def write_labels(self, output: Output, report: Progress) -> None:
-        """Write the labels."""
-        for done, name in enumerate(self._summary.columns, start=1):
-            words = dict(self._data[name].attrs)
-            if name == "id":
-                words["cf_role"] = "timeseries_id"
-            output.create(name, "sample", self.samples, self._data[name].dtype, words)
-            for start in range(0, self.samples, fmt.LABEL_CHUNK):
-                output.append(name, self._read(name, start, start + fmt.LABEL_CHUNK))
-            report("labels", done, len(self._summary.columns))
-
-    def write_observations(self, output: Output, total: int, report: Progress) -> None:
-        """Write what was observed, in the order of the samples and, in each, of the release."""
-        names = ["time", *(name for name in self._summary.variables if name != "time")]
-        for name in names:
-            output.create(name, "obs", total, self._data[name].dtype, self._observed(name))
-        for start, stop in self._blocks():
-            mask = self._read("mask", start, stop)
-            there = _is_there(mask)
-            for name in names:
-                values = mask if name == "mask" else self._read(name, start, stop)
-                output.append(name, np.broadcast_to(values, there.shape)[there])
-            report("observations", stop, self.samples)
-
-    def _observed(self, name: str) -> dict[str, Any]:
-        """Return the attributes of a variable of observations."""
-        words = dict(self._data[name].attrs)
-        if name == "time":
-            dates = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
-            return {"standard_name": "time", **words, "units": self._units, **dates}
-        if name == "flux":
-            words["ancillary_variables"] = "flux_error mask"
-        return {**words, "coordinates": COORDINATES}
-
-    def _blocks(self) -> Iterator[tuple[int, int]]:
-        """Yield the samples of each shard."""
-        for start in range(0, self.samples, self._summary.shard_length):
-            yield start, min(start + self._summary.shard_length, self.samples)
-
-    def _read(self, name: str, start: int, stop: int) -> NDArray:
-        """Return samples of a variable; all of one that is the same for every sample."""
-        array: xr.DataArray = self._data[name]
-        with reading(self._release.location, f"{fmt.DATA}/{self._table}/{name}"):
-            if "sample" not in array.dims:
-                return array.values
-            return array.isel(sample=slice(start, stop)).values
+def read_ragged(request: Request) -> None:
+    """Compare a file of ``write_ragged`` with the release."""
+    view, curves = request.view, RaggedCurves(request.view)
+    with outputs.FORMATS[request.ending].reading(request.path) as file:
+        found = Digests()
+        for name in curves.names:
+            for start in range(0, file[name].shape[0], outputs.PIECE):
+                found.update(name, file[name][start : start + outputs.PIECE])
+        curves.compare(found, request.report)
+        compare_labels(view, _labels(request, file))
+        sizes = file["row_size"][:]
+    if not np.array_equal(sizes, curves.sizes(request.report)):
+        raise ExportError(
+            "the export was read back, and 'row_size' in it is not that of the release"
+        )
 
 
-def _is_there(mask: NDArray) -> NDArray[np.bool_]:
-    """Return which observations are there."""
-    return mask & MISSING == 0
+def _labels(request: Request, file: Any) -> Iterator[tuple[str, NDArray]]:
+    """Yield the labels in a file, some samples at a time."""
+    for start, stop in request.view.label_blocks():
+        for column in request.view.labels:
+            yield column.name, file[column.name][start:stop]
+
+
+def _clock(curves: RaggedCurves) -> dict[str, Any]:
+    """Return the attributes of the times."""
+    words = curves.attributes("time")
+    units = time_units(words["reference_julian_date"])
+    dates = {"calendar": "standard", "units_metadata": "leap_seconds: none"}
+    return {"standard_name": "time", **words, "units": units, **dates}
+
+
+def _observed(curves: RaggedCurves, name: str) -> dict[str, Any]:
+    """Return the attributes of a variable of observations."""
+    words = curves.attributes(name)
+    if name == "flux":
+        words["ancillary_variables"] = "flux_error mask"
+    return {**words, "coordinates": COORDINATES}
 
 
 def time_units(julian_date: float) -> str:

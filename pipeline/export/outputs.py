@@ -1,12 +1,15 @@
-"""Files that arrays are exported to, Zarr or netCDF: there whole, or not at all.
+"""Files that arrays are exported to, Zarr or netCDF, which is HDF5.
 
-Arrays have one dimension and are appended to. What is held of each is one piece.
+Arrays are appended to along their first dimension. What is held of each is one piece.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import math
 import os
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +20,9 @@ import numpy as np
 import zarr
 
 from deepbench.errors import ExportError, install
+from deepbench.format import Layout
+from deepbench.tables import power_of_two
 from pipeline import encoding
-from pipeline.target import FolderTarget
-from pipeline.target.base import TEMPORARY
-from pipeline.target.folder import force_to_disk
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -32,12 +34,23 @@ PIECE = 2**21
 """Number of values that are written at a time, a shard of Zarr: a multiple of ``CHUNK``."""
 
 
+HELD = 2**26
+"""Most bytes that HDF5 holds back before it writes them."""
+
+METADATA = 2**18
+"""Bytes of its metadata, about."""
+
+
 @dataclass
 class _Column:
-    """The last values of an array, which are held, and how many have been written before them."""
+    """The last rows of an array, which are held, and how many have been written before them.
 
-    size: int
+    ``rows`` is the number in a piece; 0 where any number is written.
+    """
+
+    shape: tuple[int, ...]
     dtype: np.dtype
+    rows: int
     written: int = 0
     filled: int = 0
     piece: NDArray | None = None
@@ -46,44 +59,76 @@ class _Column:
 class Output(ABC):
     """A file that is being written."""
 
-    def __init__(self) -> None:
+    def __init__(self, chunked: bool = True) -> None:
         self._columns: dict[str, _Column] = {}
+        self._chunked = chunked
 
     def create(
-        self, name: str, dimension: str, size: int, dtype: np.dtype, attributes: dict[str, Any]
+        self,
+        name: str,
+        dimensions: tuple[str, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        attributes: dict[str, Any],
     ) -> None:
-        """Add an array, which is then filled by ``append``."""
-        self._columns[name] = _Column(size, dtype)
-        self._create(name, dimension, size, dtype, attributes)
+        """Add an array, which is then filled by ``append``; its name may be a path that begins with a group."""
+        cut = _cut(shape) if self._chunked else None
+        self._columns[name] = _Column(shape, dtype, cut.shards[0] if cut else 0)
+        self._create(name, dimensions, shape, dtype, attributes, cut)
 
     def append(self, name: str, values: NDArray) -> None:
-        """Add the next values of an array."""
+        """Add the next values of an array. Pieces that are whole are written as they are, without a copy."""
         column = self._columns[name]
         while len(values):
+            size = min(column.rows or len(values), column.shape[0] - column.written)
+            if not column.filled and len(values) >= size:
+                self._write(name, column.written, values[:size])
+                column.written += size
+                values = values[size:]
+                continue
             if column.piece is None:
-                column.piece = np.empty(min(PIECE, column.size - column.written), column.dtype)
-            some = values[: len(column.piece) - column.filled]
+                column.piece = np.empty((size, *column.shape[1:]), column.dtype)
+            some = values[: size - column.filled]
             column.piece[column.filled : column.filled + len(some)] = some
             column.filled += len(some)
             values = values[len(some) :]
-            if column.filled == len(column.piece):
+            if column.filled == size:
                 self._write(name, column.written, column.piece)
-                column.written += column.filled
+                column.written += size
                 column.filled, column.piece = 0, None
 
     @abstractmethod
+    def group(self, name: str, attributes: dict[str, Any]) -> None:
+        """Add a group."""
+
+    @abstractmethod
     def _create(
-        self, name: str, dimension: str, size: int, dtype: np.dtype, attributes: dict[str, Any]
+        self,
+        name: str,
+        dimensions: tuple[str, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        attributes: dict[str, Any],
+        cut: Layout | None,
     ) -> None:
-        """Add an array of that size."""
+        """Add an array, in one piece where there is no layout."""
 
     @abstractmethod
     def _write(self, name: str, start: int, values: NDArray) -> None:
-        """Write values of an array from index ``start`` on, a multiple of ``PIECE``."""
+        """Write values of an array from index ``start`` on, a multiple of the rows of its pieces."""
 
     @abstractmethod
     def close(self) -> None:
         """Write what is left, and let go of the file."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Give up what was written; the file is closed next."""
+
+    @classmethod
+    @abstractmethod
+    def reading(cls, path: Path) -> contextlib.AbstractContextManager[Any]:
+        """Open a file that was written: a mapping of arrays by their names."""
 
 
 class ZarrOutput(Output):
@@ -94,18 +139,28 @@ class ZarrOutput(Output):
         self._store = zarr.storage.LocalStore(path)
         self._root = zarr.create_group(self._store, attributes=attributes)
 
+    def group(self, name: str, attributes: dict[str, Any]) -> None:
+        """Add a group."""
+        self._root.create_group(name, attributes=attributes)
+
     def _create(
-        self, name: str, dimension: str, size: int, dtype: np.dtype, attributes: dict[str, Any]
+        self,
+        name: str,
+        dimensions: tuple[str, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        attributes: dict[str, Any],
+        cut: Layout | None,
     ) -> None:
-        chunk = _chunk(size)
+        assert cut is not None
         encoding.create_array(
             self._root,
             name,
-            (size,),
+            shape,
             dtype,
-            chunks=(chunk,),
-            shards=(min(PIECE, -(-size // chunk) * chunk or chunk),),
-            dimensions=(dimension,),
+            chunks=cut.chunks,
+            shards=cut.shards,
+            dimensions=dimensions,
             attributes=attributes,
         )
 
@@ -113,125 +168,155 @@ class ZarrOutput(Output):
         with encoding.single_threaded():
             self._root[name][start : start + len(values)] = values  # type: ignore[index]
 
+    def abandon(self) -> None:
+        """Give up what was written: nothing is to be done."""
+
     def close(self) -> None:
         """Consolidate the metadata."""
         encoding.consolidate(self._store)
 
+    @classmethod
+    @contextlib.contextmanager
+    def reading(cls, path: Path) -> Iterator[Any]:
+        """Open a store that was written: a mapping of arrays by their names."""
+        yield zarr.open_group(path, mode="r")
+
 
 class NetcdfOutput(Output):
-    """A file of netCDF 4."""
+    """A file of netCDF 4.
 
-    def __init__(self, path: Path, attributes: dict[str, Any]) -> None:
-        import h5netcdf
+    Parameters
+    ----------
+    path : Path
+    attributes : dict of str to str
+    compress : bool
+        Whether arrays are cut into chunks and compressed; else each is one piece.
 
-        super().__init__()
+    Raises
+    ------
+    ExportError
+        It needs a package that is not installed.
+    """
+
+    def __init__(self, path: Path, attributes: dict[str, Any], compress: bool = True) -> None:
+        try:
+            import h5netcdf
+            import h5py
+        except ImportError:
+            raise ExportError(
+                "files that end with .zarr need no other package; those that end with .nc, .h5 or .hdf5 do, install "
+                "them with: " + install("netcdf")
+            ) from None
+        super().__init__(chunked=compress)
+        self._path, self._size = path, 0
         self._file = h5netcdf.File(path, "w")
+        self._content = h5py.File(
+            path, "r+"
+        )  # of the same file: it holds arrays open, and their caches
+        self._arrays: dict[str, h5py.Dataset] = {}
         self._file.attrs.update(attributes)
 
+    def group(self, name: str, attributes: dict[str, Any]) -> None:
+        """Add a group."""
+        self._file.create_group(name).attrs.update(attributes)
+
     def _create(
-        self, name: str, dimension: str, size: int, dtype: np.dtype, attributes: dict[str, Any]
+        self,
+        name: str,
+        dimensions: tuple[str, ...],
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        attributes: dict[str, Any],
+        cut: Layout | None,
     ) -> None:
-        if dimension not in self._file.dimensions:
-            self._file.dimensions[dimension] = size
-        array = self._file.create_variable(
-            name,
-            (dimension,),
-            dtype,
-            chunks=(_chunk(size),),
-            compression="gzip",
-            compression_opts=4,
-            shuffle=True,
-            fillvalue=np.nan if dtype.kind == "f" else None,
-        )
+        self._size += math.prod(shape) * dtype.itemsize
+        self._check_room(0)
+        place, _, own = name.rpartition("/")
+        group = self._file[place] if place else self._file
+        for dimension, size in zip(dimensions, shape, strict=True):
+            if dimension not in group.dimensions:
+                group.dimensions[dimension] = size
+        stored: dict[str, Any] = {}
+        if cut is not None:
+            chunks = tuple(max(1, min(each)) for each in zip(cut.chunks, shape, strict=True))
+            stored = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
+            stored |= {"chunks": chunks, "fillvalue": np.nan if dtype.kind == "f" else None}
+        array = group.create_variable(own, dimensions, dtype, **stored)
         for key, value in attributes.items():  # codes are of the type of the variable
             array.attrs[key] = np.asarray(value, dtype) if isinstance(value, list) else value
 
     def _write(self, name: str, start: int, values: NDArray) -> None:
-        self._file.variables[name][start : start + len(values)] = values
+        self._check_room(values.nbytes)
+        if name not in self._arrays:
+            self._arrays[name] = self._content[name]
+        self._arrays[name][start : start + len(values)] = values
 
     def close(self) -> None:
         """Close the file."""
+        self._arrays.clear()
+        self._content.close()
         self._file.close()
+
+    def abandon(self) -> None:
+        """Empty the file, so that a full disk has room for what HDF5 writes when it is closed."""
+        os.truncate(self._path, 0)
+
+    def _check_room(self, size: int) -> None:
+        """Refuse to write so many bytes when the disk would be full: HDF5 crashes when it finds it so itself."""
+        held = min(HELD, self._size + METADATA)
+        if shutil.disk_usage(self._path.parent).free < size + held:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+
+    @classmethod
+    @contextlib.contextmanager
+    def reading(cls, path: Path) -> Iterator[Any]:
+        """Open a file that was written: a mapping of arrays by their names."""
+        import h5py
+
+        with h5py.File(path) as file:
+            yield file
 
 
 FORMATS: dict[str, type[ZarrOutput] | type[NetcdfOutput]] = {
     ".zarr": ZarrOutput,
     ".nc": NetcdfOutput,
+    ".h5": NetcdfOutput,
+    ".hdf5": NetcdfOutput,
 }
 """Writers of files by their ending."""
 
 
-def _chunk(size: int) -> int:
-    return max(1, min(CHUNK, size))
+def _cut(shape: tuple[int, ...]) -> Layout:
+    """Return chunks and pieces of an array, the last cut along samples alone.
+
+    A sample larger than a chunk is cut along its own axes, the first axis first.
+    """
+    samples, *edges = shape
+    if not edges:
+        chunk = max(1, min(CHUNK, samples))
+        return Layout((chunk,), (min(PIECE, -(-samples // chunk) * chunk or chunk),))
+    size = math.prod(edges)
+    rows = power_of_two(PIECE / size)
+    chunk_rows, rest = min(rows, power_of_two(CHUNK / size)), size
+    for axis, edge in enumerate(edges):
+        rest //= edge
+        edges[axis] = min(edge, max(1, CHUNK // rest))
+        if edges[axis] > 1:
+            break
+    whole = tuple(-(-edge // piece) * piece for edge, piece in zip(shape[1:], edges, strict=True))
+    return Layout((chunk_rows, *edges), (rows, *whole))
 
 
 @contextlib.contextmanager
-def writing(path: str, attributes: dict[str, Any]) -> Iterator[Output]:
-    """Open a new file; it gets its name when the block ends well, and disappears when it does not.
-
-    Parameters
-    ----------
-    path : str
-        Path of the file; its ending, one of ``FORMATS``, chooses how it is written.
-    attributes : dict of str to str
-        Attributes of the whole file.
-
-    Raises
-    ------
-    ExportError
-        As ``check_path``; or another process writes the file.
-    """
-    check_path(path)
-    final = Path(path)
-    folder = FolderTarget(str(final.parent))
-    partial = final.with_name(f".{final.name}{TEMPORARY}")
-    with folder.lock(f".{final.name}.lock") as hold:
-        if hold is None:
-            raise ExportError(f"another process writes '{path}'; wait for it, or name another file")
-        _check_absent(path)
-        folder.remove(partial.name)  # of an export that was killed
+def writing(
+    ending: str, path: Path, attributes: dict[str, Any], compress: bool = True
+) -> Iterator[Output]:
+    """Open a new file for writing, as its ending, one of ``FORMATS``, says."""
+    kind = FORMATS[ending]
+    output = kind(path, attributes) if compress else NetcdfOutput(path, attributes, compress=False)
+    with contextlib.closing(output):
         try:
-            with contextlib.closing(FORMATS[final.suffix](partial, attributes)) as output:
-                yield output
-            _settle(partial)
-            _check_absent(path)
-            partial.rename(final)
-            force_to_disk(final.parent)
-        finally:
-            folder.remove(partial.name)
-
-
-def check_path(path: str) -> None:
-    """Refuse what cannot be written.
-
-    Raises
-    ------
-    ExportError
-        It is in no local folder, exists already, or needs a package that is not installed.
-    """
-    final = Path(path)
-    if "://" in path:
-        raise ExportError(f"'{path}' must be a local file; copy it from there")
-    if not final.parent.is_dir():
-        raise ExportError(f"cannot write '{path}': there is no folder '{final.parent}'; make it")
-    _check_absent(path)
-    if FORMATS[final.suffix] is NetcdfOutput:
-        try:
-            import h5netcdf  # noqa: F401
-            import h5py  # noqa: F401
-        except ImportError:
-            raise ExportError(
-                "files that end with .zarr need no other package; those that end with .nc do, install them with: "
-                + install("netcdf")
-            ) from None
-
-
-def _check_absent(path: str) -> None:
-    if os.path.lexists(path):
-        raise ExportError(f"'{path}' exists already; remove it, or name another file")
-
-
-def _settle(path: Path) -> None:
-    """Force a file, or a folder with all that is in it, to the disk."""
-    for each in (*path.rglob("*"), path):
-        force_to_disk(each)
+            yield output
+        except BaseException:
+            output.abandon()
+            raise

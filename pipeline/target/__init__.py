@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deepbench.storage.locations import check_catalog
+from deepbench.errors import CatalogError
+from deepbench.storage.locations import check_catalog, is_archive
 from pipeline.target.base import TEMPORARY, Hold, Target
 from pipeline.target.bucket import BucketTarget
 from pipeline.target.folder import FolderTarget
@@ -18,7 +19,11 @@ def target_of(catalog: str | Path) -> FolderTarget | BucketTarget:
     Raises
     ------
     CatalogError
-        It is an address that cannot be used.
+        It is an address that cannot be used, or a zip archive.
     """
     root = check_catalog(catalog)
+    if is_archive(root):
+        raise CatalogError(
+            f"'{root}' is a zip archive, which is only read; unpack it into a folder"
+        )
     return BucketTarget(root) if "://" in root else FolderTarget(root)

@@ -223,3 +223,36 @@ import sys, deepbench
 print(len(deepbench.open("small", catalog=sys.argv[1])["images"]["image"].values))
 sys.exit()
 """
+
+
+@pytest.mark.slow
+def test_exports_to_a_disk_that_is_full_or_read_only(disk, tmp_path):
+    small = disk("size=128k")
+    small.start(COMMANDS + "answer_all()", tmp_path)
+    releases = Path(__file__).parents[1] / "releases"
+
+    def export(out, *words):
+        path = f"{tmp_path}/disk/{out}"
+        return path, small.ask("export", "kinds", path, "--catalog", releases, *words)
+
+    wide = ("--table", "films")
+    written = {"a.h5": wide, "a.nc": ("--table", "curves"), "a.zarr": wide, "a.npz": wide, "a/": (),
+               "a.fits": wide, "a.zip": (), "a.csv": ("--table", "curves")}  # fmt: skip
+    (small.seen / "filler").write_bytes(bytes(2**16))
+    for out, words in written.items():
+        path, (code, said, err) = export(out, *words)
+        assert (code, said) == (2, ""), out
+        assert err == (
+            f"error: there is no room for '{path}' on its disk, and nothing is left of it: make room, or name a file "
+            "elsewhere\n"
+        )
+        assert [each.name for each in small.seen.iterdir()] == ["filler"]
+    small.remount("size=32m")
+    for out, words in written.items():
+        path, (code, _, err) = export(out, *words)
+        assert (code, err) == (0, ""), out
+        assert (small.seen / out).exists()
+    small.remount("ro")
+    path, (code, _, err) = export("b.h5", *wide)
+    assert code == 2
+    assert err == f"error: cannot write '{path}': Read-only file system; choose another folder\n"

@@ -13,7 +13,6 @@ import pytest
 import xarray as xr
 import zarr
 
-from deepbench import format as fmt
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, ExportError, ReleaseError, install
 from deepbench.kinds import KINDS
@@ -21,7 +20,9 @@ from deepbench.recipe import parse_recipe
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.export import EXPORTS, Export, export_table, outputs
-from pipeline.export.light_curves import _LightCurves, time_units
+from pipeline.export.light_curves import time_units
+from pipeline.export.ragged import RaggedCurves
+from pipeline.export.view import View
 from pipeline.target import FolderTarget
 
 RECIPE = """\
@@ -70,6 +71,9 @@ PER_OBSERVATION = {
     },
     "steady": {"time", "flux", "flux_error", "mask"},
 }
+
+OF_ANY_KIND = ".zarr, .nc, .h5, .hdf5, /, .zip, .fits or .npz"
+OF_CURVES = ".zarr, .nc, .h5, .hdf5, /, .zip, .fits, .npz, .csv or .parquet"
 
 ENDINGS = ("zarr", "nc")
 both = pytest.mark.parametrize("ending", ENDINGS)
@@ -292,21 +296,19 @@ def test_pieces_change_nothing(curves, wholes, tmp_path, raw, monkeypatch, endin
 
 
 def test_no_more_than_a_shard_is_read_at_a_time(curves, tmp_path, monkeypatch):
-    read, sizes = _LightCurves._read, {}
+    read, sizes = View.read, {}
 
     def spy(self, name, start, stop):
         values = read(self, name, start, stop)
         sizes.setdefault(name, []).append(len(values))
         return values
 
-    monkeypatch.setattr(_LightCurves, "_read", spy)
-    monkeypatch.setattr(fmt, "LABEL_CHUNK", 32)
-    export_table(curves, "visits", str(tmp_path / "out.zarr"))
+    monkeypatch.setattr(View, "read", spy)
+    export_table(curves, "visits", str(tmp_path / "out.zarr"), check=False)
     assert curves.manifest.tables["visits"].shard_length == 8
     assert sizes.pop("mask") == ([8] * 8 + [6]) * 2
-    assert all(sizes.pop(name) == [8] * 8 + [6] for name in PER_OBSERVATION["visits"] - {"mask"})
-    assert all(each == [32, 32, 6] for each in sizes.values())
-    assert sizes.keys() == set(curves.manifest.tables["visits"].columns)
+    assert all(each == [8] * 8 + [6] for each in sizes.values())
+    assert sizes.keys() == PER_OBSERVATION["visits"] - {"mask"}
 
 
 @pytest.fixture(scope="module")
@@ -417,15 +419,15 @@ def test_two_exports_into_one_file(curves, tmp_path):
 
 @both
 def test_light_curves_without_observations(curves, tmp_path, monkeypatch, raw, ending):
-    read = _LightCurves._read
+    read = View.read
 
     def lost(self, name, start, stop):
         values = read(self, name, start, stop)
         return np.full_like(values, 1) if name == "mask" else values
 
-    monkeypatch.setattr(_LightCurves, "_read", lost)
+    monkeypatch.setattr(View, "read", lost)
     path = tmp_path / f"out.{ending}"
-    made = export_table(curves, "visits", str(path))
+    made = export_table(curves, "visits", str(path), check=False)
     assert made == {"light curves": 70, "observations": 0}
     data = raw(path)
     assert data.sizes == {"sample": 70, "obs": 0}
@@ -437,53 +439,51 @@ def test_progress(curves, tmp_path):
     export_table(curves, "steady", str(tmp_path / "a.zarr"), lambda *each: told.append(each))
     assert dict.fromkeys(step for step, _, _ in told).keys() == {
         "counting",
-        "labels",
         "observations",
+        "reading back",
     }
     assert ("observations", 20, 20) in told
+    assert ("reading back", 20, 20) in told
     assert all(0 < done <= total for _, done, total in told)
 
 
 # --- the registry of formats ---------------------------------------------------------------------
 
 
-def test_a_format_is_chosen_by_kind_and_ending(curves, built, tmp_path, monkeypatch):
+def test_a_format_is_chosen_by_kind_and_ending(curves, tmp_path, monkeypatch):
     told = []
 
-    def write(release, table, path, progress):
-        told.append((str(release), table, path))
-        progress("writing", 1, 1)
+    def write(request):
+        told.append(("write", str(request.view), request.path.name, request.ending))
+        request.path.write_text("")
         return {"images": 4}
 
-    monkeypatch.setitem(EXPORTS, "fits", Export(("image", "light_curve"), (".fits",), write))
-    assert export_table(curves, "images", "a.fits") == {"images": 4}
-    assert export_table(curves, "visits", "b.fits") == {"images": 4}
-    assert told == [("curves@1.0.0", "images", "a.fits"), ("curves@1.0.0", "visits", "b.fits")]
-    with pytest.raises(ExportError, match=r"^'a.nc' must end with .fits$"):
-        export_table(curves, "images", "a.nc")
-    with pytest.raises(ExportError, match=r"^'a' must end with .zarr or .nc or .fits$"):
-        export_table(curves, "visits", "a")
-    monkeypatch.setattr(
-        "pipeline.export.EXPORTS", dict.fromkeys("ab", Export(("a", "b_c"), (), write))
-    )
-    with pytest.raises(
-        ExportError, match="only as and b cs are exported, and tables of as and b cs"
-    ):
-        export_table(built.release, "images", "a")
+    def read(request):
+        told.append(("read", str(request.view), request.path.name, request.ending))
+
+    monkeypatch.setitem(EXPORTS, "dots", Export(("image", "light_curve"), (".dots",), write, read))
+    assert export_table(curves, "images", str(tmp_path / "a.dots")) == {"images": 4}
+    export_table(curves, "visits", str(tmp_path / "b.dots"), check=False)
+    assert told == [
+        ("write", "table 'images' of curves@1.0.0", ".a.dots.partial", ".dots"),
+        ("read", "table 'images' of curves@1.0.0", ".a.dots.partial", ".dots"),
+        ("write", "table 'visits' of curves@1.0.0", ".b.dots.partial", ".dots"),
+    ]
+    assert {path.name for path in tmp_path.iterdir()} == {"a.dots", "b.dots"}
 
 
 def test_images_that_are_apart_are_refused():
     """A ragged array has one light curve for each sample."""
-    flux = xr.DataArray(np.zeros((2, 3, 4)), dims=("sample", "image", "observation"))
-    tree = xr.DataTree.from_dict({"curves": xr.Dataset({"flux": flux})})
-    release = SimpleNamespace(manifest=SimpleNamespace(tables={"curves": None}), open=lambda: tree)
+    flux = SimpleNamespace(name="flux", dimensions=("image", "observation"))
+    view = SimpleNamespace(name="curves", variables=[flux], coordinates=[])
     with pytest.raises(ExportError, match="the images in 'curves' are apart"):
-        _LightCurves(release, "curves")
+        RaggedCurves(view)
 
 
 def test_formats_take_kinds_that_there_are():
     for each in EXPORTS.values():
         assert set(each.kinds) <= set(KINDS)
+        assert set(each.options) <= {"compress", "preview"}
         assert each.endings
 
 
@@ -508,12 +508,18 @@ def test_the_command(curves, run, tmp_path, decoded):
             "there is no table 'other'; tables: visits, steady, images",
         ),
         (
-            ("a.zarr", "--table", "images"),
-            "table 'images' of curves@1.0.0 is of kind image; only light curves are exported, and tables of light "
-            "curves are: visits, steady",
+            ("a.csv", "--table", "images"),
+            "table 'images' of curves@1.0.0 is of kind image; 'a.csv' would hold light curves, and tables of light "
+            f"curves are: visits, steady. A table of kind image goes into files that end with {OF_ANY_KIND}",
         ),
-        (("a.fits",), "'a.fits' must end with .zarr or .nc"),
-        (("a",), "'a' must end with .zarr or .nc"),
+        (("a.root",), f"'a.root' must end with {OF_CURVES}"),
+        (("a",), f"'a' must end with {OF_CURVES}"),
+        ((".nc",), f"'.nc' must end with {OF_CURVES}"),
+        (
+            ("a.csv", "--compress"),
+            "'a.csv' takes no `compress`; files that do end with .h5, .hdf5 or .npz",
+        ),
+        (("a.h5", "--preview"), "'a.h5' takes no `preview`; files that do end with /"),
         (("absent/a.nc",), "cannot write 'absent/a.nc': there is no folder 'absent'; make it"),
         (("s3://bucket/a.zarr",), "'s3://bucket/a.zarr' must be a local file; copy it from there"),
     ],
@@ -532,7 +538,7 @@ def test_a_link_to_nothing_is_not_overwritten(curves, tmp_path):
 
 def test_a_table_without_light_curves_beside_it(built, tmp_path):
     with pytest.raises(ExportError, match="tables of light curves are: none"):
-        export_table(built.release, "images", str(tmp_path / "out.nc"))
+        export_table(built.release, "images", str(tmp_path / "out.csv"))
     with pytest.raises(CatalogError, match="there is no table 'other'"):
         export_table(built.release, "other", str(tmp_path / "out.nc"))
 
@@ -557,6 +563,8 @@ def test_a_damaged_release(curves, tmp_path, damage):
         shard.write_bytes(content)
     folder = tmp_path / "out"
     folder.mkdir()
-    with pytest.raises(ReleaseError, match="missing" if damage == "lost" else "flux is damaged"):
+    with pytest.raises(
+        ReleaseError, match="missing" if damage == "lost" else "flux/c/3/0 is damaged"
+    ):
         export_table(release, "visits", str(folder / "out.nc"))
     assert list(folder.iterdir()) == []

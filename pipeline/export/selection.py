@@ -1,0 +1,125 @@
+"""What of a table is exported: a split, samples whose labels meet a condition, some labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from deepbench import format as fmt
+from deepbench.catalog import reading
+from deepbench.errors import DeepBenchError, ExportError
+from deepbench.language.load import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from deepbench.catalog import Release
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Choice of samples and labels.
+
+    Attributes
+    ----------
+    split : str, optional
+        Name of a split; samples of all splits when absent.
+    where : str, optional
+        Condition on labels as ``pandas.DataFrame.query`` takes it, names with dots in backticks: ```psf.sigma` < 1.5``.
+    labels : tuple of str, optional
+        Names of labels; all when absent. ``id`` is always among them.
+    """
+
+    split: str | None = None
+    where: str | None = None
+    labels: tuple[str, ...] | None = None
+
+    def columns(self, release: Release, table: str) -> tuple[str, ...]:
+        """Return the names of the chosen labels, in the order of the release.
+
+        Raises
+        ------
+        ExportError
+            The table has no such label.
+        """
+        known = release.manifest.tables[table].columns
+        if self.labels is None:
+            return known
+        for name in self.labels:
+            if name not in known:
+                raise _unknown(f"label '{name}' in table '{table}' of {release}", name, known)
+        return tuple(name for name in known if name == "id" or name in self.labels)
+
+    def rows(self, release: Release, table: str) -> NDArray[np.int64] | None:
+        """Return the numbers of the chosen samples, ascending; None where all are chosen.
+
+        Of the labels, those that the condition names are held in memory.
+
+        Raises
+        ------
+        ExportError
+            There is no such split, the condition is none, or no sample meets both.
+        """
+        summary = release.manifest.tables[table]
+        if self.split is not None and self.split not in summary.splits:
+            raise _unknown(
+                f"split '{self.split}' in table '{table}' of {release}", self.split, summary.splits
+            )
+        if self.split is None and self.where is None:
+            return None
+        chosen = np.ones(summary.samples, bool)
+        if self.split is not None:
+            chosen &= (_read(release, table, ["split"])["split"] == self.split).to_numpy()
+        if self.where is not None:
+            chosen &= _meets(release, table, self.where)
+        if not chosen.any():
+            words = [] if self.split is None else [f"is in split '{self.split}'"]
+            words += [] if self.where is None else [f"meets {self.where!r}"]
+            raise ExportError(f"no sample of '{table}' of {release} {' and '.join(words)}")
+        return np.flatnonzero(chosen)
+
+
+def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
+    """Return which samples meet a condition."""
+    known = release.manifest.tables[table].columns
+    named = [name for name in known if name in condition]
+    example = next((name for name in known if "." in name), "id")
+    hint = (
+        f"write a condition on its labels as pandas' `query` takes it, names with dots in backticks: "
+        f"`{example}` > 1"
+    )
+    try:
+        if "@" in condition:
+            raise ValueError("it names a variable of Python (@)")
+        labels = _read(release, table, named or ["id"])
+        found = np.asarray(labels.eval(condition, engine="python"))
+        if found.dtype != np.dtype(bool) or found.shape != (len(labels),):
+            raise ValueError("it is not true or false of each sample")
+        return found
+    except DeepBenchError:
+        raise
+    except Exception as error:  # of pandas' parser: almost any
+        raise ExportError(
+            f"the condition {condition!r} on table '{table}' of {release} cannot be evaluated: {error}; {hint}"
+        ) from error
+
+
+def _read(release: Release, table: str, columns: list[str]) -> pd.DataFrame:
+    """Return some labels of all samples."""
+    import pandas as pd
+
+    path = f"{fmt.METADATA}/{table}.parquet"
+    with reading(release.location, path), release.location.open(path) as file:
+        return pd.read_parquet(file, columns=columns)
+
+
+def _unknown(what: str, word: str, allowed: Iterable[str]) -> ExportError:
+    allowed = list(allowed)
+    near = nearest(word, allowed)
+    hint = f"did you mean '{near}'? " if near else ""
+    return ExportError(f"there is no {what}; {hint}there is: {', '.join(allowed)}")
