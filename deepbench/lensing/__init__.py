@@ -10,6 +10,6 @@ Angles on the sky are in arcsec, x to the right and y upwards; directions are in
 Deflectors of one plane add up. ``deflector.DEFLECTOR_ROW`` is the row of each, and each family has a module of its own,
 in axes of its own. ``plane`` prepares rows and sums families at a point, ``rays`` in float32 along lines, ``maps`` for
 arrays outside kernels. ``lens_equation`` finds the images of point sources in ``cells`` of the image plane, which
-``reach`` lays out; ``critical_curves`` has Einstein radii and caustics. ``cosmology`` has distances and delays,
-``haloes`` halos by their mass.
+``reach`` lays out; ``critical_curves`` has Einstein radii and caustics, closed curves of ``cubics``. ``cosmology``
+has distances and delays, ``haloes`` halos by their mass.
 """

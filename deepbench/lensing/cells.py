@@ -2,7 +2,8 @@
 
 A cell is a rectangle in coordinates u and v about a centre: ρ and φ, or x and y. Bounds come from its corners. A
 function whose derivative changes by d along an edge differs from its chord by at most d/8, and by 6/8 of what the
-trapezoidal rule misses if the curvature itself changes; ``SAFETY`` times that is taken.
+trapezoidal rule misses if the curvature itself changes; ``SAFETY`` times that is taken. In wide cells edges along ρ are
+looked at as functions of ln ρ, in which powers of ρ bend less.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 
 from deepbench.lensing import reach
 from deepbench.numerics.kernels import inline, kernel
-from deepbench.numerics.mathfast import sincos64
+from deepbench.numerics.mathfast import exp64, log64, sincos64
 
 _field_at = reach.field_at
 
@@ -27,9 +28,12 @@ MOST_STEPS = 12
 EMPTY, SINGLE, HALVE_U, HALVE_V = range(4)
 """Verdicts on a cell: it has no image, it has one at most, or it is to be halved along u or v."""
 
+SQUARE, RING, WIDE = 0.0, 1.0, 2.0
+"""Kinds of cells: in x and y, in ρ and φ, and wide ones in ρ and φ."""
+
 CORNERS = 9
-"""Place of the corners among a cell's numbers: before them are least and largest u, least and largest v, 1 if the cell
-is polar and 0 otherwise, cosine and sine of the least and of the largest φ.
+"""Place of the corners among a cell's numbers: before them are least and largest u, least and largest v, the kind,
+cosine and sine of the least and of the largest φ.
 """
 
 CORNER = 6
@@ -40,20 +44,20 @@ CELL = CORNERS + 4 * CORNER
 
 
 @inline
-def fill(cell, u0, u1, v0, v1, polar):
+def fill(cell, u0, u1, v0, v1, kind):
     """Write where a cell is."""
-    cell[0], cell[1], cell[2], cell[3], cell[4] = u0, u1, v0, v1, polar
+    cell[0], cell[1], cell[2], cell[3], cell[4] = u0, u1, v0, v1, kind
     cell[5], cell[6], cell[7], cell[8] = 1.0, 0.0, 1.0, 0.0
-    if polar != 0.0:
+    if kind != SQUARE:
         cell[6], cell[5] = sincos64(v0)
         cell[8], cell[7] = sincos64(v1)
 
 
-@kernel
-def evaluate(rows, x0, y0, polar, u, v, c, s, out):
+@inline
+def evaluate(rows, x0, y0, kind, u, v, c, s, out):
     """Write β and the columns of its Jacobian at u and v of cells about x0 and y0; c and s are cosine and sine of φ."""
     x, y, size = x0 + u, y0 + v, 1.0
-    if polar != 0.0:
+    if kind != SQUARE:
         x, y, size = x0 + u * c, y0 + u * s, u
     field = _field_at(rows, x, y)
     xx, xy, yy = 1.0 - field.xx, -field.xy, 1.0 - field.yy
@@ -66,7 +70,7 @@ def evaluate(rows, x0, y0, polar, u, v, c, s, out):
 def place(cell):
     """Return the middle of a cell relative to its centre, and the cell's sizes along u and v, arcsec."""
     u, width, height = 0.5 * (cell[0] + cell[1]), cell[1] - cell[0], cell[3] - cell[2]
-    if cell[4] == 0.0:
+    if cell[4] == SQUARE:
         return u, 0.5 * (cell[2] + cell[3]), width, height
     # the direction between those of the sides, which are less than half a turn apart
     x, y = cell[5] + cell[7], cell[6] + cell[8]
@@ -86,16 +90,16 @@ def _corner(cell, k, du, dv, nx, ny):
 
 
 @inline
-def _look(cell, du, dv, nx, ny):
+def _look(cell, du0, du1, dv, nx, ny):
     """Return what n · (β − β_s) and its derivatives p and q by u and v, in units of the cell, do in a cell.
 
     How far the function is from having one sign, below 0 where it has; changes of p along u and v, and of q along u and
-    v; the largest deviations of p and q from their means, summed.
+    v; the largest deviations of p and q from their means, summed. du0 and du1 are the cell's unit of u at its ends.
     """
-    g0, p0, q0 = _corner(cell, 0, du, dv, nx, ny)
-    g1, p1, q1 = _corner(cell, 1, du, dv, nx, ny)
-    g2, p2, q2 = _corner(cell, 2, du, dv, nx, ny)
-    g3, p3, q3 = _corner(cell, 3, du, dv, nx, ny)
+    g0, p0, q0 = _corner(cell, 0, du0, dv, nx, ny)
+    g1, p1, q1 = _corner(cell, 1, du1, dv, nx, ny)
+    g2, p2, q2 = _corner(cell, 2, du0, dv, nx, ny)
+    g3, p3, q3 = _corner(cell, 3, du1, dv, nx, ny)
     pu, pv = max(abs(p1 - p0), abs(p3 - p2)), max(abs(p2 - p0), abs(p3 - p1))
     qu, qv = max(abs(q1 - q0), abs(q3 - q2)), max(abs(q2 - q0), abs(q3 - q1))
     rest_u = max(abs(g1 - g0 - 0.5 * (p0 + p1)), abs(g3 - g2 - 0.5 * (p2 + p3)))
@@ -111,21 +115,30 @@ def _look(cell, du, dv, nx, ny):
 @inline
 def judge(cell, margin):
     """Return what a cell is found to be; the margin is how far unresolved deflectors may move β, arcsec."""
-    du, dv = cell[1] - cell[0], cell[3] - cell[2]
-    if _look(cell, du, dv, 1.0, 0.0)[0] < -margin or _look(cell, du, dv, 0.0, 1.0)[0] < -margin:
-        return EMPTY
-    px, py, qx, qy = 0.0, 0.0, 0.0, 0.0
+    du0 = du1 = cell[1] - cell[0]
+    dv = cell[3] - cell[2]
+    if cell[4] == WIDE:
+        logarithm = log64(cell[1] / cell[0])
+        du0, du1 = logarithm * cell[0], logarithm * cell[1]
+    gx, gy, px, py, qx, qy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for k in range(4):
-        i = CORNERS + k * CORNER
+        i, du = CORNERS + k * CORNER, du0 if k % 2 == 0 else du1
+        gx += cell[i]
+        gy += cell[i + 1]
         px += 0.25 * du * cell[i + 2]
         py += 0.25 * du * cell[i + 3]
         qx += 0.25 * dv * cell[i + 4]
         qy += 0.25 * dv * cell[i + 5]
+    # a function along the mean of β − β_s
+    if _look(cell, du0, du1, dv, gx, gy)[0] < -margin * np.sqrt(gx * gx + gy * gy):
+        return EMPTY
     # functions across the mean columns of the Jacobian
-    room, pu, pv, qu, qv, away = _look(cell, du, dv, qy, -qx)
+    room, pu, pv, qu, qv, away = _look(cell, du0, du1, dv, qy, -qx)
     if room < -margin * np.sqrt(qx * qx + qy * qy):
         return EMPTY
-    other_room, other_pu, other_pv, other_qu, other_qv, other_away = _look(cell, du, dv, -py, px)
+    other_room, other_pu, other_pv, other_qu, other_qv, other_away = _look(
+        cell, du0, du1, dv, -py, px
+    )
     if other_room < -margin * np.sqrt(px * px + py * py):
         return EMPTY
     if max(away, other_away) < DOMINANCE * abs(px * qy - py * qx):
@@ -145,7 +158,7 @@ def halve(rows, x0, y0, x, y, cell, along_u, corners, rest):
         rest[i] = cell[i]
     if along_u:
         middle = 0.5 * (cell[0] + cell[1])
-        if cell[4] != 0.0 and cell[1] > 4.0 * cell[0]:
+        if cell[4] != SQUARE and cell[1] > 4.0 * cell[0]:
             middle = np.sqrt(cell[0] * cell[1])
         for k in range(2):
             c, s = cell[5 + 2 * k], cell[6 + 2 * k]
@@ -153,7 +166,7 @@ def halve(rows, x0, y0, x, y, cell, along_u, corners, rest):
         cell[1], rest[0] = middle, middle
     else:
         middle = 0.5 * (cell[2] + cell[3])
-        s, c = sincos64(middle) if cell[4] != 0.0 else (0.0, 1.0)
+        s, c = sincos64(middle) if cell[4] != SQUARE else (0.0, 1.0)
         for k in range(2):
             evaluate(rows, x0, y0, cell[4], cell[k], middle, c, s, corners[k])
         cell[3], rest[2] = middle, middle
@@ -171,14 +184,16 @@ def halve(rows, x0, y0, x, y, cell, along_u, corners, rest):
 @kernel
 def find_image(rows, x0, y0, x, y, cell, work):
     """Return whether Newton's method finds the image in a cell that may have one, and where, relative to the centre."""
-    polar, du, dv = cell[4] != 0.0, cell[1] - cell[0], cell[3] - cell[2]
-    u, v = 0.5 * (cell[0] + cell[1]), 0.5 * (cell[2] + cell[3])
+    is_polar, is_wide = cell[4] != SQUARE, cell[4] == WIDE
+    du, dv = cell[1] - cell[0], cell[3] - cell[2]
+    u = np.sqrt(cell[0] * cell[1]) if is_wide else 0.5 * (cell[0] + cell[1])
+    v = 0.5 * (cell[2] + cell[3])
     c, s, outside = 1.0, 0.0, 0
     least_u = cell[0] - 0.2 * du
-    if polar:
+    if is_polar:
         least_u = max(least_u, 0.5 * cell[0])
     for _ in range(MOST_STEPS):
-        if polar:
+        if is_polar:
             s, c = sincos64(v)
         evaluate(rows, x0, y0, cell[4], u, v, c, s, work)
         gx, gy = work[0] - x, work[1] - y
@@ -187,19 +202,21 @@ def find_image(rows, x0, y0, x, y, cell, work):
         step_v = (work[2] * gy - work[3] * gx) / determinant
         if not abs(step_u) + abs(step_v) < np.inf:
             return False, u, v
-        new_u = min(max(u - step_u, least_u), cell[1] + 0.2 * du)
-        new_v = min(max(v - step_v, cell[2] - 0.2 * dv), cell[3] + 0.2 * dv)
-        outside += new_u != u - step_u or new_v != v - step_v
+        free_u, free_v = u * exp64(-step_u / u) if is_wide else u - step_u, v - step_v
+        new_u = min(max(free_u, least_u), cell[1] + 0.2 * du)
+        new_v = min(max(free_v, cell[2] - 0.2 * dv), cell[3] + 0.2 * dv)
+        outside += new_u != free_u or new_v != free_v
         if outside == 3:
             return False, u, v
-        done = abs(new_u - u) <= 1e-7 * du and abs(new_v - v) <= 1e-7 * dv
+        near = 1e-7 * (min(du, u) if is_polar else du)
+        done = abs(new_u - u) <= near and abs(new_v - v) <= 1e-7 * dv
         u, v = new_u, new_v
         if done:
             break
-    # images on a side belong to both cells
-    is_inside = abs(u - 0.5 * (cell[0] + cell[1])) <= (0.5 + 1e-6) * du
-    is_inside = is_inside and abs(v - 0.5 * (cell[2] + cell[3])) <= (0.5 + 1e-6) * dv
-    if polar:
+    # images on a side, to rounding error, belong to both cells
+    is_inside = abs(u - 0.5 * (cell[0] + cell[1])) <= (0.5 + 1e-3) * du
+    is_inside = is_inside and abs(v - 0.5 * (cell[2] + cell[3])) <= (0.5 + 1e-3) * dv
+    if is_polar:
         s, c = sincos64(v)
         return is_inside, u * c, u * s
     return is_inside, u, v

@@ -10,7 +10,7 @@ there is neither.
 The Einstein radius is √(A/π) of the area A inside of the tangential critical curve.
 
 A curve is followed by steps along it and back to it. Between two points it is a cubic with their tangents, and the
-caustic is a cubic of the same parameter, through cusps as well.
+caustic is a cubic of the same parameter (``cubics``), through cusps as well.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.lensing import maps, plane, reach
+from deepbench.lensing import cubics, maps, plane, reach
+from deepbench.lensing.cubics import CAUSTIC, CRITICAL
 from deepbench.lensing.deflector import PREPARED_ROW
 from deepbench.lensing.reach import CORE, NEAREST, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
@@ -29,6 +30,8 @@ from deepbench.numerics.mathfast import sincos64
 
 _prepare = plane.prepare
 _field_at, _find_reach = reach.field_at, reach.find_reach
+_write_piece, _winding = cubics.write_piece, cubics.winding
+_cubic, _square_at = cubics.cubic, cubics.square_at
 
 TANGENTIAL, RADIAL, CUT = 1.0, -1.0, 0.0
 """Sign of γ in the eigenvalue that is 0 on a curve; a cut has none."""
@@ -65,10 +68,6 @@ _POINT = 9
 gradient of the eigenvalue.
 """
 
-_CRITICAL, _CAUSTIC = np.int64(0), np.int64(4)
-"""Places of both curves among these numbers."""
-
-_HALVINGS = 48
 _GOLDEN = 0.6180339887498949
 
 
@@ -175,23 +174,6 @@ def _write_cut(rows, x0, y0, points):
 
 
 @inline
-def _piece(points, i, place, out):
-    """Write the control points of a cubic between two points: of the critical curve or of the caustic."""
-    a, b = points[i], points[i + 1]
-    dx, dy = b[0] - a[0], b[1] - a[1]
-    turn = a[2] * b[3] - a[3] * b[2]
-    third = (
-        np.sqrt(dx * dx + dy * dy)
-        * (1.0 + turn * turn / (24.0 if place == _CAUSTIC else 16.0))
-        / 3.0
-    )
-    for k in range(2):
-        out[0, k], out[3, k] = a[place + k], b[place + k]
-        out[1, k] = a[place + k] + third * a[place + 2 + k]
-        out[2, k] = b[place + k] - third * b[place + 2 + k]
-
-
-@inline
 def _cross(piece, i, k):
     return piece[i, 0] * piece[k, 1] - piece[i, 1] * piece[k, 0]
 
@@ -201,7 +183,7 @@ def _enclosed_area(rows, points, count):
     """Return the area within the tangential critical curve: that of its cubics, and what they miss."""
     piece, area = np.empty((4, 2)), 0.0
     for i in range(count - 1):
-        _piece(points, i, _CRITICAL, piece)
+        _write_piece(points, i, CRITICAL, piece)
         x = 0.125 * (piece[0, 0] + piece[3, 0]) + 0.375 * (piece[1, 0] + piece[2, 0])
         y = 0.125 * (piece[0, 1] + piece[3, 1]) + 0.375 * (piece[1, 1] + piece[2, 1])
         dx, dy = piece[3, 0] - piece[0, 0], piece[3, 1] - piece[0, 1]
@@ -216,60 +198,6 @@ def _enclosed_area(rows, points, count):
     return area
 
 
-@inline
-def _crossing(waiting, x, y):
-    """Return how often a cubic, ``waiting[0]``, crosses the half line from a point along x, upwards less downwards."""
-    count, total = 1, 0
-    while count > 0:
-        own = waiting[count - 1]
-        left = right = below = above = True
-        for k in range(4):
-            right, left = right and own[k, 0] > x, left and own[k, 0] <= x
-            above, below = above and own[k, 1] > y, below and own[k, 1] <= y
-        if left or above or below or right or count == _HALVINGS:
-            if not left:
-                total += int(own[3, 1] > y) - int(own[0, 1] > y)
-            count -= 1
-            continue
-        rest = waiting[count]
-        for k in range(2):
-            a, b, c, d = own[0, k], own[1, k], own[2, k], own[3, k]
-            ab, bc, cd = 0.5 * (a + b), 0.5 * (b + c), 0.5 * (c + d)
-            abc, bcd = 0.5 * (ab + bc), 0.5 * (bc + cd)
-            own[1, k], own[2, k], own[3, k] = ab, abc, 0.5 * (abc + bcd)
-            rest[0, k], rest[1, k], rest[2, k], rest[3, k] = own[3, k], bcd, cd, d
-        count += 1
-    return total
-
-
-@kernel
-def _winding(points, count, place, x, y):
-    """Return how often a curve goes around a point, counter-clockwise."""
-    waiting, total = np.empty((_HALVINGS + 1, 4, 2)), 0
-    for i in range(count - 1):
-        _piece(points, i, place, waiting[0])
-        total += _crossing(waiting, x, y)
-    return total
-
-
-@inline
-def _cubic(piece, t):
-    """Return the point of a cubic at t."""
-    u = 1.0 - t
-    a, b, c, d = u * u * u, 3.0 * u * u * t, 3.0 * u * t * t, t * t * t
-    return (
-        a * piece[0, 0] + b * piece[1, 0] + c * piece[2, 0] + d * piece[3, 0],
-        a * piece[0, 1] + b * piece[1, 1] + c * piece[2, 1] + d * piece[3, 1],
-    )
-
-
-@inline
-def _square_at(piece, x, y, t):
-    """Return the square of the distance of a point from a cubic at t."""
-    at_x, at_y = _cubic(piece, t)
-    return (at_x - x) * (at_x - x) + (at_y - y) * (at_y - y)
-
-
 @kernel
 def _distance(rows, sign, x0, y0, points, count, x, y):
     """Return the distance of a source from a caustic, arcsec: from the place of the nearest point's critical point."""
@@ -279,7 +207,7 @@ def _distance(rows, sign, x0, y0, points, count, x, y):
         if dx * dx + dy * dy < least:
             least, number = dx * dx + dy * dy, i
     for i in range(count - 1):
-        _piece(points, i, _CAUSTIC, piece)
+        _write_piece(points, i, CAUSTIC, piece)
         left, right = min(piece[0, 0], piece[1, 0]), max(piece[0, 0], piece[1, 0])
         low, high = min(piece[0, 1], piece[1, 1]), max(piece[0, 1], piece[1, 1])
         for k in range(2, 4):
@@ -302,7 +230,7 @@ def _distance(rows, sign, x0, y0, points, count, x, y):
                 at_b = _square_at(piece, x, y, b)
         if min(at_a, at_b) < least:
             least, number, t = min(at_a, at_b), i, 0.5 * (low + high)
-    _piece(points, number, _CRITICAL, piece)
+    _write_piece(points, number, CRITICAL, piece)
     at_x, at_y = _cubic(piece, t)
     if sign != CUT:
         point = points[number]
@@ -343,7 +271,7 @@ def _find_curve(rows, sign, x0, y0, outer, points):
                     high = middle
             middle = 0.5 * (low + high)
             count = _follow(rows, sign, x0 + middle * c, y0 + middle * s, middle, points)
-            if count > 0 and _winding(points, count, _CRITICAL, x0, y0) != 0:
+            if count > 0 and _winding(points, count, CRITICAL, x0, y0) != 0:
                 return count
     return 0
 
@@ -391,7 +319,7 @@ def _measure(offsets, rows, prepared, sources, starts, radii, distances):
                 distances[k, kind] = np.nan
                 if count > 0:
                     distance = _distance(own, sign, x0, y0, points, count, x, y)
-                    is_inside = _winding(points, count, _CAUSTIC, x, y) != 0
+                    is_inside = _winding(points, count, CAUSTIC, x, y) != 0
                     distances[k, kind] = distance if is_inside else -distance
 
 

@@ -23,7 +23,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.lensing import cells, plane, reach
-from deepbench.lensing.cells import CELL, CORNER, CORNERS, EMPTY, HALVE_U, SINGLE
+from deepbench.lensing.cells import (
+    CELL,
+    CORNER,
+    CORNERS,
+    EMPTY,
+    HALVE_U,
+    RING,
+    SINGLE,
+    SQUARE,
+    WIDE,
+)
 from deepbench.lensing.deflector import PREPARED_ROW
 from deepbench.lensing.reach import CORE, REACH_ROW
 from deepbench.numerics.kernels import inline, kernel
@@ -150,13 +160,13 @@ def _surroundings(x, y, size, own, reaches):
 
 @kernel
 def _search_waiting(
-    rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
+    rows, x0, y0, x, y, least, own, reaches, waiting, count, work, budget, images, first, end
 ):
-    """Search a cell, ``waiting[0]``, and its parts.
+    """Search the first cells of ``waiting`` and their parts.
 
     Return the end of the images, −1 where there is no room for one; how many cells are left; whether no images merge.
     """
-    count, is_clear = 1, True
+    is_clear = True
     while count > 0:
         cell = waiting[count - 1]
         image_x, image_y, width, height = _place(cell)
@@ -199,40 +209,40 @@ def _search_disc(rows, x, y, least, own, reaches, waiting, work, nodes, images, 
     x0, y0, inner, disc = center.x, center.y, center.inner, center.disc
     budget, is_clear, cell = np.int64(MOST_CELLS), True, waiting[0]
     if center.kind == CORE:
-        _fill(cell, -inner, inner, -inner, inner, 0.0)
+        _fill(cell, -inner, inner, -inner, inner, SQUARE)
         for k in range(4):
             corner = cell[CORNERS + k * CORNER : CORNERS + (k + 1) * CORNER]
-            _evaluate(rows, x0, y0, 0.0, cell[k % 2], cell[2 + k // 2], 1.0, 0.0, corner)
+            _evaluate(rows, x0, y0, SQUARE, cell[k % 2], cell[2 + k // 2], 1.0, 0.0, corner)
             corner[0] -= x
             corner[1] -= y
         end, budget, is_clear = _search_waiting(
-            rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
+            rows, x0, y0, x, y, least, own, reaches, waiting, 1, work, budget, images, first, end
         )
         inner *= 0.5
-    # radii of the rings halve inwards; about a centre that is not isothermal there is one ring more
+    # radii of the rings halve inwards; about a centre that is not isothermal there is one ring more, and a wide one
     edge, rings, radii = disc, 0, np.empty(MOST_RINGS + 3)
     while edge > max(2.0 * center.einstein, 16.0 * inner) and rings < MOST_RINGS:
         edge *= 0.5
         rings += 1
-    radii[0], radii[1] = inner, edge
+    radii[0], radii[1] = inner, 0.25 * edge
     for i in range(2):
-        _evaluate(rows, x0, y0, 1.0, radii[i], 0.0, 1.0, 0.0, work[i])
+        _evaluate(rows, x0, y0, RING, radii[i], 0.0, 1.0, 0.0, work[i])
     change = abs(work[1, 2] - work[0, 2]) + abs(work[1, 3] - work[0, 3])
     start = 2 if change > UNEVEN and edge > 16.0 * inner else 1
-    radii[1] = np.sqrt(inner * edge)
     for i in range(rings + 1):
         radii[start + i] = edge * 2.0**i
     rings += start
     for k in range(SECTORS):
         s, c = sincos64(_START + k * _SECTOR)
         for i in range(rings + 1):
-            _evaluate(rows, x0, y0, 1.0, radii[i], 0.0, c, s, nodes[i, k])
+            _evaluate(rows, x0, y0, RING, radii[i], 0.0, c, s, nodes[i, k])
     for i in range(rings):
-        low, high = radii[i], radii[i + 1]
+        if end < 0:
+            break
+        low, high, kind = radii[i], radii[i + 1], WIDE if i == 0 and start == 2 else RING
         for k in range(SECTORS):
-            if end < 0:
-                break
-            _fill(cell, low, high, _START + k * _SECTOR, _START + (k + 1) * _SECTOR, 1.0)
+            cell = waiting[k]
+            _fill(cell, low, high, _START + k * _SECTOR, _START + (k + 1) * _SECTOR, kind)
             for corner in range(4):
                 node = nodes[i + corner % 2, (k + corner // 2) % SECTORS]
                 place = CORNERS + corner * CORNER
@@ -240,10 +250,24 @@ def _search_disc(rows, x, y, least, own, reaches, waiting, work, nodes, images, 
                     cell[place + m] = node[m]
                 cell[place] -= x
                 cell[place + 1] -= y
-            end, budget, own_clear = _search_waiting(
-                rows, x0, y0, x, y, least, own, reaches, waiting, work, budget, images, first, end
-            )
-            is_clear = is_clear and own_clear
+        end, budget, own_clear = _search_waiting(
+            rows,
+            x0,
+            y0,
+            x,
+            y,
+            least,
+            own,
+            reaches,
+            waiting,
+            SECTORS,
+            work,
+            budget,
+            images,
+            first,
+            end,
+        )
+        is_clear = is_clear and own_clear
     return end, is_clear
 
 
