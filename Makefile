@@ -47,6 +47,7 @@ constraints: .venv-uv/bin/uv
 		$(COMPILE) --extra lint --python-version $$series --output-file constraints/$$series.txt || exit 1; \
 	done
 	$(COMPILE) --python-version 3.11 --resolution lowest-direct --output-file constraints/lowest.txt
+	sed -i '/^\(cuda\|nvidia\|triton\)/d' constraints/*.txt
 
 clean:
 	rm -rf $(VENV) .venv-latest .venv-lowest .venv-uv build dist
