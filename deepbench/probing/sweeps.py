@@ -114,7 +114,7 @@ class Sweep:
         return pd.DataFrame(
             {
                 "id": self.ids,
-                "class": pd.Categorical.from_codes(self.truth, list(self.classes)),
+                "class": np.array(self.classes)[self.truth],
                 "own": self.own,
                 "right": right,
                 **{
@@ -303,7 +303,7 @@ def reliance(
     for part in _parts(view, len(rows), 1):
         base = unchanged(source, table, ids[part])
         answers[part] = predict(model, base, variables, truth.classes)
-    found = []
+    found: list[Reliance] = []
     for name in names:
         cue = _Cue.of(truth, name, train)
         if cue is None:

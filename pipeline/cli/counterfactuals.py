@@ -56,27 +56,27 @@ def probe(
     if output is not None:
         check_folder(output)
     asked = load_model(model)
-    if sweeps:
-        swept = [
-            sweep(found, name, asked, label, values, split=split, samples=samples)
-            for label, values in sweeps
-        ]
-        data = {"sweeps": [each.to_dict() for each in swept]}
-        results = {f"{each.column}.csv": each.accuracy() for each in swept}
+    swept = [
+        sweep(found, name, asked, label, values, split=split, samples=samples)
+        for label, values in sweeps
+    ]
+    results: dict[str, Any] = {}
+    if swept:
+        data: dict[str, Any] = {"sweeps": [each.to_dict() for each in swept]}
+        results |= {f"{each.column}.csv": each.accuracy() for each in swept}
         results |= {f"{each.column}.thresholds.csv": each.thresholds() for each in swept}
-        say_results = [lambda each=each: _say_sweep(each) for each in swept]
     else:
         relied = reliance(found, name, asked, split=split, train=train, samples=samples)
         data = {"reliance": [each.to_dict() for each in relied]}
-        results = {}
-        say_results = [lambda: _say_reliance(relied)]
     written = [] if output is None else write_results(output, {"probe.json": data, **results})
     if as_json:
         say_json(data)
         return
     say(f"{found}, {name}, {split}: {model}")
-    for each in say_results:
-        each()
+    for each in swept:
+        _say_sweep(each)
+    if not swept:
+        _say_reliance(relied)
     for path in written:
         say(path)
 
