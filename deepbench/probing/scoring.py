@@ -146,21 +146,16 @@ class Scoring:
                     f"{name}, {bins.label} == {value:g}" for name in names for value in bins.lows
                 ]
                 cuts.append((cell, words))
-        lowest, note, bound, ceiling = None, "", np.inf, np.inf
+        lowest, note = None, ""
+        lows: list[float] = []
+        highs: list[float] = []
         for cell, words in cuts:
             here = cell >= 0
             chosen = self.groups.take(here)
             found = means_of_bins(hits[here], cell[here], len(words), chosen, hits=True)
             values = np.where(found["n"] >= FEWEST_OF_GROUP, found["value"], np.inf)
-            bound, ceiling = (
-                min(
-                    bound,
-                    float(
-                        np.nanmin(np.append(np.where(np.isfinite(values), ends, np.inf), np.inf))
-                    ),
-                )
-                for ends in (found["low"], found["high"])
-            )
+            for end, ends in zip(("low", "high"), (lows, highs), strict=True):
+                ends += found[end][np.isfinite(values) & np.isfinite(found[end])].tolist()
             place = int(np.argmin(values))
             if np.isfinite(values[place]) and (lowest is None or values[place] < lowest.value):
                 lowest = Estimate(
@@ -169,7 +164,7 @@ class Scoring:
                 note = words[place]
         if lowest is None:
             return Estimate(np.nan, np.nan, np.nan, 0, 0), ""
-        low, high = (each if np.isfinite(each) else np.nan for each in (bound, ceiling))
+        low, high = (min(ends, default=np.nan) for ends in (lows, highs))
         return Estimate(lowest.value, low, high, lowest.n, lowest.groups), note
 
     def _probabilities(self, given: NDArray, hits: NDArray, draws: Resampler) -> None:

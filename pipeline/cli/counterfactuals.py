@@ -10,7 +10,8 @@ from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table
 from pipeline.cli.output import say, say_json, say_table
 
 if TYPE_CHECKING:
-    from deepbench.probing.sweeps import Reliance, Sweep
+    from deepbench.probing.reliance import Reliance
+    from deepbench.probing.sweeps import Sweep
 
 
 def probe(
@@ -47,7 +48,8 @@ def probe(
     Without --vary each label's value is swapped for one that favours another class; with it the label is swept.
     """
     from deepbench.probing.models import load_model
-    from deepbench.probing.sweeps import reliance, sweep
+    from deepbench.probing.reliance import reliance
+    from deepbench.probing.sweeps import sweep
     from pipeline.report.results import check_folder, write_results
 
     found = find_release(release, catalog)

@@ -71,6 +71,7 @@ def test_the_worst_samples_and_the_worst_group(small_circles):
     note = small_circles.summary.set_index("metric")["note"]["worst_group_accuracy"]
     assert note.startswith("a, k == ")
     accuracy, lowest = small_circles["accuracy"], small_circles["worst_group_accuracy"]
+    assert lowest.low < lowest.value < lowest.high
     assert lowest.low < lowest.value < accuracy.low
     with pytest.raises(PredictionError, match="target of the score"):
         small_circles.worst(target="y")

@@ -9,7 +9,8 @@ from scipy.ndimage import gaussian_filter1d
 import deepbench
 from deepbench.errors import LabelError, PredictionError
 from deepbench.probing.models import load_model
-from deepbench.probing.sweeps import reliance, sweep
+from deepbench.probing.reliance import reliance
+from deepbench.probing.sweeps import sweep
 
 WORKFLOWS = Path(__file__).parents[3] / "workflows"
 
