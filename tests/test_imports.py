@@ -338,7 +338,7 @@ def test_torch_is_imported_by_its_package_alone():
         if any(re.match(r"torch(\.|$)", name) for name in set.union(*ALL_IMPORTED[module]))
     }
     assert users
-    assert all(re.match(r"deepbench\.torch(\.|$)|benchmarks\.", module) for module in users)
+    assert all(re.match(r"deepbench\.torch(\.|$)|benchmarks\.|workflows\.experiments\.", module) for module in users)
     others = {module for module in MODULES if package(module) in ("deepbench", "pipeline")} - users
     loaders = {
         each for each in others if any("deepbench.torch" in n for n in set.union(*IMPORTED[each]))
