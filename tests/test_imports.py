@@ -335,15 +335,14 @@ def test_torch_is_imported_by_its_package_alone():
     users = {
         module
         for module in MODULES
-        if any(re.match(r"torch(\.|$)", name) for name in set.union(*ALL_IMPORTED[module]))
+        if package(module) in ("deepbench", "pipeline")
+        and any(
+            re.match(r"(torch|deepbench\.torch)(\.|$)", name)
+            for name in set.union(*ALL_IMPORTED[module])
+        )
     }
-    assert users
-    assert all(re.match(r"deepbench\.torch(\.|$)|benchmarks\.|workflows\.experiments\.", module) for module in users)
-    others = {module for module in MODULES if package(module) in ("deepbench", "pipeline")} - users
-    loaders = {
-        each for each in others if any("deepbench.torch" in n for n in set.union(*IMPORTED[each]))
-    }
-    assert all(module.startswith("deepbench.torch.") for module in loaders)
+    assert "deepbench.torch.batches" in users
+    assert all(re.match(r"deepbench\.torch(\.|$)", module) for module in users)
 
 
 def test_without_torch_its_package_says_how_to_install_it():
