@@ -211,7 +211,7 @@ class Sums:
     counts: NDArray[np.int64] = field(default_factory=_no_counts)
 
     @classmethod
-    def of_numbers(cls, numbers: NDArray[np.float64], missing: int = 0) -> Sums:
+    def of_numbers(cls, numbers: NDArray[np.float64]) -> Sums:
         """Return the sums over numbers of which each is a piece of its own."""
         finite = numbers[np.isfinite(numbers)]
         nans = int(np.isnan(numbers).sum())
@@ -219,7 +219,7 @@ class Sums:
             pivots, rest = split(finite)
             parts = np.stack([np.ones(len(finite)), pivots, rest, rest * rest])
         found = cls._of_pieces(parts)
-        found.missing, found.infinite = missing + nans, len(numbers) - len(finite) - nans
+        found.missing, found.infinite = nans, len(numbers) - len(finite) - nans
         if len(finite):
             found.low, found.high = float(finite.min()) + 0.0, float(finite.max()) + 0.0
         found._bin(*_sorted_bins(finite))
@@ -253,8 +253,10 @@ class Sums:
         found.missing, found.infinite = odd.tolist()
         found.low, found.high = float(low.min()) + 0.0, float(high.max()) + 0.0
         if dense:
+            table[0] += table[len(table) // 2]  # -0.0 is 0.0
+            table[len(table) // 2] = 0
             keys = np.flatnonzero(table != 0)
-            found._bin(_middles(keys.astype(bits), cut), table[keys].astype(np.int64))
+            found._bin(*_ordered(keys.astype(bits), table[keys].astype(np.int64), cut))
         else:
             some = rows[chosen]
             found._bin(*_sorted_bins(some[np.isfinite(some)]))
@@ -288,10 +290,15 @@ class Sums:
 
     def _bin(self, middles: NDArray[np.float64], counts: NDArray[np.int64]) -> None:
         """Add counts of numbers in bins."""
-        both = np.concatenate([self.middles, middles + 0.0]), np.concatenate([self.counts, counts])
-        self.middles, place = np.unique(both[0], return_inverse=True)
+        if not self.middles.size:
+            self.middles, self.counts = middles, counts
+            return
+        both = np.concatenate([self.counts, counts])
+        self.middles, place = np.unique(
+            np.concatenate([self.middles, middles]), return_inverse=True
+        )
         self.counts = np.zeros(len(self.middles), np.int64)
-        np.add.at(self.counts, place, both[1])
+        np.add.at(self.counts, place, both)
 
     def add(self, other: Sums) -> None:
         """Add the sums over other numbers."""
@@ -301,10 +308,7 @@ class Sums:
         self.total = _added(self.total, other.total)
         self.squares = _added(self.squares, other.squares)
         self.low, self.high = min(self.low, other.low), max(self.high, other.high)
-        if self.middles.size:
-            self._bin(other.middles, other.counts)
-        else:
-            self.middles, self.counts = other.middles, other.counts
+        self._bin(other.middles, other.counts)
 
     def summary(self) -> Summary:
         """Return what the sums say."""
@@ -327,15 +331,20 @@ def _added(one: int | None, other: int | None) -> int | None:
     return None if one is None or other is None else one + other
 
 
-def _middles(keys: NDArray, cut: int) -> NDArray[np.float64]:
-    """Return the middles of bins by their numbers."""
+def _ordered(
+    keys: NDArray, counts: NDArray[np.int64], cut: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the middles of bins, and their counts, in order, by the numbers of the bins: those below 0 come last."""
     kind = np.float32 if keys.dtype == np.uint32 else np.float64
-    return (keys << keys.dtype.type(cut)).view(kind).astype(np.float64)
+    middles = (keys << keys.dtype.type(cut)).view(kind).astype(np.float64)
+    first = int(np.searchsorted(np.signbit(middles), True))
+    order = np.concatenate([np.arange(len(keys) - 1, first - 1, -1), np.arange(first)])
+    return middles[order], counts[order]
 
 
 def _sorted_bins(numbers: NDArray) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return the middles of the bins that hold some numbers, and how many they hold."""
     bits, cut = _CUT[numbers.dtype]
-    keys = (numbers.view(bits) + bits(1 << (cut - 1))) >> bits(cut)
+    keys = ((numbers + numbers.dtype.type(0)).view(bits) + bits(1 << (cut - 1))) >> bits(cut)
     found, counts = np.unique(keys, return_counts=True)
-    return _middles(found, cut), counts
+    return _ordered(found, counts, cut)
