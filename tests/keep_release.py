@@ -18,7 +18,7 @@ def main():
     """Build it."""
     recipe = load_recipe(ROOT / "goldens" / "kept.yaml")
     recipe = recipe.replace({"name": f"format-{fmt.FORMAT_VERSION}"})
-    print(build(recipe, str(CATALOG)).path)
+    build(recipe, str(CATALOG))
     target_of(str(CATALOG)).remove(fmt.BUILDING)
 
 

@@ -211,7 +211,7 @@ class Sums:
     counts: NDArray[np.int64] = field(default_factory=_no_counts)
 
     @classmethod
-    def of_numbers(cls, numbers: NDArray[np.float64], missing: int = 0) -> Sums:
+    def of_numbers(cls, numbers: NDArray[np.float64]) -> Sums:
         """Return the sums over numbers of which each is a piece of its own."""
         finite = numbers[np.isfinite(numbers)]
         nans = int(np.isnan(numbers).sum())
@@ -219,7 +219,7 @@ class Sums:
             pivots, rest = split(finite)
             parts = np.stack([np.ones(len(finite)), pivots, rest, rest * rest])
         found = cls._of_pieces(parts)
-        found.missing, found.infinite = missing + nans, len(numbers) - len(finite) - nans
+        found.missing, found.infinite = nans, len(numbers) - len(finite) - nans
         if len(finite):
             found.low, found.high = float(finite.min()) + 0.0, float(finite.max()) + 0.0
         found._bin(*_sorted_bins(finite))
