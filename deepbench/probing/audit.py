@@ -38,7 +38,7 @@ REPEATABLE = ("image", "dynamics")
 """Kinds of tables whose samples without noise are functions of their labels; others have random fields and walks."""
 
 TOGETHER = "all statistics together"
-"""Name of what all statistics say together."""
+"""Name of what all statistics say together: a baseline for networks, and no finding."""
 
 SHORT = ("log_prior",)
 """Labels that are functions of everything that is drawn, and say nothing of their own."""
@@ -366,14 +366,15 @@ def _shift_of_classes(truth: Truth, trained: NDArray, other: NDArray, split: str
 
 
 def _leaks(tellings: list[Telling]) -> Iterator[Finding]:
-    """Yield labels that tell the class, then statistics that do: the best first, and those of chance left out."""
+    """Yield labels that tell the class, then single statistics that do: the best first, those of chance left out."""
     clear = discoveries([each.p_value for each in tellings])
     for kinds, least, words in (
         (("drawn",), LEAST_SKILL, "alone"),
         (("measured", "statistic"), LEAST_STATISTIC, "without a network"),
     ):
         for each, known in zip(tellings, clear, strict=True):
-            if each.kind in kinds and known and each.skill >= least:
+            single = each.name != TOGETHER
+            if single and each.kind in kinds and known and each.skill >= least:
                 kind = "label" if each.kind == "drawn" else "statistic"
                 shares = ", ".join(
                     f"{found.value:.2f} in {split}" for split, found in each.accuracy.items()

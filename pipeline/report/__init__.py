@@ -1,1 +1,1 @@
-"""Pictures of samples, for people to look at."""
+"""Pictures of samples for people to look at, and results of probing in files."""
