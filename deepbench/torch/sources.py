@@ -72,6 +72,11 @@ class Source(ABC):
     def window(self, size: int) -> int:
         """Return the number of samples that are read together where ``size`` bytes of memory hold that many."""
 
+    @property
+    @abstractmethod
+    def label_rows(self) -> int:
+        """Number of samples whose labels are best asked for together."""
+
     @abstractmethod
     def labels(self, names: Sequence[str], start: int, stop: int) -> pd.DataFrame:
         """Return some labels of a range of samples, one row per sample."""
@@ -173,8 +178,8 @@ class Source(ABC):
             return np.arange(first, first + samples)
         found = []
         names = [name for name in self.columns if name in (where or "") or name == "split"]
-        for start in range(first, first + samples, LABEL_ROWS):
-            frame = self.labels(names, start, min(start + LABEL_ROWS, first + samples))
+        for start in range(first, first + samples, self.label_rows):
+            frame = self.labels(names, start, min(start + self.label_rows, first + samples))
             kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
             if split is not None:
                 kept &= (frame["split"] == split).to_numpy()
@@ -242,6 +247,11 @@ class ReleasedTable(Source):
     def window(self, size: int) -> int:
         """Return the number of samples that are read together."""
         return size
+
+    @property
+    def label_rows(self) -> int:
+        """Number of samples whose labels are best asked for together: all, as they are read together."""
+        return self.samples
 
     def labels(self, names: Sequence[str], start: int, stop: int) -> pd.DataFrame:
         """Return some labels of a range of samples."""
@@ -374,6 +384,11 @@ class RenderedTable(Source):
     def take(self, name: str, indices: ArrayLike) -> NDArray:
         """Return samples of a variable in the order of their numbers, which may repeat."""
         return self.load([name], [], np.asarray(indices, np.int64))[name]
+
+    @property
+    def label_rows(self) -> int:
+        """Number of samples whose labels are best asked for together."""
+        return LABEL_ROWS
 
     def labels(self, names: Sequence[str], start: int, stop: int) -> pd.DataFrame:
         """Return some labels of a range of samples; they are rendered where one is measured."""
