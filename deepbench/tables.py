@@ -402,7 +402,7 @@ class Coordinate:
 
 
 class Storage(Specification):
-    """Sizes of the pieces into which arrays are cut on disk. They change no value."""
+    """How arrays are cut and compressed on disk, which changes no value."""
 
     chunk_bytes: Annotated[Whole, Field(ge=1024, le=2**30)] = Field(
         2**18, description="size of the pieces that are compressed and read alone, about"
@@ -411,6 +411,15 @@ class Storage(Specification):
         2**26,
         description="largest size of a file of data before compression, except for a few samples that are larger",
     )
+    codec: Literal["lz4", "none"] | None = Field(
+        None,
+        description="how data are compressed: lz4 (the default), or none, which is larger and read faster",
+    )
+
+    @field_validator("codec")
+    @classmethod
+    def _absent_when_usual(cls, codec: str | None) -> str | None:
+        return None if codec == "lz4" else codec
 
 
 def power_of_two(limit: float) -> int:

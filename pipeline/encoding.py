@@ -94,6 +94,7 @@ def _create_table(root: zarr.Group, table: Table[Any]) -> None:
             shards=cut.shards,
             dimensions=("sample", *variable.dimensions),
             attributes=fmt.variable_attributes(variable),
+            compressed=table.storage.codec != "none",
         )
     for column in table.plan.columns:
         words = fmt.label_attributes(column)
@@ -142,15 +143,17 @@ def create_array(
     shards: tuple[int, ...] | None,
     dimensions: tuple[str, ...],
     attributes: dict[str, Any],
+    compressed: bool = True,
 ) -> zarr.Array:
-    """Add an array to a group, compressed and with checksums; what is missing in it is NaN, or the largest integer."""
+    """Add an array to a group, with checksums; what is missing in it is NaN, or the largest integer."""
+    compressors = [BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle")] if compressed else []
     return group.create_array(
         name,
         shape=shape,
         dtype=dtype,
         chunks=chunks,
         shards=shards,
-        compressors=[BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"), Crc32cCodec()],
+        compressors=[*compressors, Crc32cCodec()],
         dimension_names=dimensions,
         fill_value=fmt.fill_value(dtype),
         attributes=attributes,

@@ -112,7 +112,8 @@ class Staging:
         samples goes on from what there is.
         """
         tables = {name: recipe.table(name).hash for name in recipe.tables}
-        key = [tables, recipe.storage.model_dump(), fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
+        storage = recipe.storage.model_dump(exclude_none=True)
+        key = [tables, storage, fmt.FORMAT_VERSION, fmt.RENDER_VERSION]
         digest = canonical_hash(key)[:12]
         name = f"{fmt.BUILDING}/{recipe.name}-{recipe.version}-{digest}"
         return cls(catalog, name, recipe.hash)

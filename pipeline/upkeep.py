@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 from deepbench.catalog import Deprecation, Release
 from deepbench.errors import CatalogError
+from deepbench.reading.caches import FOLDER as CACHES
+from deepbench.reading.caches import folder_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from pipeline.staging import lock_of
 
@@ -25,7 +27,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def remove(target: Target, release: Release) -> None:
-    """Remove a release from its catalog: it is gone in one step, its files follow.
+    """Remove a release from its catalog: it is gone in one step, its files and caches beside it follow.
 
     Raises
     ------
@@ -39,6 +41,7 @@ def remove(target: Target, release: Release) -> None:
         target.remove(grave)
         target.remove(fmt.entry_name(release.name, release.version))  # else a later one inherits it
         target.withdraw(f"{release.name}/{release.version}", fmt.MANIFEST, grave)
+        target.remove(f"{CACHES}/{folder_of(release.name, release.version)}")
 
 
 def deprecate(

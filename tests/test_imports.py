@@ -41,7 +41,7 @@ PIPELINE_LAYERS = [
     r"diff(\..*)?|verify(\..*)?",
     r"claims|growth",
     r"publish",
-    r"build|repair|upkeep|export(\..*)?|report(\..*)?|warm",
+    r"build|repair|upkeep|caches|export(\..*)?|report(\..*)?|warm",
     r"cli(\..*)?",
 ]
 """The modules of ``pipeline``, as those of ``deepbench``; here what is imported for types alone counts as well."""

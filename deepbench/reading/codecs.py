@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import google_crc32c
 import numpy as np
 from numcodecs import blosc
+
+from deepbench.reading.bit_planes import HEADER, some_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -58,6 +61,23 @@ class Codecs:
     def _names(self) -> list[str]:
         return ["blosc"] * self.compressed + ["crc32c"] * self.checked
 
+
+class Decoder:
+    """Decodes the chunks of an array, one after another in one piece of memory. Only one thread may use it.
+
+    Parameters
+    ----------
+    codecs : Codecs
+    shape : tuple of int
+        Shape of a chunk, samples first.
+    dtype : dtype
+    """
+
+    def __init__(self, codecs: Codecs, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self._codecs, self._shape, self._dtype = codecs, shape, dtype
+        self._size = math.prod(shape) * dtype.itemsize
+        self._scratch = np.empty(2 * self._size + HEADER.size, np.uint8)
+
     def decode(self, stored: NDArray[np.uint8], out: NDArray) -> None:
         """Write the values of a chunk into a contiguous array that has its shape and type.
 
@@ -66,17 +86,53 @@ class Codecs:
         ValueError, RuntimeError
             The bytes are damaged.
         """
-        if self.checked:
+        self._decode(self._content(stored), out)
+
+    def rows(
+        self, stored: NDArray[np.uint8], rows: slice | NDArray[np.int64], count: int
+    ) -> NDArray:
+        """Return some samples of a chunk, which are valid until the next chunk is decoded.
+
+        Parameters
+        ----------
+        stored : uint8[n]
+        rows : slice or int64[count]
+            Which of the chunk's samples.
+        count : int
+            Their number.
+
+        Raises
+        ------
+        ValueError, RuntimeError
+            The bytes are damaged.
+        """
+        content = self._content(stored)
+        if not self._codecs.compressed:
+            return content.view(self._dtype).reshape(self._shape)[rows]
+        if 2 * count <= self._shape[0]:  # where more are wanted, all are faster
+            found = some_rows(content, rows, self._shape, self._dtype, self._scratch)
+            if found is not None:
+                return found
+        out = self._scratch[: self._size].view(self._dtype).reshape(self._shape)
+        self._decode(content, out)
+        return out[rows]
+
+    def _content(self, stored: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the bytes of a chunk, checked: those of its values, or those that Blosc makes so many of."""
+        if self._codecs.checked:
             stored = checked(stored)
-        if self.compressed:
+        size = stored.size
+        if self._codecs.compressed:
             size = int.from_bytes(stored[4:8].tobytes(), "little")  # in Blosc's header
-            if size != out.nbytes:
-                raise ValueError(f"a chunk holds {size:,} bytes, not {out.nbytes:,}")
-            blosc.decompress(stored, out)
+        if size != self._size:
+            raise ValueError(f"a chunk holds {size:,} bytes, not {self._size:,}")
+        return stored
+
+    def _decode(self, content: NDArray[np.uint8], out: NDArray) -> None:
+        if self._codecs.compressed:
+            blosc.decompress(content, out)
         else:
-            if stored.size != out.nbytes:
-                raise ValueError(f"a chunk holds {stored.size:,} bytes, not {out.nbytes:,}")
-            out.reshape(-1).view(np.uint8)[:] = stored
+            out.reshape(-1).view(np.uint8)[:] = content
 
 
 def checked(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -144,7 +144,7 @@ class RemoteShard(Shard):
         with self._bucket.asking(self._name):
             key = self._bucket.key(self._name)
             found = obstore.get_ranges(self._bucket.store, key, starts=offsets, lengths=sizes)
-        return [np.frombuffer(each, np.uint8) for each in found]
+        return [np.frombuffer(memoryview(each), np.uint8) for each in found]
 
 
 @lru_cache(maxsize=most_open())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -92,11 +91,6 @@ class StoredVariable:
             dtype.type(described["fill_value"]).item(),
         )
 
-    @property
-    def whole(self) -> bool:
-        """Whether a chunk holds whole samples."""
-        return self.chunk[1:] == self.shape
-
     @cached_property
     def grid(self) -> tuple[int, ...]:
         """Number of chunks of a shard along each dimension, samples first."""
@@ -105,7 +99,6 @@ class StoredVariable:
     @cached_property
     def pieces(self) -> dict[str, list[Piece]]:
         """Pieces of a sample, by the ending of the names of the shards that hold them, such as ``/0/0``."""
-        steps = math.prod(self.grid[1:])
         found: dict[str, list[Piece]] = {}
         counts = [-(-edge // piece) for edge, piece in zip(self.shape, self.chunk[1:], strict=True)]
         for place in product(*map(range, counts)):
@@ -117,6 +110,5 @@ class StoredVariable:
                 slice(at * piece, min((at + 1) * piece, edge))
                 for at, piece, edge in zip(place, self.chunk[1:], self.shape, strict=True)
             )
-            assert number < steps
             found.setdefault(shard, []).append(Piece(number, inside))
         return found

@@ -15,7 +15,8 @@ import numpy as np
 from deepbench import format as fmt
 from deepbench.catalog import Release, reading
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.reading.codecs import single_threaded
+from deepbench.reading.caches import Cache, caches_of
+from deepbench.reading.codecs import Decoder, single_threaded
 from deepbench.reading.shards import shard_of
 from deepbench.reading.stored_variable import StoredVariable
 
@@ -39,27 +40,28 @@ class Wanted(NamedTuple):
         Where they lie in the row.
     place : slice or int64[n]
         Where they go.
-    count : int
-        Their number.
+    number : int
     """
 
     row: int
     inside: Rows
     place: Rows
-    count: int
+    number: int
 
 
 class TableReader:
     """Samples of a table of a release, read straight from its shards.
 
     It has no threads and no event loop, and can be used after a fork or sent to another process. Files that were used
-    last stay open in each process. Every checksum is checked.
+    last stay open in each process. Every checksum of a shard is checked.
 
     Parameters
     ----------
     release : Release
     table : str
         Name of the table.
+    cached : bool, optional
+        Whether plain arrays are read instead that ``deepbench cache`` has written of the same data.
 
     Raises
     ------
@@ -78,8 +80,8 @@ class TableReader:
     (3, 64, 64)
     """
 
-    def __init__(self, release: Release, table: str) -> None:
-        self._release, self._table = release, release.check_table(table)
+    def __init__(self, release: Release, table: str, *, cached: bool = True) -> None:
+        self._release, self._table, self._cached = release, release.check_table(table), cached
         release.warn_if_deprecated(stacklevel=3)
 
     def __repr__(self) -> str:
@@ -91,6 +93,7 @@ class TableReader:
         return {
             "_release": Release(release.name, release.version, release.catalog),
             "_table": self._table,
+            "_cached": self._cached,
         }
 
     @property
@@ -133,13 +136,15 @@ class TableReader:
         """Number of samples that are decoded together; shuffle blocks of this many, or a multiple."""
         return math.lcm(*(each.chunk[0] for each in self.variables.values()))
 
-    def read(self, name: str, start: int, stop: int) -> NDArray:
+    def read(self, name: str, start: int, stop: int, *, out: NDArray | None = None) -> NDArray:
         """Return the samples ``start`` … ``stop - 1`` of a variable.
 
         Parameters
         ----------
         name : str
         start, stop : int
+        out : ndarray, shape (stop - start, *shape), optional
+            Where to write them; memory that was used before is faster than new.
 
         Returns
         -------
@@ -148,7 +153,7 @@ class TableReader:
         Raises
         ------
         CatalogError
-            There is no such variable, or the range is not one of the table.
+            There is no such variable, the range is not one of the table, or ``out`` does not fit.
         ReleaseError
             A file is missing, or damaged.
         """
@@ -159,9 +164,12 @@ class TableReader:
                 f"samples {start} … {stop} are not a range of '{self._table}' of {self._release}, which has "
                 f"{self.samples:,}: use 0 <= start <= stop <= {self.samples}"
             )
-        return self._gather(variable, _range(start, stop, variable.chunk[0]), stop - start)
+        room = _room(variable, stop - start, out)
+        if self._caches and self._from_cache(name, np.arange(start, stop), room):
+            return room
+        return self._gather(variable, _range(start, stop, variable.chunk[0]), room)
 
-    def take(self, name: str, indices: ArrayLike) -> NDArray:
+    def take(self, name: str, indices: ArrayLike, *, out: NDArray | None = None) -> NDArray:
         """Return samples of a variable in the order of their numbers, which may repeat.
 
         Parameters
@@ -169,6 +177,8 @@ class TableReader:
         name : str
         indices : int[n]
             Numbers of samples.
+        out : ndarray, shape (n, *shape), optional
+            Where to write them; memory that was used before is faster than new.
 
         Returns
         -------
@@ -177,7 +187,7 @@ class TableReader:
         Raises
         ------
         CatalogError
-            There is no such variable or sample.
+            There is no such variable or sample, or ``out`` does not fit.
         ReleaseError
             A file is missing, or damaged.
         """
@@ -194,8 +204,15 @@ class TableReader:
             raise CatalogError(
                 f"'{self._table}' of {self._release} has the samples 0 … {self.samples - 1}, not {wrong}"
             )
-        wanted = _scattered(numbers.astype(np.int64), variable.chunk[0])
-        return self._gather(variable, wanted, len(numbers))
+        numbers, room = numbers.astype(np.int64), _room(variable, len(numbers), out)
+        if self._from_cache(name, numbers, room):
+            return room
+        if len(numbers) > 1:
+            wanted = _scattered(numbers, variable.chunk[0])
+        else:
+            first = int(numbers[0]) if len(numbers) else 0
+            wanted = _range(first, first + len(numbers), variable.chunk[0])
+        return self._gather(variable, wanted, room)
 
     def _variable(self, name: str) -> StoredVariable:
         if name not in self.variables:
@@ -203,6 +220,22 @@ class TableReader:
                 f"'{self._table}' of {self._release} has no data variable '{name}'; it has: {', '.join(self.variables)}"
             )
         return self.variables[name]
+
+    @cached_property
+    def _caches(self) -> tuple[Cache, ...]:
+        """Caches of the table that are there when it is first read."""
+        if not self._cached:
+            return ()
+        return tuple(caches_of(self._release, self._table, self.variables))
+
+    def _from_cache(self, name: str, numbers: NDArray[np.int64], out: NDArray) -> bool:
+        """Write samples to ``out`` if a cache has all of them; return whether one has."""
+        for cache in self._caches:
+            rows = cache.rows(numbers)
+            if rows is not None:
+                np.take(cache.arrays[name], rows, axis=0, out=out, mode="clip")  # else it buffers
+                return True
+        return False
 
     @cached_property
     def _files(self) -> dict[str, fmt.StoredObject]:
@@ -214,11 +247,10 @@ class TableReader:
             if each.path.startswith(inside)
         }
 
-    def _gather(self, variable: StoredVariable, wanted: Iterable[Wanted], count: int) -> NDArray:
-        """Return samples, of which those of the same shards follow one another."""
-        out = np.empty((count, *variable.shape), variable.dtype)
+    def _gather(self, variable: StoredVariable, wanted: Iterable[Wanted], out: NDArray) -> NDArray:
+        """Write samples, of which those of the same shards follow one another, to ``out`` and return it."""
         rows, location = variable.grid[0], self._release.location
-        scratch = np.empty(variable.chunk, variable.dtype)
+        decoder = Decoder(variable.codecs, variable.chunk, variable.dtype)
         with single_threaded():
             for number, of_shard in groupby(wanted, lambda each: each.row // rows):
                 some = list(of_shard)
@@ -229,11 +261,24 @@ class TableReader:
                             raise LookupError("the manifest does not list it")
                         try:
                             shard = shard_of(location, self._files[path], math.prod(variable.grid))
-                            _decode(variable, shard, some, pieces, out, scratch)
+                            _decode(variable, shard, some, pieces, decoder, out)
                         except ValueError:
                             shard_of.cache_clear()  # it may be mended
                             raise
         return out
+
+
+def _room(variable: StoredVariable, count: int, out: NDArray | None) -> NDArray:
+    """Return an array for some samples: the one that is given, if it fits."""
+    shape = (count, *variable.shape)
+    if out is None:
+        return np.empty(shape, variable.dtype)
+    if (out.shape, out.dtype) != (shape, variable.dtype) or not out.flags.c_contiguous:
+        raise CatalogError(
+            f"`out` is {out.dtype} of shape {out.shape}; '{variable.name}' needs a C-contiguous array of "
+            f"{variable.dtype} and shape {shape}"
+        )
+    return out
 
 
 def _decode(
@@ -241,32 +286,33 @@ def _decode(
     shard: Shard,
     wanted: list[Wanted],
     pieces: list[Piece],
+    decoder: Decoder,
     out: NDArray,
-    scratch: NDArray,
 ) -> None:
     """Decode the chunks of a shard that are wanted to their places in ``out``."""
     rows, steps = variable.grid[0], math.prod(variable.grid[1:])
     numbers = [each.row % rows * steps + piece.number for each in wanted for piece in pieces]
     stored = iter(shard.chunks(numbers))
     for each in wanted:
+        contiguous = each.number == variable.chunk[0] and isinstance(each.inside, slice)
         for piece in pieces:
             content = next(stored)
             place = (each.place, *piece.inside)
             if content is None:
                 out[place] = variable.fill
-            elif (
-                variable.whole and each.count == variable.chunk[0] and isinstance(each.place, slice)
-            ):
-                variable.codecs.decode(content, out[each.place])
-            else:
-                variable.codecs.decode(content, scratch)
-                cut = (slice(0, part.stop - part.start) for part in piece.inside)
-                out[place] = scratch[(each.inside, *cut)]
+                continue
+            if contiguous and isinstance(each.place, slice):
+                target = out[place]
+                if target.shape == variable.chunk and target.flags.c_contiguous:
+                    decoder.decode(content, target)
+                    continue
+            cut = (slice(part.stop - part.start) for part in piece.inside)
+            out[place] = decoder.rows(content, each.inside, each.number)[(slice(None), *cut)]
 
 
 def _range(start: int, stop: int, length: int) -> Iterator[Wanted]:
     """Yield the rows of chunks that hold a range of samples."""
-    for row in range(start // length, -(-stop // length)):
+    for row in range(start // length, -(-stop // length) if start < stop else 0):
         first, last = max(start, row * length), min(stop, (row + 1) * length)
         yield Wanted(
             row,
@@ -277,20 +323,23 @@ def _range(start: int, stop: int, length: int) -> Iterator[Wanted]:
 
 
 def _scattered(numbers: NDArray[np.int64], length: int) -> Iterator[Wanted]:
-    """Yield the rows of chunks that hold some samples, in order; runs of samples that stay together as slices."""
-    if not numbers.size:
-        return
+    """Yield the rows of chunks that hold some samples, in order; samples that follow one another are a slice."""
     order = np.argsort(numbers, kind="stable")
     ordered = numbers[order]
     rows = ordered // length
-    broken = np.cumsum((np.diff(ordered) != 1) | (np.diff(order) != 1), dtype=np.int64)
-    breaks = [0, *broken.tolist()]
-    bounds = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(numbers)]
     inside = ordered - rows * length
+    bounds = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(numbers)]
+    insides, places = _slices(inside, bounds), _slices(order, bounds)
+    for first, last, some, place in zip(bounds[:-1], bounds[1:], insides, places, strict=True):
+        yield Wanted(int(rows[first]), some, place, last - first)
+
+
+def _slices(numbers: NDArray[np.int64], bounds: list[int]) -> Iterator[Rows]:
+    """Yield the numbers between one bound and the next, as a slice where each is one more than the one before."""
+    breaks = [0, *np.cumsum(np.diff(numbers) != 1).tolist()]
     for first, last in pairwise(bounds):
         if breaks[first] == breaks[last - 1]:
-            at, to = int(inside[first]), int(order[first])
-            count = last - first
-            yield Wanted(int(rows[first]), slice(at, at + count), slice(to, to + count), count)
+            start = int(numbers[first])
+            yield slice(start, start + last - first)
         else:
-            yield Wanted(int(rows[first]), inside[first:last], order[first:last], last - first)
+            yield numbers[first:last]

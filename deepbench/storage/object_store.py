@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,12 @@ def client_of(url: str) -> Any:
         return from_url(url, retry_config=retries)  # type: ignore[call-overload]
 
 
+@lru_cache(maxsize=1)
+def _asked_first() -> int:
+    """Return the process that asked first: it has the client's threads, and a fork of it has none."""
+    return os.getpid()
+
+
 @contextmanager
 def asking(address: str) -> Iterator[None]:
     """Turn what a store answers about an address into short errors of Python's own kinds.
@@ -41,10 +48,15 @@ def asking(address: str) -> Iterator[None]:
     PermissionError
         The store does not allow it.
     StorageError
-        Anything else that went wrong.
+        Anything else that went wrong; or the process is a fork of one that asked before, where nothing would answer.
     """
     from obstore import exceptions
 
+    if _asked_first() != os.getpid():
+        raise StorageError(
+            f"{address}: a process that was forked from one that has used an object store cannot use it; start workers "
+            "with 'spawn' or 'forkserver' (in PyTorch multiprocessing_context='spawn')"
+        )
     try:
         yield
     except (FileNotFoundError, exceptions.GenericError) as error:

@@ -77,6 +77,7 @@ for command in (
     releases.export,
     upkeep.verify,
     upkeep.repair,
+    upkeep.cache,
     upkeep.deprecate,
     upkeep.remove,
     upkeep.prune,

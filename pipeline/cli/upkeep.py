@@ -1,4 +1,4 @@
-"""The commands that keep a catalog in order: verify, repair, deprecate, remove, prune."""
+"""The commands that keep a catalog in order: verify, repair, cache, deprecate, remove, prune."""
 
 from __future__ import annotations
 
@@ -124,6 +124,40 @@ def repair(
             say(f"{result.release}: every file is what the manifest lists; there is nothing to do")
     if result.refused:
         raise typer.Exit(DAMAGED)
+
+
+def cache(
+    release: ReleaseName,
+    table: Annotated[str | None, typer.Option(help="Which table; all when absent.")] = None,
+    split: Annotated[str | None, typer.Option(help="Which split; all samples when absent.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove caches instead.")] = False,
+    catalog: Catalog = "releases",
+    as_json: Json = False,
+) -> None:
+    """Write plain arrays of a release for training, beside the catalog or where DEEPBENCH_CACHE says."""
+    from pipeline.caches import remove_caches, write_cache
+
+    found = find_release(release, catalog)
+    if remove:
+        gone = remove_caches(found, table, split)
+        if as_json:
+            say_json({"removed": gone})
+            return
+        for path in gone:
+            say(f"removed {path}")
+        if not gone:
+            say(f"there is no such cache of {found}")
+        return
+    tables = list(found.manifest.tables) if table is None else [table]
+    results = []
+    for name in tables:
+        with progress_bar() as report:
+            results.append(write_cache(found, name, split, progress=report))
+    if as_json:
+        say_json([{"path": path, "written": written} for path, written in results])
+        return
+    for path, written in results:
+        say(f"wrote {path}" if written else f"{path} is there already")
 
 
 def _find_even_without_manifest(name: str, catalog: str) -> Release:

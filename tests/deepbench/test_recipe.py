@@ -88,6 +88,7 @@ REFUSED = [
     ("storage", {"chunk_bytes": 1023}, "must be greater than or equal to 1024"),
     ("storage", {"shard_bytes": 2**31 + 1}, "must be less than or equal to"),
     ("storage", {"chunks": 5000}, "unknown key 'chunks'; did you mean 'chunk_bytes'?"),
+    ("storage", {"codec": "zstd"}, "must be 'lz4' or 'none', not 'zstd'"),
     # the table
     ("tables", {}, "must have at least 1 item"),
     ("tables", {"2d": TABLE}, "must be 1 to 63 lower-case letters, digits and '_'"),
@@ -318,6 +319,14 @@ def test_recipes_of_the_workflows_are_valid(path):
     assert recipe.name == path.stem
     assert recipe.folder == path.parent
     assert recipe.license
+
+
+def test_the_usual_codec_is_stored_as_absent():
+    recipe = parse_recipe(TEXT)
+    assert recipe.replace({"storage.codec": "lz4"}).resolved() == recipe.resolved()
+    plain = recipe.replace({"storage.codec": "none"})
+    assert plain.resolved()["storage"]["codec"] == "none"
+    assert plain.hash == recipe.hash
 
 
 def test_defaults_are_filled_in():

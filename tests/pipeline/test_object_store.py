@@ -146,8 +146,11 @@ def test_a_store_that_falls_silent_is_no_damage(make, recipe, catalog, monkeypat
             patch.setattr(type(release.location), name, silent)
             with pytest.raises(StorageError):
                 verify(release)
-            with pytest.raises(StorageError):
-                find("small", catalog=catalog).open()
+    assert release.manifest
+    monkeypatch.setattr(type(release.location), "read", silent)
+    for each in (release, find("small", catalog=catalog)):  # with its manifest, and without
+        with pytest.raises(StorageError):
+            each.open()
 
 
 def test_credentials_appear_nowhere(make, recipe, catalog, secrets):

@@ -1,0 +1,84 @@
+"""Some rows of a chunk that Blosc has shuffled by bits, without putting together the others.
+
+Blosc's bit shuffle stores the lowest bits of all elements of a block, then the next ones: a plane for each bit. To put
+elements together from them takes most of the time of decoding. Here Blosc decompresses the planes alone; their parts
+that belong to the wanted rows are given back to it as a chunk of its own, which it puts together.
+
+The header is that of Blosc 1 (README_CHUNK_FORMAT of c-blosc).
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numcodecs import blosc
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BYTE_SHUFFLED, COPIED, BIT_SHUFFLED, UNSPLIT = 1, 2, 4, 16
+"""Flags in the third byte of a chunk."""
+
+HEADER = struct.Struct("<4B3i")
+"""Version, version of the compressor, flags, bytes of an element; bytes of the values, of a block, of the chunk."""
+
+BLOCK = struct.Struct("<2i")
+"""Where the one block begins, and the bytes of its one stream: as many as it has values, where it is not compressed."""
+
+
+def some_rows(
+    stored: NDArray[np.uint8],
+    rows: slice | NDArray[np.int64],
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    scratch: NDArray[np.uint8],
+) -> NDArray | None:
+    """Return some rows of a chunk; None where it must be decoded whole.
+
+    Parameters
+    ----------
+    stored : uint8[n]
+        The chunk, as Blosc has made it.
+    rows : slice or int64[k]
+        Which of the chunk's rows.
+    shape : tuple of int
+        Shape of the chunk, rows first.
+    dtype : dtype
+    scratch : uint8[m]
+        Memory to work in, of twice the size of the values and a header.
+
+    Returns
+    -------
+    ndarray, shape (k, *shape[1:])
+
+    Raises
+    ------
+    RuntimeError
+        The bytes are damaged.
+    """
+    version, compressor, flags, size, values, block, _ = HEADER.unpack_from(stored.data)
+    bytes_of_plane, rest = divmod(values, size * shape[0] * 8)  # of one row
+    shuffled = flags & (BYTE_SHUFFLED | COPIED | BIT_SHUFFLED) == BIT_SHUFFLED
+    if not shuffled or rest or block != values or size != dtype.itemsize:
+        return None
+    plain = scratch[values : values + stored.size]
+    plain[:] = stored
+    plain[2] = flags & ~BIT_SHUFFLED
+    planes = scratch[:values].reshape(8 * size, shape[0], bytes_of_plane)
+    blosc.decompress(plain, planes)
+    some = planes[:, rows]
+    head = HEADER.pack(
+        version,
+        compressor,
+        flags | UNSPLIT,
+        size,
+        some.size,
+        some.size,
+        HEADER.size + BLOCK.size + some.size,
+    )
+    head += BLOCK.pack(HEADER.size + 4, some.size)
+    out = np.empty((some.shape[1], *shape[1:]), dtype)
+    blosc.decompress(np.concatenate([np.frombuffer(head, np.uint8), some.reshape(-1)]), out)
+    return out
