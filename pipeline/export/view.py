@@ -174,7 +174,7 @@ class View:
 
     @cached_property
     def _reader(self) -> TableReader:
-        return TableReader(self.release, self.name)
+        return TableReader(self.release, self.name, cached=False)
 
     def read(self, name: str, start: int, stop: int) -> NDArray:
         """Return a variable of chosen samples, ``stop - start`` of them.
