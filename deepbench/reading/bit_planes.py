@@ -59,26 +59,47 @@ def some_rows(
         The bytes are damaged.
     """
     version, compressor, flags, size, values, block, _ = HEADER.unpack_from(stored.data)
-    bytes_of_plane, rest = divmod(values, size * shape[0] * 8)  # of one row
+    elements = values // dtype.itemsize
     shuffled = flags & (BYTE_SHUFFLED | COPIED | BIT_SHUFFLED) == BIT_SHUFFLED
-    if not shuffled or rest or block != values or size != dtype.itemsize:
+    if not shuffled or elements % 8 or block != values or size != dtype.itemsize:
         return None
     plain = scratch[values : values + stored.size]
     plain[:] = stored
     plain[2] = flags & ~BIT_SHUFFLED
-    planes = scratch[:values].reshape(8 * size, shape[0], bytes_of_plane)
+    planes = scratch[:values].reshape(8 * size, elements // 8)
     blosc.decompress(plain, planes)
-    some = planes[:, rows]
-    head = HEADER.pack(
-        version,
-        compressor,
-        flags | UNSPLIT,
-        size,
-        some.size,
-        some.size,
-        HEADER.size + BLOCK.size + some.size,
-    )
-    head += BLOCK.pack(HEADER.size + 4, some.size)
-    out = np.empty((some.shape[1], *shape[1:]), dtype)
-    blosc.decompress(np.concatenate([np.frombuffer(head, np.uint8), some.reshape(-1)]), out)
+    row = elements // shape[0]
+    kind = version, compressor, flags | UNSPLIT, size
+    if row % 8 == 0:  # each row has bytes of its own
+        some = planes.reshape(8 * size, shape[0], row // 8)[:, rows]
+        return _put_together(some, kind, dtype).reshape(-1, *shape[1:])
+    width = min((row + 14) // 8, elements // 8)
+    begins = [each * row for each in np.arange(shape[0])[rows].tolist()]
+    firsts = [min(begin // 8, elements // 8 - width) for begin in begins]
+    some = np.stack([planes[:, first : first + width] for first in firsts], axis=1)
+    parts = zip(_put_together(some, kind, dtype), begins, firsts, strict=True)
+    found = [each[begin - 8 * first :][:row] for each, begin, first in parts]
+    return np.stack(found).reshape(-1, *shape[1:])
+
+
+def _put_together(
+    planes: NDArray[np.uint8], kind: tuple[int, int, int, int], dtype: np.dtype
+) -> NDArray:
+    """Return elements from their planes, of which a row has some bytes; ``kind`` begins the header of a chunk.
+
+    Parameters
+    ----------
+    planes : uint8[bits, k, width]
+    kind : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    ndarray, shape (k, 8 * width)
+    """
+    size = planes.size
+    head = HEADER.pack(*kind, size, size, HEADER.size + BLOCK.size + size)
+    head += BLOCK.pack(HEADER.size + 4, size)
+    out = np.empty((planes.shape[1], 8 * planes.shape[2]), dtype)
+    blosc.decompress(np.concatenate([np.frombuffer(head, np.uint8), planes.reshape(-1)]), out)
     return out

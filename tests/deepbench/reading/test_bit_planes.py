@@ -7,6 +7,9 @@ from numcodecs import Blosc, blosc
 from deepbench.reading.bit_planes import COPIED, HEADER, some_rows
 from deepbench.reading.codecs import Codecs, Decoder, single_threaded
 
+SHAPES = [(16, 24), (4, 2, 4, 6), (2, 8), (1, 640), (128, 1000), (32, 127), (8, 3), (24, 1, 61)]
+"""Shapes of chunks; rows of the last three begin at any bit of a byte of a plane."""
+
 
 def values_of(dtype, shape):
     """Return values that Blosc compresses a little, as noisy pixels are."""
@@ -26,7 +29,9 @@ def rows_of(chunk, values, rows):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "i4", "f8"])
-@pytest.mark.parametrize("shape", [(16, 24), (4, 2, 4, 6), (2, 8), (1, 640), (128, 1000)])
+@pytest.mark.parametrize(
+    "shape", [(16, 24), (4, 2, 4, 6), (2, 8), (1, 640), (128, 1000), (32, 127), (8, 3), (24, 1, 61)]
+)
 @pytest.mark.parametrize("codec", [{}, {"cname": "zstd"}, {"cname": "blosclz"}], ids=str)
 def test_rows_are_those_of_the_chunk(dtype, shape, codec):
     values = values_of(dtype, shape)
@@ -49,7 +54,7 @@ def test_the_usual_chunk_is_one_block_that_is_compressed():
 @pytest.mark.parametrize(
     ("shape", "codec"),
     [
-        ((16, 25), {}),
+        ((12, 25), {}),
         ((16, 24), {"shuffle": Blosc.SHUFFLE}),
         ((16, 24), {"shuffle": Blosc.NOSHUFFLE}),
         ((1024, 128), {"blocksize": 4096}),
