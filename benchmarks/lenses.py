@@ -74,7 +74,9 @@ def light_of(systems):
         "n",
         "radius",
     )
-    values = {name: np.array([each[name] for each in systems]) for name in (*names, "q", "angle")}
+    values = {
+        name: np.array([each[name] for each in systems]) for name in (*names, "q", "angle", "fwhm")
+    }
     count = len(systems)
     masses = np.zeros(2 * count, DEFLECTOR_ROW)
     lens, shear = masses[::2], masses[1::2]
@@ -95,10 +97,10 @@ def light_of(systems):
     planes = np.stack([2 * each[:-1], 2 * each[1:]], axis=1)
     light = LensedLight(
         planes, masses, middle, middle + np.stack([values["x"], values["y"]], axis=1),
+        values["fwhm"],
         galaxies, each, np.zeros(0, ARMS_ROW), none, np.zeros(0, TRUNCATED_ROW), none,
     )  # fmt: skip
-    widths = [each["fwhm"] for each in systems]
-    return light, rows_of(PSF_ROW, count, family=GAUSSIAN, fwhm=widths, axis_ratio=1.0)
+    return light, rows_of(PSF_ROW, count, family=GAUSSIAN, fwhm=values["fwhm"], axis_ratio=1.0)
 
 
 def ours(systems, tables):

@@ -10,12 +10,14 @@ from deepbench.images.galaxies.sersic import (
     shape_constants,
     within_range,
 )
-from deepbench.images.lensing.windows import FAR2
 from deepbench.numerics.kernels import inline
 from deepbench.numerics.mathfast import exp32, exp64, log32, log64
 
-CORE = 0.7
+CORE = 0.9
 """Semi-minor axis of the window in which a polynomial stands for a cusp, in offsets."""
+
+NO_CORE = 1e-3
+"""The same where the profile has no cusp."""
 
 CORE_FIRST, CORE_STEP, CORE_STEPS = -20.0, 0.25, 86
 """Points of ln t in the sums over a cusp: the first, their distance and their number."""
@@ -27,6 +29,7 @@ NUMBERS = 11
 """Numbers of a profile."""
 
 _ZERO, _TINY, _FAR = np.float32(0.0), np.float32(1e-20), np.float32(80.0)
+_FADED = np.float32(4.0)  # exp(−t²) is 1e-7 there
 
 
 @inline
@@ -91,7 +94,7 @@ def add_sersic(profile, bx, by, squares, values, least, light):
         squares[i], values[i] = square, value
         light[i] += value if square < last else _ZERO
     narrow = profile[8]
-    if least * min(c * c + s * s, d * d + e * e) * narrow > FAR2 * np.float32(4.0):
+    if least * min(c * c + s * s, d * d + e * e) * narrow > _FADED:
         return
     constant, linear = amplitude * profile[9], amplitude * profile[10]
     for i in range(light.size):
@@ -100,17 +103,22 @@ def add_sersic(profile, bx, by, squares, values, least, light):
 
 
 @inline
+def _core_radius(row, smallest):
+    """Return the circularised radius of the window in which a polynomial stands for the cusp, next to none without."""
+    part = CORE if row.sersic_index > 0.5 else NO_CORE
+    return part * smallest / component_ellipse(row).b * row.half_light_radius
+
+
+@inline
 def write_profiles(light_of, image, smallest, tables, profiles):
     """Return the numbers of all Sérsic profiles of a galaxy, float32[n, NUMBERS]."""
     count = 0
     for k in range(light_of.component_parts[image], light_of.component_parts[image + 1]):
         own = light_of.components[k]
-        core = CORE * smallest / component_ellipse(own).b * own.half_light_radius
-        _write_profile(own, MOST, core, tables, profiles[count])
+        _write_profile(own, MOST, _core_radius(own, smallest), tables, profiles[count])
         count += 1
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         own = light_of.truncated[k]
-        core = CORE * smallest / component_ellipse(own).b * own.half_light_radius
-        _write_profile(own, own.truncation, core, tables, profiles[count])
+        _write_profile(own, own.truncation, _core_radius(own, smallest), tables, profiles[count])
         count += 1
     return profiles[:count]

@@ -10,55 +10,80 @@ from numpy.typing import NDArray
 from deepbench.images.lensing.windows import LEVELS
 from deepbench.numerics.kernels import inline
 
-BESIDE = 3
-"""Points on either side of the nearest over which the light of a ray is spread along an axis."""
+POINTS = 8
+"""Number of points along an axis over which the light of a ray is spread."""
 
-PLACES = 2 ** (LEVELS - 1)
-"""Number of rays of the finest level between two points of the grid."""
+BEFORE = 3
+"""Number of them before the cell of the ray."""
+
+TOGETHER, WIDTH = 8, 16
+"""Number of rays that are spread together, and of points over which they are."""
 
 
 @lru_cache(maxsize=1)
 def lagrange_weights() -> NDArray[np.float32]:
-    """Return Lagrange's weights of the points −BESIDE … BESIDE for places −½ … ½ in steps of 1 / PLACES."""
-    places = np.arange(PLACES + 1)[:, None] / PLACES - 0.5
-    points = np.arange(-BESIDE, BESIDE + 1)
-    weights = [
-        np.prod(
-            [(places[:, 0] - other) / (own - other) for other in points if other != own], axis=0
-        )
-        for own in points
-    ]
-    return np.stack(weights, axis=1).astype(np.float32)
+    """Return Lagrange's weights for TOGETHER rays at once, float32[LEVELS + 1, places, TOGETHER × WIDTH].
+
+    ``places`` are those of the first ray in its cell, in units of TOGETHER rays; points count from BEFORE points before
+    the cell on.
+    """
+    points = np.arange(POINTS) - BEFORE
+    weights = np.zeros((LEVELS + 1, 2 ** (LEVELS - 1) // TOGETHER, TOGETHER, WIDTH))
+    for level in range(2, LEVELS + 1):
+        parts = 2 ** (level - 1)
+        for number in range(max(parts, TOGETHER)):
+            place, ray = divmod(number, TOGETHER)
+            cell, rest = divmod(number, parts)
+            for point in points:
+                others = points[points != point]
+                weights[level, place, ray, cell + point + BEFORE] = np.prod(
+                    (rest / parts - others) / (point - others)
+                )
+    return weights.reshape(*weights.shape[:2], -1).astype(np.float32)
 
 
 @inline
-def deposit(grid, row, first, light, level, table, spread):
-    """Add the light of rays of a level to a grid; ``row`` and ``first`` are numbers among the rays of the level."""
-    size = grid.shape[0]
+def deposit(grid, row, first, light, level, weights, values, spread):
+    """Add the light of rays of a level to a grid; ``row`` and ``first`` are numbers among the rays of the level.
+
+    ``values`` and ``spread`` are dark scratch, which is left dark.
+    """
     if level < 2:
         stride = 2 - level
-        target = grid[row * stride]
+        target = grid[row * stride][first * stride :]
         for i in range(light.size):
-            target[(first + i) * stride] += light[i]
+            target[i * stride] += light[i]
         return
     parts = 2 ** (level - 1)
-    half, each = parts // 2, PLACES // parts
+    aside = first % TOGETHER
+    own = values[aside : aside + light.size]
     for i in range(light.size):
-        place = first + i + half
-        nearest = place // parts
-        weights, value = table[(place - nearest * parts) * each], light[i]
-        for m in range(2 * BESIDE + 1):
-            spread[nearest + BESIDE + m] += weights[m] * value
-    begin = max((first + half) // parts - BESIDE, 0)
-    end = min((first + light.size - 1 + half) // parts + BESIDE + 1, size)
-    line = spread[2 * BESIDE :]  # what falls beyond the grid's edge is left in the margins
-    place = row + half
-    nearest = place // parts
-    weights = table[(place - nearest * parts) * each]
-    for m in range(2 * BESIDE + 1):
-        at = nearest - BESIDE + m
-        if 0 <= at < size:
-            target, weight = grid[at], weights[m]
-            for i in range(begin, end):
+        own[i] = light[i]
+    begin = (first - aside) // parts
+    count = (aside + light.size + TOGETHER - 1) // TOGETHER
+    for t in range(count):
+        place = first - aside + t * TOGETHER
+        cell = place // parts
+        table = weights[level, (place - cell * parts) // TOGETHER]
+        some, target = values[t * TOGETHER :], spread[cell - begin :]
+        for m in range(WIDTH):
+            total = target[m]
+            for i in range(TOGETHER):
+                total += table[i * WIDTH + m] * some[i]
+            target[m] = total
+    own[:] = np.float32(0.0)
+    used = (count * TOGETHER - 1) // parts + POINTS + 1
+    low = max(BEFORE - begin, 0)  # what falls beyond the grid's edge is lost
+    wide = (used - low + WIDTH - 1) // WIDTH * WIDTH
+    line = spread[low : low + min(wide, grid.shape[1] - (begin + low - BEFORE))]
+    cell = row // parts
+    ray = row - cell * parts
+    ray, place = ray % TOGETHER, ray // TOGETHER
+    table = weights[level, place][ray * WIDTH + ray // parts :]
+    for m in range(POINTS):
+        at = cell - BEFORE + m
+        if 0 <= at < grid.shape[0]:
+            target, weight = grid[at][begin + low - BEFORE :], table[m]
+            for i in range(line.size):
                 target[i] += weight * line[i]
-    spread[begin : end + 4 * BESIDE] = np.float32(0.0)
+    spread[: used + WIDTH] = np.float32(0.0)

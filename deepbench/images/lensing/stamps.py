@@ -100,13 +100,15 @@ def add_lensed(
     side = stamps.shape[1]
     size = grid_period(side)
     start = float(side // 2 - size // 2)
-    finer = np.full(len(some), FINER) if file is not None else refinements(psfs)
+    finer, sizes = np.full(len(some), FINER), np.zeros(len(some))
+    if file is None:
+        finer, sizes = refinements(psfs), psfs["fwhm"] * np.sqrt(psfs["axis_ratio"])
     for refined in np.unique(finer):
         chosen = np.flatnonzero(finer == refined)
         together = max(1, min(CHUNK, LENSED_POINTS // (refined * size) ** 2))
         for begin in range(0, len(chosen), together):
             own = chosen[begin : begin + together]
-            light = _light(lensed, some[own], corners[own], positions[own], fluxes[own])
+            light = _light(lensed, some[own], corners[own], positions[own], fluxes[own], sizes[own])
             grids = np.zeros((len(own), refined * size, refined * size), np.float32)
             masses = int((light.planes[:, 1] - light.planes[:, 0]).max(initial=0))
             found = np.empty(len(own))
@@ -128,6 +130,7 @@ def _light(
     corners: NDArray[np.int64],
     positions: NDArray[np.float64],
     fluxes: NDArray[np.float64],
+    sizes: NDArray[np.float64],
 ) -> LensedLight:
     """Return the light of some lensed galaxies in the pixels of their stamps."""
     owners, planes = lensed.owners[some], lensed.planes
@@ -146,6 +149,7 @@ def _light(
         planes.rows,
         lensed.frame_centre - corners,
         positions - corners,
+        sizes,
         *parts[COMPONENTS],
         *parts["arms"],
         *parts["truncated"],

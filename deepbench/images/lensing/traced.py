@@ -2,16 +2,17 @@
 
 A ray starts at every second point of the grid. That is enough where the light changes slowly: ``oversampled``
 convolves the grid, and its point spread function lets no aliases of such light pass. It is not enough around cusps of
-the light, centres of masses, and edges of truncated profiles. There smooth windows exp(−x²), x = (r/ρ)², take the light
-from coarse rays and give it to rays of half their distance, and so on. With C = Π (1 − exp(−x²)) over all such places,
-ρ being WINDOW steps,
+the light, centres of masses, and edges of truncated profiles. There smooth windows take the light from coarse
+rays and give it to rays of half their distance, and so on. With C = Π (1 − window) over all such places, their radii
+being a few steps,
 
     light = light C₀ + light (C₁ − C₀) + … + light (1 − C_L),
 
-each part is drawn by the rays of its own level, and none has structure as fine as their distance. Windows around light
-are measured in the plane of the source, where images need no search, along its isophotes, and are wider where masses
-compress the source. x has an offset there: at the level that resolves the offset, the windows close. Within it a
-polynomial stands for the cusp, with the same light and the same second moments.
+each part is drawn by the rays of its own level, and none has structure as fine as their distance. Finer rays have
+smaller windows in steps of theirs, because what they err by is less light. Windows around light are measured in the
+plane of the source, where images need no search, along its isophotes, and are wider where masses compress the source.
+Distances have an offset there: at the level that resolves the offset, the windows close. Within it a polynomial stands
+for the cusp, with the same light and the same second moments.
 
 Rays between the grid's points spread their light over the nearest along each axis by Lagrange's weights, so that
 polynomials keep their integral with the light. Rays are traced by blocks, whatever the lines they lie on.
@@ -28,19 +29,23 @@ from deepbench.images.galaxies.arms import MOST_TERMS, add_at, make_disk, write_
 from deepbench.images.galaxies.model import ARMS_ROW
 from deepbench.images.galaxies.sersic import component_ellipse
 from deepbench.images.lensing.cusps import MOST, NUMBERS, add_sersic, write_profiles
-from deepbench.images.lensing.deposit import BESIDE, deposit, lagrange_weights
+from deepbench.images.lensing.deposit import TOGETHER, WIDTH, deposit, lagrange_weights
 from deepbench.images.lensing.windows import (
-    FAR2,
+    LEAST_SIZE,
     LEVELS,
+    MARGIN,
+    MASS_EXTENT,
     MASS_LEVELS,
-    MASS_WINDOW,
-    REACH,
-    WINDOW,
+    MASS_RADIUS,
+    MOST_COMPRESSED,
     compress,
     is_near,
     isophotes,
+    least_of,
     open_window,
     smallest_distance,
+    smallest_extent,
+    window_radius,
 )
 from deepbench.lensing.deflector import EXTERNAL, PREPARED_ROW
 from deepbench.lensing.plane import prepare
@@ -50,8 +55,8 @@ from deepbench.numerics.kernels import inline, kernel
 ARMS = 0.3
 """Offset of the windows around the centre of spiral arms, which are wider (pixel)."""
 
-ARMS_PART = 0.33
-"""Their ρ in steps, in units of ``Disk.core``."""
+ARMS_PART = 0.14
+"""Their width over that of other windows, in units of ``Disk.core``."""
 
 EDGE = 0.16
 """Offset around edges of truncated profiles (pixel)."""
@@ -64,6 +69,7 @@ BLOCK = 512
 
 _ZERO, _ONE = np.float32(0.0), np.float32(1.0)
 _TINY = np.float32(1e-20)
+_MOST, _MOST_COMPRESSED = np.float32(MOST), np.float32(MOST_COMPRESSED)
 _ARMS, _EDGE = np.float32(ARMS * ARMS), np.float32(EDGE * EDGE)
 
 
@@ -79,6 +85,8 @@ class LensedLight(NamedTuple):
         Origin of each plane.
     centres : float64[m, 2]
         Where each galaxy is without masses.
+    sizes : float64[m]
+        FWHM of the point spread function along the minor axis; 0 where only the grid's refinement tells.
     components, arms, truncated : structured arrays
         ``COMPONENT_ROW``, ``ARMS_ROW`` and ``TRUNCATED_ROW``.
     component_parts, arms_parts, truncated_parts : int64[m + 1]
@@ -89,6 +97,7 @@ class LensedLight(NamedTuple):
     masses: NDArray[np.void]
     origins: NDArray[np.float64]
     centres: NDArray[np.float64]
+    sizes: NDArray[np.float64]
     components: NDArray[np.void]
     component_parts: NDArray[np.int64]
     arms: NDArray[np.void]
@@ -110,6 +119,7 @@ class Scratch(NamedTuple):
     arms: NDArray[np.float32]
     terms: NDArray[np.float64]
     weights: NDArray[np.float32]
+    values: NDArray[np.float32]
     spread: NDArray[np.float32]
 
 
@@ -126,7 +136,8 @@ def make_scratch(points: int, masses: int) -> Scratch:
         arms=np.empty((9, BLOCK), np.float32),
         terms=np.empty(MOST_TERMS),
         weights=lagrange_weights(),
-        spread=np.zeros(points + 4 * BESIDE + 2, np.float32),
+        values=np.zeros(BLOCK + 2 * TOGETHER, np.float32),
+        spread=np.zeros(points + 3 * WIDTH, np.float32),
     )
 
 
@@ -144,34 +155,32 @@ def _add_arms(disk, terms, step, bx, by, lines, light):
 
 @inline
 def _mark(nearest, row, first, runs, count):
-    """Append the runs of the next level's rays that windows reach to a list; return it and its length."""
+    """Append the runs of the next level's rays that windows reach to a list; return its length."""
     i = 0
     while i < nearest.size:
-        if nearest[i] > FAR2:
+        if nearest[i] > _ONE:
             i += 1
             continue
         begin, end = i, i + 1
         i += 1
         while i < nearest.size and i - end < GAP:
-            if nearest[i] <= FAR2:
+            if nearest[i] <= _ONE:
                 end = i + 1
             i += 1
-        if count + 2 > runs.shape[0]:
-            longer = np.empty((2 * runs.shape[0], 3), np.int64)
-            longer[:count] = runs[:count]
-            runs = longer
         for below in range(2):
             runs[count, 0] = 2 * row + below
             runs[count, 1] = 2 * (first + begin)
             runs[count, 2] = 2 * (first + end)
             count += 1
         i = end
-    return runs, count
+    return count
 
 
 @inline
-def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms, scratch, form):
-    """Write the light of n rays of a level, and how near they come to a window."""
+def _trace(
+    light_of, image, masses, scale, step, level, n, box, profiles, disk, terms, scratch, form
+):
+    """Write the light of n rays of a level, which lie in a box, and how near they come to a window."""
     lines = scratch.lines
     x, y = scratch.x[:n], scratch.y[:n]
     bx, by, squares, here, before = (
@@ -181,70 +190,79 @@ def _trace(light_of, image, masses, scale, step, level, n, profiles, disk, terms
     ax, ay, values = lines[7][:n], lines[8][:n], lines[10][:n]
     origin_x, origin_y = light_of.origins[image]
     centre_x, centre_y = light_of.centres[image]
-    left, right = x[0], x[0]
-    for i in range(n):
-        left, right = min(left, x[i]), max(right, x[i])
-    low, high = y[0], y[n - 1]
+    left, right, low, high = box
+    box = (left - origin_x, right - origin_x, low - origin_y, high - origin_y)
     for i in range(n):
         bx[i], by[i] = np.float32(x[i] - centre_x), np.float32(y[i] - centre_y)
         x[i], y[i] = (x[i] - origin_x) * scale, (y[i] - origin_y) * scale
     deflect_points(masses, x, y, scratch.deflection, ax, ay)
     pixels = np.float32(1.0 / scale)
-    xx, xy, yy, smallest = form
+    xx, xy, yy, smallest, size, extent = form
     for i in range(n):
         bx[i] -= pixels * ax[i]
         by[i] -= pixels * ay[i]
         squares[i] = xx * bx[i] * bx[i] + by[i] * (xy * bx[i] + yy * by[i])
-        here[i], before[i], light[i], nearest[i] = _ONE, _ONE, _ZERO, np.float32(MOST)
-    least = np.float32(MOST)
-    for i in range(n):
-        least = min(least, squares[i])
-        inverse[i] = _ONE
-    box = (left - origin_x, right - origin_x, low - origin_y, high - origin_y)
+        here[i], before[i], light[i], nearest[i], inverse[i] = _ONE, _ONE, _ZERO, _MOST, _ONE
+    least = least_of(squares)
     for k in range(masses.shape[0]):
         compress(masses[k], box, x, y, scale, inverse)
     for i in range(n):
-        inverse[i] = _ONE / inverse[i]
-        squares[i] = (squares[i] + smallest) * inverse[i]
-    width = WINDOW * step
-    open_window(squares, width, level, LEVELS, here, before, nearest)
-    width = MASS_WINDOW * step
-    beyond = 2.0 * REACH * width
-    for k in range(masses.shape[0]):
-        if masses[k].family == EXTERNAL or not is_near(masses[k], box, scale, beyond):
-            continue
-        own_x, own_y = masses[k].x, masses[k].y
-        for i in range(n):
-            dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
-            squares[i] = dx * dx + dy * dy
-        open_window(squares, width, level, MASS_LEVELS, here, before, nearest)
-    width = WINDOW * step
+        inverse[i] = _ONE / min(inverse[i], _MOST_COMPRESSED)
+        squares[i] = (squares[i] + smallest * smallest) * inverse[i]
+    margin = MARGIN * step
+    radius = window_radius(level, LEVELS, step, size, extent)
+    earlier = window_radius(level - 1, LEVELS, 2.0 * step, size, extent)
+    open_window(squares, radius, earlier, margin, here, before, nearest)
     if terms.size > 0:
-        wide = np.float32(WINDOW / (ARMS_PART * disk.core))
+        wide = np.float32(1.0 / (ARMS_PART * disk.core))
         wide *= wide
         for i in range(n):
             square = xx * bx[i] * bx[i] + by[i] * (xy * bx[i] + yy * by[i])
             squares[i] = (wide * square + _ARMS) * inverse[i]
-        open_window(squares, width, level, LEVELS, here, before, nearest)
-    area = np.float32(step * step)
+        open_window(squares, radius, earlier, margin, here, before, nearest)
     for k in range(profiles.shape[0]):
         add_sersic(profiles[k], bx, by, squares, values, least, light)
     for k in range(light_of.truncated_parts[image], light_of.truncated_parts[image + 1]):
         own = light_of.truncated[k]
         shape = component_ellipse(own)
         c, s, q = np.float32(shape.cosine), np.float32(shape.sine), shape.b / shape.a
-        flat, radius = np.float32(q * q), np.float32(own.truncation * np.sqrt(q))
+        flat, end = np.float32(q * q), np.float32(own.truncation * np.sqrt(q))
         for i in range(n):
             u, v = c * bx[i] + s * by[i], c * by[i] - s * bx[i]
-            distance = np.sqrt(flat * u * u + v * v) - radius
+            distance = np.sqrt(flat * u * u + v * v) - end
             squares[i] = (distance * distance + _EDGE) * inverse[i]
-        open_window(squares, width, level, LEVELS, here, before, nearest)
+        open_window(squares, radius, earlier, margin, here, before, nearest)
+    radius = MASS_RADIUS * window_radius(level, MASS_LEVELS, step, size, MASS_EXTENT)
+    earlier = MASS_RADIUS * window_radius(level - 1, MASS_LEVELS, 2.0 * step, size, MASS_EXTENT)
+    for k in range(masses.shape[0]):
+        if masses[k].family == EXTERNAL or not is_near(masses[k], box, scale, max(radius, earlier)):
+            continue
+        own_x, own_y = masses[k].x, masses[k].y
+        for i in range(n):
+            dx, dy = pixels * np.float32(x[i] - own_x), pixels * np.float32(y[i] - own_y)
+            squares[i] = dx * dx + dy * dy
+        open_window(squares, radius, earlier, margin, here, before, nearest)
+    area = np.float32(step * step)
     for i in range(n):
         light[i] *= area
     if terms.size > 0:
         _add_arms(disk, terms, step, bx, by, scratch.arms, light)
     for i in range(n):
         light[i] *= here[i] - (before[i] if level > 0 else _ZERO)
+
+
+@inline
+def _sum(grid, line):
+    """Return the sum of a grid; ``line`` is dark scratch, which is left dark."""
+    line, total = line[: grid.shape[1]], 0.0
+    for j in range(grid.shape[0]):
+        row = grid[j]
+        for i in range(line.size):
+            line[i] += row[i]
+    for i in range(line.size):
+        total += line[i]
+        line[i] = _ZERO
+    return total
 
 
 @kernel
@@ -272,7 +290,8 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
         first, last = light_of.planes[image]
         masses = scratch.prepared[: last - first]
         prepare(light_of.masses[first:last], masses)
-        smallest = smallest_distance(light_of, image, refined)
+        size = max(light_of.sizes[image], LEAST_SIZE * 2.0 / refined)
+        smallest = smallest_distance(light_of, image, size)
         profiles = write_profiles(light_of, image, smallest, tables, scratch.profiles)
         disk, terms = make_disk(blank[0], tables), scratch.terms[:0]
         if light_of.arms_parts[image + 1] > light_of.arms_parts[image]:
@@ -283,20 +302,25 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
         runs = np.empty((rows, 3), np.int64)
         for row in range(rows):
             runs[row, 0], runs[row, 1], runs[row, 2] = row, 0, rows
-        count, total = rows, 0.0
-        form = isophotes(light_of, image, smallest)
+        count = rows
+        xx, xy, yy = isophotes(light_of, image)
+        form = (xx, xy, yy, np.float32(smallest), size, smallest_extent(light_of, image))
         for level in range(LEVELS + 1):
             step = 2.0 / (refined * 2**level)
             finer, more = np.empty((64, 3), np.int64), 0
             r = 0
             while r < count:
                 n, pieces = 0, 0
+                left, right, low, high = MOST, -MOST, MOST, -MOST
                 while r < count and n < BLOCK:  # runs that are traced together
                     row, begin = runs[r, 0], runs[r, 1]
                     taken = min(runs[r, 2] - begin, BLOCK - n)
+                    xs, ys = scratch.x[n : n + taken], scratch.y[n : n + taken]
+                    x0, y0 = start + begin * step, start + row * step
                     for i in range(taken):
-                        scratch.x[n + i] = start + (begin + i) * step
-                        scratch.y[n + i] = start + row * step
+                        xs[i], ys[i] = x0 + i * step, y0
+                    left, right = min(left, x0), max(right, x0 + (taken - 1) * step)
+                    low, high = min(low, y0), max(high, y0)
                     piece = scratch.pieces[pieces]
                     piece[0], piece[1], piece[2], piece[3] = row, begin, n, n + taken
                     n, pieces = n + taken, pieces + 1
@@ -304,17 +328,22 @@ def write_traced(grids, light_of, scale, start, refined, tables, scratch, found)
                     if runs[r, 1] == runs[r, 2]:
                         r += 1
                 _trace(
-                    light_of, image, masses, scale, step, level, n, profiles, disk, terms,
-                    scratch, form,
+                    light_of, image, masses, scale, step, level, n, (left, right, low, high),
+                    profiles, disk, terms, scratch, form,
                 )  # fmt: skip
+                most = more + 2 * (n // GAP + pieces)
+                if most > finer.shape[0]:
+                    longer = np.empty((2 * most, 3), np.int64)
+                    longer[:more] = finer[:more]
+                    finer = longer
                 for p in range(pieces):
                     row, begin, here, end = scratch.pieces[p]
-                    light = scratch.lines[6][here:end]
-                    deposit(grids[image], row, begin, light, level, scratch.weights, scratch.spread)
-                    for i in range(light.size):
-                        total += light[i]
-                    if level < LEVELS:
-                        nearest = scratch.lines[5][here:end]
-                        finer, more = _mark(nearest, row, begin, finer, more)
+                    light, nearest = scratch.lines[6][here:end], scratch.lines[5][here:end]
+                    deposit(
+                        grids[image], row, begin, light, level, scratch.weights, scratch.values,
+                        scratch.spread,
+                    )  # fmt: skip
+                    if least_of(nearest) <= _ONE:
+                        more = _mark(nearest, row, begin, finer, more)
             runs, count = finer, more
-        found[image] = total
+        found[image] = _sum(grids[image], scratch.spread)
