@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepbench.errors import PredictionError
@@ -71,7 +72,8 @@ def test_the_worst_samples_and_the_worst_group(small_circles):
     note = small_circles.summary.set_index("metric")["note"]["worst_group_accuracy"]
     assert note.startswith("a, k == ")
     accuracy, lowest = small_circles["accuracy"], small_circles["worst_group_accuracy"]
-    assert lowest.low < lowest.value < accuracy.low
+    assert lowest.low < lowest.value < lowest.high
+    assert lowest.value < accuracy.low
     with pytest.raises(PredictionError, match="target of the score"):
         small_circles.worst(target="y")
     with pytest.raises(KeyError, match="class.accuracy"):
@@ -203,6 +205,11 @@ def test_a_predicted_sigma_is_scored_against_the_noise_that_the_release_knows(ma
     assert found["coverage_90.sigma"].value == pytest.approx(0.9, abs=0.03)
     twice = score_truth(truth, given | {"y.sigma": 2 * noisy}, noise={"y": "s"})
     assert twice["sigma_ratio"].value == pytest.approx(2 * found["sigma_ratio"].value)
+    bounds = pd.Series(sigma, index=truth.ids)
+    same = score_truth(truth, given, noise={"y": bounds[::-1]})
+    assert same["sigma_ratio"].value == found["sigma_ratio"].value
+    with pytest.raises(PredictionError, match="'the given σ' is nan for sample 7"):
+        score_truth(truth, given, noise={"y": bounds.drop(7)})
     with pytest.raises(PredictionError, match="unknown label"):
         score_truth(truth, given, noise={"y": "t"})
     with pytest.raises(PredictionError, match="'y' is -.*a true σ is above 0"):
