@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from deepbench.errors import DeepBenchError
+from deepbench.probing.ceiling import backgrounds_alone
 from deepbench.probing.truth import Truth
 
 if TYPE_CHECKING:
@@ -182,9 +183,8 @@ def _without_noise(recipe: Recipe, table: str) -> Recipe | None:
     steps = recipe.resolved()["tables"][table].get("noise")
     if view.kind != "image" or view.plan.object_columns or not steps:
         return None
-    certain = [each for each in steps if "background" in each]
     try:
-        return recipe.replace({f"tables.{table}.noise": certain})
+        return backgrounds_alone(recipe, table)
     except DeepBenchError:  # a selection, or labels, that need the noise
         return None
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+import pandas as pd
+
 from deepbench.errors import PredictionError
 from deepbench.language.plain import unknown
 from deepbench.probing.columns import Source, read_columns
@@ -26,7 +28,7 @@ def score(
     by: Sequence[str] | None = None,
     allow_train: bool = False,
     positive: str | None = None,
-    noise: Mapping[str, str] | None = None,
+    noise: Mapping[str, str | pd.Series] | None = None,
     catalog: str = "releases",
     seed: int = 0,
 ) -> Score:
@@ -49,8 +51,9 @@ def score(
         Whether samples of a training split may be scored.
     positive : str, optional
         The class that a search looks for.
-    noise : mapping of str to str, optional
-        Labels whose predicted σ is scored, and the labels that hold the true σ of the noise in them.
+    noise : mapping of str to str or Series, optional
+        Labels whose predicted σ is scored, and the labels that hold the true σ of the noise in them; or a σ by sample
+        number, such as the bounds that ``deepbench.probing.ceiling.fisher_bounds`` returns.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int
@@ -99,7 +102,7 @@ def score_truth(
     by: Sequence[str] | None = None,
     allow_train: bool = False,
     positive: str | None = None,
-    noise: Mapping[str, str] | None = None,
+    noise: Mapping[str, str | pd.Series] | None = None,
     seed: int = 0,
     names: tuple[str, str] = ("", ""),
 ) -> Score:

@@ -60,7 +60,7 @@ class Scoring:
         splits: tuple[str, ...],
         by: Sequence[str] | None,
         positive: str | None,
-        noise: Mapping[str, str],
+        noise: Mapping[str, str | pd.Series],
         seed: int,
     ) -> None:
         self.truth, self.given, self.splits = truth, given, splits
@@ -135,7 +135,7 @@ class Scoring:
     def _worst_group(self, hits: NDArray) -> tuple[Estimate, str]:
         """Return the lowest accuracy of a class, alone and with each value of labels of few values, and of which it is.
 
-        The interval holds for the lowest of all: it is as wide as that of the lowest bound of any.
+        The interval is of the lowest of all groups: from the lowest lower end of any to the lowest upper end.
         """
         codes, names = self.truth.codes.astype(np.intp), self.truth.classes
         cuts: list[tuple[NDArray, list[str]]] = [(codes, list(names))]
@@ -146,25 +146,22 @@ class Scoring:
                     f"{name}, {bins.label} == {value:g}" for name in names for value in bins.lows
                 ]
                 cuts.append((cell, words))
-        lowest, note = None, ""
-        lows: list[float] = []
-        highs: list[float] = []
+        found: list[tuple[str, Estimate]] = []
         for cell, words in cuts:
             here = cell >= 0
-            chosen = self.groups.take(here)
-            found = means_of_bins(hits[here], cell[here], len(words), chosen, hits=True)
-            values = np.where(found["n"] >= FEWEST_OF_GROUP, found["value"], np.inf)
-            for end, ends in zip(("low", "high"), (lows, highs), strict=True):
-                ends += found[end][np.isfinite(values) & np.isfinite(found[end])].tolist()
-            place = int(np.argmin(values))
-            if np.isfinite(values[place]) and (lowest is None or values[place] < lowest.value):
-                lowest = Estimate(
-                    *(found[key][place].item() for key in ("value", "low", "high", "n", "groups"))
-                )
-                note = words[place]
-        if lowest is None:
+            means = means_of_bins(
+                hits[here], cell[here], len(words), self.groups.take(here), hits=True
+            )
+            rows = zip(*(each.tolist() for each in means.values()), strict=True)
+            found += zip(words, (Estimate(*each) for each in rows), strict=True)
+        found = [each for each in found if each[1].n >= FEWEST_OF_GROUP]
+        if not found:
             return Estimate(np.nan, np.nan, np.nan, 0, 0), ""
-        low, high = (min(ends, default=np.nan) for ends in (lows, highs))
+        note, lowest = min(found, key=lambda each: each[1].value)
+        low, high = (
+            min((end for end in ends if end == end), default=np.nan)
+            for ends in zip(*((each.low, each.high) for _, each in found), strict=True)
+        )
         return Estimate(lowest.value, low, high, lowest.n, lowest.groups), note
 
     def _probabilities(self, given: NDArray, hits: NDArray, draws: Resampler) -> None:
@@ -271,10 +268,13 @@ class Scoring:
         self._add(label, "sharpness", mean(sigma, groups))
         if label not in self.noise:
             return
-        name = self.noise[label]
-        if name not in self.truth.labels:
-            raise PredictionError(unknown(f"label of {self.truth.name}", name, self.truth.labels))
-        known = self.truth.labels[name][here]
+        given = self.noise[label]
+        if isinstance(given, pd.Series):
+            name, known = "the given σ", given.reindex(self.truth.ids[here]).to_numpy(dtype=float)
+        elif given in self.truth.labels:
+            name, known = given, self.truth.labels[given][here]
+        else:
+            raise PredictionError(unknown(f"label of {self.truth.name}", given, self.truth.labels))
         if not (known > 0).all():
             row = int(np.argmin(known > 0))
             raise PredictionError(

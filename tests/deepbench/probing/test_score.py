@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from deepbench.errors import PredictionError
@@ -204,6 +205,11 @@ def test_a_predicted_sigma_is_scored_against_the_noise_that_the_release_knows(ma
     assert found["coverage_90.sigma"].value == pytest.approx(0.9, abs=0.03)
     twice = score_truth(truth, given | {"y.sigma": 2 * noisy}, noise={"y": "s"})
     assert twice["sigma_ratio"].value == pytest.approx(2 * found["sigma_ratio"].value)
+    bounds = pd.Series(sigma, index=truth.ids)
+    same = score_truth(truth, given, noise={"y": bounds[::-1]})
+    assert same["sigma_ratio"].value == found["sigma_ratio"].value
+    with pytest.raises(PredictionError, match="'the given σ' is nan for sample 7"):
+        score_truth(truth, given, noise={"y": bounds.drop(7)})
     with pytest.raises(PredictionError, match="unknown label"):
         score_truth(truth, given, noise={"y": "t"})
     with pytest.raises(PredictionError, match="'y' is -.*a true σ is above 0"):
