@@ -116,9 +116,9 @@ def test_intervals_of_other_statistics_hold():
     rng = np.random.default_rng(4)
     codes = np.repeat(np.arange(60), 3)
     held = 0
+    draws = Resampler(Groups(codes))
     for _ in range(300):
         values = np.sqrt(0.5) * (rng.normal(size=60)[codes] + rng.normal(size=180))
-        draws = Resampler(Groups(codes))
         found = draws.estimate(root_mean, draws.sums([values**2, np.ones(180)]))
         held += found.low <= 1 <= found.high
     assert held / 300 > 0.95 - 3 * 0.013

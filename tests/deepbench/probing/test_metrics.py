@@ -105,9 +105,9 @@ def test_debiased_calibration_is_zero_for_a_calibrated_model_and_true_for_anothe
     """Squares of the error over 40 sets: mean 0 for a calibrated model, unlike the plain error; 0.1 is found."""
     rng = np.random.default_rng(5)
     plain, debiased, biased = [], [], []
+    draws = Resampler(Groups(np.arange(600)))
     for _ in range(40):
         confidence = rng.uniform(0.6, 0.9, 600)
-        draws = Resampler(Groups(np.arange(600)))
         hits = (rng.random(600) < confidence).astype(float)
         plain.append(classification.calibration_error(confidence, hits))
         debiased.append(classification.debiased_error([(confidence, hits)], draws).value ** 2)
