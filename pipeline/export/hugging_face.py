@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 GROUP_BYTES = 2**26
 """Bytes of data in a row group, unless a row has more."""
 
+GROUP_ROWS = 2**17
+"""Most rows in a row group."""
+
 FILE_BYTES = 2**29
 """Bytes of data in a file, about."""
 
@@ -183,7 +186,7 @@ class _Layout:
     @property
     def group_rows(self) -> int:
         """Number of rows in a row group."""
-        return max(1, GROUP_BYTES // self._row_bytes)
+        return max(1, min(GROUP_ROWS, GROUP_BYTES // self._row_bytes))
 
     @property
     def file_rows(self) -> int:
