@@ -39,7 +39,12 @@ def probe(
     samples: Annotated[int, typer.Option(min=1, help="Largest number of samples.")] = 256,
     output: Annotated[
         str | None,
-        typer.Option("--output", "-o", metavar="FOLDER", help="Write JSON and CSV there."),
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FOLDER",
+            help="Write a page (index.html), JSON and CSV there.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -50,6 +55,7 @@ def probe(
     from deepbench.probing.models import load_model
     from deepbench.probing.reliance import reliance
     from deepbench.probing.sweeps import sweep
+    from pipeline.report.probe_page import reliance_page, sweeps_page
     from pipeline.report.results import check_folder, write_results
 
     found = find_release(release, catalog)
@@ -70,7 +76,14 @@ def probe(
     else:
         relied = reliance(found, name, asked, split=split, train=train, samples=samples)
         data = {"reliance": [each.to_dict() for each in relied]}
-    written = [] if output is None else write_results(output, {"probe.json": data, **results})
+    written = []
+    if output is not None:
+        shown = (
+            sweeps_page(swept, found, name, model)
+            if swept
+            else reliance_page(relied, found, name, model)
+        )
+        written = write_results(output, {"probe.json": data, "index.html": shown, **results})
     if as_json:
         say_json(data)
         return

@@ -1,25 +1,16 @@
-"""The page of a score: one file of HTML with numbers, charts and pictures, which needs nothing from elsewhere."""
+"""The page of a score: numbers, charts and pictures."""
 
 from __future__ import annotations
 
-import warnings
-from base64 import b64encode
-from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench.counterfactuals import unchanged, vary
-from deepbench.errors import LabelError, RangeWarning
-from deepbench.labelling.changes import dependents
-from deepbench.panels import draw_row
 from pipeline.report.charts import label_chart
+from pipeline.report.page import Pictures, page, strip, table
 
 if TYPE_CHECKING:
-    import xarray as xr
-
     from deepbench.catalog import Release
     from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
@@ -50,7 +41,7 @@ def score_page(score: Score, release: Release) -> str:
     release : Release
         The release that was scored; its samples are rendered for the pictures.
     """
-    pictures = _Pictures(release, score.table)
+    pictures = Pictures(release, score.table)
     sections = {
         "Summary": _summary(score),
         "Confusion": _confusion(score),
@@ -59,81 +50,12 @@ def score_page(score: Score, release: Release) -> str:
         "One label changed": _strips(score, pictures),
         "Worst samples": _worst(score, pictures),
     }
-    sections = {name: content for name, content in sections.items() if content}
-    names = {name: name.lower().replace(" ", "-") for name in sections}
-    links = "".join(f'<a href="#{names[name]}">{name}</a>' for name in sections)
-    body = "".join(
-        f'<section id="{names[name]}" aria-labelledby="{names[name]}-title">'
-        f'<h2 id="{names[name]}-title">{name}</h2>{content}</section>'
-        for name, content in sections.items()
-    )
     apart = "" if score.groups == score.samples else f" in {score.groups:,} groups"
-    said = f"{score.samples:,} samples{apart} of {', '.join(score.splits)}"
-    title = f"Score on {score.release}, {score.table}"
-    style = Path(__file__).with_name("page.css").read_text()
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
-        f'<a class="skip" href="#summary">Skip to the summary</a><main><header><h1>{escape(title)}</h1>'
-        f'<p class="soft">{escape(release.manifest.title)}. {escape(said)}. Intervals hold the true value with a '
-        f'probability of 95 %.</p><nav aria-label="Sections">{links}</nav></header>{body}</main></body></html>\n'
+    words = (
+        f"{release.manifest.title}. {score.samples:,} samples{apart} of {', '.join(score.splits)}. Intervals hold the "
+        "true value with a probability of 95 %."
     )
-
-
-class _Pictures:
-    """Pictures of the samples of a table, rendered from their labels.
-
-    Attributes
-    ----------
-    release : Release
-    table : str
-    """
-
-    def __init__(self, release: Release, table: str) -> None:
-        self.release, self.table = release, table
-        self._kind = release.manifest.tables[table].kind
-
-    def of(self, ids: Sequence[int]) -> list[str]:
-        """Return the address of a picture of each sample, which holds it."""
-        data = unchanged(self.release, self.table, list(ids))
-        return [self._address(data.isel(sample=row)) for row in range(len(ids))]
-
-    def along(self, sample: int, label: str, values: Any) -> list[str] | None:
-        """Return the address of a picture of each step of a change; None where the label cannot be changed."""
-        plan = self.release.recipe.table(self.table).plan
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RangeWarning)
-                derive: Any = "again" if dependents(plan, [label]) else "keep"
-                track = vary(self.release, self.table, [sample], {label: values}, derive=derive)
-        except LabelError:
-            return None
-        return [self._address(track.isel(sample=0, step=step)) for step in range(len(values))]
-
-    def _address(self, sample: xr.Dataset) -> str:
-        return f"data:image/png;base64,{b64encode(draw_row(self._kind, [sample])).decode()}"
-
-
-def _table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], caption: str, numbers: Sequence[int] = ()
-) -> str:
-    """Return a table whose first column names the rows; ``numbers`` are columns that are aligned to the right."""
-    align = ['class="number"' if column in numbers else "" for column in range(len(head))]
-    cells = "".join(
-        f'<th scope="col" {own}>{escape(word)}</th>' for word, own in zip(head, align, strict=True)
-    )
-    lines = [f"<tr>{cells}</tr>"]
-    for row in rows:
-        first = f'<th scope="row">{escape(row[0])}</th>'
-        rest = (
-            f"<td {own}>{escape(word)}</td>" for word, own in zip(row[1:], align[1:], strict=True)
-        )
-        lines.append(f"<tr>{first}{''.join(rest)}</tr>")
-    return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption>{''.join(lines)}</table></div>"
-    )
+    return page(f"Score on {score.release}, {score.table}", words, sections)
 
 
 def _summary(score: Score) -> str:
@@ -149,7 +71,7 @@ def _summary(score: Score) -> str:
         for each in score.metrics
     ]
     head = ("what is predicted", "metric", "value", "95 % interval", "samples", "of")
-    return _table(head, rows, "Metrics", numbers=(2, 3, 4))
+    return table(head, rows, "Metrics", numbers=(2, 3, 4))
 
 
 def _interval(estimate: Estimate) -> str:
@@ -203,7 +125,7 @@ def _charts(score: Score, release: Release) -> str:
                 (f"{each['from']:.4g} – {each['to']:.4g}", f"{each['value']:.4g}", f"{each['n']:,}")
                 for _, each in bins.iterrows()
             ]
-            numbers = _table((str(label), words, "samples"), rows, f"{words} by {label}", (1, 2))
+            numbers = table((str(label), words, "samples"), rows, f"{words} by {label}", (1, 2))
             figures.append(
                 f"<figure>{chart}<details><summary>Numbers</summary>{numbers}</details></figure>"
             )
@@ -220,7 +142,7 @@ def _charts(score: Score, release: Release) -> str:
     return "".join(parts)
 
 
-def _slices(score: Score, pictures: _Pictures) -> str:
+def _slices(score: Score, pictures: Pictures) -> str:
     parts = []
     for target, slices in score.slices.items():
         what = "share of errors" if target == "class" else "mean absolute error"
@@ -239,7 +161,7 @@ def _slices(score: Score, pictures: _Pictures) -> str:
             for each in slices
         ]
         head = ("samples where", what, "95 % interval", "elsewhere", "samples")
-        parts.append(_table(head, rows, f"Where the {what} of {target} is larger", (1, 2, 3, 4)))
+        parts.append(table(head, rows, f"Where the {what} of {target} is larger", (1, 2, 3, 4)))
         for each in slices[:SLICES]:
             worst = score.worst_of(each, OF_SLICE)
             parts.append(
@@ -248,12 +170,12 @@ def _slices(score: Score, pictures: _Pictures) -> str:
     return "".join(parts)
 
 
-def _strips(score: Score, pictures: _Pictures) -> str:
+def _strips(score: Score, pictures: Pictures) -> str:
     parts = [
-        strip
+        each_strip
         for slices in score.slices.values()
         for each in slices[:SLICES]
-        for strip in _strips_of(score, each, pictures)
+        for each_strip in _strips_of(score, each, pictures)
     ]
     if not parts:
         return ""
@@ -264,7 +186,7 @@ def _strips(score: Score, pictures: _Pictures) -> str:
     return f'<p class="soft">{words}</p>{"".join(dict.fromkeys(parts))}'
 
 
-def _strips_of(score: Score, each: Slice, pictures: _Pictures) -> list[str]:
+def _strips_of(score: Score, each: Slice, pictures: Pictures) -> list[str]:
     """Return a strip of pictures for each label of a slice that can be changed."""
     sample = int(score.worst_of(each, 1)["id"].iloc[0])
     parts = []
@@ -278,19 +200,15 @@ def _strips_of(score: Score, each: Slice, pictures: _Pictures) -> list[str]:
         addresses = pictures.along(sample, condition.label, values)
         if addresses is None:
             continue
-        label = escape(condition.label)
-        items = "".join(
-            f'<li><img alt="sample {sample} with {label} {value:.4g}" src="{address}">{value:.4g}</li>'
+        shown = (
+            (address, f"sample {sample} with {condition.label} {value:.4g}", f"{value:.4g}")
             for value, address in zip(values, addresses, strict=True)
         )
-        parts.append(
-            f"<h3>Sample {sample} along {label}</h3>"
-            f'<ul class="strip" tabindex="0" aria-label="sample {sample} along {label}">{items}</ul>'
-        )
+        parts.append(strip(f"Sample {sample} along {condition.label}", shown))
     return parts
 
 
-def _worst(score: Score, pictures: _Pictures) -> str:
+def _worst(score: Score, pictures: Pictures) -> str:
     parts = []
     for target in score.targets:
         found = score.worst(WORST, target)
@@ -299,7 +217,7 @@ def _worst(score: Score, pictures: _Pictures) -> str:
     return "".join(parts)
 
 
-def _gallery(found: Any, pictures: _Pictures) -> str:
+def _gallery(found: Any, pictures: Pictures) -> str:
     """Return pictures of samples with what is true and what was predicted."""
     addresses = pictures.of(found["id"].tolist())
     truth = "truth" if "truth" in found else "class"

@@ -137,6 +137,9 @@ def test_a_model_is_probed_along_a_label(release, run, model, tmp_path):
     assert accuracy["psf.sigma"].tolist() == [0.5, 1, 1.5, 2]
     limits = pd.read_csv(tmp_path / "out" / "psf.sigma.thresholds.csv")
     assert len(limits) == accuracy["n"].iloc[0]
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Accuracy along psf.sigma" in page
+    assert page.count("<li>") % 4 == 0  # a picture of each step of some samples
     data = json.loads((tmp_path / "out" / "probe.json").read_text())
     assert data["sweeps"][0]["accuracy"][1]["accuracy"] == accuracy["accuracy"][1]
     code, out, _ = run(*arguments, "--vary", "psf.sigma", "--json")
