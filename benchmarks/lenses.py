@@ -103,15 +103,19 @@ def light_of(systems):
     return light, rows_of(PSF_ROW, count, family=GAUSSIAN, fwhm=values["fwhm"], axis_ratio=1.0)
 
 
-def ours(systems, tables):
-    """Return the images of systems of one refinement."""
+def model_of_ours(systems, tables):
+    """Return a function without arguments that draws systems of one refinement, made before as those of lenstronomy."""
     light, psfs = light_of(systems)
     size, refined = grid_period(SIZE), int(refinements(psfs)[0])
-    grids = np.zeros((len(systems), refined * size, refined * size), np.float32)
     scratch, found = make_scratch(refined * size, 2), np.empty(len(systems))
     start = float(SIZE // 2 - size // 2)
-    write_traced(grids, light, SCALE, start, refined, tables, scratch, found)
-    return convolve(grids, psfs, SIZE)
+
+    def draw():
+        grids = np.zeros((len(systems), refined * size, refined * size), np.float32)
+        write_traced(grids, light, SCALE, start, refined, tables, scratch, found)
+        return convolve(grids, psfs, SIZE)
+
+    return draw
 
 
 def ellipticity(q, angle):
@@ -186,12 +190,13 @@ def cpu(function, *arguments):
 def compare_arcs(count):
     """Print CPU time of an arc and errors, ours and lenstronomy's."""
     systems, tables = draw_systems(count, np.random.default_rng(1)), sersic_tables()
-    drawn, took = ours(systems, tables), []
+    ours, took = model_of_ours(systems, tables), []
+    drawn = ours()
     models = {factor: [model_of(each, factor) for each in systems] for factor in (4, 8)}
     peers, theirs = {4: [], 8: []}, {4: [], 8: []}
     for number in range(count):
         for _ in range(ROUNDS):
-            took.append(cpu(ours, systems, tables)[0] / count)  # noqa: PERF401
+            took.append(cpu(ours)[0] / count)  # noqa: PERF401
         for factor, own in models.items():
             seconds, image = min((cpu(own[number]) for _ in range(2)), key=lambda pair: pair[0])
             theirs[factor].append(seconds)
