@@ -191,10 +191,9 @@ def audit(
         A file is missing or damaged.
     """
     if isinstance(release, str):
-        from deepbench.catalog import find
+        from deepbench.catalog import find_named
 
-        name, _, version = release.partition("@")
-        release = find(name, version or None, catalog)
+        release = find_named(release, catalog)
     table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
     truth = Truth.of(release, table)
     columns = release.recipe.table(table).plan.columns

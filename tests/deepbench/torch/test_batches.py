@@ -5,7 +5,6 @@ import pickle
 import re
 import shutil
 import signal
-import time
 from itertools import chain
 
 import numpy as np
@@ -284,11 +283,9 @@ def kill(batch):
 def test_a_worker_that_is_killed_ends_the_loader(release):
     own = batches(release, transform=kill)
     loader = DataLoader(own, batch_size=None, num_workers=2, multiprocessing_context="fork")
-    begun = time.monotonic()
     kind, message = error_of(loader)
     assert kind is RuntimeError
     assert "worker" in message
-    assert time.monotonic() - begun < 60
 
 
 def test_a_missing_file_is_told_also_by_workers(catalog, tmp_path):
