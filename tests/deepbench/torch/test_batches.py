@@ -16,6 +16,7 @@ import deepbench
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LoadingError, MissingDataError
 from deepbench.torch import Batches, RenderedTable
+from deepbench.torch.sources import open_source
 from pipeline.caches import write_cache
 
 WINDOW = 100 * 256
@@ -272,6 +273,16 @@ def test_an_epoch_that_is_read_again_is_told(release):
         rows(own)
     own.set_epoch(1)
     rows(own)
+
+
+def test_a_condition_on_all_samples_does_not_depend_on_how_labels_are_drawn(
+    release, recipe, monkeypatch
+):
+    where = "`psf.sigma` > `psf.sigma`.mean() and `class` == 'circle'"
+    wanted = open_source(release, "images", "recipe", None).chosen("train", where)
+    monkeypatch.setattr("deepbench.torch.sources.LABEL_ROWS", 100)
+    found = open_source(recipe, "images", "recipe", None).chosen("train", where)
+    assert np.array_equal(found, wanted)
 
 
 def kill(batch):
