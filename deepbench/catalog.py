@@ -283,15 +283,7 @@ class Release:
         if not fmt.has_statistics(self.manifest.format_version):
             with reading(self.location, f"{fmt.DATA}/{table}"):
                 return statistics_of(self.recipe.table(table), self._nodes()[table])
-        hashes = {each.path: each.sha256 for each in self.manifest.objects}
-        with reading(self.location, name):
-            content = self.location.read(name)
-        if hashlib.sha256(content).hexdigest() != hashes.get(name):
-            raise ReleaseError(
-                f"{self.location.locate(name)} is not what the manifest lists; restore the release from a copy, or "
-                "mend it with `deepbench repair`"
-            )
-        return Statistics.from_json(content, self.location.locate(name))
+        return Statistics.from_json(self._read_listed(name), self.location.locate(name))
 
     @contextlib.contextmanager
     def _parquet(self, name: str) -> Iterator[BinaryIO]:
@@ -375,13 +367,22 @@ class Release:
         ReleaseError
             It is missing, or differs.
         """
-        root = f"{fmt.DATA}/zarr.json"
-        listed = (each.sha256 for each in self.manifest.objects if each.path == root)
-        with reading(self.location, root):
-            content = self.location.read(root)
+        return self._read_listed(f"{fmt.DATA}/zarr.json")
+
+    def _read_listed(self, name: str) -> bytes:
+        """Return the content of a file, which must be what the manifest lists.
+
+        Raises
+        ------
+        ReleaseError
+            It is missing, or differs.
+        """
+        listed = (each.sha256 for each in self.manifest.objects if each.path == name)
+        with reading(self.location, name):
+            content = self.location.read(name)
         if hashlib.sha256(content).hexdigest() != next(listed, None):
             raise ReleaseError(
-                f"{self.location.locate(root)} is not what the manifest lists; restore the release from a copy, or "
+                f"{self.location.locate(name)} is not what the manifest lists; restore the release from a copy, or "
                 "mend it with `deepbench repair`"
             )
         return content
@@ -618,6 +619,12 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
         f"'{name}' has no version {version} in '{catalog}'; versions: {versions}"
         + _unfinished(name, version, catalog)
     )
+
+
+def find_named(text: str, catalog: str | Path = CATALOG) -> Release:
+    """Return the release that ``NAME`` (its newest version) or ``NAME@VERSION`` names; raises what ``find`` does."""
+    name, at, version = text.partition("@")
+    return find(name, version if at else None, catalog)
 
 
 def _only(found: Releases) -> Release:

@@ -81,13 +81,17 @@ def vary(
     """
     view, numbers = table_of(source, table), _numbers(samples)
     check_changes(view.plan, changes, derive)
-    grids = {name: _grid(view.plan, name, each, len(numbers)) for name, each in changes.items()}
+    count = len(numbers)
+    grids = {
+        name: _grid(view.plan, name, each, count, f"(steps,) and ({count}, steps)")
+        for name, each in changes.items()
+    }
     steps = {grid.shape[1] for grid in grids.values()}
     if len(steps) != 1:
         counts = some([f"{name} {grid.shape[1]}" for name, grid in grids.items()]) or "none"
         raise LabelError(f"the columns of `changes` must have one number of steps, not {counts}")
     labels, arrays = _render(view, numbers, grids, steps.pop(), derive)
-    return _folded(to_dataset(view, labels, arrays), len(numbers), grids)
+    return _folded(to_dataset(view, labels, arrays), count, grids)
 
 
 def twin(
@@ -112,7 +116,7 @@ def twin(
     Dataset
         Data variables and labels along ``sample``.
 
-    Raises and warns as ``vary`` does.
+    It raises what ``vary`` does, and warns of the same.
 
     Examples
     --------
@@ -120,8 +124,9 @@ def twin(
     """
     view, numbers = table_of(source, table), _numbers(samples)
     check_changes(view.plan, changes, derive)
+    count = len(numbers)
     grids = {
-        name: _grid(view.plan, name, np.reshape(each, (-1, 1)), len(numbers))
+        name: _grid(view.plan, name, each, count, f"one value and ({count},)", one=True)
         for name, each in changes.items()
     }
     labels, arrays = _render(view, numbers, grids, 1, derive)
@@ -182,20 +187,30 @@ def _numbers(samples: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
     return given.astype(np.int64)
 
 
-def _grid(plan: LabelPlan, name: str, values: ArrayLike, count: int) -> NDArray:
-    """Return the new values of a column as codes or numbers, shape (n, steps).
+def _grid(
+    plan: LabelPlan, name: str, values: ArrayLike, count: int, allowed: str, *, one: bool = False
+) -> NDArray:
+    """Return the new values of a column as codes or numbers, shape (n, steps); with ``one`` there is one step.
 
     Raises
     ------
     LabelError
-        They have another shape, are no numbers, or no names of classes.
+        They have another shape than those that ``allowed`` names, are no numbers, not whole where the column is, or no
+        names of classes.
     """
     given = np.asarray(values)
-    if given.ndim == 1:
+    if one and given.ndim < 2:
+        given = given.reshape(-1, 1)
+    elif not one and given.ndim == 1:
         given = given[None]
-    if given.ndim != 2 or given.shape[0] not in (1, count) or not given.size:
+    if (
+        given.ndim != 2
+        or given.shape[0] not in (1, count)
+        or not given.size
+        or np.ndim(values) > 2 - one
+    ):
         raise LabelError(
-            f"the values of '{name}' have the shape {np.shape(values)}; allowed are (steps,) and ({count}, steps)"
+            f"the values of '{name}' have the shape {np.shape(values)}; allowed are {allowed}"
         )
     if name == "class":
         unknown = sorted(set(map(str, given.ravel())) - set(plan.classes))
@@ -206,6 +221,8 @@ def _grid(plan: LabelPlan, name: str, values: ArrayLike, count: int) -> NDArray:
         given = np.vectorize(plan.classes.index, otypes=[np.int16])(given)
     elif given.dtype.kind not in "iuf":
         raise LabelError(f"the values of '{name}' must be numbers, not {values!r:.80}")
+    elif plan.own_columns[name].dtype.kind in "iu" and (given != np.trunc(given)).any():
+        raise LabelError(f"the values of '{name}' must be whole numbers, not {values!r:.80}")
     return np.broadcast_to(given, (count, given.shape[1]))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from deepbench.counterfactuals import changed, table_of
 from deepbench.errors import LabelError
-from deepbench.labelling.changes import Derive, check_changes, dependents, drawn_values
+from deepbench.labelling.changes import check_changes, derive_of, drawn_values
 from deepbench.labelling.draw import check
 from deepbench.labelling.scopes import VARIABLES, Labels
 from deepbench.language.distribution import Distribution
@@ -126,8 +126,7 @@ class GroundTruth:
         self._table, self._drawn_noise = table, drawn_noise
         self._variable = next(each for each in table.variables if each.name == variable)
         self._labels = draw_samples(table, np.array([base]))
-        follows = "class" in values or bool(dependents(table.plan, self.names))
-        self._derive: Derive = "again" if follows else "keep"
+        self._derive = derive_of(table.plan, self.names)
 
     def __repr__(self) -> str:
         sizes = " × ".join(

@@ -394,10 +394,10 @@ def source_of(source: Any, samples: int | None, catalog: str | Path | None) -> R
     RecipeError
         The recipe cannot be read, or is none.
     """
-    from deepbench.catalog import CATALOG, Release, find
+    from deepbench.catalog import CATALOG, Release, find_named
     from deepbench.recipe import Recipe, load_recipe
 
-    name, at, version = str(source).partition("@")
+    name = str(source).partition("@")[0]
     named = isinstance(source, str) and re.fullmatch(RELEASE_NAME, name)
     if samples is not None and (named or isinstance(source, Release)):
         raise CatalogError(
@@ -405,7 +405,7 @@ def source_of(source: Any, samples: int | None, catalog: str | Path | None) -> R
             f"deepbench.find({name!r}).recipe"
         )
     if named:
-        return find(name, version if at else None, CATALOG if catalog is None else catalog)
+        return find_named(source, CATALOG if catalog is None else catalog)
     if catalog is not None:
         raise CatalogError(
             "`catalog` is where releases such as 'shapes@1.0.0' are, and no name of one is given; leave it out"

@@ -60,6 +60,13 @@ def check_changes(plan: LabelPlan, names: Collection[str], derive: Derive) -> No
         )
 
 
+def derive_of(plan: LabelPlan, names: Collection[str]) -> Derive:
+    """Return how columns are changed where nobody says: drawn again where values follow from them, else alone."""
+    values = drawn_values(plan)
+    drawn_anew = any(name == "class" or values[name][1] is REPEAT for name in names)
+    return "again" if drawn_anew or dependents(plan, names) else "keep"
+
+
 def drawn_values(plan: LabelPlan) -> dict[str, tuple[Any, Any]]:
     """Return for each column that is drawn, one row per sample, its value in the recipe and its parameter."""
     found: dict[str, tuple[Any, Any]] = {"class": (None, None)}

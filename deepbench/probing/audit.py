@@ -115,6 +115,10 @@ class Audit:
     overlaps : tuple of Shared
     findings : tuple of Finding
         The worst first; empty where nothing is given away.
+
+    Examples
+    --------
+    >>> deepbench.audit("biased_shapes@1.0.0").findings                                     # doctest: +SKIP
     """
 
     release: str
@@ -189,12 +193,16 @@ def audit(
         There is no such release or table.
     ReleaseError
         A file is missing or damaged.
+
+    Examples
+    --------
+    >>> for finding in audit("biased_shapes@1.0.0", "images").findings:                     # doctest: +SKIP
+    ...     print(finding)
     """
     if isinstance(release, str):
-        from deepbench.catalog import find
+        from deepbench.catalog import find_named
 
-        name, _, version = release.partition("@")
-        release = find(name, version or None, catalog)
+        release = find_named(release, catalog)
     table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
     truth = Truth.of(release, table)
     columns = release.recipe.table(table).plan.columns

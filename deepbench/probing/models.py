@@ -41,10 +41,11 @@ def load_model(text: str) -> Model:
         )
     if not file.is_file():
         raise PredictionError(f"there is no file '{file}'")
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    spec = importlib.util.spec_from_file_location(f"deepbench_model_{file.stem}", file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look up their module
     sys.path.insert(0, str(file.parent.resolve()))
     try:
         spec.loader.exec_module(module)

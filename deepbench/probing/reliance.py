@@ -10,11 +10,11 @@ import numpy as np
 
 from deepbench.counterfactuals import table_of, twin, unchanged
 from deepbench.errors import PredictionError
-from deepbench.labelling.changes import check_changes, dependents, drawn_values
+from deepbench.labelling.changes import dependents, derive_of, drawn_values
 from deepbench.labelling.scopes import VARIABLES
 from deepbench.probing.intervals import Estimate, Groups, mean, plain
 from deepbench.probing.models import Model, predict
-from deepbench.probing.sweeps import SAMPLES, how_derived, parts_of, rows_of, truth_of
+from deepbench.probing.sweeps import SAMPLES, check_labels, parts_of, rows_of, truth_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -120,7 +120,7 @@ def reliance(
         raise PredictionError(f"{truth.name} has no split '{train}': {', '.join(truth.splits)}")
     names = _shared(view.plan, truth) if columns is None else list(columns)
     if names:
-        check_changes(view.plan, names, "again")
+        check_labels(view.plan, names)
     rows = rows_of(truth, split, samples)
     variables, ids = [each.name for each in view.variables], truth.ids[rows]
     answers = np.empty(len(rows), np.int64)
@@ -141,8 +141,12 @@ def reliance(
         swapped, favoured, lift = cue.swap(truth.labels[name][rows], codes, random)
         can = ~np.isnan(swapped)
         if not can.any():
+            if columns is not None:
+                raise PredictionError(
+                    f"no value of '{name}' favours another class than the samples of '{split}' and their values do"
+                )
             continue
-        derive = how_derived(view.plan, name)
+        derive = derive_of(view.plan, [name])
         after = answers.copy()
         chosen = np.flatnonzero(can)
         for part in parts_of(view, len(chosen), 1):
@@ -194,9 +198,9 @@ class _Cue:
     edges : ndarray of float64
         Ends of the bins between the outermost.
     favoured : ndarray of int64, shape (bins,)
-        Class that each bin makes more probable than any other.
+        Class whose probability each bin raises most.
     lift : ndarray of float64, shape (bins,)
-        By how much.
+        Its probability in the bin divided by that at large; 0 in bins of few samples, which favour no class.
     """
 
     values: NDArray[np.float64]

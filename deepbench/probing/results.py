@@ -84,6 +84,11 @@ class Score:
         By target.
     details : dict
         Tables by target: ``calibration``, ``coverage``, ``pit``, ``ranks``, ``tarp``, ``completeness``.
+
+    Examples
+    --------
+    >>> found = deepbench.score("shapes@1.0.0", "predictions.csv")                          # doctest: +SKIP
+    >>> found["accuracy"].value, found.slices["class"]                                      # doctest: +SKIP
     """
 
     release: str

@@ -76,10 +76,9 @@ def score(
     >>> found.by("circle.radius")                                           # doctest: +SKIP
     """
     if isinstance(release, str):
-        from deepbench.catalog import find
+        from deepbench.catalog import find_named
 
-        name, _, version = release.partition("@")
-        release = find(name, version or None, catalog)
+        release = find_named(release, catalog)
     table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
     return score_truth(
         Truth.of(release, table),

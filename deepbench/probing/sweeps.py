@@ -5,7 +5,7 @@ A sample is compared with itself: the same object, the same noise, one label cha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 from deepbench.catalog import Release
 from deepbench.counterfactuals import table_of, unchanged, vary
 from deepbench.errors import PredictionError
-from deepbench.labelling.changes import Derive, check_changes, dependents
+from deepbench.labelling.changes import check_changes, derive_of
 from deepbench.probing.intervals import Groups, plain, proportion
 from deepbench.probing.models import Model, predict
 from deepbench.probing.truth import Truth
@@ -76,9 +76,18 @@ class Sweep:
         -------
         DataFrame
             The label's value, ``accuracy``, ``low`` and ``high`` (its 95 % interval), ``n`` and ``groups``.
+
+        Raises
+        ------
+        PredictionError
+            There is no such class.
         """
         chosen = np.ones(len(self.ids), bool)
         if of_class is not None:
+            if of_class not in self.classes:
+                raise PredictionError(
+                    f"there is no class '{of_class}': use {', '.join(self.classes)}"
+                )
             chosen = self.truth == self.classes.index(of_class)
         groups = self.groups.take(chosen)
         hits = self.along[chosen] == self.truth[chosen, None]
@@ -155,7 +164,7 @@ def sweep(
     column : str
         Label that is changed. What the recipe derives from it follows.
     values : array, shape (steps,), optional
-        Its values; 16 between the smallest and the largest one in the table when absent.
+        Its values; those in the table when absent, or 16 from the smallest to the largest where these are more.
     split : str
         Split of the samples.
     samples : int
@@ -169,14 +178,15 @@ def sweep(
         No sample of the split has the label, or the model fails or returns what it should not.
     """
     view, truth = table_of(source, table), truth_of(source, table)
-    check_changes(view.plan, [column], "again")
+    check_labels(view.plan, [column])
     rows = rows_of(truth, split, samples, column)
     own = truth.labels[column][rows]
     if values is None:
-        there = truth.labels[column][~np.isnan(truth.labels[column])]
-        values = np.linspace(there.min(), there.max(), STEPS)
+        values = np.unique(truth.labels[column][~np.isnan(truth.labels[column])])
+        if len(values) > STEPS:
+            values = np.linspace(values[0], values[-1], STEPS)
     steps = np.unique(np.asarray(values, np.float64))
-    derive = how_derived(view.plan, column)
+    derive = derive_of(view.plan, [column])
     names, ids = [each.name for each in view.variables], truth.ids[rows]
     answers, along = [], []
     for part in parts_of(view, len(rows), len(steps) + 1):
@@ -198,6 +208,23 @@ def sweep(
         own,
         np.concatenate(along),
     )
+
+
+def check_labels(plan: LabelPlan, names: Sequence[str]) -> None:
+    """Refuse columns that are no labels, or that cannot be changed.
+
+    Raises
+    ------
+    LabelError
+        One does not exist or cannot be changed.
+    PredictionError
+        One is the class.
+    """
+    if "class" in names:
+        raise PredictionError(
+            "'class' is what the model predicts; name a label that it may depend on"
+        )
+    check_changes(plan, names, "again")
 
 
 def truth_of(source: Recipe | Release, table: str) -> Truth:
@@ -232,8 +259,3 @@ def parts_of(view: Any, count: int, steps: int) -> Iterator[slice]:
     size = max(1, TOGETHER // each)
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
-
-
-def how_derived(plan: LabelPlan, column: str) -> Derive:
-    """Return how a label is changed: alone where nothing follows from it."""
-    return "again" if column == "class" or dependents(plan, [column]) else "keep"

@@ -39,8 +39,9 @@ class Wanted(NamedTuple):
     inside : slice or int64[n]
         Where they lie in the row.
     place : slice or int64[n]
-        Where they go.
+        Where they stand in the array that is returned.
     number : int
+        How many they are.
     """
 
     row: int

@@ -150,7 +150,7 @@ class Source(ABC):
         ----------
         split : str, optional
         where : str, optional
-            Condition on labels, as ``DataFrame.query`` takes it.
+            Condition on labels, as ``DataFrame.query`` takes it; ``mean()`` and the like are over the whole epoch.
         epoch : int
 
         Raises
@@ -176,15 +176,18 @@ class Source(ABC):
             )
         if split is None and where is None:
             return np.arange(first, first + samples)
-        found = []
+        import pandas as pd
+
         names = [name for name in self.columns if name in (where or "") or name == "split"]
-        for start in range(first, first + samples, self.label_rows):
-            frame = self.labels(names, start, min(start + self.label_rows, first + samples))
-            kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
-            if split is not None:
-                kept &= (frame["split"] == split).to_numpy()
-            found.append(start + np.flatnonzero(kept))
-        numbers = np.concatenate(found)
+        parts = [
+            self.labels(names, start, min(start + self.label_rows, first + samples))
+            for start in range(first, first + samples, self.label_rows)
+        ]
+        frame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+        kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
+        if split is not None:
+            kept &= (frame["split"] == split).to_numpy()
+        numbers = first + np.flatnonzero(kept)
         if not len(numbers):
             words = [f"split '{split}'"] if split is not None else []
             words += [f"where={where!r}"] if where is not None else []

@@ -102,10 +102,9 @@ def cluster_options(
 
 def find_release(name: str, catalog: str) -> Release:
     """Return the release that ``NAME`` or ``NAME@VERSION`` stands for."""
-    from deepbench import catalog as catalogs
+    from deepbench.catalog import find_named
 
-    name, _, version = name.partition("@")
-    return catalogs.find(name, version or None, catalog)
+    return find_named(name, catalog)
 
 
 def choose_table(given: str | None, tables: Any) -> str:

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepbench import format as fmt
-from deepbench.catalog import reading
 from deepbench.errors import DeepBenchError, ExportError
 from deepbench.language.load import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import pandas as pd
     from numpy.typing import NDArray
 
     from deepbench.catalog import Release
@@ -74,7 +71,7 @@ class Selection:
             return None
         chosen = np.ones(summary.samples, bool)
         if self.split is not None:
-            chosen &= (_read(release, table, ["split"])["split"] == self.split).to_numpy()
+            chosen &= (release.labels(table, ["split"])["split"] == self.split).to_numpy()
         if self.where is not None:
             chosen &= _meets(release, table, self.where)
         if not chosen.any():
@@ -96,7 +93,7 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
     try:
         if "@" in condition:
             raise ValueError("it names a variable of Python (@)")
-        labels = _read(release, table, named or ["id"])
+        labels = release.labels(table, named or ["id"])
         found = np.asarray(labels.eval(condition, engine="python"))
         if found.dtype != np.dtype(bool) or found.shape != (len(labels),):
             raise ValueError("it is not true or false of each sample")
@@ -107,15 +104,6 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
         raise ExportError(
             f"the condition {condition!r} on table '{table}' of {release} cannot be evaluated: {error}; {hint}"
         ) from error
-
-
-def _read(release: Release, table: str, columns: list[str]) -> pd.DataFrame:
-    """Return some labels of all samples."""
-    import pandas as pd
-
-    path = f"{fmt.METADATA}/{table}.parquet"
-    with reading(release.location, path), release.location.open(path) as file:
-        return pd.read_parquet(file, columns=columns)
 
 
 def _unknown(what: str, word: str, allowed: Iterable[str]) -> ExportError:

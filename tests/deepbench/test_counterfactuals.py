@@ -163,6 +163,7 @@ def test_nothing_else_changes_when_derived_values_are_kept(recipe):
         ([1], {"split": [1]}, {}, "says which sample this is"),
         ([1], {"class": ["dot"]}, {}, 'derive="again" draws them'),
         ([1], {"class": ["spot"]}, {"derive": "again"}, "'spot' is no class of 'images'"),
+        ([1], {"rectangle.repeat": [2.5]}, {"derive": "again"}, "'rectangle.repeat' must be whole"),
         ([1], {"rectangle.repeat": [2]}, {"derive": "keep"}, 'derive="again" draws them'),
         ([1], {"variables.scale": [1]}, {}, "derives variables.wide.* from variables.scale"),
         ([1], {"variables.wide": [1]}, {}, r"derives 'variables.wide' .*\(= 2 \* scale\)"),
@@ -174,6 +175,12 @@ def test_nothing_else_changes_when_derived_values_are_kept(recipe):
 def test_changes_that_are_refused(recipe, samples, changes, options, message):
     with pytest.raises(LabelError, match=message):
         vary(recipe, "images", samples, changes, **options)
+
+
+@pytest.mark.parametrize("values", [np.ones(3), np.ones((2, 1)), np.ones((1, 2))])
+def test_twins_take_one_value_or_one_for_each_sample(recipe, values):
+    with pytest.raises(LabelError, match=r"allowed are one value and \(2,\)"):
+        twin(recipe, "images", [1, 2], {"psf.sigma": values})
 
 
 def test_sources_that_are_refused(recipe):

@@ -36,6 +36,30 @@ def test_an_observation_is_a_rendering_of_its_levels(shapes, noise):
         assert np.array_equal(image[..., 0], wanted)
 
 
+def test_a_number_of_copies_is_a_factor():
+    recipe = deepbench.parse_recipe(
+        """\
+name: crowd
+version: 1.0.0
+title: Squares
+seed: 7
+tables:
+  images:
+    kind: image
+    samples: 4
+    size: [16, 16]
+    classes:
+      crowd:
+        objects:
+          - rectangle: {x: {uniform: [2, 14]}, y: {uniform: [2, 14]}, width: 1, height: 1, angle: 0}
+            repeat: {choice: [1, 2, 3]}
+"""
+    )
+    truth = factors(recipe, "images", {"rectangle.repeat": [1, 3]})
+    images = truth.sample_observations_from_factors([[0], [1]], RANDOM(0))
+    assert np.allclose(images.sum(axis=(1, 2, 3)), [1, 3], rtol=1e-6)  # sums in float32
+
+
 def test_the_factors_of_a_design_are_its_own():
     recipe = deepbench.load_recipe(WORKFLOWS / "factors.yaml")
     truth = factors(recipe, "images")

@@ -233,6 +233,9 @@ def test_the_commands(run, copied):
 
     code, _, err = run("remove", "small", *at)
     assert (code, err) == (2, "error: say which version: small@VERSION\n")
+    code, _, err = run("remove", "small@", "--yes", *at)
+    assert code == 2
+    assert "'' is not a version" in err
     code, out, err = run("remove", "small@1.0.0", *at)  # nobody answers the question
     assert code == 130
     assert len(releases(copied)) == 1

@@ -74,6 +74,16 @@ def test_the_table_of_a_sweep_says_what_it_holds(biased):
     assert list(table) == ["psf.sigma", "accuracy", "low", "high", "n", "groups"]
     assert len(table) == 16
     assert (table["n"] == 30).all()
+    with pytest.raises(PredictionError, match="no class 'disc': use circle, rectangle"):
+        found.accuracy("disc")
+
+
+def test_a_label_of_few_values_is_swept_over_them(biased):
+    table = "images"
+    values = np.unique(deepbench.labels(biased, table)["variables.blurred"])
+    found = sweep(biased, table, looks_at_shape, "variables.blurred", split="test_fair", samples=4)
+    assert 1 < len(values) < 16
+    assert np.array_equal(found.values, values)
 
 
 def test_reliance_names_the_cue_that_a_model_uses(biased):
@@ -121,6 +131,10 @@ def test_what_cannot_be_probed_is_refused(biased):
         sweep(biased, "images", looks_at_shape, "psf.sgima", split="test_fair")
     with pytest.raises(PredictionError, match="'circle.radius' tells no classes apart"):
         reliance(biased, "images", looks_at_shape, ["circle.radius"], split="test_fair", samples=8)
+    with pytest.raises(PredictionError, match="'class' is what the model predicts"):
+        sweep(biased, "images", looks_at_shape, "class", split="test_fair")
+    with pytest.raises(PredictionError, match="'class' is what the model predicts"):
+        reliance(biased, "images", looks_at_shape, ["class"], split="test_fair")
     with pytest.raises(PredictionError, match="at least 1, not 0"):
         reliance(biased, "images", looks_at_shape, split="test_fair", samples=0)
 
@@ -131,6 +145,12 @@ def test_models_in_files(tmp_path):
         "from helpers import ANSWER\ndef predict(data): return [ANSWER]\n"
     )
     assert load_model(f"{tmp_path}/model.py:predict")(None) == [0]
+    (tmp_path / "typed.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        "@dataclass\nclass Answer:\n    code: int\n"
+        "def predict(data): return [Answer(1).code]\n"
+    )
+    assert load_model(f"{tmp_path}/typed.py:predict")(None) == [1]
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
     for text, message in {
         "model.py": "FILE.py:FUNCTION",
