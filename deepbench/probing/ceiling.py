@@ -75,7 +75,8 @@ def fisher_bounds(
         if rows[label].isna().any():
             first = rows["id"][rows[label].isna()].iloc[0]
             raise LabelError(f"sample {first} has no '{label}': name samples of classes that do")
-        size = step * (float(known[label].std()) or 1.0)
+        spread = float(known[label].std())
+        size = step * (spread if spread > 0 else 1.0)
         sides = []
         for sign in (1, -1):
             moved = rows.assign(**{label: rows[label] + sign * size})

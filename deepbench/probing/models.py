@@ -26,7 +26,7 @@ It returns, for n samples, n names or codes of classes, or an array (n, classes)
 def load_model(text: str) -> Model:
     """Import the function that ``path.py:function`` names.
 
-    The folder of the file comes first in the search for the modules that it imports.
+    The folder of the file comes first in the search for modules, then and when the function runs, as that of a script.
 
     Raises
     ------
@@ -46,15 +46,15 @@ def load_model(text: str) -> Model:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look up their module
-    sys.path.insert(0, str(file.parent.resolve()))
+    folder = str(file.parent.resolve())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
     except Exception as error:
         raise PredictionError(
             f"'{file}' cannot be imported: {type(error).__name__}: {error}"
         ) from error
-    finally:
-        sys.path.pop(0)
     found = getattr(module, name, None)
     if not callable(found):
         raise PredictionError(f"'{file}' has no function '{name}'")

@@ -198,7 +198,7 @@ class _Cue:
     edges : ndarray of float64
         Ends of the bins between the outermost.
     favoured : ndarray of int64, shape (bins,)
-        Class whose probability each bin raises most.
+        Class whose probability each bin raises most; −1 in bins of few samples.
     lift : ndarray of float64, shape (bins,)
         Its probability in the bin divided by that at large; 0 in bins of few samples, which favour no class.
     """
@@ -227,8 +227,10 @@ class _Cue:
         with np.errstate(invalid="ignore", divide="ignore"):
             shares = counts / counts.sum(axis=1, keepdims=True)
             lift = np.nan_to_num(shares / (counts.sum(axis=0) / counts.sum()))
-        lift[counts.sum(axis=1) < FEWEST] = 0
-        return cls(np.sort(values), edges, lift.argmax(axis=1), lift.max(axis=1))
+        few = counts.sum(axis=1) < FEWEST
+        lift[few] = 0
+        favoured = np.where(few, -1, lift.argmax(axis=1))
+        return cls(np.sort(values), edges, favoured, lift.max(axis=1))
 
     def swap(
         self, own: NDArray[np.float64], codes: NDArray[np.int16], random: np.random.Generator

@@ -1,5 +1,6 @@
 """Sweeps and reliance: models whose habits are known are told apart by what they answer."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -139,7 +140,8 @@ def test_what_cannot_be_probed_is_refused(biased):
         reliance(biased, "images", looks_at_shape, split="test_fair", samples=0)
 
 
-def test_models_in_files(tmp_path):
+def test_models_in_files(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [*sys.path])
     (tmp_path / "helpers.py").write_text("ANSWER = 0\n")
     (tmp_path / "model.py").write_text(
         "from helpers import ANSWER\ndef predict(data): return [ANSWER]\n"
