@@ -239,7 +239,7 @@ def _say_score(result: Score) -> None:
 
 
 def _value(estimate: Estimate) -> str:
-    return f"{estimate.value:.4g}"
+    return f"{estimate.value:.4g}" if estimate.value == estimate.value else "-"
 
 
 def _interval(estimate: Estimate) -> str:

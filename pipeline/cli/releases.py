@@ -273,7 +273,7 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a release, or a choice of it, in the format of others, and compare what was written with the release."""
-    from pipeline.export import SPLIT, export_table, paths_by_split
+    from pipeline.export import SPLIT, export_table, exported_tables, paths_by_split
     from pipeline.export.selection import Selection
 
     found = find_release(release, catalog)
@@ -297,6 +297,10 @@ def export(
         return
     for path, counts in made.items():
         say(f"{path}: {', '.join(f'{count:,} {what}' for what, count in counts.items())}")
+    held = exported_tables(found, table, file)
+    left = [name for name in found.manifest.tables if name not in held]
+    if table is None and left and not file.endswith(".zip"):
+        say(f"table '{', '.join(held)}' alone; --table chooses another one: {', '.join(left)}")
 
 
 def _plain(labels: dict[Any, Any]) -> dict[str, Any]:

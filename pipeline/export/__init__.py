@@ -175,6 +175,11 @@ def paths_by_split(
     return found
 
 
+def exported_tables(release: Release, table: str | None, path: str) -> list[str]:
+    """Return the names of the tables that a file of this name would hold."""
+    return _choose(release, table, path)[0]
+
+
 def _choose(release: Release, table: str | None, path: str) -> tuple[list[str], Export, str]:
     """Return the tables that are exported, the format, and the ending of the file."""
     tables = release.manifest.tables

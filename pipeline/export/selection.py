@@ -87,8 +87,8 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
     named = [name for name in known if name in condition]
     example = next((name for name in known if "." in name), "id")
     hint = (
-        f"write a condition on its labels as pandas' `query` takes it, names with dots in backticks: "
-        f"`{example}` > 1"
+        f"write a condition on its labels as pandas' `query` takes it, `class` and names with dots in "
+        f"backticks: `{example}` > 1"
     )
     try:
         if "@" in condition:

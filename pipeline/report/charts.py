@@ -123,7 +123,7 @@ def _frame(across: Axis, up: Axis, name: str, unit: str, loss: str) -> list[str]
         parts.append(
             f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
         )
-        parts.append(f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{value:.4g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 15}" text-anchor="middle">{value:.8g}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
     title = escape(name if unit in ("", "1") else f"{name} [{unit}]")
     middle = (LEFT + right) / 2

@@ -11,6 +11,8 @@ from pipeline.report.charts import label_chart
 from pipeline.report.page import Pictures, page, strip, table
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from deepbench.catalog import Release
     from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
@@ -30,6 +32,8 @@ STEPS = 7
 
 CHARTS = 24
 """Labels with a chart, of each target; those along which the loss changes most."""
+FEW = 20
+"""Labels that fewer samples have get a chart after all others: their bins differ by chance."""
 
 
 def score_page(score: Score, release: Release) -> str:
@@ -63,7 +67,7 @@ def _summary(score: Score) -> str:
         (
             each.target,
             each.name.replace("_", " "),
-            f"{each.estimate.value:.4g}",
+            "–" if np.isnan(each.estimate.value) else f"{each.estimate.value:.4g}",
             _interval(each.estimate),
             f"{each.estimate.n:,}",
             each.note,
@@ -107,10 +111,10 @@ def _charts(score: Score, release: Release) -> str:
         metric = of_target["metric"].iloc[0]
         of_target = of_target[of_target["metric"] == metric]
         spread = {
-            label: float(np.ptp(own["value"].to_numpy()))
+            label: _change(own["value"].to_numpy(), own["n"].to_numpy())
             for label, own in of_target.groupby("label", sort=False)
         }
-        shown = sorted(spread, key=lambda label: -spread[label])[:CHARTS]
+        shown = sorted(spread, key=spread.__getitem__, reverse=True)[:CHARTS]
         figures = []
         words = str(metric).replace("_", " ")
         for label in (label for label in spread if label in shown):
@@ -140,6 +144,12 @@ def _charts(score: Score, release: Release) -> str:
             f'counts, and a smooth curve.{note}</p><div class="charts">{"".join(figures)}</div>'
         )
     return "".join(parts)
+
+
+def _change(means: NDArray, counts: NDArray) -> tuple[bool, float]:
+    """Return whether bins have enough samples to be shown first, and the mean square between them."""
+    apart = means - np.average(means, weights=counts)
+    return bool(counts.sum() >= FEW), float(np.sum(counts * apart**2) / max(1, len(means) - 1))
 
 
 def _slices(score: Score, pictures: Pictures) -> str:

@@ -622,6 +622,7 @@ def test_views_cross_groups_of_rows(built):
         (Selection(where="`psf.fwhm` > 1e9"), "no sample of 'galaxies' .* meets"),
         (Selection("test", "id > 99"), "no sample .* is in split 'test' and meets 'id > 99'"),
         (Selection(where="psf.fwhm > 1"), "cannot be evaluated: .*names with dots in backticks"),
+        (Selection(where="class == 'spiral'"), "cannot be evaluated: .*`class` and names"),
         (Selection(where="`psf.fwhm` + 1"), "it is not true or false of each sample"),
         (Selection(where="@secret > 1"), r"it names a variable of Python \(@\)"),
         (Selection(where="`psf.fwhm` >"), "the condition .* cannot be evaluated"),
@@ -647,6 +648,9 @@ def test_the_command_writes_a_file_for_each_split(kinds, run, tmp_path):
     assert not (tmp_path / "g-train.h5").exists()
     code, out, err = run("export", "kinds", "h-{split}.npz", *words, "--split", "train", "--json")
     assert (code, json.loads(out), err) == (0, {"h-train.npz": {"samples": 5}}, "")
+    code, out, err = run("export", "kinds", "one.npz", "--catalog", kinds.catalog.root)
+    first, *others = kinds.manifest.tables
+    assert f"table '{first}' alone; --table chooses another one: {', '.join(others)}" in out
     chosen = Selection(where="`class` == 'bulge_disk'")
     assert paths_by_split(kinds, "galaxies", str(tmp_path / "{split}.h5"), chosen) == {
         "train": str(tmp_path / "train.h5")

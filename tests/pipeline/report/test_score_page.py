@@ -10,8 +10,8 @@ import pytest
 import deepbench
 from deepbench.catalog import find
 from pipeline.build import build
-from pipeline.report.charts import Axis
-from pipeline.report.score_page import score_page
+from pipeline.report.charts import Axis, label_chart
+from pipeline.report.score_page import _change, score_page
 
 VOID = {"meta", "img", "br", "line", "circle", "polygon", "polyline"}
 
@@ -118,6 +118,24 @@ def test_the_pictures_are_of_the_samples_that_are_named(page):
     for each in part.conditions:
         if not each.category:
             assert f"along {each.label}" in text
+
+
+def test_charts_of_few_samples_come_after_others():
+    chance = _change(np.array([0.0, 1, 0, 1, 0]), np.array([1, 1, 1, 1, 1]))
+    trend = _change(np.array([0.1, 0.2, 0.3]), np.array([40, 40, 40]))
+    even = _change(np.array([0.2, 0.2, 0.2]), np.array([40, 40, 40]))
+    assert trend > even > chance
+
+
+def test_ticks_of_dates_are_told_apart():
+    bins = pd.DataFrame(
+        {"from": [1324.9, 1325.8], "to": [1325.8, 1326.6], "value": [0.1, 0.2], "low": np.nan}
+    )
+    bins = bins.assign(mean=[1325.0, 1326.5], high=np.nan, n=30)
+    curve = pd.DataFrame({"at": [], "value": [], "low": [], "high": []})
+    svg = label_chart(bins, curve, "peak_time", "d", "error")
+    assert ">1325.5<" in svg
+    assert ">1326<" in svg
 
 
 def test_round_ticks():
