@@ -19,7 +19,7 @@ LEVELS = 8
 MASS_LEVELS = 6
 """Number of times that it is halved around centres of masses."""
 
-RADIUS = 20.0
+RADIUS = 19.2
 """Radius of windows in distances of rays, over 2π less the wave numbers that are seen."""
 
 MASS_RADIUS, MASS_EXTENT = 1.3, 1.0
