@@ -5,13 +5,15 @@
 Both draw the arcs of the same systems (an elliptical power law, a shear, a Sérsic source, a Gaussian point spread
 function) in one process and on one core, in turns; medians of CPU time per image. lenstronomy has its supersampling and
 ``supersampling_convolution``. Errors are against its images at factors of 8, 16 and 32, extrapolated, where two
-extrapolations agree, away from the frame's edge. Whole images have lens light, arcs, noise and labels.
+extrapolations agree, away from the frame's edge. caustics draws all systems as one batch, where it is installed. Whole
+images have lens light, arcs, noise and labels.
 """
 
 import json
 import math
 import sys
 import time
+import warnings
 
 import numpy as np
 from lenstronomy.Data.pixel_grid import PixelGrid
@@ -216,6 +218,48 @@ def compare_arcs(count):
             f"{label:24} {1e6 * seconds:9.0f} {seconds / mine:6.0f} "
             f"{np.median(found):14.1e} {max(found):8.1e}"
         )
+    for factor in (8, 4):
+        seconds = time_caustics(systems, factor)
+        if seconds is not None:
+            print(
+                f"{f'caustics, {factor} x {factor}':24} {1e6 * seconds:9.0f} {seconds / mine:6.0f}"
+            )
+
+
+def time_caustics(systems, factor):
+    """Return the CPU time of an image by caustics, all systems as one batch; None where it is not installed.
+
+    Its pixels are the mean of their parts, and all have one point spread function, sampled on pixels.
+    """
+    try:
+        import caustics
+        import torch
+    except ImportError:
+        return None
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", "Lens model")  # redshifts of parts, which the plane gives
+    cosmology = caustics.FlatLambdaCDM(name="cosmology")
+    common = {"cosmology": cosmology, "z_l": 0.5, "z_s": 2.0}
+    parts = [caustics.EPL(name="epl", **common), caustics.ExternalShear(name="shear", **common)]
+    lens = caustics.SinglePlane(name="plane", cosmology=cosmology, lenses=parts, z_l=0.5, z_s=2.0)
+    offsets = np.arange(-9, 10)
+    kernel = np.exp(-0.5 * np.add.outer(offsets**2, offsets**2) / 1.5**2)
+    simulator = caustics.LensSource(
+        lens=lens, source=caustics.Sersic(name="source"), pixelscale=1.0, pixels_x=SIZE,
+        upsample_factor=factor, psf=torch.tensor(kernel / kernel.sum(), dtype=torch.float32),
+        name="simulator",
+    )  # fmt: skip
+    rows = []
+    for each in systems:  # x, y, q, φ, θ_E, slope − 1; x, y, γ₁, γ₂; x, y, q, φ, n, R, I
+        angle, twice = math.radians(each["angle_lens"]), 2 * math.radians(each["shear_angle"])
+        mass = (0, 0, each["q_lens"], angle, each["theta"], each["slope"] - 1)
+        shear = (0, 0, each["shear"] * math.cos(twice), each["shear"] * math.sin(twice))
+        place = (each["x"], each["y"], each["q"], math.radians(each["angle"]))
+        rows.append((*mass, *shear, *place, each["n"], each["radius"], 1.0))
+    batch, draw = torch.tensor(rows, dtype=torch.float32), torch.vmap(simulator)
+    with torch.no_grad():
+        draw(batch)
+        return min(cpu(draw, batch)[0] for _ in range(2)) / len(systems)
 
 
 def time_images():
