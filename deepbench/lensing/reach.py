@@ -8,7 +8,7 @@ import numpy as np
 
 from deepbench.lensing import plane
 from deepbench.lensing.deflector import EXTERNAL
-from deepbench.numerics.kernels import kernel
+from deepbench.numerics.kernels import inline, kernel
 
 _deflection_at, _sum_fields = plane.deflection_at, plane.field_at
 
@@ -107,6 +107,16 @@ def _scan(rows, row, is_main, outer, least, out):
     out.fine, out.disc, out.is_wanted = 0.0, 0.0, 0
 
 
+@inline
+def _write_empty(outer, out):
+    """Write what a plane without deflectors does about its origin: nothing, up to the last distance within a radius."""
+    inner = NEAREST
+    while inner * STEP < outer:
+        inner *= STEP
+    out.x, out.y, out.inner, out.kind, out.most, out.einstein = 0.0, 0.0, inner, CORE, 0.0, 0.0
+    out.fine, out.disc, out.is_wanted = 0.0, 0.0, 0
+
+
 @kernel
 def outer_radius(rows, x, y):
     """Return the radius of a circle about the origin that holds all images of a source at x and y, arcsec.
@@ -175,7 +185,9 @@ def find_reach(rows, x, y, least, reaches):
         if own.kind == CORE and own.disc < 2.0 * own.inner:
             own.disc, own.fine = 0.0, own.inner if nearest > 0.0 else 0.0
     own = reaches[main]
-    if shared > 0.0 or own.kind == CORE or own.inner == NEAREST:
+    if rows.shape[0] == 0:
+        _write_empty(outer, own)
+    elif shared > 0.0 or own.kind == CORE or own.inner == NEAREST:
         _scan(rows, rows[main_row], True, outer, least, own)
         own.inner = max(own.inner, shared) if own.kind == SINGULAR else own.inner
     own.disc, own.is_wanted = outer + np.sqrt(own.x * own.x + own.y * own.y), 1

@@ -16,10 +16,12 @@ from deepbench.lensing.deflector import (
     NFW,
     POINT_MASS,
     POWER_LAW,
+    PREPARED_ROW,
     TRUNCATED_NFW,
 )
 from deepbench.lensing.lens_equation import MAXIMUM, MINIMUM, SADDLE, find_images
 from deepbench.lensing.maps import deflection, magnification
+from deepbench.lensing.reach import REACH_ROW, find_reach
 from tests import deflector_rows
 
 SLOPES = {"isothermal": (2.0, 2.0), "shallow": (1.5, 1.95), "steep": (2.05, 2.5)}
@@ -437,6 +439,16 @@ def test_planes_without_centres_have_one_image():
     assert images["y"] == pytest.approx(2 / 0.9)
     (images,), _ = images_in(rows_of(), [1, 2])
     assert list(images[0])[:4] == pytest.approx([1, 2, 1, 0])
+
+
+def test_a_plane_without_deflectors_reads_none():
+    behind = np.zeros(1, PREPARED_ROW)
+    behind["x"] = behind["cosine"] = np.inf
+    reaches = np.zeros(1, REACH_ROW)
+    assert find_reach(behind[:0], 0.5, 0.2, 1e-3, reaches) == 1
+    (own,) = reaches
+    assert (own["x"], own["y"], own["einstein"], own["is_wanted"]) == (0, 0, 0, 1)
+    assert np.isfinite([own["disc"], own["inner"]]).all()
 
 
 def test_images_fainter_than_the_least_magnification_do_not_count():
