@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan
 
 Derive = Literal["refuse", "keep", "again"]
-"""What becomes of values that the recipe derives from those that are changed."""
+"""Treatment of the values that the recipe derives from those that are changed."""
 
 
 def check_changes(plan: LabelPlan, names: Collection[str], derive: Derive) -> None:

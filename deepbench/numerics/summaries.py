@@ -150,7 +150,7 @@ def _summarise(rows, chosen, half, cut, piece, low, high, sums, bins, odd):
 
 @dataclass(frozen=True)
 class Summary:
-    """What is known of many numbers.
+    """Summary of many numbers.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the data of a release give away, before any network is trained."""
+"""Audit of a release: labels and trivial statistics that tell the class before any network is trained."""
 
 from __future__ import annotations
 

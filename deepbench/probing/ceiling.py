@@ -1,4 +1,4 @@
-"""What no model can do better: bounds that follow from the recipe alone, for images in Gaussian noise of known σ.
+"""Limits of every model: bounds that follow from the recipe alone, for images in Gaussian noise of known σ.
 
 References
 ----------

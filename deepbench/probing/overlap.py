@@ -1,4 +1,4 @@
-"""What splits share: duplicates, samples of equal parameters, samples that noise does not tell apart, groups."""
+"""Overlap of splits: duplicates, samples of equal parameters, samples that noise does not tell apart, groups."""
 
 from __future__ import annotations
 

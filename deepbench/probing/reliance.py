@@ -189,7 +189,7 @@ def _shared(plan: LabelPlan, truth: Truth) -> list[str]:
 
 @dataclass(frozen=True)
 class _Cue:
-    """What the values of a label say of the class in training.
+    """Class that the values of a label favour in training.
 
     Attributes
     ----------

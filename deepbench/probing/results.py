@@ -197,7 +197,7 @@ class Score:
 
     @property
     def targets(self) -> tuple[str, ...]:
-        """What is predicted: those that ``worst`` and ``slices`` take."""
+        """Targets of the predictions: ``class`` or labels, as ``worst`` and ``slices`` take them."""
         return tuple(self._losses)
 
     def values_of(self, label: str) -> NDArray:

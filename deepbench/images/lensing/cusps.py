@@ -17,7 +17,7 @@ CORE = 0.9
 """Semi-minor axis of the window in which a polynomial stands for a cusp, in offsets."""
 
 NO_CORE = 1e-3
-"""The same where the profile has no cusp."""
+"""Semi-minor axis of that window where the profile has no cusp, in offsets."""
 
 CORE_FIRST, CORE_STEP, CORE_STEPS = -20.0, 0.25, 86
 """Points of ln t in the sums over a cusp: the first, their distance and their number."""
