@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any
 
 import deepbench
-from deepbench.catalog import Release, find
+from deepbench.catalog import find
+from deepbench.release import Release
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.export import export_table

@@ -34,8 +34,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import deepbench
-from deepbench.catalog import Release, find
+from deepbench.catalog import find
 from deepbench.reading import TableReader
+from deepbench.release import Release
 from pipeline.build import build
 from pipeline.caches import write_cache
 from pipeline.execution.cluster import ClusterOptions

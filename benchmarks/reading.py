@@ -23,7 +23,8 @@ import xarray as xr
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.catalog import Release, find
+from deepbench.catalog import find
+from deepbench.release import Release
 from deepbench.samples import draw_labels, render_arrays, to_dataset
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions

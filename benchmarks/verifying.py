@@ -16,8 +16,9 @@ import time
 from pathlib import Path
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, find
+from deepbench.catalog import find
 from deepbench.recipe import load_recipe, parse_recipe
+from deepbench.release import Release
 from deepbench.samples import draw_labels
 from pipeline import encoding, publish
 from pipeline.build import build

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench.catalog import Release
 from deepbench.errors import CatalogError, LabelError
 from deepbench.labelling.changes import Derive, check_changes
 from deepbench.labelling.draw import draw_attempt
@@ -15,6 +14,7 @@ from deepbench.labelling.frames import check_given
 from deepbench.labelling.scopes import IDENTITY, Labels
 from deepbench.language.plain import some
 from deepbench.recipe import Recipe
+from deepbench.release import Release
 from deepbench.samples import machine_memory, render_arrays, to_dataset
 from deepbench.selection import draw_samples, joined
 

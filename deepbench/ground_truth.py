@@ -23,9 +23,9 @@ from deepbench.selection import draw_samples
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from deepbench.catalog import Release
     from deepbench.labelling.plan import LabelPlan
     from deepbench.recipe import Recipe
+    from deepbench.release import Release
     from deepbench.tables import Table
 
 TRIED = 4096

@@ -16,8 +16,8 @@ from deepbench.panels import draw_row
 from deepbench.words import bytes_text
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.format import Manifest, TableSummary
+    from deepbench.release import Release
 
 PICTURED = 6
 """Number of samples of a table, and of releases of a catalog, of which there are pictures."""

@@ -29,9 +29,9 @@ from deepbench.storage.names import RELEASE_NAME
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
     from deepbench.labelling.scopes import Labels
     from deepbench.recipe import Recipe
+    from deepbench.release import Release
 
 KEPT = 2**28
 """Bytes of what was drawn and rendered last that are kept for each table; the last block is kept whatever its size."""
@@ -394,8 +394,9 @@ def source_of(source: Any, samples: int | None, catalog: str | Path | None) -> R
     RecipeError
         The recipe cannot be read, or is none.
     """
-    from deepbench.catalog import CATALOG, Release, find_named
+    from deepbench.catalog import CATALOG, find_named
     from deepbench.recipe import Recipe, load_recipe
+    from deepbench.release import Release
 
     name = str(source).partition("@")[0]
     named = isinstance(source, str) and re.fullmatch(RELEASE_NAME, name)
@@ -421,7 +422,7 @@ def source_of(source: Any, samples: int | None, catalog: str | Path | None) -> R
 
 def _tables(source: Recipe | Release) -> list[str]:
     """Return the names of all tables."""
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
     return [*(source.manifest.tables if isinstance(source, Release) else source.tables)]
 
@@ -430,8 +431,8 @@ def _opened(
     source: Recipe | Release, tables: list[str], samples: int | None
 ) -> dict[str, xr.Dataset]:
     """Return the root, without variables, and some tables."""
-    from deepbench.catalog import Release
     from deepbench.format import root_attributes
+    from deepbench.release import Release
 
     if isinstance(source, Release):
         return _read(source, tables)

@@ -23,8 +23,8 @@ from pipeline.progress import Progress, silent
 from pipeline.target import FolderTarget
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.reading.stored_variable import StoredVariable
+    from deepbench.release import Release
 
 PIECE = 2**26
 """Bytes of a variable that are read and written at a time, about."""

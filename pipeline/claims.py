@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, versions_of
+from deepbench.catalog import versions_of
 from deepbench.errors import ReleaseError
+from deepbench.release import Release
 from pipeline.diff import Side, compare, foresee, same_origin
 from pipeline.diff.difference import LEVELS, SHOWN, Difference
 

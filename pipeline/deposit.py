@@ -24,7 +24,7 @@ from pipeline.progress import Progress, silent
 from pipeline.target import FolderTarget
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 BESIDE = (fmt.CARD, fmt.CITATION, fmt.RECIPE, fmt.MANIFEST)
 """Files that are deposited beside the archive as well, as far as the release has them."""

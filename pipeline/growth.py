@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, versions_of
+from deepbench.catalog import versions_of
 from deepbench.errors import DeepBenchError
+from deepbench.release import Release
 from pipeline.plan import Block, Plan, TablePlan
 
 if TYPE_CHECKING:

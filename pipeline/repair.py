@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, read_recipe
 from deepbench.errors import CatalogError, ReleaseError
+from deepbench.release import Release, read_recipe
 from pipeline import block as work
 from pipeline import encoding, metadata
 from pipeline.documents import write_documents

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.catalog import Deprecation, Release
 from deepbench.errors import CatalogError
 from deepbench.reading.caches import FOLDER as CACHES
 from deepbench.reading.caches import folder_of
+from deepbench.release import Deprecation, Release
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from pipeline.staging import lock_of
 

@@ -26,7 +26,7 @@ LAYERS = [
     r"format",
     r"statistics|selection",
     r"samples",
-    r"release_cards",
+    r"release_cards|release",
     r"catalog",
     r"reading(\..*)?|counterfactuals",
     r"virtual|ground_truth",

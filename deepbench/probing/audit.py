@@ -20,7 +20,7 @@ from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 MOST = 50_000
 """Largest number of samples whose data are read; the first ones, which are as random as all."""

@@ -19,10 +19,10 @@ from deepbench.probing.sweeps import SAMPLES, check_labels, parts_of, rows_of, t
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
     from deepbench.labelling.plan import LabelPlan
     from deepbench.probing.truth import Truth
     from deepbench.recipe import Recipe
+    from deepbench.release import Release
 
 CUE_BINS = 10
 """Bins of a label by which the class that it favours is told."""

@@ -16,7 +16,7 @@ from deepbench.probing.scoring import Scoring
 from deepbench.probing.truth import Truth
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 
 def score(

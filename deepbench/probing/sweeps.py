@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from deepbench.catalog import Release
 from deepbench.counterfactuals import table_of, unchanged, vary
 from deepbench.errors import PredictionError
 from deepbench.labelling.changes import check_changes, derive_of
 from deepbench.probing.intervals import Groups, plain, proportion
 from deepbench.probing.models import Model, predict
 from deepbench.probing.truth import Truth
+from deepbench.release import Release
 from deepbench.samples import labels
 
 if TYPE_CHECKING:

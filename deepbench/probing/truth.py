@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 KEYS = ("id", "class", "split", "group")
 """Columns of each table of labels that no model's error is a function of, or that have a place of their own."""

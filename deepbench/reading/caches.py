@@ -19,8 +19,8 @@ from deepbench.storage.locations import Folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
     from deepbench.reading.stored_variable import StoredVariable
+    from deepbench.release import Release
 
 FOLDER = ".cache"
 """Folder of caches in a catalog: never listed, never read as a release."""

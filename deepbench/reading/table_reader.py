@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, reading
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.reading.caches import Cache, caches_of
 from deepbench.reading.codecs import Decoder, single_threaded
 from deepbench.reading.shards import shard_of
 from deepbench.reading.stored_variable import StoredVariable
+from deepbench.release import Release, reading
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

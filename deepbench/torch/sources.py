@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench.catalog import Release
 from deepbench.errors import CatalogError, LoadingError
 from deepbench.language.load import nearest
 from deepbench.reading.table_reader import TableReader
 from deepbench.recipe import Recipe
+from deepbench.release import Release
 from deepbench.tables import MAXIMUM_SAMPLES
 
 if TYPE_CHECKING:

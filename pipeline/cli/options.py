@@ -10,8 +10,8 @@ import typer
 from deepbench.errors import CatalogError, RecipeError
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.recipe import Recipe
+    from deepbench.release import Release
     from pipeline.execution import ClusterOptions
 
 WORKFLOWS = "workflows"

@@ -20,7 +20,7 @@ from pipeline.cli.options import (
 from pipeline.cli.output import progress_bar, say, say_json, say_table
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 DAMAGED = 3
 """Exit code where something is wrong with a release."""
@@ -162,8 +162,8 @@ def cache(
 
 def _find_even_without_manifest(name: str, catalog: str) -> Release:
     """Return a release; also one whose folder is there although its manifest is not, which is damage."""
-    from deepbench.catalog import Release
     from deepbench.format import Version, check_name
+    from deepbench.release import Release
     from deepbench.storage.locations import location_of
 
     try:

@@ -14,14 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepbench import format as fmt
-from deepbench.catalog import reading
 from deepbench.errors import ReleaseError
+from deepbench.release import reading
 from pipeline.parquet import DIGEST_TYPE
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
+    from deepbench.release import Release
     from deepbench.storage.locations import Location
     from deepbench.tables import Table
 

@@ -23,7 +23,7 @@ from pipeline.export.view import View
 from pipeline.progress import Progress, silent
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 SPLIT = "{split}"
 """Part of the name of a file that stands for the name of a split: then there is a file for each."""

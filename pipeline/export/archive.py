@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
-from deepbench.catalog import reading
 from deepbench.errors import ExportError, ReleaseError
+from deepbench.release import reading
 from deepbench.storage.locations import Archive
 from pipeline.export.checks import READING
 from pipeline.export.selection import Selection
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
+    from deepbench.release import Release
     from pipeline.export.request import Request
 
 EPOCH = (1980, 1, 1, 0, 0, 0)

@@ -15,9 +15,9 @@ from deepbench.language.one_of import names_of
 from pipeline.export.coolest import system_of
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.images.model.table import ImageTable
     from deepbench.labelling.scopes import Labels
+    from deepbench.release import Release
     from deepbench.tables import Table
 
 KERNEL_LIGHT = 1 - 1e-6

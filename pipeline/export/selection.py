@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 
 @dataclass(frozen=True)

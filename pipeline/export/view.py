@@ -14,18 +14,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from deepbench import format as fmt
-from deepbench.catalog import reading
 from deepbench.errors import ReleaseError
 from deepbench.format import DIGEST
 from deepbench.reading import TableReader
+from deepbench.release import reading
 from pipeline.export.selection import Selection
 from pipeline.parquet import digest_bytes, numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
     from deepbench.labelling.scopes import Column
+    from deepbench.release import Release
     from deepbench.tables import Coordinate, DataVariable, Table
 
 DIGEST_ROW = "V16"

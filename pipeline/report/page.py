@@ -17,7 +17,7 @@ from deepbench.panels import draw_row
 if TYPE_CHECKING:
     import xarray as xr
 
-    from deepbench.catalog import Release
+    from deepbench.release import Release
 
 
 def page(title: str, words: str, sections: Mapping[str, str]) -> str:

@@ -12,9 +12,9 @@ from pipeline.report.charts import label_chart
 from pipeline.report.page import Pictures, page, strip, table
 
 if TYPE_CHECKING:
-    from deepbench.catalog import Release
     from deepbench.probing.reliance import Reliance
     from deepbench.probing.sweeps import Sweep
+    from deepbench.release import Release
 
 SHOWN = 6
 """Samples with pictures along a sweep: those that break nearest to their own value."""

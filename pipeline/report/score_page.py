@@ -13,10 +13,10 @@ from pipeline.report.page import Pictures, page, strip, table
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.catalog import Release
     from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
     from deepbench.probing.slices import Slice
+    from deepbench.release import Release
 
 WORST = 24
 """Samples in the gallery of the worst."""

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, read_recipe
 from deepbench.errors import DeepBenchError, ReleaseError, StorageError
+from deepbench.release import Release, read_recipe
 from deepbench.statistics import Tally
 from deepbench.storage.locations import Folder
 from pipeline.execution import executor

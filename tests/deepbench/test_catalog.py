@@ -12,9 +12,10 @@ import xarray as xr
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.catalog import Release, find, releases
+from deepbench.catalog import find, releases
 from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.recipe import load_recipe
+from deepbench.release import Release
 from deepbench.samples import labels, objects, render
 from deepbench.storage import row_groups
 from deepbench.storage.zarr_stores import FolderStore

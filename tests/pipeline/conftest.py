@@ -20,8 +20,9 @@ import psutil
 import pytest
 
 from deepbench import format as fmt
-from deepbench.catalog import Release, find
+from deepbench.catalog import find
 from deepbench.recipe import parse_recipe
+from deepbench.release import Release
 from pipeline.build import build
 from pipeline.cli import main, output
 from pipeline.cli.main import SIGNALS

@@ -12,8 +12,9 @@ import pytest
 
 import deepbench
 from deepbench import format as fmt
-from deepbench.catalog import DeprecatedReleaseWarning, Deprecation, find, releases
+from deepbench.catalog import find, releases
 from deepbench.errors import CatalogError
+from deepbench.release import DeprecatedReleaseWarning, Deprecation
 from pipeline import upkeep
 from pipeline.target import target_of
 

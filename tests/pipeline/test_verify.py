@@ -1033,7 +1033,7 @@ def test_a_recipe_that_is_changed_everywhere_is_found_by_rendering_again(copy):
     """Another seed, wherever the release tells it or a hash of it: only labels and pixels are of the old one."""
     old = copy.release.recipe
     edit_text(copy.path, fmt.RECIPE, "seed: 11", "seed: 12")
-    new = deepbench.catalog.read_recipe(copy.release.location)
+    new = deepbench.release.read_recipe(copy.release.location)
     table = new.table("images").hash
     for path in (copy.path / fmt.DATA).rglob("zarr.json"):
         text = path.read_text().replace(old.hash, new.hash).replace(old.table("images").hash, table)

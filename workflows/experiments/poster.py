@@ -24,9 +24,9 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 import deepbench
-from deepbench.catalog import Release
 from deepbench.errors import RangeWarning
 from deepbench.probing.intervals import Groups, proportion
+from deepbench.release import Release
 from deepbench.torch import Batches
 
 mpl.use("Agg")

@@ -11,10 +11,11 @@ import google_crc32c
 import numpy as np
 import pytest
 
-from deepbench.catalog import DeprecatedReleaseWarning, find, releases
+from deepbench.catalog import find, releases
 from deepbench.errors import CatalogError, MissingDataError, ReleaseError
 from deepbench.reading import TableReader
 from deepbench.recipe import parse_recipe
+from deepbench.release import DeprecatedReleaseWarning
 from pipeline import upkeep
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
