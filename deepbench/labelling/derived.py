@@ -22,11 +22,11 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 
 from deepbench.errors import LabelError
-from deepbench.labelling.plan import LabelPlan, some, thresholds
+from deepbench.labelling.plan import LabelPlan, thresholds
 from deepbench.labelling.scopes import IDENTITY, VARIABLES, Column, Labels
 from deepbench.language.composed_forms import numbers_by
 from deepbench.language.expressions import CODES
-from deepbench.language.plain import digits, nearest, show, unknown
+from deepbench.language.plain import digits, nearest, show, some, unknown
 from deepbench.language.specification import Specification, as_number, placed, problem
 from deepbench.language.values import DISTRIBUTIONS, AnyValue, By, Constant, Expression
 from deepbench.numerics.stream_names import stream_number

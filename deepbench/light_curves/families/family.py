@@ -26,9 +26,9 @@ from deepbench.language.values import Value
 if TYPE_CHECKING:
     from deepbench.labelling.objects import ObjectColumns
     from deepbench.lensing.lens_equation import LensedImages
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
     from deepbench.light_curves.streams import TableStreams
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
     from deepbench.light_curves.survey.surveys import Survey
 
 BandValues = Annotated[dict[Name, Value], Field(min_length=1, max_length=100)]

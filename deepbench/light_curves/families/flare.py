@@ -21,7 +21,8 @@ from deepbench.light_curves.families.family import (
 from deepbench.light_curves.units import MINUTES
 
 if TYPE_CHECKING:
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
+    from deepbench.light_curves.survey.exposures import Nodes
 
 FLARE = record("peak_time", "fwhm", "relative_amplitude")
 """Row of a flare in a band: days, days, and the light at the peak over that of the source (of the band)."""

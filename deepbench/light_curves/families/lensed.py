@@ -23,9 +23,9 @@ from deepbench.light_curves.survey.noise_models import flux_of
 
 if TYPE_CHECKING:
     from deepbench.labelling.objects import ObjectColumns
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
     from deepbench.light_curves.streams import TableStreams
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
     from deepbench.light_curves.survey.surveys import Survey
 
 MOST_PATHS = 16

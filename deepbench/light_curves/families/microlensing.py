@@ -19,8 +19,8 @@ from deepbench.light_curves.families.family import (
 )
 
 if TYPE_CHECKING:
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.batches import ObjectBatch
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
 
 MICROLENSING = record("peak_time", "einstein_time", "impact_parameter", "source_fraction")
 """Row of an event in a band: days, days, Einstein radii, and the part of the light (of the band) that is lensed."""

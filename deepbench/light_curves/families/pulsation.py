@@ -16,7 +16,8 @@ from deepbench.light_curves.families.pulsation_relations import RELATIONS
 from deepbench.light_curves.units import LOG_FLUX
 
 if TYPE_CHECKING:
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
+    from deepbench.light_curves.survey.exposures import Nodes
 
 HARMONICS = 8
 """Number of the highest harmonic of a series."""

@@ -13,8 +13,9 @@ from deepbench.light_curves.families.family import BandValues, Effect, Modulatio
 
 if TYPE_CHECKING:
     from deepbench.labelling.objects import ObjectColumns
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
     from deepbench.light_curves.streams import TableStreams
+    from deepbench.light_curves.survey.exposures import Nodes
     from deepbench.light_curves.survey.surveys import Survey
 
 RANDOM_WALK = record("timescale", "structure_function")

@@ -13,8 +13,8 @@ from deepbench.language.values import Value
 from deepbench.light_curves.families.family import BandValues, Modulation, ratios, record
 
 if TYPE_CHECKING:
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.batches import ObjectBatch
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
 
 SPOT = record(
     "rotation_period",

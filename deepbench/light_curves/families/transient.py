@@ -15,9 +15,9 @@ from deepbench.light_curves.families.family import Effect, Family, ObjectLabels
 
 if TYPE_CHECKING:
     from deepbench.labelling.objects import ObjectColumns
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
+    from deepbench.light_curves.batches import ObjectBatch
     from deepbench.light_curves.streams import TableStreams
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
     from deepbench.light_curves.survey.surveys import Survey
 
 TRANSIENT = np.dtype(

@@ -14,8 +14,8 @@ from deepbench.light_curves.families.family import ObjectLabels, record
 from deepbench.light_curves.families.orbiting import DARKNESS, Orbiting, limb_darkening, too_dark
 
 if TYPE_CHECKING:
-    from deepbench.light_curves.batches import Nodes, ObjectBatch
-    from deepbench.light_curves.survey.exposures import Observations
+    from deepbench.light_curves.batches import ObjectBatch
+    from deepbench.light_curves.survey.exposures import Nodes, Observations
 
 TRANSIT = record(
     "period",
