@@ -18,7 +18,8 @@ import numpy as np
 from deepbench.images.galaxies import fourier
 from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
-from deepbench.images.psf.model import MOFFAT, PSF_ROW
+from deepbench.images.psf.model import MOFFAT
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.psf.psf_profiles import psf_tables
 from deepbench.recipe import parse_recipe
 from deepbench.samples import render

@@ -28,7 +28,8 @@ from deepbench.images.galaxies.oversampled import convolve, grid_period, refinem
 from deepbench.images.galaxies.sersic import sersic_tables
 from deepbench.images.lensing.traced import LensedLight, make_scratch, write_traced
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
-from deepbench.images.psf.model import GAUSSIAN, PSF_ROW
+from deepbench.images.psf.model import GAUSSIAN
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.lensing.deflector import DEFLECTOR_ROW, EXTERNAL, POWER_LAW
 from deepbench.recipe import parse_recipe
 from deepbench.samples import render

@@ -19,7 +19,8 @@ import galsim
 import numpy as np
 from numpy.typing import NDArray
 
-from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.model import FAMILIES
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.stars.point_sources import add_point
 
 REFERENCE = runpy.run_path(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Union, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Union
 
 from pydantic import (
     BeforeValidator,
@@ -22,7 +22,6 @@ from deepbench import notebook
 from deepbench.authors import AnyAuthor, Doi, Line, Url, Words
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
-from deepbench.labelling.derived import LINE
 from deepbench.labelling.plan import LabelPlan
 from deepbench.labelling.problems import problems
 from deepbench.labelling.sampling import check_fractions
@@ -35,7 +34,6 @@ from deepbench.language.load import Document, nearest, parse_document, read_docu
 from deepbench.language.ordered import CANONICAL
 from deepbench.language.plain import FEW, show, some, unknown
 from deepbench.language.specification import (
-    NAME_PATTERN,
     Name,
     Number,
     Specification,
@@ -45,6 +43,7 @@ from deepbench.language.specification import (
 )
 from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
+from deepbench.recipe_problems import problem_at
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from deepbench.tables import Storage, Table, TableSpecification
 from deepbench.words import bytes_text
@@ -178,7 +177,7 @@ class Recipe(Specification):
             recipe = cls.model_validate(data, context={"folder": document.folder})
         except ValidationError as error:
             details = error.errors(include_url=False)
-            problems = [_problem(written.document, each) for each in details]
+            problems = [problem_at(written.document, each, cls) for each in details]
         else:
             recipe._document = document
             problems = recipe._problems(written.uses) or recipe._too_large()
@@ -505,81 +504,3 @@ def parse_recipe(text: str, name: str = "<recipe>") -> Recipe:
     <Recipe shapes@1.0.0: images (image, 6,000)>
     """
     return Recipe.from_document(extended(parse_document(text, name)))
-
-
-def _problem(document: Document, details: Any) -> Problem:
-    """Return one of pydantic's errors with its place in the document."""
-    path: list[str | int] = []
-    data = document.data
-    for step in details["loc"]:
-        inside = isinstance(data, dict) and step in data
-        inside = inside or (isinstance(data, list) and step in range(len(data)))
-        if inside:  # the location also names validators and members of unions
-            data = data[step]
-            path.append(step)
-    message = details["msg"]
-    if details["type"] == "unknown_key" and path:
-        message = _at_its_level(path, data=document.data) or message
-    if path == ["version"] and not isinstance(details["input"], str):  # 1.0 is a number in YAML
-        message = f"{_PATTERNS[VERSION]}, not {show(details['input'])}"
-    for pattern, words in _PATTERNS.items():
-        message = message.replace(f"must match pattern '{pattern}'", words)
-    return document.problem(message, path)
-
-
-def _at_its_level(path: list[str | int], data: dict[str, Any]) -> str:
-    """Return where a key belongs that is unknown where it stands; empty where it is known nowhere.
-
-    A recipe has four levels, two steps apart: its top, a table, a class, and the entry of an object.
-    """
-    *outer, key = path
-    depth = 0
-    while depth < len(_LEVELS) and outer[2 * depth : -1][:1] == [_LEVELS[depth]]:
-        depth += 1
-    tables = _mapping(data.get("tables"))
-    table = outer[1] if depth else next(iter(tables), "NAME")
-    described = _mapping(tables.get(str(table)))
-    class_name = outer[3] if depth > 1 else next(iter(_mapping(described.get("classes"))), "NAME")
-    models: list[type[Specification] | None] = [Recipe]
-    kind = KINDS.get(str(described.get("kind")))
-    if kind is not None:
-        models.append(kind.specification)
-        for field in _LEVELS[1:]:
-            fields = {} if models[-1] is None else models[-1].model_fields
-            models.append(_inside(fields[field].annotation) if field in fields else None)
-    inside = len(outer) > 2 * depth
-    having = [
-        level
-        for level, model in enumerate(models)
-        if model is not None and key in model.model_fields and (level != depth or inside)
-    ]
-    if not having:
-        return ""
-    level = min(having, key=lambda each: abs(each - depth))
-    whole = ("tables", table, "classes", class_name, "objects", 0)
-    steps = [*outer[: 2 * level], *whole[len(outer) : 2 * level], key]
-    return f"unknown key {show(key)} here; write it as {'.'.join(map(str, steps))}"
-
-
-_LEVELS = ("tables", "classes", "objects")
-"""Keys under which the levels of a recipe are."""
-
-
-def _mapping(data: Any) -> Mapping[str, Any]:
-    """Return data if it is a mapping, else an empty one."""
-    return data if isinstance(data, Mapping) else {}
-
-
-def _inside(annotation: Any) -> type[Specification] | None:
-    """Return the specification that the annotation of a field has for its items or values."""
-    if isinstance(annotation, type) and issubclass(annotation, Specification):
-        return annotation
-    return next(filter(None, map(_inside, get_args(annotation))), None)
-
-
-_PATTERNS = {
-    RELEASE_NAME: "must be 1 to 63 lower-case letters, digits, '-' and '_', beginning with a letter or digit",
-    VERSION: "must be a semantic version MAJOR.MINOR.PATCH, such as 1.0.0",
-    LINE: "must be one line without '|'",
-    NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
-}

@@ -7,7 +7,8 @@ import numpy as np
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
 from deepbench.images.psf.airy import airy_fwhm
 from deepbench.images.psf.jitter import NODES, write_table
-from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.model import FAMILIES
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.psf.transform_tables import transform_at
 from deepbench.numerics.kernels import kernel
 

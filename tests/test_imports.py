@@ -22,7 +22,7 @@ LAYERS = [
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",
     r"kinds|panels",
-    r"recipe",
+    r"recipe_problems|recipe",
     r"format",
     r"statistics|selection",
     r"samples",

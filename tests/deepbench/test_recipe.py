@@ -11,7 +11,8 @@ from deepbench.authors import Author, credited
 from deepbench.errors import CatalogError, RecipeError
 from deepbench.images.detector.noise import NoiseEntry
 from deepbench.images.model.objects import ObjectEntry
-from deepbench.images.psf.model import ImagePsf, PsfEntry
+from deepbench.images.psf.model import PsfEntry
+from deepbench.images.psf.psf_image import ImagePsf
 from deepbench.language.one_of import MAXIMUM_COPIES
 from deepbench.language.specification import Specification, parameters_of
 from deepbench.numerics.stream_names import stream_number

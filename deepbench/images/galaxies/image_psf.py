@@ -43,7 +43,8 @@ from deepbench.images.galaxies.sersic import (
     write_sersic,
 )
 from deepbench.images.model.sky import POINT
-from deepbench.images.psf.model import FWHM_OF_SIGMA, empty_rows
+from deepbench.images.psf.model import FWHM_OF_SIGMA
+from deepbench.images.psf.psf import empty_rows
 from deepbench.images.psf.psf_files import KEPT_PLANES, PsfFile, centre_of, extent_of, samples_of
 from deepbench.images.psf.psf_profiles import psf_tables
 from deepbench.images.psf.transform_tables import NODES, PIECES, piece_of

@@ -40,7 +40,7 @@ KEPT_PLANES = 128
 
 
 class PsfFile(NamedTuple):
-    """A point spread function of a file, and how its samples stand to the pixels; see ``model.ImagePsf``.
+    """A point spread function of a file, and how its samples stand to the pixels; see ``psf_image.ImagePsf``.
 
     ``number`` is −1 where the file holds one only.
     """

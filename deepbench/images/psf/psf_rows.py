@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepbench.errors import LabelError
-from deepbench.images.psf.model import FAMILIES, MOST_JITTER, NARROWEST, empty_rows
+from deepbench.images.psf.model import FAMILIES, MOST_JITTER, NARROWEST
+from deepbench.images.psf.psf import empty_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -19,7 +19,8 @@ from deepbench.images.galaxies.sersic import (
 )
 from deepbench.images.galaxies.stamp_sizes import SIZES, component_edges
 from deepbench.images.model.sky import COMPONENT_ROW, rows_of
-from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.model import FAMILIES
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.psf.transform_tables import NODES, PIECES
 from tests.reference.sersic import pixels
 from tests.sky_rows import airy_row, component_rows, psf_row, table_values

@@ -19,7 +19,7 @@ from deepbench.images.galaxies.oversampled import (
 )
 from deepbench.images.galaxies.spirals import add_to_stamps
 from deepbench.images.model.sky import rows_of
-from deepbench.images.psf.model import PSF_ROW
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.numerics.kernels import kernel
 from tests.reference.spirals import gaussian_image, moffat_pixels
 from tests.sky_rows import component_rows, psf_row

@@ -9,7 +9,8 @@ from scipy.special import gamma, j0, kv
 
 from deepbench.images.psf import model
 from deepbench.images.psf.airy import airy_fwhm, airy_transform
-from deepbench.images.psf.model import FAMILIES, PSF_ROW
+from deepbench.images.psf.model import FAMILIES
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.psf.psf_profiles import (
     evaluate,
     make_profile,

@@ -404,7 +404,7 @@ import hashlib
 
 import numpy as np
 
-from deepbench.images.psf.model import PSF_ROW
+from deepbench.images.psf.psf import PSF_ROW
 from deepbench.images.stars.point_sources import add_point, stamp_radius
 
 digest = hashlib.sha256()
