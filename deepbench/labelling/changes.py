@@ -110,7 +110,7 @@ def dependents(plan: LabelPlan, names: Collection[str]) -> list[str]:
             continue
         repeat = scope.repeat is not None and name == "repeat"
         value: Any = scope.repeat if repeat else scope.values[name]
-        used = {plan.reference(scope, name, each).column for each in value.names}
+        used = {plan.names.reference(scope, name, each).column for each in value.names}
         used |= {code for code, _ in value.comparisons}
         if not used.isdisjoint(affected):
             own = [scope.column("repeat")] if repeat else scope.columns(name)

@@ -254,7 +254,7 @@ class _Drawing:
         local = {} if copies is None else copies.columns
         used = {}
         for reference_name in value.names:
-            column = self.plan.reference(scope, name, reference_name).column
+            column = self.plan.names.reference(scope, name, reference_name).column
             used[reference_name] = local[column] if column in local else self.columns[column][rows]
         return used | self.plan.names_of_codes(value, self.columns, rows)
 

@@ -112,7 +112,7 @@ def _used(
     """Return what a value uses, as its draw takes it."""
     used = {}
     for name in value.names:
-        reference = plan.reference(scope, user, name)
+        reference = plan.names.reference(scope, user, name)
         own = copies if reference.scope is scope else None
         used[name] = _held(scope, reference.column, labels, rows, own)
     return used | plan.names_of_codes(value, labels.columns, rows)

@@ -92,7 +92,7 @@ class _Checker:
         """Yield what is wrong with the names that a value uses."""
         for name in value.names:
             try:
-                self._plan.reference(scope, user, name)
+                self._plan.names.reference(scope, user, name)
             except LabelError as error:
                 yield str(error)
         for code, name in value.comparisons:
@@ -111,7 +111,7 @@ class _Checker:
                 if each.key == "class" and scope.class_name is not None:
                     possible = [scope.class_name]
             else:
-                reference = self._plan.reference(scope, user, each.key)
+                reference = self._plan.names.reference(scope, user, each.key)
                 listed = [self._listed(*source, reference.column) for source in reference.sources]
                 if any(numbers is None for numbers in listed):
                     yield (
@@ -166,7 +166,7 @@ class _Checker:
         """Return whether all values that a value uses are equal in all samples of a group."""
         if any(code == "class" for code, _ in value.comparisons):
             return False
-        references = [self._plan.reference(scope, user, name) for name in value.names]
+        references = [self._plan.names.reference(scope, user, name) for name in value.names]
         return all(
             owner.repeat is None and self._is_of_groups(owner, name, owner.values[name])
             for reference in references
@@ -183,7 +183,7 @@ class _Checker:
 
     def _wrong_condition(self, condition: Expression, of_splits: bool) -> Iterator[str]:
         """Yield what is wrong with a condition on whole samples."""
-        known = self._plan.anywhere()
+        known = self._plan.names.anywhere()
         measured = {name for name, column in self._plan.own_columns.items() if column.measured}
         repeated = {
             f"{scope.name}.{name}"
