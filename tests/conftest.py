@@ -1,4 +1,4 @@
-"""What all tests share: no example of hypothesis fails for taking long beside other work, and nothing is left behind."""
+"""What all tests share: examples of hypothesis have no deadline, and temporary files end with the tests."""
 
 from __future__ import annotations
 
