@@ -149,6 +149,7 @@ def test_the_recipe_of_labels_that_follow_has_them():
     assert frame[columns].notna().all(axis=None)
 
 
+@pytest.mark.slow
 def test_the_recipes_about_bias_and_shift_do_what_the_page_says(tmp_path):
     text = (ROOT / "docs/bias_and_shift.md").read_text()
     shutil.copytree(ROOT / "workflows", tmp_path / "workflows")

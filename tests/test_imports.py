@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -110,9 +111,8 @@ class Imports(ast.NodeVisitor):
             self.add(name if name in MODULES else node.module)
 
     def visit_Call(self, node):
-        if ast.unparse(node.func).endswith("import_module") and isinstance(
-            node.args[0], ast.Constant
-        ):
+        called = getattr(node.func, "attr", getattr(node.func, "id", None))
+        if called == "import_module" and isinstance(node.args[0], ast.Constant):
             self.add(node.args[0].value)
         self.generic_visit(node)
 
@@ -124,10 +124,15 @@ def imports(text):
     return found.at_import, found.at_run, found.for_types
 
 
-ALL_IMPORTED = {name: imports(path.read_text(encoding="utf-8")) for name, path in MODULES.items()}
+@cache
+def imported(module):
+    """Return what a module imports when it is imported, when it runs, and for types only."""
+    return imports(MODULES[module].read_text(encoding="utf-8"))
 
-IMPORTED = {name: found[:2] for name, found in ALL_IMPORTED.items()}
-"""What each module imports when it is imported, and when it runs."""
+
+def used(module, types=False):
+    """Return all that a module imports; what it imports for types only, too, where ``types`` says so."""
+    return set.union(*imported(module)[: 3 if types else 2])
 
 
 def layer(module):
@@ -184,14 +189,14 @@ class A:
 
 def test_there_is_something_to_look_at():
     assert {"deepbench", "deepbench.recipe", "pipeline.build"} <= set(MODULES)
-    assert "deepbench.images.model.table" in IMPORTED["deepbench.kinds"][0]
+    assert "deepbench.images.model.table" in imported("deepbench.kinds")[0]
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "deepbench"])
 def test_imports_inside_deepbench_point_down(module):
     if module == "deepbench":
         return
-    for name in set.union(*IMPORTED[module]):
+    for name in used(module):
         assert package(name) not in PACKAGES or package(name) == "deepbench", f"imports {name}"
         assert name != "deepbench", "import the module that has it"
         if package(name) == "deepbench":
@@ -202,7 +207,7 @@ def test_imports_inside_deepbench_point_down(module):
 def test_imports_inside_the_pipeline_point_down(module):
     if module == "pipeline":
         return
-    for name in set.union(*ALL_IMPORTED[module]):
+    for name in used(module, types=True):
         if package(name) == "pipeline":
             assert layer(name) <= layer(module), f"{module} imports {name}"
 
@@ -211,7 +216,7 @@ def test_execution_knows_nothing_of_the_work():
     """No block, plan or staging is imported, not even for the types."""
     for module in MODULES:
         if module.startswith("pipeline.execution"):
-            for name in set.union(*ALL_IMPORTED[module]):
+            for name in used(module, types=True):
                 assert not name.startswith("pipeline.") or name.startswith(
                     ("pipeline.execution", "pipeline.software")
                 ), f"{module} imports {name}"
@@ -219,13 +224,12 @@ def test_execution_knows_nothing_of_the_work():
 
 @pytest.mark.parametrize("module", [name for name in MODULES if package(name) == "pipeline"])
 def test_the_pipeline_does_not_import_what_uses_it(module):
-    used = {package(name) for name in set.union(*IMPORTED[module])}
-    assert not used & {"workflows", "benchmarks", "tests"}
+    assert not {package(name) for name in used(module)} & {"workflows", "benchmarks", "tests"}
 
 
 def test_nothing_imports_tests_or_one_script_another():
-    for module, (at_import, at_run) in IMPORTED.items():
-        for name in at_import | at_run:
+    for module in MODULES:
+        for name in used(module):
             assert package(name) != "tests", f"{module} imports {name}"
             if package(name) in ("workflows", "benchmarks"):
                 assert package(module) == package(name), f"{module} imports {name}"
@@ -236,7 +240,7 @@ def test_kinds_do_not_import_each_other(kind):
     others = {each for each in KINDS if each != kind} - set(KINDS[kind])
     for module in MODULES:
         if module.startswith(f"deepbench.{kind}"):
-            for name in set.union(*IMPORTED[module]):
+            for name in used(module):
                 assert not name.startswith(tuple(f"deepbench.{each}" for each in others)), module
 
 
@@ -252,11 +256,8 @@ def circles(graph):
 def test_there_are_no_circles():
     """Imports inside functions hide a circle, they do not open it: they count, and in ``pipeline`` those for types."""
     graph = {
-        module: {name for name in set.union(*found) if name in MODULES and name != module}
-        for module, found in (
-            (module, (ALL_IMPORTED if package(module) == "pipeline" else IMPORTED)[module])
-            for module in MODULES
-        )
+        module: used(module, types=package(module) == "pipeline") & (MODULES.keys() - {module})
+        for module in MODULES
     }
     assert circles(graph) is None
     assert circles({**graph, "deepbench.errors": {"deepbench.catalog"}}) is not None
@@ -337,8 +338,7 @@ def test_torch_is_imported_by_its_package_alone():
         for module in MODULES
         if package(module) in ("deepbench", "pipeline")
         and any(
-            re.match(r"(torch|deepbench\.torch)(\.|$)", name)
-            for name in set.union(*ALL_IMPORTED[module])
+            re.match(r"(torch|deepbench\.torch)(\.|$)", name) for name in used(module, types=True)
         )
     }
     assert "deepbench.torch.batches" in users

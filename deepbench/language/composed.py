@@ -284,7 +284,9 @@ class Compound(Composed):
         member, allowed = self._members(columns, len(x))
         return np.where(allowed, member.log_density(x), -np.inf)
 
-    def _members(self, columns: Mapping[str, Array], count: int) -> tuple[Distribution, Array]:
+    def _members(
+        self, columns: Mapping[str, Array], count: int
+    ) -> tuple[Distribution, NDArray[np.bool_]]:
         """Return the distribution with the parameters of each sample, and where these are allowed."""
         numbers = self._numbers(columns, count)
         allowed = ~np.any([bad for _, bad in self._bad(numbers)], axis=0)

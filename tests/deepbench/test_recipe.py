@@ -354,6 +354,8 @@ def test_the_resolved_recipe_reads_back_as_the_same(path):
     again = parse_recipe(recipe.to_yaml())
     assert again == recipe
     assert again.hash == recipe.hash
+    for name in recipe.tables:
+        assert again.table(name).hash == recipe.table(name).hash
     assert again.to_yaml() == recipe.to_yaml()
     assert again != recipe.replace({"seed": recipe.seed + 1})
 

@@ -47,6 +47,7 @@ def test_velocity_dispersions_and_axis_ratios_are_those_of_collett(name):
     assert q.min() >= 0.2
 
 
+@pytest.mark.slow
 def test_einstein_radii_and_sizes_follow_from_redshifts():
     view = recipe_of("strong_lenses").table("lsst")
     drawn = variables(draw_labels(view, 0, 300))

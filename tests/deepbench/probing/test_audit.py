@@ -77,6 +77,7 @@ def test_a_weak_leak_is_found_too(clean):
     assert findings
 
 
+@pytest.mark.slow
 def test_the_blur_of_biased_shapes_is_found_without_a_network():
     recipe = deepbench.load_recipe("workflows/biased_shapes.yaml")
     tellings, shifts, _, findings = audited(recipe, 4000)

@@ -131,6 +131,7 @@ def test_values_equal_scikit_learn(valued, regressed):
         assert regressed[name].value == pytest.approx(value, **EXACT)
 
 
+@pytest.mark.slow
 def test_scores_of_distributions_equal_scoringrules(valued, regressed):
     rules = pytest.importorskip("scoringrules")
     truth, mean, sigma, draws = valued

@@ -26,6 +26,7 @@ tables:
 """
 
 
+@pytest.mark.slow
 def test_a_few_steps_of_training_tell_two_spectra_apart():
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)

@@ -103,17 +103,17 @@ def test_ranks_and_workers_share_an_epoch_exactly(source, request):
 @pytest.mark.slow
 @pytest.mark.parametrize("source", ["release", "recipe"])
 def test_workers_that_are_spawned_share_an_epoch_exactly(source, request):
+    """Those of one rank are spawned; the other rank has none, as a spawned process takes seconds to import all."""
     source = request.getfixturevalue(source)
     alone, parts = batches(source), []
     for rank in range(2):
         own = batches(source, rank=rank, world_size=2)
-        loader = DataLoader(
-            own,
-            batch_size=None,
-            num_workers=2,
-            multiprocessing_context="spawn",
-            persistent_workers=True,
-        )
+        spawned = {
+            "num_workers": 2,
+            "multiprocessing_context": "spawn",
+            "persistent_workers": True,
+        }
+        loader = DataLoader(own, batch_size=None, **spawned if rank else {})
         first = rows(loader)
         own.set_epoch(1)
         second = rows(loader)

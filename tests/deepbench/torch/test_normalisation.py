@@ -48,12 +48,12 @@ def test_statistics_of_a_recipe_are_of_its_first_training_samples(recipe, monkey
 
 def test_channels_have_scales_of_their_own():
     recipe = load_recipe("workflows/strong_lenses.yaml")
-    source = RenderedTable(recipe, "des", samples=64)
-    own = Batches(source, split=None, batch_size=32, normalise="train", targets=())
+    source = RenderedTable(recipe, "des", samples=16)
+    own = Batches(source, split=None, batch_size=8, normalise="train", targets=())
     mean, deviation = own.normalisation.scales["image"]
     count = len(recipe.table("des").specification.bands)
     assert mean.shape == deviation.shape == (1, count, 1, 1)
-    raw = Batches(source, split=None, batch_size=32, targets=())
+    raw = Batches(source, split=None, batch_size=8, targets=())
     for batch, other in zip(own, raw, strict=True):
         expected = torch.from_numpy((other["image"].numpy() - mean) / deviation)
         torch.testing.assert_close(batch["image"].double(), expected, rtol=1e-4, atol=1e-4)

@@ -760,6 +760,7 @@ def test_bytes_in_words(count, text):
     assert bytes_text(count) == text
 
 
+@pytest.mark.slow
 def test_the_recipes_that_come_with_the_software(good):
     folder = Path(__file__).parents[3] / "workflows"
     found = sorted(folder.glob("*.yaml"))

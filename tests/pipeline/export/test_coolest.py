@@ -18,6 +18,7 @@ from deepbench.lensing.maps import deflection
 from deepbench.recipe import parse_recipe
 from deepbench.samples import draw_labels, render
 from pipeline.build import build
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.export.coolest import position_angle
 from pipeline.export.coolest_files import _stem, document_of, write_coolest
 
@@ -249,7 +250,7 @@ def by_magnitude(entry, kind, magnitude):
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, compile_kernels):
+def release(tmp_path_factory, compile_kernels, cluster):
     bands = {band: {"exposure_time": 15, "exposures": time // 15} for band, time in TIMES.items()}
     source = {
         "sersic": {**PLACE, "sersic_index": 1, "half_light_radius": 0.2},
@@ -266,7 +267,7 @@ def release(tmp_path_factory, compile_kernels):
     )  # fmt: skip
     compile_kernels(recipe)
     catalog = tmp_path_factory.mktemp("lenses") / "releases"
-    build(recipe, str(catalog))
+    build(recipe, str(catalog), cluster=ClusterOptions(scheduler=cluster.scheduler_address))
     return find("lenses", catalog=catalog)
 
 

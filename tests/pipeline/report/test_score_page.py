@@ -10,6 +10,7 @@ import pytest
 import deepbench
 from deepbench.catalog import find
 from pipeline.build import build
+from pipeline.execution.cluster import ClusterOptions
 from pipeline.report.charts import Axis, label_chart
 from pipeline.report.score_page import _change, score_page
 
@@ -44,10 +45,11 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory, make_recipe):
+def release(tmp_path_factory, make_recipe, cluster):
     catalog = tmp_path_factory.mktemp("scored") / "releases"
     changes = {"tables__images__samples": 3000, "title": "Shapes <of> two & more sorts"}
-    build(make_recipe(**changes), str(catalog))
+    options = ClusterOptions(scheduler=cluster.scheduler_address)
+    build(make_recipe(**changes), str(catalog), cluster=options)
     return find("small", "1.0.0", catalog)
 
 

@@ -50,7 +50,8 @@ def expected(x, y, flux, kind="moffat", part=0.9999):
     ratio, angle = body.get("axis_ratio", 1.0), body.get("position_angle", 0.0)
     (psf,) = psf_row(kind, width, shape, ratio, angle)
     image = np.zeros(SIZE, np.float32)
-    add_point(image, x, y, flux, psf, stamp_radius(psf, part), light_table(psf))
+    place = float(x), float(y), float(flux)  # whole numbers are another kernel to numba
+    add_point(image, *place, psf, stamp_radius(psf, part), light_table(psf))
     return image
 
 

@@ -68,6 +68,7 @@ def test_polarisation_has_the_signs_of_healpix(nside):
     np.testing.assert_allclose(single, [q, u], atol=1e-6 * q.std())
 
 
+@pytest.mark.slow
 def test_spectra_of_maps_follow_the_law():
     # (2ℓ + 1) Ĉ_ℓ / C_ℓ is chi-square of 2ℓ + 1 degrees of freedom, so the sum over ℓ and maps is chi-square, too
     nside, top, draws = 64, 96, 20
