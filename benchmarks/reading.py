@@ -45,6 +45,7 @@ def jobs_of(recipe: deepbench.Recipe, release: Release) -> Jobs:
     random = np.random.default_rng(1)
     arrays, labels = render_arrays(table, draw_labels(table, 5, 6))
     rows = deepbench.labels(recipe, name, 100, 100 + ROWS)
+    copies = deepbench.objects(recipe, name, 100, 100 + ROWS) if table.plan.object_columns else None
 
     def index() -> int:
         return int(random.integers(table.samples))
@@ -92,7 +93,7 @@ def jobs_of(recipe: deepbench.Recipe, release: Release) -> Jobs:
             drawn,
         ),
         f"`render(labels=…)` of {ROWS} rows; the same samples by their range": (
-            lambda: deepbench.render(recipe, name, labels=rows),
+            lambda: deepbench.render(recipe, name, labels=rows, objects=copies),
             lambda: deepbench.render(recipe, name, 100, 100 + ROWS),
         ),
     }

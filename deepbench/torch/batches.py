@@ -298,7 +298,7 @@ class Batches(Loading, IterableDataset):
             numbers = chosen[positions]
             if self.cache is not None:
                 held = self._all(self._labels, chosen)
-                own = {name: each[positions] for name, each in held.items()}
+                own = {name: each.take(positions, axis=0) for name, each in held.items()}
             elif cached:
                 own = self._loaded(numbers)
             else:
@@ -324,7 +324,7 @@ class Batches(Loading, IterableDataset):
         if row == len(window.rows) - 1:
             self._spare.append(loaded)
             window.data = None
-        return {name: each[place[row]] for name, each in loaded.items()}
+        return {name: each.take(place[row], axis=0) for name, each in loaded.items()}
 
     @property
     def _labels(self) -> list[str]:

@@ -202,12 +202,15 @@ class Source(ABC):
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
         kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
         if where is not None and self.is_endless:
-            half = kept[: len(kept) // 2]
-            if (self._holds(where, frame.iloc[: len(half)]) != half).any():
-                raise LoadingError(
-                    f"where={where!r} holds of a sample because of others, as with mean(), and each epoch of "
-                    f"{self.name} has others: write the number instead"
-                )
+            for part in (
+                kept,
+                ~kept,
+            ):  # of which it holds, and of which not, also without the others
+                if (self._holds(where, frame[part]) != kept[part]).any():
+                    raise LoadingError(
+                        f"where={where!r} holds of a sample because of others, as with mean(), and each epoch of "
+                        f"{self.name} has others: write the number instead"
+                    )
         if split is not None:
             kept &= (frame["split"] == split).to_numpy()
         numbers = first + np.flatnonzero(kept)

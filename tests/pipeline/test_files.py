@@ -19,6 +19,7 @@ import xarray as xr
 import deepbench
 from deepbench import format as fmt
 from deepbench import labels, render
+from deepbench.catalog import find
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.load import write_document
 from deepbench.recipe import load_recipe
@@ -126,7 +127,8 @@ if __name__ == "__main__":
 def test_processes_that_unpack_files_of_an_archive_leave_none_behind(
     make, with_catalogue, tmp_path, monkeypatch
 ):
-    release = make(load_recipe(with_catalogue), tmp_path / "releases").release
+    make(load_recipe(with_catalogue), tmp_path / "releases")
+    release = find("small", catalog=tmp_path / "releases")
     export_table(release, None, str(tmp_path / "small.zip"))
     script, temporary = tmp_path / "readers.py", tmp_path / "temporary"
     script.write_text(READERS)
