@@ -19,7 +19,7 @@ from numcodecs import Blosc
 from numpy.typing import NDArray
 
 import deepbench
-from deepbench.reading.codecs import single_threaded
+from deepbench.storage.codecs import single_threaded
 
 WORKFLOWS = Path(__file__).parent.parent / "workflows"
 CHUNK = 2**18

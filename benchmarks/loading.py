@@ -10,9 +10,9 @@ that h5py reads by sorted batches, or one sample after another as most datasets 
 shards of the release, with one thread where it lets us choose (`pip install tensorstore`). Our shuffled batches come
 from windows: 256 chunks in random order, decoded into memory that is used again, samples in random order inside; where
 a chunk has one sample, and by all others, random samples are taken. *cached* is our reader on the plain arrays that
-`deepbench cache` writes. *Batches* are those of `deepbench.torch` as they are by default, shuffled, with a label; its
-other rows are of our reader. Files are in the page cache. Figures are medians of rounds, in µs of the process's CPU
-time per sample.
+`deepbench cache` writes. *Batches* are those of `deepbench.torch` as they are by default, shuffled, with a label, also
+of that cache and with `cache="memory"`; their other rows are of our reader. Files are in the page cache. Figures are
+medians of rounds, in µs of the process's CPU time per sample.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def ours(reader: TableReader) -> Reader:
     return replace(by_reader(reader), shuffled=windows, unit=unit - unit % size_of(reader.samples))
 
 
-def batches(reader: TableReader) -> Reader:
+def batches(reader: TableReader, **given: Any) -> Reader:
     """Return the batches of ``deepbench.torch`` by a reader of ours; a round has whole epochs."""
     from deepbench.torch import Batches
 
@@ -115,6 +115,7 @@ def batches(reader: TableReader) -> Reader:
         split=None,
         inputs=list(reader.variables),
         batch_size=size_of(reader.samples),
+        **given,
     )
     own.source.reader = reader
 
@@ -188,6 +189,7 @@ def readers_of(reader: TableReader, folder: Path) -> dict[str, Reader]:
         "Batches": batches(reader),
         "cached": by_reader(TableReader(reader.release, reader.table)),
         "Batches, cached": batches(TableReader(reader.release, reader.table)),
+        "Batches, in memory": batches(reader, cache="memory"),
         "HDF5": sorted_,
         "HDF5 singly": singly,
     }

@@ -2,6 +2,7 @@
 
     python benchmarks/reading.py                                       # 6,000 images of shapes.yaml, built for it
     python benchmarks/reading.py --samples 70000                       # more than one group of rows of labels
+    python benchmarks/reading.py --workflow light_curves               # another recipe's first table
 
 Each row is a job and its peer, which gives the same result: the ways of revision b778bff are written out here. Medians
 of rounds, in which all jobs take turns in one process.
@@ -29,7 +30,7 @@ from deepbench.samples import draw_labels, render_arrays, to_dataset
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 
-SHAPES = Path(__file__).parent.parent / "workflows" / "shapes.yaml"
+WORKFLOWS = Path(__file__).parent.parent / "workflows"
 ROWS = 64
 """Number of samples that are rendered by their rows of labels."""
 
@@ -38,10 +39,13 @@ Jobs = dict[str, tuple[Callable[[], Any], Callable[[], Any]]]
 
 def jobs_of(recipe: deepbench.Recipe, release: Release) -> Jobs:
     """Return jobs and peers by their names."""
-    table = recipe.table("images")
+    name = next(iter(recipe.tables))
+    table = recipe.table(name)
+    variables = [each.name for each in table.variables]
     random = np.random.default_rng(1)
     arrays, labels = render_arrays(table, draw_labels(table, 5, 6))
-    rows = deepbench.labels(recipe, "images", 100, 100 + ROWS)
+    rows = deepbench.labels(recipe, name, 100, 100 + ROWS)
+    copies = deepbench.objects(recipe, name, 100, 100 + ROWS) if table.plan.object_columns else None
 
     def index() -> int:
         return int(random.integers(table.samples))
@@ -50,11 +54,11 @@ def jobs_of(recipe: deepbench.Recipe, release: Release) -> Jobs:
         return render_arrays(table, draw_labels(table, 5, 6))
 
     def reopened() -> xr.Dataset:
-        return release.open()["images"].to_dataset()[["image"]].isel(sample=index()).load()
+        return release.open()[name].to_dataset()[variables].isel(sample=index()).load()
 
     def whole_groups() -> Any:
-        columns, row = list(release.manifest.tables["images"].columns), index()
-        with pq.ParquetFile(f"{release.path}/{fmt.METADATA}/images.parquet") as file:
+        columns, row = list(release.manifest.tables[name].columns), index()
+        with pq.ParquetFile(f"{release.path}/{fmt.METADATA}/{name}.parquet") as file:
             group, within = divmod(row, fmt.ROW_GROUP)
             return file.read_row_group(group, columns).slice(within, 1).to_pandas().iloc[0]
 
@@ -77,20 +81,20 @@ def jobs_of(recipe: deepbench.Recipe, release: Release) -> Jobs:
             one_by_one,
         ),
         "`Release.sample`; the tree opened each time": (
-            lambda: release.sample("images", index()),
+            lambda: release.sample(name, index()),
             reopened,
         ),
         "`Release.label`; a group of rows decoded each time": (
-            lambda: release.label("images", index()),
+            lambda: release.label(name, index()),
             whole_groups,
         ),
         "`render(i, i + 1)`; `draw_labels` and `render_arrays`": (
-            lambda: deepbench.render(recipe, "images", 5, 6),
+            lambda: deepbench.render(recipe, name, 5, 6),
             drawn,
         ),
         f"`render(labels=…)` of {ROWS} rows; the same samples by their range": (
-            lambda: deepbench.render(recipe, "images", labels=rows),
-            lambda: deepbench.render(recipe, "images", 100, 100 + ROWS),
+            lambda: deepbench.render(recipe, name, labels=rows, objects=copies),
+            lambda: deepbench.render(recipe, name, 100, 100 + ROWS),
         ),
     }
 
@@ -118,11 +122,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("--workflow", default="shapes")
     parser.add_argument("--samples", type=int, default=6000)
     parser.add_argument("--rounds", type=int, default=101)
     parser.add_argument("--catalog", help="a catalog that has the release, instead of building it")
     chosen = parser.parse_args()
-    recipe = deepbench.load_recipe(SHAPES).replace({"tables.images.samples": chosen.samples})
+    recipe = deepbench.load_recipe(WORKFLOWS / f"{chosen.workflow}.yaml")
+    recipe = recipe.replace({f"tables.{next(iter(recipe.tables))}.samples": chosen.samples})
     with tempfile.TemporaryDirectory() as folder:
         catalog = chosen.catalog or folder
         if chosen.catalog is None:

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
+import json
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, cached_property, partial
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import (
-    CatalogError,
-    DeepBenchError,
-    MissingDataError,
-    ReleaseError,
-    refuse_optimized,
-)
-from deepbench.language.load import nearest, parse_document, read_document, write_document
-from deepbench.storage.locations import Folder, Location
+from deepbench.errors import CatalogError, ReleaseError, refuse_optimized
+from deepbench.language.load import nearest, parse_document, write_document
+from deepbench.storage.damage import reading
+from deepbench.storage.locations import Location
 from deepbench.storage.row_groups import RowGroups
+from deepbench.stored_recipe import read_recipe, read_stored
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +26,7 @@ if TYPE_CHECKING:
     from deepbench.language.document import Document
     from deepbench.recipe import Recipe
     from deepbench.statistics import Statistics
+    from deepbench.storage.stored_table import StoredTable
 
 
 @dataclass(frozen=True)
@@ -213,7 +208,7 @@ class Release:
                 f"the labels of '{table}' of {self} end before sample {index}; restore the release "
                 "from a copy, or build it again"
             )
-        return row.to_pandas().iloc[0]
+        return row.to_pandas(use_threads=False).iloc[0]
 
     @cached_property
     def _rows(self) -> dict[str, RowGroups]:
@@ -284,7 +279,7 @@ class Release:
             yield file
 
     def sample(self, table: str, index: int) -> xr.Dataset:
-        """Return the data variables of one sample, read. The tree is opened once and kept.
+        """Return the data variables of one sample, read. What is the same of all samples is opened once and kept.
 
         Raises
         ------
@@ -293,18 +288,69 @@ class Release:
         ReleaseError
             A file is missing or damaged.
         """
-        count = self.manifest.tables[self.check_table(table)].samples
-        if not 0 <= index < count:
-            raise CatalogError(f"'{table}' of {self} has the samples 0 … {count - 1}, not {index}")
+        summary = self.manifest.tables[self.check_table(table)]
+        if not 0 <= index < summary.samples:
+            raise CatalogError(
+                f"'{table}' of {self} has the samples 0 … {summary.samples - 1}, not {index}"
+            )
+        import numpy as np
+
         self.warn_if_deprecated(stacklevel=3)
-        with reading(self.location, f"{fmt.DATA}/{table}"):
-            return self._data[table].isel(sample=index).copy().load()
+        stored, values = self.stored(table), {}
+        for name, each in stored.variables.items():
+            room = np.empty((1, *each.shape), each.dtype)
+            values[name] = stored.read(name, index, index + 1, room)[0, ...]
+        return self._one[table].copy(deep=True, data=values)
 
     @cached_property
-    def _data(self) -> dict[str, xr.Dataset]:
-        """The data variables of each table, opened."""
-        nodes, tables = self._nodes(), self.manifest.tables.items()
-        return {name: nodes[name][list(each.variables)] for name, each in tables}
+    def _one(self) -> dict[str, xr.Dataset]:
+        """One sample of each table, without its values: attributes and coordinates."""
+        import numpy as np
+
+        found = {}
+        with reading(self.location, fmt.DATA):
+            nodes = self._nodes()
+            for name, summary in self.manifest.tables.items():
+                one = nodes[name][list(summary.variables)].isel(sample=0)
+                blank = {each: np.zeros(values.shape, values.dtype) for each, values in one.items()}
+                found[name] = one.copy(data=blank).load()
+        return found
+
+    def stored(self, table: str) -> StoredTable:
+        """Return a table as its shards hold it; what was read to find out is kept.
+
+        Raises
+        ------
+        ReleaseError
+            The metadata is missing or damaged, or a variable is stored as no release is.
+        """
+        if table not in self._stored:
+            self._stored[table] = self._find_stored(table)
+        return self._stored[table]
+
+    @cached_property
+    def _stored(self) -> dict[str, StoredTable]:
+        """Tables in their shards, as far as they were asked for."""
+        return {}
+
+    def _find_stored(self, table: str) -> StoredTable:
+        """Return a table in its shards, by the metadata of the store."""
+        from deepbench.storage.stored_table import StoredTable
+        from deepbench.storage.stored_variable import StoredVariable
+
+        arrays = json.loads(self.zarr_metadata())["consolidated_metadata"]["metadata"]
+        found = {}
+        for name in self.manifest.tables[table].variables:
+            try:
+                found[name] = StoredVariable.parse(name, arrays[f"{table}/{name}"])
+            except (ValueError, LookupError, TypeError) as error:
+                raise ReleaseError(
+                    f"'{name}' of '{table}' of {self} cannot be read: {error}; a newer DeepBench may"
+                ) from error
+        folder = f"{fmt.DATA}/{table}"
+        objects = self.manifest.objects
+        files = {each.path: each for each in objects if each.path.startswith(f"{folder}/")}
+        return StoredTable(self.location, folder, found, files)
 
     def open(self, chunks: Literal["shards"] | dict[str, int] | None = None) -> xr.DataTree:
         """Open the data lazily.
@@ -400,90 +446,8 @@ class Release:
         }
 
 
-_READ = ("_data", "_rows", "_statistics")
+_READ = ("_one", "_rows", "_statistics", "_stored")
 """Attributes of a release that hold what has been read of its data."""
-
-
-@contextlib.contextmanager
-def reading(location: Location, name: str) -> Iterator[None]:
-    """Turn what decoders raise about a damaged file into an error of ours.
-
-    Raises
-    ------
-    ReleaseError
-        The file is missing or damaged.
-    """
-    try:
-        yield
-    except DeepBenchError:
-        raise
-    except FileNotFoundError as error:
-        raise MissingDataError.of(location.locate(name)) from error
-    except PermissionError:
-        raise
-    except (ValueError, LookupError, TypeError, RuntimeError, OSError) as error:
-        raise ReleaseError(
-            f"{location.locate(name)} is damaged: {error}; restore the release from a copy, or mend it with "
-            "`deepbench repair`"
-        ) from error
-
-
-def read_recipe(location: Location) -> Recipe:
-    """Return the recipe of a release; raises what ``read_stored`` does, and RecipeError where it is none."""
-    from deepbench.recipe import Recipe
-
-    return Recipe.from_document(read_stored(location))
-
-
-def read_stored(location: Location) -> Document:
-    """Return the recipe of a release as plain data; it draws from no other files than those of the release.
-
-    Raises
-    ------
-    ReleaseError
-        It cannot be read, or names a file elsewhere.
-    """
-    if location.size(fmt.RECIPE) is None:
-        raise MissingDataError.of(location.locate(fmt.RECIPE))
-    with reading(location, fmt.RECIPE):
-        document = read_document(_local(location) / fmt.RECIPE)
-    for file in _files(document.data):
-        if not _INPUT.fullmatch(file):
-            raise ReleaseError(
-                f"{location.locate(fmt.RECIPE)} names the file {file!r}, which is not of the release"
-            )
-    return document
-
-
-_INPUT = re.compile(rf"{fmt.INPUTS}/[0-9a-f]{{12}}(\.[a-z0-9]+)?")
-
-
-def _files(data: Any) -> Iterator[str]:
-    """Yield the name of every file that a document names."""
-    if isinstance(data, dict) and isinstance(data.get("file"), str):
-        yield data["file"]
-    if isinstance(data, dict | list):
-        for item in data.values() if isinstance(data, dict) else data:
-            yield from _files(item)
-
-
-def _local(location: Location) -> Path:
-    """Return a folder in which the recipe of a release and its files lie."""
-    if isinstance(location, Folder):
-        return location.folder
-    return Path(_download(location, location.sha256(fmt.RECIPE)).name)
-
-
-@cache
-def _download(location: Location, sha256: str) -> TemporaryDirectory[str]:
-    """Return a folder with the recipe of that hash and the files it draws from; it ends with the process."""
-    folder = TemporaryDirectory(prefix="deepbench-")
-    for name in (fmt.RECIPE, *location.files(fmt.INPUTS)):
-        with reading(location, name):
-            path = Path(folder.name, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(location.read(name))
-    return folder
 
 
 def unknown(what: str, word: str, allowed: Any) -> str:

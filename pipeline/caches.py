@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, BinaryIO
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+import xxhash
 
 from deepbench.errors import CatalogError
 from deepbench.reading.caches import (
@@ -23,8 +24,8 @@ from pipeline.progress import Progress, silent
 from pipeline.target import FolderTarget
 
 if TYPE_CHECKING:
-    from deepbench.reading.stored_variable import StoredVariable
     from deepbench.release import Release
+    from deepbench.storage.stored_variable import StoredVariable
 
 PIECE = 2**26
 """Bytes of a variable that are read and written at a time, about."""
@@ -51,7 +52,7 @@ def write_cache(
     path : str
         Folder of the cache.
     written : bool
-        False where it was there already.
+        False where it was there already, and its files are what they were when it was written.
 
     Raises
     ------
@@ -72,7 +73,8 @@ def write_cache(
     with target.lock(f"{folder}.lock") as held:
         if held is None:
             raise CatalogError(f"another process writes {target.locate(folder)}; wait for it")
-        if open_cache(release, table, split, reader.variables) is not None:
+        there = open_cache(release, table, split, reader.variables)
+        if there is not None and _sums(target, folder, there.files) == there.files:
             return target.locate(folder), False
         staged = folder + UNFINISHED
         target.remove(staged)
@@ -130,16 +132,32 @@ def _write(
         numbers = np.flatnonzero(release.labels(table)["split"] == split)
         with target.writing(f"{folder}/{NUMBERS}") as file:
             np.save(file, numbers.astype(np.int64))
+    files = [NUMBERS] if split is not None else []
     total, done = len(numbers) * len(reader.variables), 0
     for variable in reader.variables.values():
+        files.append(f"{variable.name}.npy")
         with target.writing(f"{folder}/{variable.name}.npy") as file:
             _write_header(file, variable, len(numbers))
             for some in _pieces(numbers, variable):
                 progress("caching", done, total)
                 file.write(reader.take(variable.name, some).data)
                 done += len(some)
-    text = json.dumps(description(release, table, split), indent=1)
+    described = description(release, table, split) | {"files": _sums(target, folder, files)}
+    text = json.dumps(described, indent=1)
     target.write(f"{folder}/{DESCRIPTION}", f"{text}\n".encode())
+
+
+def _sums(target: FolderTarget, folder: str, files: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Return sizes and digests of files."""
+    found = {}
+    for name in files:
+        digest, size = xxhash.xxh3_128(), 0
+        with target.open(f"{folder}/{name}") as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+                size += len(piece)
+        found[name] = {"bytes": size, "xxh3_128": digest.hexdigest()}
+    return found
 
 
 def _write_header(file: BinaryIO, variable: StoredVariable, count: int) -> None:

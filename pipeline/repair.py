@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.release import Release, read_recipe
+from deepbench.release import Release
+from deepbench.stored_recipe import read_recipe
 from pipeline import block as work
 from pipeline import encoding, metadata
 from pipeline.documents import write_documents

@@ -24,7 +24,7 @@ from deepbench import format as fmt
 from deepbench.errors import CatalogError, ClusterError
 from deepbench.language.canonical import canonical_hash
 from deepbench.recipe import Recipe
-from deepbench.release import read_recipe
+from deepbench.stored_recipe import read_recipe
 from pipeline.plan import Block
 from pipeline.software import differences, versions
 from pipeline.target import Target

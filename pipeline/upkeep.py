@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from deepbench import format as fmt
 from deepbench.errors import CatalogError
 from deepbench.reading.caches import FOLDER as CACHES
-from deepbench.reading.caches import folder_of
+from deepbench.reading.caches import folder_of, place_of
 from deepbench.release import Deprecation, Release
 from deepbench.storage.names import RELEASE_NAME, VERSION
 from pipeline.staging import lock_of
+from pipeline.target import FolderTarget
 
 if TYPE_CHECKING:
     from pipeline.target import Target
@@ -27,7 +28,9 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def remove(target: Target, release: Release) -> None:
-    """Remove a release from its catalog: it is gone in one step, its files and caches beside it follow.
+    """Remove a release from its catalog: it is gone in one step, and its files and caches follow.
+
+    Caches are removed beside the catalog, and where DEEPBENCH_CACHE says.
 
     Raises
     ------
@@ -41,7 +44,10 @@ def remove(target: Target, release: Release) -> None:
         target.remove(grave)
         target.remove(fmt.entry_name(release.name, release.version))  # else a later one inherits it
         target.withdraw(f"{release.name}/{release.version}", fmt.MANIFEST, grave)
-        target.remove(f"{CACHES}/{folder_of(release.name, release.version)}")
+        caches = folder_of(release.name, release.version)
+        target.remove(f"{CACHES}/{caches}")
+        if (elsewhere := place_of(release)) is not None:
+            FolderTarget(elsewhere.root).remove(caches)
 
 
 def deprecate(

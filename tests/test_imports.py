@@ -27,10 +27,10 @@ LAYERS = [
     r"format",
     r"statistics|selection",
     r"samples",
-    r"release_cards|release",
+    r"stored_recipe|release_cards|release",
     r"catalog",
     r"reading(\..*)?|counterfactuals",
-    r"virtual|ground_truth",
+    r"lazy_samples|virtual|ground_truth",
     r"probing(\..*)?|torch(\..*)?",
 ]
 """The modules of ``deepbench`` from the lowest to the highest; each may import its own layer and lower ones."""

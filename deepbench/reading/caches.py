@@ -1,7 +1,7 @@
 """Caches: plain arrays of the samples of a table, or of one of its splits, outside of the release.
 
-``deepbench cache`` writes them. A cache is used when it says of what it is, and that is what the manifest says of the
-table; its arrays have no checksums.
+``deepbench cache`` writes them. A cache is used when it says of what it is, that is what the manifest says of the
+table, and its files have the sizes that it says. Their digests are compared by ``deepbench cache`` alone.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from deepbench.storage.locations import Folder
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.reading.stored_variable import StoredVariable
     from deepbench.release import Release
+    from deepbench.storage.stored_variable import StoredVariable
 
 FOLDER = ".cache"
 """Folder of caches in a catalog: never listed, never read as a release."""
@@ -74,10 +74,13 @@ class Cache:
         Data variables, mapped from their files.
     numbers : int64[n] or None
         Numbers of the samples, ascending; None where they are all samples of the table.
+    files : dict of str to dict
+        What it says of each of its files: ``bytes`` and ``xxh3_128``.
     """
 
     arrays: dict[str, NDArray]
     numbers: NDArray[np.int64] | None
+    files: dict[str, dict[str, Any]]
 
     def rows(self, samples: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """Return where samples stand in the arrays; None where some of them do not."""
@@ -97,11 +100,15 @@ def open_cache(
         return None
     folder = place.folder / folder_of(release.name, release.version, table, split)
     try:
-        if json.loads((folder / DESCRIPTION).read_bytes()) != wanted:
+        described = json.loads((folder / DESCRIPTION).read_bytes())
+        files = described.pop("files")
+        if described != wanted or any(
+            (folder / file).stat().st_size != each["bytes"] for file, each in files.items()
+        ):
             return None
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in variables}
         numbers = None if split is None else np.load(folder / NUMBERS)
-    except (OSError, ValueError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
     count = wanted["samples"]
     fits = all(
@@ -110,7 +117,7 @@ def open_cache(
     )
     if not fits or (numbers is not None and numbers.shape != (count,)):
         return None
-    return Cache({name: np.asarray(each) for name, each in arrays.items()}, numbers)
+    return Cache({name: np.asarray(each) for name, each in arrays.items()}, numbers, files)
 
 
 def caches_of(

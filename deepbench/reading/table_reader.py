@@ -2,52 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import operator
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from functools import cached_property
-from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench import format as fmt
-from deepbench.errors import CatalogError, ReleaseError
+from deepbench.errors import CatalogError
 from deepbench.reading.caches import Cache, caches_of
-from deepbench.reading.codecs import Decoder, single_threaded
-from deepbench.reading.shards import shard_of
-from deepbench.reading.stored_variable import StoredVariable
-from deepbench.release import Release, reading
+from deepbench.release import Release
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from deepbench.reading.shards import Shard
-    from deepbench.reading.stored_variable import Piece
-
-Rows = slice | np.ndarray
-
-
-class Wanted(NamedTuple):
-    """The samples of one row of chunks that are wanted.
-
-    Attributes
-    ----------
-    row : int
-        Number of the row: chunks of the same samples.
-    inside : slice or int64[n]
-        Where they lie in the row.
-    place : slice or int64[n]
-        Where they stand in the array that is returned.
-    number : int
-        How many they are.
-    """
-
-    row: int
-    inside: Rows
-    place: Rows
-    number: int
+    from deepbench.storage.stored_variable import StoredVariable
 
 
 class TableReader:
@@ -112,8 +82,8 @@ class TableReader:
         """Number of samples."""
         return self._release.manifest.tables[self._table].samples
 
-    @cached_property
-    def variables(self) -> dict[str, StoredVariable]:
+    @property
+    def variables(self) -> Mapping[str, StoredVariable]:
         """The data variables by name, each with ``dtype``, and ``shape`` and ``dims`` of one sample.
 
         Raises
@@ -121,16 +91,7 @@ class TableReader:
         ReleaseError
             The metadata is missing or damaged, or a variable is stored as no release is.
         """
-        arrays = json.loads(self._release.zarr_metadata())["consolidated_metadata"]["metadata"]
-        found = {}
-        for name in self._release.manifest.tables[self._table].variables:
-            try:
-                found[name] = StoredVariable.parse(name, arrays[f"{self._table}/{name}"])
-            except (ValueError, LookupError, TypeError) as error:
-                raise ReleaseError(
-                    f"'{name}' of '{self._table}' of {self._release} cannot be read: {error}; a newer DeepBench may"
-                ) from error
-        return found
+        return self._release.stored(self._table).variables
 
     @property
     def chunk_length(self) -> int:
@@ -168,7 +129,7 @@ class TableReader:
         room = _room(variable, stop - start, out)
         if self._caches and self._from_cache(name, np.arange(start, stop), room):
             return room
-        return self._gather(variable, _range(start, stop, variable.chunk[0]), room)
+        return self._release.stored(self._table).read(name, start, stop, room)
 
     def take(self, name: str, indices: ArrayLike, *, out: NDArray | None = None) -> NDArray:
         """Return samples of a variable in the order of their numbers, which may repeat.
@@ -208,12 +169,7 @@ class TableReader:
         numbers, room = numbers.astype(np.int64), _room(variable, len(numbers), out)
         if self._from_cache(name, numbers, room):
             return room
-        if len(numbers) > 1:
-            wanted = _scattered(numbers, variable.chunk[0])
-        else:
-            first = int(numbers[0]) if len(numbers) else 0
-            wanted = _range(first, first + len(numbers), variable.chunk[0])
-        return self._gather(variable, wanted, room)
+        return self._release.stored(self._table).take(name, numbers, room)
 
     def _variable(self, name: str) -> StoredVariable:
         if name not in self.variables:
@@ -229,6 +185,10 @@ class TableReader:
             return ()
         return tuple(caches_of(self._release, self._table, self.variables))
 
+    def is_cached(self, numbers: NDArray[np.int64]) -> bool:
+        """Return whether a cache has all of some samples."""
+        return any(cache.rows(numbers) is not None for cache in self._caches)
+
     def _from_cache(self, name: str, numbers: NDArray[np.int64], out: NDArray) -> bool:
         """Write samples to ``out`` if a cache has all of them; return whether one has."""
         for cache in self._caches:
@@ -237,36 +197,6 @@ class TableReader:
                 np.take(cache.arrays[name], rows, axis=0, out=out, mode="clip")  # else it buffers
                 return True
         return False
-
-    @cached_property
-    def _files(self) -> dict[str, fmt.StoredObject]:
-        """Shards of the table by their names."""
-        inside = f"{fmt.DATA}/{self._table}/"
-        return {
-            each.path: each
-            for each in self._release.manifest.objects
-            if each.path.startswith(inside)
-        }
-
-    def _gather(self, variable: StoredVariable, wanted: Iterable[Wanted], out: NDArray) -> NDArray:
-        """Write samples, of which those of the same shards follow one another, to ``out`` and return it."""
-        rows, location = variable.grid[0], self._release.location
-        decoder = Decoder(variable.codecs, variable.chunk, variable.dtype)
-        with single_threaded():
-            for number, of_shard in groupby(wanted, lambda each: each.row // rows):
-                some = list(of_shard)
-                for ending, pieces in variable.pieces.items():
-                    path = f"{fmt.DATA}/{self._table}/{variable.name}/c/{number}{ending}"
-                    with reading(location, path):
-                        if path not in self._files:
-                            raise LookupError("the manifest does not list it")
-                        try:
-                            shard = shard_of(location, self._files[path], math.prod(variable.grid))
-                            _decode(variable, shard, some, pieces, decoder, out)
-                        except ValueError:
-                            shard_of.cache_clear()  # it may be mended
-                            raise
-        return out
 
 
 def _room(variable: StoredVariable, count: int, out: NDArray | None) -> NDArray:
@@ -280,67 +210,3 @@ def _room(variable: StoredVariable, count: int, out: NDArray | None) -> NDArray:
             f"{variable.dtype} and shape {shape}"
         )
     return out
-
-
-def _decode(
-    variable: StoredVariable,
-    shard: Shard,
-    wanted: list[Wanted],
-    pieces: list[Piece],
-    decoder: Decoder,
-    out: NDArray,
-) -> None:
-    """Decode the chunks of a shard that are wanted to their places in ``out``."""
-    rows, steps = variable.grid[0], math.prod(variable.grid[1:])
-    numbers = [each.row % rows * steps + piece.number for each in wanted for piece in pieces]
-    stored = iter(shard.chunks(numbers))
-    for each in wanted:
-        contiguous = each.number == variable.chunk[0] and isinstance(each.inside, slice)
-        for piece in pieces:
-            content = next(stored)
-            place = (each.place, *piece.inside)
-            if content is None:
-                out[place] = variable.fill
-                continue
-            if contiguous and isinstance(each.place, slice):
-                target = out[place]
-                if target.shape == variable.chunk and target.flags.c_contiguous:
-                    decoder.decode(content, target)
-                    continue
-            cut = (slice(part.stop - part.start) for part in piece.inside)
-            out[place] = decoder.rows(content, each.inside, each.number)[(slice(None), *cut)]
-
-
-def _range(start: int, stop: int, length: int) -> Iterator[Wanted]:
-    """Yield the rows of chunks that hold a range of samples."""
-    for row in range(start // length, -(-stop // length) if start < stop else 0):
-        first, last = max(start, row * length), min(stop, (row + 1) * length)
-        yield Wanted(
-            row,
-            slice(first - row * length, last - row * length),
-            slice(first - start, last - start),
-            last - first,
-        )
-
-
-def _scattered(numbers: NDArray[np.int64], length: int) -> Iterator[Wanted]:
-    """Yield the rows of chunks that hold some samples, in order; samples that follow one another are a slice."""
-    order = np.argsort(numbers, kind="stable")
-    ordered = numbers[order]
-    rows = ordered // length
-    inside = ordered - rows * length
-    bounds = [0, *(np.flatnonzero(np.diff(rows)) + 1).tolist(), len(numbers)]
-    insides, places = _slices(inside, bounds), _slices(order, bounds)
-    for first, last, some, place in zip(bounds[:-1], bounds[1:], insides, places, strict=True):
-        yield Wanted(int(rows[first]), some, place, last - first)
-
-
-def _slices(numbers: NDArray[np.int64], bounds: list[int]) -> Iterator[Rows]:
-    """Yield the numbers between one bound and the next, as a slice where each is one more than the one before."""
-    breaks = [0, *np.cumsum(np.diff(numbers) != 1).tolist()]
-    for first, last in pairwise(bounds):
-        if breaks[first] == breaks[last - 1]:
-            start = int(numbers[first])
-            yield slice(start, start + last - first)
-        else:
-            yield numbers[first:last]

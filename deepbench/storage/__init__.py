@@ -1,1 +1,1 @@
-"""Locations of releases, and the Zarr stores that raise where a file is missing."""
+"""Locations of releases, the reader of their shards, and the Zarr stores that raise where a file is missing."""

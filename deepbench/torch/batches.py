@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from deepbench.errors import LoadingError
-from deepbench.reading.order import TURNS, Epoch, Order, Share, words
+from deepbench.reading.order import TURNS, Epoch, Order, Share, Window, words
 from deepbench.torch.loading import Batch, Loading
 from deepbench.torch.turns import Turns
 
@@ -72,6 +72,8 @@ class Batches(Loading, IterableDataset):
         Turns and mirrors images, and the targets with them.
     transform : callable, optional
         Takes the dictionary of tensors of a batch, and returns what is yielded.
+    cache : "memory", optional
+        Whether all samples are decoded, or rendered, once and kept by each process; the batches are the same.
     uneven : {"drop", "pad"}
         Whether samples that fill no batch are left out, or the last batch is filled with repeated ones, which
         ``padding`` marks. Every rank gets the same number of batches.
@@ -130,6 +132,7 @@ class Batches(Loading, IterableDataset):
         missing: Literal["mask", "refuse"] = "mask",
         turns: Turns | None = None,
         transform: Callable[[Batch], Any] | None = None,
+        cache: Literal["memory"] | None = None,
         uneven: Literal["drop", "pad"] = "drop",
         samples: int | Literal["recipe"] | None = "recipe",
         rank: int | None = None,
@@ -146,6 +149,7 @@ class Batches(Loading, IterableDataset):
             normalise=normalise,
             missing=missing,
             transform=transform,
+            cache=cache,
             samples=samples,
             catalog=catalog,
         )
@@ -173,6 +177,12 @@ class Batches(Loading, IterableDataset):
         if missing == "refuse" and not self.source.is_endless:
             drawn = self.source.load([], self.targets, numbers)
             self._check_present(drawn, numbers)
+        if cache is not None:
+            if self.source.is_endless:
+                raise LoadingError(
+                    'samples=None gives new samples in each epoch: leave out cache="memory", or give their number'
+                )
+            self._all(self._labels, numbers)
 
     def __repr__(self) -> str:
         of = f"'{self.source.table.name}' of {self.source.name}"
@@ -190,6 +200,7 @@ class Batches(Loading, IterableDataset):
             **vars(self),
             "_numbers": None,
             "_spare": [],
+            "_held": None,
             "_next": None,
             "_given": self._ranks(),
         }
@@ -280,32 +291,50 @@ class Batches(Loading, IterableDataset):
     def _of_epoch(self, order: Epoch, share: Share, first: int) -> Iterator[tuple[int, Any]]:
         """Yield steps and batches of an epoch."""
         chosen, part = self._chosen(order.number), self.order.batch_size // share.world_size
+        cached = self.source.is_cached(chosen)
         for step, window, row in order.walk(share, first):
-            if window.data is None:
-                numbers = chosen[window.positions]
-                ascending = np.argsort(numbers, axis=None, kind="stable")
-                place = np.empty_like(numbers)
-                place.ravel()[ascending] = np.arange(numbers.size)
-                window.data = numbers, place, self._loaded(numbers.ravel()[ascending])
-            numbers, place, loaded = window.data
-            own = {name: each[place[row]] for name, each in loaded.items()}
+            rows = window.rows[row]
+            positions = np.where(rows < 0, ~rows, rows)
+            numbers = chosen[positions]
+            if self.cache is not None:
+                held = self._all(self._labels, chosen)
+                own = {name: each.take(positions, axis=0) for name, each in held.items()}
+            elif cached:
+                own = self._loaded(numbers)
+            else:
+                own = self._of_window(window, row, chosen)
             if self._turning is not None:
                 drawn = words(self.order.seed, order.number, self.order.batch_size, TURNS, step)
                 own = self._turning.apply(own, drawn[share.rank * part : (share.rank + 1) * part])
-            batch = self._batch(numbers[row], own)
-            if row == len(window.rows) - 1:
-                self._spare.append(loaded)
-                window.data = None
+            batch = self._batch(numbers, own)
             if self.order.uneven == "pad":
-                batch["padding"] = torch.from_numpy(window.rows[row] < 0)
+                batch["padding"] = torch.from_numpy(rows < 0)
             batch |= {"epoch": order.number, "step": step}
             yield step, self._transformed(batch)
 
-    def _loaded(self, numbers: NDArray[np.int64]) -> dict[str, NDArray]:
-        """Return inputs and targets, and the labels by which targets turn."""
-        labels = self.targets if self._turning is None else self._turning.labels
+    def _of_window(self, window: Window, row: int, chosen: NDArray[np.int64]) -> Arrays:
+        """Return a batch of a window, all of which is loaded with the first one."""
+        if window.data is None:
+            numbers = chosen[window.positions]
+            ascending = np.argsort(numbers, axis=None, kind="stable")
+            place = np.empty_like(numbers)
+            place.ravel()[ascending] = np.arange(numbers.size)
+            window.data = place, self._loaded(numbers.ravel()[ascending])
+        place, loaded = window.data
+        if row == len(window.rows) - 1:
+            self._spare.append(loaded)
+            window.data = None
+        return {name: each.take(place[row], axis=0) for name, each in loaded.items()}
+
+    @property
+    def _labels(self) -> list[str]:
+        """The targets, and the labels by which they turn."""
+        return self.targets if self._turning is None else self._turning.labels
+
+    def _loaded(self, numbers: NDArray[np.int64]) -> Arrays:
+        """Return inputs and labels of samples."""
         spare = self._spare.pop() if self._spare else None
-        loaded = self.source.load(self.inputs, labels, numbers, spare)
+        loaded = self.source.load(self.inputs, self._labels, numbers, spare)
         if self.missing == "refuse":
             self._check_present({name: loaded[name] for name in self.targets}, numbers)
         return loaded

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 Batch = dict[str, Any]
 
-DTYPES = {"uint16": "int32", "uint32": "int64", "uint64": "int64"}
+DTYPES = {
+    np.dtype(stored): np.dtype(read)
+    for stored, read in (("uint16", "int32"), ("uint32", "int64"), ("uint64", "int64"))
+}
 """Types of integers for those with which PyTorch can hardly calculate."""
 
 
@@ -38,11 +41,20 @@ class Loading:
         normalise: Any,
         missing: str,
         transform: Callable[[Batch], Any] | None,
+        cache: str | None,
         samples: int | str | None,
         catalog: str | Path | None,
     ) -> None:
         self.source: Source = open_source(source, table, samples, catalog)
-        self.split, self.where, self.transform = split, where, transform
+        self.split, self.where, self.transform, self.cache = split, where, transform, cache
+        if transform is not None and not callable(transform):
+            raise LoadingError(
+                f"`transform` must be a function of the dictionary of tensors, not {transform!r}"
+            )
+        if cache not in (None, "memory"):
+            raise LoadingError(f"`cache` must be 'memory' or None, not {cache!r}")
+        if split is not None:
+            self.source.check_split(split)
         if inputs is None:
             inputs = _observed(self.source)
         self.inputs = [inputs] if isinstance(inputs, str) else list(inputs)
@@ -57,6 +69,7 @@ class Loading:
         self.normalisation: Normalisation | None = normalisation_of(
             normalise, self.source, self.inputs, self.targets
         )
+        self._held: Arrays | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -114,7 +127,7 @@ class Loading:
         return column.dtype.kind == "f" or column.identifier
 
     def _batch(self, numbers: NDArray[np.int64], loaded: Arrays) -> Batch:
-        """Return what was loaded of samples as tensors, which may share its memory."""
+        """Return numbers of samples and what was loaded of them as tensors, which may share their memory."""
         found: Batch = {}
         for name in self.inputs:
             variable = self.source.variables[name]
@@ -126,13 +139,13 @@ class Loading:
             if self._may_lack(name) and self.missing == "mask":
                 found[f"{name}.present"] = torch.from_numpy(present)
             found[name] = torch.from_numpy(self._target(name, values, present))
-        found["id"] = torch.from_numpy(numbers.copy())
+        found["id"] = torch.from_numpy(numbers)
         return found
 
     def _input(self, name: str, values: NDArray) -> NDArray:
         if self.normalisation is not None and name in self.normalisation:
             return self.normalisation.apply(name, values)
-        return np.ascontiguousarray(values, DTYPES.get(values.dtype.name, values.dtype))
+        return np.ascontiguousarray(values, DTYPES.get(values.dtype, values.dtype))
 
     def _target(self, name: str, values: NDArray, present: NDArray[np.bool_]) -> NDArray:
         if values.dtype.kind != "f":
@@ -141,6 +154,28 @@ class Loading:
         if self.normalisation is not None and name in self.normalisation:
             values = np.where(present, self.normalisation.apply(name, values), 0.0)
         return values.astype(np.float32)
+
+    def _all(self, labels: Sequence[str], numbers: NDArray[np.int64]) -> Arrays:
+        """Return inputs and labels of all samples, as they are stored; they are decoded once and kept.
+
+        Raises
+        ------
+        LoadingError
+            They take more than half of this machine's memory.
+        """
+        if self._held is None:
+            from deepbench.samples import machine_memory
+
+            each = sum(self.source.variables[name].sample_bytes for name in self.inputs)
+            needed, there = each * len(numbers), machine_memory()
+            if needed > there / 2:
+                raise LoadingError(
+                    f"{len(numbers):,} samples take {needed / 2**30:,.1f} GiB, more than half of this machine's "
+                    f'{there / 2**30:,.1f} GiB of memory: use Batches without cache="memory", and `deepbench cache` '
+                    "if the disk has room"
+                )
+            self._held = self.source.load(self.inputs, labels, numbers)
+        return self._held
 
     def _transformed(self, batch: Batch) -> Any:
         return batch if self.transform is None else self.transform(batch)

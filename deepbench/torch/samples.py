@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from deepbench.torch.normalisation import Normalisation
-    from deepbench.torch.sources import Arrays
 
 
 class Samples(Loading, Dataset):
@@ -72,6 +71,7 @@ class Samples(Loading, Dataset):
             normalise=normalise,
             missing=missing,
             transform=transform,
+            cache=cache,
             samples=samples,
             catalog=catalog,
         )
@@ -79,16 +79,12 @@ class Samples(Loading, Dataset):
             raise LoadingError(
                 "single samples need a number of them: give `samples`, or use Batches"
             )
-        if cache not in (None, "memory"):
-            raise LoadingError(f"`cache` must be 'memory' or None, not {cache!r}")
-        self.cache = cache
         self._numbers: NDArray[np.int64] | None = None
-        self._held: Arrays | None = None
+        numbers = self.numbers
         if missing == "refuse":
-            self._check_present(self.source.load([], self.targets, self.numbers), self.numbers)
-        if cache == "memory":
-            self._check_memory()
-            self._all()
+            self._check_present(self.source.load([], self.targets, numbers), numbers)
+        if cache is not None:
+            self._all(self.targets, numbers)
 
     def __repr__(self) -> str:
         of = f"'{self.source.table.name}' of {self.source.name}"
@@ -131,31 +127,8 @@ class Samples(Loading, Dataset):
         if self.cache is None:
             loaded = self.source.load(self.inputs, self.targets, numbers)
         else:
-            loaded = {name: each[positions] for name, each in self._all().items()}
+            held = self._all(self.targets, self.numbers)
+            loaded = {name: each[positions] for name, each in held.items()}
         if self.missing == "refuse":
             self._check_present({name: loaded[name] for name in self.targets}, numbers)
         return self._batch(numbers, loaded)
-
-    def _all(self) -> Arrays:
-        """Return all samples, as they are stored."""
-        if self._held is None:
-            self._held = self.source.load(self.inputs, self.targets, self.numbers)
-        return self._held
-
-    def _check_memory(self) -> None:
-        """Refuse to keep more than half of this machine's memory.
-
-        Raises
-        ------
-        LoadingError
-            The samples take more.
-        """
-        from deepbench.samples import machine_memory
-
-        each = sum(self.source.variables[name].sample_bytes for name in self.inputs)
-        needed, there = each * len(self), machine_memory()
-        if needed > there / 2:
-            raise LoadingError(
-                f"{len(self):,} samples take {needed / 2**30:,.1f} GiB, more than half of this machine's "
-                f'{there / 2**30:,.1f} GiB of memory: use Batches, or leave out cache="memory"'
-            )

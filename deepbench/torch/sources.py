@@ -72,6 +72,10 @@ class Source(ABC):
     def window(self, size: int) -> int:
         """Return the number of samples that are read together where ``size`` bytes of memory hold that many."""
 
+    def is_cached(self, numbers: NDArray[np.int64]) -> bool:
+        """Return whether plain arrays have all of some samples, so that none is dearer alone than with others."""
+        return False
+
     @property
     @abstractmethod
     def label_rows(self) -> int:
@@ -133,6 +137,23 @@ class Source(ABC):
         if len(set(names)) < len(names):
             raise LoadingError(f"a name stands twice among the {what}s: {', '.join(names)}")
 
+    def check_split(self, split: str) -> None:
+        """Refuse a split that there is not.
+
+        Raises
+        ------
+        LoadingError
+            There is none of that name.
+        """
+        splits = self.columns["split"].meanings
+        if split not in splits:
+            near = nearest(str(split), splits)
+            hint = f"did you mean '{near}'? " if near else ""
+            raise LoadingError(
+                f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: "
+                f"{', '.join(splits)}"
+            )
+
     def first(self, epoch: int) -> int:
         """Return the number of the first sample of an epoch."""
         first = epoch * self.samples if self.is_endless else 0
@@ -150,22 +171,17 @@ class Source(ABC):
         ----------
         split : str, optional
         where : str, optional
-            Condition on labels, as ``DataFrame.query`` takes it; ``mean()`` and the like are over the whole epoch.
+            Condition on labels, as ``DataFrame.query`` takes it; ``mean()`` and the like are over all samples.
         epoch : int
 
         Raises
         ------
         LoadingError
-            There is no such split, the condition cannot be evaluated, or no sample is left.
+            There is no such split, the condition cannot be evaluated, or no sample is left. The condition of one sample
+            depends on others, and each epoch has new ones.
         """
-        splits = self.columns["split"].meanings
-        if split is not None and split not in splits:
-            near = nearest(str(split), splits)
-            hint = f"did you mean '{near}'? " if near else ""
-            raise LoadingError(
-                f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: "
-                f"{', '.join(splits)}"
-            )
+        if split is not None:
+            self.check_split(split)
         from deepbench.samples import machine_memory
 
         first, samples = self.first(epoch), self.samples
@@ -185,6 +201,16 @@ class Source(ABC):
         ]
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
         kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
+        if where is not None and self.is_endless:
+            for part in (
+                kept,
+                ~kept,
+            ):  # of which it holds, and of which not, also without the others
+                if (self._holds(where, frame[part]) != kept[part]).any():
+                    raise LoadingError(
+                        f"where={where!r} holds of a sample because of others, as with mean(), and each epoch of "
+                        f"{self.name} has others: write the number instead"
+                    )
         if split is not None:
             kept &= (frame["split"] == split).to_numpy()
         numbers = first + np.flatnonzero(kept)
@@ -250,6 +276,10 @@ class ReleasedTable(Source):
     def window(self, size: int) -> int:
         """Return the number of samples that are read together."""
         return size
+
+    def is_cached(self, numbers: NDArray[np.int64]) -> bool:
+        """Return whether a cache has all of some samples."""
+        return self.reader.is_cached(numbers)
 
     @property
     def label_rows(self) -> int:
@@ -318,7 +348,7 @@ class RenderedTable(Source):
     """
 
     def __init__(self, recipe: Recipe, table: str, samples: int | str | None = "recipe") -> None:
-        from deepbench.virtual import Samples
+        from deepbench.lazy_samples import Samples
 
         self._own = Samples(recipe, table)
         self.name = f"the recipe '{recipe.name}'"

@@ -157,7 +157,7 @@ def cache(
         say_json([{"path": path, "written": written} for path, written in results])
         return
     for path, written in results:
-        say(f"wrote {path}" if written else f"{path} is there already")
+        say(f"wrote {path}" if written else f"{path} is there already, and whole")
 
 
 def _find_even_without_manifest(name: str, catalog: str) -> Release:

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from deepbench import format as fmt
 from deepbench.errors import ReleaseError
-from deepbench.release import reading
+from deepbench.storage.damage import reading
 from pipeline.parquet import DIGEST_TYPE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from deepbench import format as fmt
 from deepbench.errors import ExportError, ReleaseError
-from deepbench.release import reading
+from deepbench.storage.damage import reading
 from deepbench.storage.locations import Archive
 from pipeline.export.checks import READING
 from pipeline.export.selection import Selection

@@ -17,7 +17,7 @@ from deepbench import format as fmt
 from deepbench.errors import ReleaseError
 from deepbench.format import DIGEST
 from deepbench.reading import TableReader
-from deepbench.release import reading
+from deepbench.storage.damage import reading
 from pipeline.export.selection import Selection
 from pipeline.parquet import digest_bytes, numbers
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from deepbench import format as fmt
-from deepbench.release import read_recipe
+from deepbench.stored_recipe import read_recipe
 from pipeline import encoding
 
 if TYPE_CHECKING:

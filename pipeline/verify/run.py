@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench import format as fmt
 from deepbench.errors import DeepBenchError, ReleaseError, StorageError
-from deepbench.release import Release, read_recipe
+from deepbench.release import Release
 from deepbench.statistics import Tally
 from deepbench.storage.locations import Folder
+from deepbench.stored_recipe import read_recipe
 from pipeline.execution import executor
 from pipeline.files import label_files, release_files
 from pipeline.plan import Block, Plan, make_plan

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 import deepbench
-from deepbench import virtual
+from deepbench import lazy_samples
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LabelError, RecipeError
 from deepbench.format import FORMAT_VERSION
@@ -122,13 +122,13 @@ def test_selections_are_those_of_what_is_rendered(path, key):
 
 
 def test_blocks_are_joined(path, monkeypatch):
-    monkeypatch.setattr(virtual, "LABEL_ROWS", 16)
-    monkeypatch.setattr(virtual, "KEPT", 2**13)
+    monkeypatch.setattr(lazy_samples, "LABEL_ROWS", 16)
+    monkeypatch.setattr(lazy_samples, "KEPT", 2**13)
     expected, found = (
         render(deepbench.load_recipe(path), "images", 0, 100),
         opened(path, samples=100),
     )
-    assert virtual.Samples(deepbench.load_recipe(path), "images").rows("image") < 50
+    assert lazy_samples.Samples(deepbench.load_recipe(path), "images").rows("image") < 50
     xr.testing.assert_equal(found, expected)
     backwards = slice(None, None, -1)
     xr.testing.assert_equal(found.isel(sample=backwards), expected.isel(sample=backwards))

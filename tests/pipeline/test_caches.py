@@ -8,7 +8,8 @@ import pytest
 
 from deepbench.catalog import find, releases
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.reading import TableReader, table_reader
+from deepbench.reading import TableReader
+from deepbench.storage import stored_table
 from pipeline import upkeep
 from pipeline.caches import remove_caches, write_cache
 from pipeline.target import target_of
@@ -28,7 +29,7 @@ def only_caches(monkeypatch):
         raise ValueError("no cache was used")
 
     shard_of.cache_clear = lambda: None
-    return lambda: monkeypatch.setattr(table_reader, "shard_of", shard_of)
+    return lambda: monkeypatch.setattr(stored_table, "shard_of", shard_of)
 
 
 def values_of(release, table="images"):
@@ -103,10 +104,21 @@ def test_a_cache_of_other_data_is_not_used_and_written_again(release, key):
         lambda folder: (folder / "image.npy").unlink(),
         lambda folder: (folder / "cache.json").write_text("{"),
         lambda folder: (folder / "image.npy").write_bytes((folder / "image.npy").read_bytes()[:-1]),
+        lambda folder: (folder / "image.npy").write_bytes(
+            (folder / "image.npy").read_bytes() + b"0"
+        ),
         lambda folder: np.save(folder / "image.npy", np.zeros((300, 16, 16))),
         lambda folder: np.save(folder / "image.npy", np.zeros((299, 16, 16), "f4")),
     ],
-    ids=["no description", "no array", "cut description", "cut array", "type", "shape"],
+    ids=[
+        "no description",
+        "no array",
+        "cut description",
+        "cut array",
+        "long array",
+        "type",
+        "shape",
+    ],
 )
 def test_a_cache_that_is_not_whole_is_not_used_and_written_again(release, harm):
     folder = Path(write_cache(release, "images")[0])
@@ -116,6 +128,17 @@ def test_a_cache_that_is_not_whole_is_not_used_and_written_again(release, harm):
     assert not is_used(release)
     assert write_cache(release, "images")[1]
     assert is_used(release)
+
+
+def test_a_cache_whose_bytes_have_changed_is_written_again(release):
+    path = Path(write_cache(release, "images")[0], "image.npy")
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    assert write_cache(release, "images")[1]
+    assert is_used(release)
+    assert not write_cache(release, "images")[1]
 
 
 def test_nothing_is_left_of_one_that_was_interrupted(release, copied):
@@ -186,6 +209,8 @@ def test_caches_lie_where_the_environment_says(release, copied, bucket, tmp_path
     assert is_used(remote)
     assert is_used(release)  # the same data
     assert not (copied / ".cache").exists()
+    upkeep.remove(target_of(copied), release)
+    assert not (tmp_path / "fast/small/1.0.0").exists()
 
 
 def test_the_command(release, copied, run):
@@ -195,7 +220,10 @@ def test_the_command(release, copied, run):
     assert (code, out) == (0, f"wrote {folder}/images\nwrote {folder}/squares\n"), err
     options = ("--catalog", copied, "--table", "images", "--split", name)
     assert run("cache", "small", *options)[1] == f"wrote {folder}/images.{name}\n"
-    assert run("cache", "small", *options)[1] == f"{folder}/images.{name} is there already\n"
+    assert (
+        run("cache", "small", *options)[1]
+        == f"{folder}/images.{name} is there already, and whole\n"
+    )
     removed = json.loads(run("cache", "small@1.0.0", *options, "--remove", "--json")[1])
     assert removed == {"removed": [f"{folder}/images.{name}"]}
     code, out, _ = run("cache", "small", "--catalog", copied, "--remove")

@@ -6,6 +6,9 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import healpy
 import numpy as np
@@ -16,11 +19,15 @@ import xarray as xr
 import deepbench
 from deepbench import format as fmt
 from deepbench import labels, render
+from deepbench.catalog import find
 from deepbench.errors import LabelError, RecipeError
 from deepbench.language.load import write_document
 from deepbench.recipe import load_recipe
+from pipeline.export import export_table
 from pipeline.files import metadata_files, recipe_files, release_files
 from pipeline.verify import verify
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -94,6 +101,43 @@ def test_a_release_can_be_built_again_from_its_folder(
     second = check(tmp_path / "two")
     assert second.tables == first.tables
     assert undated(second) == undated(first)
+
+
+READERS = """\
+import multiprocessing, sys, tempfile
+from pathlib import Path
+from deepbench import labels
+from deepbench.catalog import find
+
+def read(archive):
+    assert set(labels(find(archive).recipe, "squares", 0, 9)["circle.radius"]) <= {1.5, 2.5, 3.25}
+    assert [*Path(tempfile.gettempdir()).glob("deepbench-*/inputs/*.csv")]
+
+if __name__ == "__main__":
+    for method in ("fork", "spawn"):
+        process = multiprocessing.get_context(method).Process(target=read, args=(sys.argv[1],))
+        process.start()
+        process.join(60)
+        assert process.exitcode == 0
+    read(sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_unpack_files_of_an_archive_leave_none_behind(
+    make, with_catalogue, tmp_path, monkeypatch
+):
+    make(load_recipe(with_catalogue), tmp_path / "releases")
+    release = find("small", catalog=tmp_path / "releases")
+    export_table(release, None, str(tmp_path / "small.zip"))
+    script, temporary = tmp_path / "readers.py", tmp_path / "temporary"
+    script.write_text(READERS)
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    command = [sys.executable, script, tmp_path / "small.zip"]
+    done = subprocess.run(command, check=False, cwd=ROOT, timeout=100)
+    assert done.returncode == 0
+    assert list(temporary.glob("deepbench-*")) == []
 
 
 def test_a_psf_from_a_file_goes_into_the_release(make, tmp_path, check):

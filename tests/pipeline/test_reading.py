@@ -10,7 +10,7 @@ import pytest
 from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError, StorageError
 from deepbench.reading import TableReader
-from deepbench.reading.shards import shard_of
+from deepbench.storage.shards import shard_of
 from pipeline.target import target_of
 from pipeline.verify import verify
 

@@ -29,6 +29,7 @@ from deepbench.catalog import find
 from deepbench.errors import MissingDataError, ReleaseError
 from deepbench.recipe import parse_recipe
 from deepbench.statistics import statistics_of
+from deepbench.stored_recipe import read_recipe
 from pipeline.build import build
 from pipeline.documents import documents
 from pipeline.execution.cluster import ClusterOptions
@@ -1033,7 +1034,7 @@ def test_a_recipe_that_is_changed_everywhere_is_found_by_rendering_again(copy):
     """Another seed, wherever the release tells it or a hash of it: only labels and pixels are of the old one."""
     old = copy.release.recipe
     edit_text(copy.path, fmt.RECIPE, "seed: 11", "seed: 12")
-    new = deepbench.release.read_recipe(copy.release.location)
+    new = read_recipe(copy.release.location)
     table = new.table("images").hash
     for path in (copy.path / fmt.DATA).rglob("zarr.json"):
         text = path.read_text().replace(old.hash, new.hash).replace(old.table("images").hash, table)

@@ -78,7 +78,7 @@ def same(found, expected):
 
 
 def check(release, table):
-    """Compare what a reader gives with the opened release: ranges, and samples in any order."""
+    """Compare what a reader gives with the opened release: ranges, samples in any order, and one sample."""
     reader, node = TableReader(release, table), release.open()[table]
     assert reader.samples == node.sizes["sample"]
     assert list(reader.variables) == list(release.manifest.tables[table].variables)
@@ -100,6 +100,8 @@ def check(release, table):
         room = np.zeros_like(values[some])
         assert reader.take(name, list(some), out=room) is room
         same(room, values[some])
+    one = node.to_dataset()[list(reader.variables)].isel(sample=count - 1).load()
+    assert release.sample(table, count - 1).identical(one)
 
 
 @pytest.mark.parametrize("table", ["small", "odd", "large"])
@@ -141,7 +143,7 @@ import hashlib, multiprocessing, os, resource, sys
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 from deepbench.catalog import find
 from deepbench.reading import TableReader
-from deepbench.reading.shards import shard_of
+from deepbench.storage.shards import shard_of
 
 def digest(reader, first):
     some = reader.take("image", [first, 70, 5, first]), reader.read("mask", 0, 75)
@@ -336,6 +338,7 @@ def test_metadata_that_is_not_what_the_manifest_lists(copied):
 
 def described(release, change):
     """Return a reader of a release whose metadata are changed."""
+    release = find(release.name, catalog=release.catalog.root)  # that has read nothing
     metadata = json.loads(release.zarr_metadata())
     change(metadata["consolidated_metadata"]["metadata"]["small/image"])
     type(release).zarr_metadata, before = (

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 import deepbench
 from deepbench.catalog import find
 from deepbench.errors import CatalogError, LoadingError, MissingDataError
-from deepbench.torch import Batches, RenderedTable
+from deepbench.torch import Batches, RenderedTable, Turns
 from deepbench.torch.sources import open_source
 from pipeline.caches import write_cache
 
@@ -283,6 +283,10 @@ def test_a_condition_on_all_samples_does_not_depend_on_how_labels_are_drawn(
     monkeypatch.setattr("deepbench.torch.sources.LABEL_ROWS", 100)
     found = open_source(recipe, "images", "recipe", None).chosen("train", where)
     assert np.array_equal(found, wanted)
+    with pytest.raises(LoadingError, match="because of others, .* write the number instead"):
+        batches(recipe, samples=None, where=where)
+    with pytest.raises(LoadingError, match='leave out cache="memory", or give their number'):
+        batches(recipe, samples=None, cache="memory")
 
 
 def kill(batch):
@@ -320,6 +324,20 @@ def test_a_cache_changes_no_batch(catalog, tmp_path):
         assert all(torch.equal(one[name], other[name]) for name in ("id", "image", "class"))
 
 
+@pytest.mark.parametrize("source", ["release", "recipe"])
+def test_samples_that_are_kept_in_memory_change_no_batch(source, request):
+    given = {"targets": ["line.angle"], "turns": Turns(), "uneven": "pad", "normalise": "train"}
+    source = request.getfixturevalue(source)
+    before, own = list(batches(source, **given)), batches(source, cache="memory", **given)
+    assert len(pickle.dumps(own)) < 8192
+    own.source.load = None  # nothing is read any more, also by workers that are forked
+    loader = DataLoader(own, batch_size=None, num_workers=2, multiprocessing_context="fork")
+    for one, other in zip(before, loader, strict=True):
+        assert all(
+            torch.equal(torch.as_tensor(one[name]), torch.as_tensor(other[name])) for name in one
+        )
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
@@ -348,6 +366,9 @@ def test_a_cache_changes_no_batch(catalog, tmp_path):
         ({"normalise": {"class": (0, 1), "x": (0, 1)}}, "names 'x'"),
         ({"missing": "drop"}, "must be 'mask'"),
         ({"samples": 10}, "leave out `samples`"),
+        ({"split": "tset", "normalise": "train"}, "no split 'tset'.*did you mean 'test'"),
+        ({"transform": 3}, "`transform` must be a function .*, not 3"),
+        ({"cache": "disk"}, "`cache` must be 'memory' or None"),
     ],
 )
 def test_what_cannot_be_is_refused(release, given, message):

@@ -54,6 +54,10 @@ def test_what_cannot_be_is_refused(release, recipe, monkeypatch):
         Samples(release)[1000]
     with pytest.raises(LoadingError, match="`cache` must be 'memory'"):
         Samples(release, cache="disk")
+    with pytest.raises(LoadingError, match="no split 'tset'.*did you mean 'test'"):
+        Samples(release, split="tset")
+    with pytest.raises(LoadingError, match="no sample of 'images' .* is left by where="):
+        Samples(release, where="`psf.sigma` > 9")
     with pytest.raises(LoadingError, match="need a number of them"):
         Samples(recipe, samples=None)
     with pytest.raises(LoadingError, match="is missing in"):

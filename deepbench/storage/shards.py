@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench.errors import CatalogError, ReleaseError
-from deepbench.reading.codecs import CHECKSUM_BYTES, checked
+from deepbench.storage.codecs import CHECKSUM_BYTES, checked
 from deepbench.storage.locations import Archive, Bucket, Folder, Location
 
 if TYPE_CHECKING:

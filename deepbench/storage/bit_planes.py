@@ -9,6 +9,7 @@ The header is that of Blosc 1 (README_CHUNK_FORMAT of c-blosc).
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import TYPE_CHECKING
 
@@ -59,37 +60,43 @@ def some_rows(
         The bytes are damaged.
     """
     version, compressor, flags, size, values, block, _ = HEADER.unpack_from(stored.data)
-    elements = values // dtype.itemsize
     shuffled = flags & (BYTE_SHUFFLED | COPIED | BIT_SHUFFLED) == BIT_SHUFFLED
-    if not shuffled or elements % 8 or block != values or size != dtype.itemsize:
+    if not shuffled or size != dtype.itemsize or block < 1:
+        return None
+    row = math.prod(shape[1:])
+    numbers = range(rows.start, rows.stop) if isinstance(rows, slice) else rows.tolist()
+    edge = min(numbers) * row * size // block * block  # where the block begins that has them
+    end = min(edge + block, values)
+    if (max(numbers) + 1) * row * size > end or (end - edge) % (8 * size):
         return None
     plain = scratch[values : values + stored.size]
     plain[:] = stored
     plain[2] = flags & ~BIT_SHUFFLED
-    planes = scratch[:values].reshape(8 * size, elements // 8)
-    blosc.decompress(plain, planes)
-    row = elements // shape[0]
+    blosc.decompress(plain, scratch[:values])
+    planes = scratch[edge:end].reshape(8 * size, -1)
     kind = version, compressor, flags | UNSPLIT, size
-    if row % 8 == 0:  # each row has bytes of its own
+    if row % 8 == 0 and end - edge == values:  # each row has bytes of its own
         some = planes.reshape(8 * size, shape[0], row // 8)[:, rows]
-        return _put_together(some, kind, dtype).reshape(-1, *shape[1:])
-    width = min((row + 14) // 8, elements // 8)
-    begins = [each * row for each in np.arange(shape[0])[rows].tolist()]
-    firsts = [min(begin // 8, elements // 8 - width) for begin in begins]
-    some = np.stack([planes[:, first : first + width] for first in firsts], axis=1)
-    parts = zip(_put_together(some, kind, dtype), begins, firsts, strict=True)
-    found = [each[begin - 8 * first :][:row] for each, begin, first in parts]
-    return np.stack(found).reshape(-1, *shape[1:])
+        return _put_together([some], kind, dtype).reshape(-1, *shape[1:])
+    width = min((row + 14) // 8, planes.shape[1])
+    begins = [each * row - edge // size for each in numbers]
+    firsts = [min(begin // 8, planes.shape[1] - width) for begin in begins]
+    some = [planes[:, None, first : first + width] for first in firsts]
+    together, found = _put_together(some, kind, dtype), np.empty((len(begins), row), dtype)
+    for number, (begin, first) in enumerate(zip(begins, firsts, strict=True)):
+        found[number] = together[number, begin - 8 * first :][:row]
+    return found.reshape(-1, *shape[1:])
 
 
 def _put_together(
-    planes: NDArray[np.uint8], kind: tuple[int, int, int, int], dtype: np.dtype
+    parts: list[NDArray[np.uint8]], kind: tuple[int, int, int, int], dtype: np.dtype
 ) -> NDArray:
     """Return elements from their planes, of which a row has some bytes; ``kind`` begins the header of a chunk.
 
     Parameters
     ----------
-    planes : uint8[bits, k, width]
+    parts : list of uint8[bits, m, width]
+        Rows, some at a time.
     kind : tuple of int
     dtype : dtype
 
@@ -97,9 +104,13 @@ def _put_together(
     -------
     ndarray, shape (k, 8 * width)
     """
-    size = planes.size
-    head = HEADER.pack(*kind, size, size, HEADER.size + BLOCK.size + size)
-    head += BLOCK.pack(HEADER.size + 4, size)
-    out = np.empty((planes.shape[1], 8 * planes.shape[2]), dtype)
-    blosc.decompress(np.concatenate([np.frombuffer(head, np.uint8), planes.reshape(-1)]), out)
+    bits, _, width = parts[0].shape
+    rows = sum(part.shape[1] for part in parts)
+    size, begin = bits * rows * width, HEADER.size + BLOCK.size
+    chunk = np.empty(begin + size, np.uint8)
+    HEADER.pack_into(chunk.data, 0, *kind, size, size, begin + size)
+    BLOCK.pack_into(chunk.data, HEADER.size, HEADER.size + 4, size)
+    np.concatenate(parts, axis=1, out=chunk[begin:].reshape(bits, rows, width))
+    out = np.empty((rows, 8 * width), dtype)
+    blosc.decompress(chunk, out)
     return out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,13 @@ import google_crc32c
 import numpy as np
 from numcodecs import blosc
 
-from deepbench.reading.bit_planes import HEADER, some_rows
+from deepbench.storage.bit_planes import HEADER, some_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+MOST_KEPT = 2**24
+"""Bytes of the memory to work in that a thread keeps at most."""
 
 CHECKSUM_BYTES = 4
 """Bytes of a CRC-32C, which follow those that it is of."""
@@ -63,7 +67,7 @@ class Codecs:
 
 
 class Decoder:
-    """Decodes the chunks of an array, one after another in one piece of memory. Only one thread may use it.
+    """Decodes the chunks of an array, one after another in one piece of memory, which all decoders of a thread share.
 
     Parameters
     ----------
@@ -76,7 +80,7 @@ class Decoder:
     def __init__(self, codecs: Codecs, shape: tuple[int, ...], dtype: np.dtype) -> None:
         self._codecs, self._shape, self._dtype = codecs, shape, dtype
         self._size = math.prod(shape) * dtype.itemsize
-        self._scratch = np.empty(2 * self._size + HEADER.size, np.uint8)
+        self._scratch = _memory(2 * self._size + HEADER.size)
 
     def decode(self, stored: NDArray[np.uint8], out: NDArray) -> None:
         """Write the values of a chunk into a contiguous array that has its shape and type.
@@ -133,6 +137,18 @@ class Decoder:
             blosc.decompress(content, out)
         else:
             out.reshape(-1).view(np.uint8)[:] = content
+
+
+_kept = threading.local()
+
+
+def _memory(size: int) -> NDArray[np.uint8]:
+    """Return memory to work in: each thread's own, used again, as new memory costs more than a chunk's decoding."""
+    if size > MOST_KEPT:
+        return np.empty(size, np.uint8)
+    if len(getattr(_kept, "memory", b"")) < size:
+        _kept.memory = np.empty(size, np.uint8)
+    return _kept.memory
 
 
 def checked(stored: NDArray[np.uint8]) -> NDArray[np.uint8]:

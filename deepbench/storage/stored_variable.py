@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from deepbench.reading.codecs import Codecs
+from deepbench.storage.codecs import Codecs
 
 INDEX_CODECS = ["bytes", "crc32c"]
 """Codecs of the index of a shard, which stands at its end."""
@@ -95,6 +96,11 @@ class StoredVariable:
     def grid(self) -> tuple[int, ...]:
         """Number of chunks of a shard along each dimension, samples first."""
         return tuple(edge // piece for edge, piece in zip(self.shard, self.chunk, strict=True))
+
+    @cached_property
+    def chunks(self) -> int:
+        """Number of chunks of a shard."""
+        return math.prod(self.grid)
 
     @cached_property
     def pieces(self) -> dict[str, list[Piece]]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numcodecs import Blosc, blosc
 
-from deepbench.reading.bit_planes import COPIED, HEADER, some_rows
-from deepbench.reading.codecs import Codecs, Decoder, single_threaded
+from deepbench.storage.bit_planes import COPIED, HEADER, some_rows
+from deepbench.storage.codecs import Codecs, Decoder, single_threaded
 
 SHAPES = [(16, 24), (4, 2, 4, 6), (2, 8), (1, 640), (128, 1000), (32, 127), (8, 3), (24, 1, 61)]
 """Shapes of chunks; rows of the last three begin at any bit of a byte of a plane."""
@@ -29,26 +29,35 @@ def rows_of(chunk, values, rows):
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "f4", "i4", "f8"])
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(
-    "shape", [(16, 24), (4, 2, 4, 6), (2, 8), (1, 640), (128, 1000), (32, 127), (8, 3), (24, 1, 61)]
+    "codec", [{}, {"cname": "zstd"}, {"cname": "blosclz"}, {"blocksize": 4096}], ids=str
 )
-@pytest.mark.parametrize("codec", [{}, {"cname": "zstd"}, {"cname": "blosclz"}], ids=str)
 def test_rows_are_those_of_the_chunk(dtype, shape, codec):
     values = values_of(dtype, shape)
     chunk = stored(values, **codec)
-    _, _, flags, _, size, block, _ = HEADER.unpack_from(chunk.data)
+    _, _, flags, _, _, block, _ = HEADER.unpack_from(chunk.data)
     for rows in (slice(0, 1), slice(shape[0] // 2, shape[0]), np.array([shape[0] - 1, 0, 0])):
-        found = rows_of(chunk, values, rows)
-        if flags & COPIED or block != size:  # too small to compress, or too large for a block
+        found, some = rows_of(chunk, values, rows), np.arange(shape[0])[rows] * values[0].nbytes
+        in_one_block = some.min() // block == (some.max() + values[0].nbytes - 1) // block
+        if flags & COPIED or not in_one_block:  # too small to compress, or parts of two blocks
             assert found is None
         else:
             assert (found.dtype, found.shape) == (values.dtype, values[rows].shape)
             assert found.tobytes() == values[rows].tobytes()
 
 
-def test_the_usual_chunk_is_one_block_that_is_compressed():
-    values = values_of("f4", (16, 64, 64))
-    assert rows_of(stored(values), values, slice(3, 4)).tobytes() == values[3].tobytes()
+@pytest.mark.parametrize(
+    ("dtype", "shape", "blocks"), [("f4", (16, 64, 64), 1), ("u1", (128, 1267), 2)]
+)
+def test_usual_chunks_are_compressed_and_have_whole_rows_in_a_block(dtype, shape, blocks):
+    values = np.where(values_of("f4", shape) > 105, 1, 0).astype(dtype)
+    chunk = stored(values)
+    _, _, flags, _, size, block, _ = HEADER.unpack_from(chunk.data)
+    assert (flags & COPIED, -(-size // block)) == (0, blocks)
+    for row in (3, shape[0] - 1):
+        found = rows_of(chunk, values, slice(row, row + 1))
+        assert found.tobytes() == values[row].tobytes()
 
 
 @pytest.mark.parametrize(
@@ -57,10 +66,10 @@ def test_the_usual_chunk_is_one_block_that_is_compressed():
         ((12, 25), {}),
         ((16, 24), {"shuffle": Blosc.SHUFFLE}),
         ((16, 24), {"shuffle": Blosc.NOSHUFFLE}),
-        ((1024, 128), {"blocksize": 4096}),
+        ((4, 100_000), {"blocksize": 4096}),
         ((16, 24), {"clevel": 0}),
     ],
-    ids=["no whole bytes", "bytes shuffled", "not shuffled", "blocks", "copied"],
+    ids=["no whole bytes", "bytes shuffled", "not shuffled", "two blocks", "copied"],
 )
 def test_other_chunks_are_decoded_whole(shape, codec):
     values = values_of("f4", shape)
