@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from deepbench.recipe import Recipe
 from deepbench.release import Release
 from deepbench.samples import machine_memory, render_arrays, to_dataset
 from deepbench.selection import draw_samples, joined
+from deepbench.tables import MAXIMUM_SAMPLES
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -45,7 +47,7 @@ def vary(
     table : str
         Name of one of its tables.
     samples : sequence of int, shape (n,)
-        Numbers of samples, each once, in any order; they may lie beyond the table's last one.
+        Numbers of samples, each once, in any order; those of a recipe may lie beyond the table's last one.
     changes : mapping of str to array, shape (steps,) or (n, steps)
         New values of labels, by their columns: the same steps for every sample, or some for each. Several columns
         change together. ``class`` takes names.
@@ -65,8 +67,9 @@ def vary(
     CatalogError
         There is no such table.
     LabelError
-        A sample is given twice; a column does not exist, cannot be changed, or is not one of a sample's class; a value
-        is outside the range of its parameter; the result is larger than the memory of this machine.
+        A sample does not exist or is given twice; a column does not exist, cannot be changed, or is not one of a
+        sample's class; a value is outside the range of its parameter; the result is larger than the memory of this
+        machine.
 
     Warns
     -----
@@ -75,11 +78,14 @@ def vary(
 
     Examples
     --------
-    >>> tracks = vary(recipe, "images", [41, 77], {"psf.sigma": np.linspace(0.5, 4, 8)})      # doctest: +SKIP
-    >>> tracks.image.dims                                                                   # doctest: +SKIP
-    ('sample', 'step', 'y', 'x')
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml")
+    >>> tracks = vary(recipe, "images", [41, 77], {"psf.sigma": np.linspace(0.5, 2, 8)})
+    >>> tracks["image"].dims, tracks["id"].values.tolist()
+    (('sample', 'step', 'y', 'x'), [41, 77])
     """
-    view, numbers = table_of(source, table), _numbers(samples)
+    view = table_of(source, table)
+    numbers = numbers_of(source, view, samples)
     check_changes(view.plan, changes, derive)
     count = len(numbers)
     grids = {
@@ -120,9 +126,14 @@ def twin(
 
     Examples
     --------
-    >>> blurred = twin(recipe, "images", range(64), {"psf.sigma": 5.0})                     # doctest: +SKIP
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml")
+    >>> blurred = twin(recipe, "images", range(4), {"psf.sigma": 2.0})
+    >>> blurred["psf.sigma"].values.tolist(), blurred["image"].shape
+    ([2.0, 2.0, 2.0, 2.0], (4, 64, 64))
     """
-    view, numbers = table_of(source, table), _numbers(samples)
+    view = table_of(source, table)
+    numbers = numbers_of(source, view, samples)
     check_changes(view.plan, changes, derive)
     count = len(numbers)
     grids = {
@@ -140,12 +151,12 @@ def unchanged(
 
     Takes and raises what ``twin`` does, but for changes.
     """
-    view, numbers = table_of(source, table), _numbers(samples)
+    view = table_of(source, table)
+    numbers = numbers_of(source, view, samples)
     _check_memory(view, len(numbers))
-    arrays, labels = render_arrays(view, draw_samples(view, np.sort(numbers)))
-    rows = np.argsort(np.argsort(numbers))
-    columns = {name: each[rows] for name, each in labels.columns.items()}
-    return to_dataset(view, Labels(columns), {name: each[rows] for name, each in arrays.items()})
+    rank = np.argsort(np.argsort(numbers))
+    arrays, labels = render_arrays(view, draw_samples(view, np.sort(numbers)).take(rank))
+    return to_dataset(view, labels, arrays)
 
 
 def table_of(source: Recipe | Release, table: str) -> Table[Any]:
@@ -165,26 +176,49 @@ def table_of(source: Recipe | Release, table: str) -> Table[Any]:
     return source.table(table)
 
 
-def _numbers(samples: Sequence[int] | NDArray[np.int64]) -> NDArray[np.int64]:
+def numbers_of(
+    source: Recipe | Release, table: Table[Any], samples: Sequence[int] | NDArray[np.int64]
+) -> NDArray[np.int64]:
     """Return sample numbers as an array.
 
     Raises
     ------
     LabelError
-        They are no whole numbers, outside the range of samples, or not different.
+        There are none, or they are no whole numbers, not in the table, or not different.
     """
-    given = np.atleast_1d(np.asarray(samples))
-    if given.ndim != 1 or not given.size or given.dtype.kind not in "iu":
-        raise LabelError(
-            f"samples must be a list of whole numbers, such as [41, 77], not {samples!r:.80}"
+    # Python's integers stay what they are: numpy would round those beyond int64 beside others
+    plain = None if hasattr(samples, "dtype") else object
+    given = np.atleast_1d(np.array(samples, dtype=plain))
+    count, known = MAXIMUM_SAMPLES, f"numbers are 0 … {MAXIMUM_SAMPLES - 1}"
+    if isinstance(source, Release):
+        count, known = (
+            table.samples,
+            f"'{table.name}' of {source} has 0 … {table.samples - 1}; give `release.recipe` to go beyond",
         )
-    outside = given[(given < 0) | (given >= 2**32)]
-    if outside.size:
-        raise LabelError(f"there is no sample {outside[0]}: numbers are 0 … {2**32 - 1}")
-    values, counts = np.unique(given, return_counts=True)
-    if (counts > 1).any():
-        raise LabelError(f"sample {values[counts > 1][0]} is given twice")
+    problem = _problem_of(given, count, known)
+    if problem:
+        raise LabelError(problem)
     return given.astype(np.int64)
+
+
+def _problem_of(given: NDArray[Any], count: int, known: str) -> str | None:
+    """Return what is wrong with numbers of ``count`` samples, which ``known`` says in words; None where nothing is."""
+    if not given.size:
+        return "no samples are given: name at least one, such as [41, 77]"
+    whole = given.dtype.kind in "iu" or all(
+        isinstance(each, int | np.integer) and not isinstance(each, bool) for each in given.flat
+    )
+    if given.ndim != 1 or not whole:
+        is_mask = isinstance(given.flat[0], bool | np.bool_)
+        hint = "; np.flatnonzero gives those of a mask" if is_mask else ""
+        shown = f"{given.tolist()}"
+        return f"samples must be a list of whole numbers, such as [41, 77], not {shown:.80}{hint}"
+    outside = given[(given < 0) | (given >= count)]
+    if outside.size:
+        return f"there is no sample {outside[0]}: {known}"
+    values, counts = np.unique(given, return_counts=True)
+    twice = values[counts > 1]
+    return f"sample {twice[0]} is given twice" if twice.size else None
 
 
 def _grid(
@@ -233,48 +267,43 @@ def _render(
     steps: int,
     derive: Derive,
 ) -> tuple[Labels, dict[str, NDArray]]:
-    """Render all steps of samples; rows are ordered by sample, as given, then step."""
+    """Render all steps of samples together; rows are ordered by sample, as given, then step.
+
+    Where objects repeat, the copies of many rows can be larger than their data: a build's block of rows at a time.
+    """
     _check_memory(table, len(samples) * steps)
-    order = np.argsort(samples)
-    rank = np.argsort(order)
-    base = draw_samples(table, samples[order])
-    rows = (np.arange(steps) + steps * rank[:, None]).ravel()
-    if not base.objects:
-        repeated = base.take(np.repeat(np.arange(len(samples)), steps))
-        values = {name: grid[order].ravel() for name, grid in grids.items()}
-        labels = joined([changed(table, repeated, values, derive)], rows)
+    base = draw_samples(table, np.sort(samples))
+    rows = np.repeat(np.argsort(np.argsort(samples)), steps)
+    length = table.shard_length if base.objects else len(rows)
+    made, columns = [], []
+    for start in range(0, len(rows), length):
+        part = slice(start, start + length)
+        values = {name: grid.ravel()[part] for name, grid in grids.items()}
+        labels = changed(table, base.take(rows[part]), values, derive)
         check_given(table.plan, labels, CALLER)
         arrays, found = render_arrays(table, labels)
-        return found, arrays
-    made = []
-    for step in range(steps):  # copies belong to samples by their numbers, which steps share
-        values = {name: grid[order, step] for name, grid in grids.items()}
-        labels = changed(table, base, values, derive)
-        check_given(table.plan, labels, CALLER)
-        made.append(render_arrays(table, labels))
-    arrays = {
-        name: np.stack([each[name] for each, _ in made], axis=1)[rank].reshape(
-            len(rows), *first.shape[1:]
-        )
-        for name, first in made[0][0].items()
-    }
-    columns = {
-        name: np.stack([found.columns[name] for _, found in made], axis=1)[rank].ravel()
-        for name in base.columns
-    }
-    return Labels(columns), arrays
+        made.append(arrays)
+        columns.append(found.columns)
+    return Labels(_joined(columns)), _joined(made)
+
+
+def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
+    """Return the arrays of some rows after each other; those of one part are not copied."""
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
 
 
 def changed(
     table: Table[Any], base: Labels, values: Mapping[str, NDArray], derive: Derive
 ) -> Labels:
-    """Return labels of samples with other values of some columns; drawn again, numbers must increase or repeat."""
+    """Return labels of samples with other values of some columns."""
     columns = table.plan.own_columns
     given = {name: each.astype(columns[name].dtype) for name, each in values.items()}
     if derive != "again":
-        return Labels(base.columns | given, base.objects, base.object_names)
+        return replace(base, columns=base.columns | given)
     attempts = base.columns.get("attempt", np.zeros(len(base), np.int64))
-    parts = []
+    parts, order = [], []
     for attempt in np.unique(attempts):
         rows = np.flatnonzero(attempts == attempt)
         own = {name: each[rows] for name, each in given.items()}
@@ -282,7 +311,8 @@ def changed(
         parts.append(
             draw_attempt(table.plan, table.seed, base.samples[rows], int(attempt), splits, own)
         )
-    return joined(parts)
+        order.append(rows)
+    return joined(parts, np.argsort(np.concatenate(order)))
 
 
 def _check_memory(table: Table[Any], rows: int) -> None:

@@ -6,16 +6,17 @@ The interface is that of ``GroundTruthData`` in disentanglement_lib (Locatello e
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from deepbench.counterfactuals import changed, table_of
+from deepbench.counterfactuals import changed, numbers_of, table_of
 from deepbench.errors import LabelError
 from deepbench.labelling.changes import check_changes, derive_of, drawn_values
 from deepbench.labelling.draw import check
-from deepbench.labelling.scopes import VARIABLES, Labels
+from deepbench.labelling.scopes import VARIABLES
 from deepbench.language.distribution import Distribution
 from deepbench.samples import draw_labels, render_arrays
 from deepbench.selection import draw_samples
@@ -74,8 +75,12 @@ def factors(
 
     Examples
     --------
-    >>> truth = factors(recipe, "images", ["circle.x", "circle.radius"], levels=8)      # doctest: +SKIP
-    >>> latents, images = truth.sample(64, np.random.RandomState(0))                    # doctest: +SKIP
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml")
+    >>> truth = factors(recipe, "images", ["circle.x", "circle.radius"], levels=8)
+    >>> latents, images = truth.sample(16, np.random.RandomState(0))
+    >>> truth.factors_num_values, latents.shape, images.shape
+    ([8, 8], (16, 2), (16, 64, 64, 1))
     """
     view = table_of(source, table)
     if names is None:
@@ -96,7 +101,9 @@ def factors(
         raise LabelError(f"'{table}' has no data variable '{chosen}': use {', '.join(variables)}")
     if noise not in ("drawn", "fixed"):
         raise LabelError(f"noise must be drawn or fixed, not {noise!r}")
-    first = _first_with(view, list(values)) if sample is None else sample
+    if sample is None:
+        sample = _first_with(view, list(values))
+    first = int(numbers_of(source, view, [sample])[0])
     return GroundTruth(view, values, first, chosen, drawn_noise=noise == "drawn")
 
 
@@ -218,22 +225,12 @@ class GroundTruth:
 
     def _render(self, factors: NDArray, numbers: NDArray[np.int64]) -> NDArray:
         """Return the observed variable for levels, with the noise of samples by their numbers."""
-        values = self.labels_of(factors)
-        together = np.arange(len(factors))
-        # Copies belong to samples by their numbers, so that samples with copies are rendered alone.
-        parts = together[:, None] if self._labels.objects else together[None]
-        result = np.empty((len(factors), *self._variable.shape), self._variable.dtype)
-        for some in parts:
-            own = {name: each[some] for name, each in values.items()}
-            base = self._labels.take(np.zeros(len(some), np.intp))
-            labels = changed(self._table, base, own, self._derive)
-            objects = labels.objects
-            if objects:
-                objects = objects | {"sample": np.full_like(objects["sample"], numbers[some[0]])}
-            labels = Labels(labels.columns | {"id": numbers[some]}, objects, labels.object_names)
-            check(self._table.plan, labels)
-            result[some] = render_arrays(self._table, labels)[0][self._variable.name]
-        return result
+        base = self._labels.take(np.zeros(len(factors), np.intp))
+        labels = changed(self._table, base, self.labels_of(factors), self._derive)
+        objects = labels.objects and labels.objects | {"sample": numbers[labels.owners]}
+        labels = replace(labels, columns=labels.columns | {"id": numbers}, objects=objects)
+        check(self._table.plan, labels)
+        return render_arrays(self._table, labels)[0][self._variable.name]
 
     def _oriented(self, values: NDArray) -> NDArray:
         """Return images with their bands last."""

@@ -16,7 +16,7 @@ from deepbench.errors import CatalogError, ReleaseError, refuse_optimized
 from deepbench.language.load import nearest, parse_document, write_document
 from deepbench.storage.damage import reading
 from deepbench.storage.locations import Location
-from deepbench.storage.row_groups import RowGroups
+from deepbench.storage.row_groups import RowGroups, read_between, read_columns
 from deepbench.stored_recipe import read_recipe, read_stored
 
 if TYPE_CHECKING:
@@ -185,15 +185,13 @@ class Release:
         CatalogError
             There is no such table or label.
         """
-        import pandas as pd
-
         there = self.manifest.tables[self.check_table(table)].columns
         chosen = list(there if columns is None else columns)
         for name in chosen:
             if name not in there:
                 raise CatalogError(unknown(f"label '{name}' in '{table}' of {self}", name, there))
         with self._parquet(table) as file:
-            return pd.read_parquet(file, columns=chosen)
+            return read_columns(file, chosen).to_pandas()
 
     def label(self, table: str, index: int) -> pd.Series:
         """Return the labels of one sample. Rows that are decoded with it are kept for the next call."""
@@ -226,14 +224,13 @@ class Release:
         CatalogError
             The table repeats no objects.
         """
-        import pandas as pd
-
         self.check_table(table)
         if not self.recipe.table(table).plan.object_columns:
             raise CatalogError(f"table '{table}' of {self} repeats no objects")
-        chosen = None if sample is None else [("sample", "=", sample)]
         with self._parquet(f"{table}.objects") as file:
-            return pd.read_parquet(file, filters=chosen)
+            if sample is None:
+                return read_columns(file).to_pandas()
+            return read_between(file, "sample", sample, sample + 1).to_pandas()
 
     def statistics(self, table: str) -> Statistics:
         """Return the statistics of the training split of a table: of each data variable, its channels, and each label.

@@ -269,10 +269,19 @@ def to_dataset(table: Table[Any], labels: Labels, arrays: dict[str, NDArray]) ->
 
 @lru_cache(maxsize=16)
 def _coordinates(table: Table[Any]) -> xr.Coordinates:
-    """Return the coordinates of a table with their indexes, which take a third of the time of a dataset."""
+    """Return the coordinates of a table with their indexes, which take a third of the time of a dataset.
+
+    All datasets of the table share them, so they cannot be written to.
+    """
     import xarray as xr
 
-    axes = table.coordinates
+    axes = {each.name: each for each in table.coordinates}
+    values = {name: np.array(each.values) for name, each in axes.items()}
+    for each in values.values():
+        each.setflags(write=False)
     return xr.Coordinates(
-        {each.name: (each.dimensions, each.values, axis_attributes(each)) for each in axes}
+        {
+            name: (each.dimensions, values[name], axis_attributes(each))
+            for name, each in axes.items()
+        }
     )

@@ -168,10 +168,14 @@ def joined(parts: list[Labels], order: NDArray[np.intp] | None = None) -> Labels
     }
     order = np.argsort(columns["id"], kind="stable") if order is None else order
     columns = {name: values[order] for name, values in columns.items()}
+    if not parts[0].objects:
+        return Labels(columns)
     objects = {
         name: np.concatenate([part.objects[name] for part in parts]) for name in parts[0].objects
     }
-    if objects:
-        by_sample = np.argsort(objects["sample"], kind="stable")
-        objects = {name: values[by_sample] for name, values in objects.items()}
-    return Labels(columns, objects, parts[0].object_names)
+    firsts = np.cumsum([0, *map(len, parts)])
+    before = [part.owners + first for part, first in zip(parts, firsts, strict=False)]
+    owners = np.argsort(order)[np.concatenate(before)]
+    by_owner = np.argsort(owners, kind="stable")
+    objects = {name: values[by_owner] for name, values in objects.items()}
+    return Labels(columns, objects, parts[0].object_names, owners[by_owner])

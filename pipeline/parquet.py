@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from deepbench import format as fmt
 from deepbench.errors import ReleaseError
 from deepbench.labelling.scopes import Column, Labels
+from deepbench.storage.row_groups import read_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,8 +76,7 @@ def read_labels(location: Location, table: Table[Any], start: int, stop: int) ->
     if not plan.object_columns:
         return Labels(columns)
     with location.open(f"{fmt.METADATA}/{table.name}.objects.parquet") as opened:
-        inside = [("sample", ">=", start), ("sample", "<", stop)]
-        long = pq.read_table(opened, filters=inside)
+        long = read_between(opened, "sample", start, stop)
     objects = {each.name: numbers(long.column(each.name), each) for each in plan.object_columns}
     return Labels(columns, objects, plan.repeated_names)
 

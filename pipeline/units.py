@@ -1,4 +1,4 @@
-"""Rates in words, and words without orders for a terminal."""
+"""Rates and numbers in words, and words without orders for a terminal."""
 
 from __future__ import annotations
 
@@ -17,6 +17,18 @@ def printable(text: str) -> str:
     'red \\u001b[31m'
     """
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def number_text(*values: float, form: str = ".4g", between: str = " … ") -> str:
+    """Return a number, or the ends of an interval, as a text: a dash where there is none.
+
+    Examples
+    --------
+    >>> number_text(0.25, 0.5), number_text(float("nan"))
+    ('0.25 … 0.5', '–')
+    """
+    known = all(value == value for value in values)
+    return between.join(format(value, form) for value in values) if known else "–"
 
 
 def rates(counts: Mapping[str, tuple[int, int]]) -> str:

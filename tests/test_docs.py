@@ -1,8 +1,11 @@
 """The documents say what the code does."""
 
 import dataclasses
+import doctest
 import re
 import shutil
+import sys
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +91,23 @@ def test_the_recipe_page_names_all_of_the_language():
         for distribution in registry.values():
             expected |= set(distribution.model_fields) - {"sha256"}
     assert expected - words == set()
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "counterfactuals",
+        "ground_truth",
+        *(f"probing.{each}" for each in ("models", "sweeps", "reliance", "slices")),
+    ],
+)
+def test_the_examples_of_probing_run(module, monkeypatch, tmp_path):
+    (tmp_path / "workflows").symlink_to(ROOT / "workflows")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [*sys.path])
+    failed, attempted = doctest.testmod(import_module(f"deepbench.{module}"))
+    assert attempted
+    assert not failed
 
 
 def test_the_format_page_names_all_of_the_manifest():

@@ -9,6 +9,7 @@ from deepbench.errors import LabelError
 from deepbench.labelling.scopes import REPEAT, VARIABLES
 from deepbench.language.expressions import Expression
 from deepbench.language.plain import FEW, nearest, some
+from deepbench.language.values import Joint
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan
@@ -106,8 +107,8 @@ def dependents(plan: LabelPlan, names: Collection[str]) -> list[str]:
     """Return the columns whose values a recipe derives from some columns, directly or through others, in order."""
     affected = dict.fromkeys(names)
     for scope, name in plan.order:
-        if scope is None:
-            continue
+        if scope is None or isinstance(scope.values.get(name), Joint):
+            continue  # joint draws use no other values
         repeat = scope.repeat is not None and name == "repeat"
         value: Any = scope.repeat if repeat else scope.values[name]
         used = {plan.names.reference(scope, name, each).column for each in value.names}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -88,7 +88,7 @@ def derive(plan: LabelPlan, seed: int, labels: Labels) -> Labels:
     if not plan.derived:
         return labels
     found = {each.name: each.values(plan, seed, labels) for each in plan.derived}
-    return Labels(labels.columns | found, labels.objects, labels.object_names)
+    return replace(labels, columns=labels.columns | found)
 
 
 # formulas

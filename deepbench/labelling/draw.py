@@ -58,7 +58,7 @@ def draw_attempt(
     plan : LabelPlan
     seed : int
     samples : int64[n]
-        Their numbers, increasing.
+        Their numbers, in any order.
     attempt : int
         Number of the attempt; 0 where nothing is selected.
     splits : int8[n] or int16[n], optional
@@ -116,10 +116,10 @@ class _Drawing:
                 self._draw_code(name)
             else:
                 self._draw_value(scope, name)
-        samples = self.columns["id"]
-        return Labels(
-            self.columns, _objects(self.plan, self._copies, samples), self.plan.repeated_names
-        )
+        if not self.plan.object_columns:
+            return Labels(self.columns)
+        objects, owners = _objects(self.plan, self._copies, self.columns["id"])
+        return Labels(self.columns, objects, self.plan.repeated_names, owners)
 
     def _draw_code(self, what: str) -> None:
         """Draw the classes or the splits: the codes whose intervals of thresholds hold the uniform draws."""
@@ -333,14 +333,10 @@ def check(plan: LabelPlan, labels: Labels) -> None:
 
 def _objects(
     plan: LabelPlan, copies: Mapping[int, _Copies], samples: NDArray
-) -> dict[str, NDArray]:
-    """Assemble the long table from the copies of each repeated scope."""
-    if not plan.object_columns:
-        return {}
-    parts = []
-    for order, scope in enumerate(plan.scopes):
-        if scope.repeat is None:
-            continue
+) -> tuple[dict[str, NDArray], NDArray[np.intp]]:
+    """Assemble the long table from the copies of each repeated scope; return the rows of their samples, too."""
+    scopes, parts = [scope for scope in plan.scopes if scope.repeat is not None], []
+    for order, scope in enumerate(scopes):
         copy = copies[id(scope)]
         part = {
             "sample": samples[copy.rows],
@@ -361,8 +357,10 @@ def _objects(
             for part, n in zip(parts, lengths, strict=True)
         ]
         table[column.name] = np.concatenate(pieces)
-    sequence = np.lexsort((table["copy"], table["order"], table["sample"]))
-    return {column.name: table[column.name][sequence] for column in plan.object_columns}
+    owners = np.concatenate([copies[id(scope)].rows for scope in scopes])
+    sequence = np.lexsort((table["copy"], table["order"], owners))
+    objects = {column.name: table[column.name][sequence] for column in plan.object_columns}
+    return objects, owners[sequence]
 
 
 def _check_column(

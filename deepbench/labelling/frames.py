@@ -163,21 +163,19 @@ def _refuse_present(
     owners: Mapping[str, list[str]],
 ) -> None:
     """Refuse values of columns that have classes as owners, in rows where they are not allowed."""
-    samples = held["sample"] if "sample" in held else held["id"]
     for column in columns:
         name, values = column.name, held[column.name]
         if name not in owners:
             continue
         wrong = np.flatnonzero(column.present(values) & ~allowed[name])
         if wrong.size:
-            sample = int(samples[wrong[0]])
-            row = int(np.flatnonzero(labels.samples == sample)[0])
+            row = int((labels.owners if held is labels.objects else range(len(labels)))[wrong[0]])
             of_class = plan.classes[int(labels.columns["class"][row])]
             found = values[wrong[0]]
             shown = digits(float(found)) if values.dtype.kind == "f" else str(found)
             raise LabelError.of_sample(
                 plan.table,
-                sample,
+                labels.samples[row],
                 f"'{name}' is {shown}, but its class '{of_class}' has no such parameter, "
                 f"which belongs to {', '.join(dict.fromkeys(owners[name]))}; leave it empty",
                 column=name,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -259,16 +260,28 @@ class Labels:
         One row per copy of a repeated object, ordered by sample, written order and copy; empty where nothing repeats.
     object_names : tuple of str
         What the codes in ``objects["object"]`` stand for.
+    owner_rows : intp[m], optional
+        Row of the sample of each copy; needed where a sample is there more than once, else its number tells the row.
     """
 
     columns: dict[str, NDArray]
     objects: dict[str, NDArray] = field(default_factory=dict)
     object_names: tuple[str, ...] = ()
+    owner_rows: NDArray[np.intp] | None = None
 
     @property
     def samples(self) -> NDArray[np.int64]:
         """The sample numbers."""
         return self.columns["id"]
+
+    @cached_property
+    def owners(self) -> NDArray[np.intp]:
+        """The row of the sample of each copy."""
+        if self.owner_rows is not None:
+            return self.owner_rows
+        by_number = np.argsort(self.samples, kind="stable")
+        found = np.searchsorted(self.samples, self.objects["sample"], sorter=by_number)
+        return by_number[found]
 
     def __len__(self) -> int:
         return len(self.columns["id"])
@@ -294,16 +307,21 @@ class Labels:
                 column = held[prefix + name].copy()
                 column[source.rows] = values
                 held[prefix + name] = column
-        return Labels(wide, long, self.object_names)
+        return replace(self, columns=wide, objects=long)
 
     def take(self, rows: NDArray[np.intp]) -> Labels:
-        """Return the labels of some of the samples, by their rows."""
+        """Return the labels of samples by their rows, in any order and as often as they are there."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         if not self.objects:
             return Labels(columns)
-        inside = np.isin(self.objects["sample"], columns["id"])
-        objects = {name: values[inside] for name, values in self.objects.items()}
-        return Labels(columns, objects, self.object_names)
+        counts = np.bincount(self.owners, minlength=len(self))
+        taken = counts[rows]
+        shifts = (np.cumsum(counts) - counts)[rows] - (np.cumsum(taken) - taken)
+        by_owner = np.argsort(self.owners, kind="stable")
+        chosen = by_owner[np.arange(taken.sum()) + np.repeat(shifts, taken)]
+        owners = np.repeat(np.arange(len(rows)), taken)
+        objects = {name: values[chosen] for name, values in self.objects.items()}
+        return Labels(columns, objects, self.object_names, owners)
 
     def members(self, class_code: int) -> NDArray[np.intp]:
         """Return the rows of the samples of a class."""
@@ -312,9 +330,7 @@ class Labels:
     def copies(self, name: str, class_code: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Return the rows in ``objects`` of the copies of an object in a class, and the rows of their samples."""
         chosen = np.flatnonzero(self.objects["object"] == self.object_names.index(name))
-        by_number = np.argsort(self.samples, kind="stable")
-        found = np.searchsorted(self.samples, self.objects["sample"][chosen], sorter=by_number)
-        rows = by_number[found]
+        rows = self.owners[chosen]
         inside = self.columns["class"][rows] == class_code
         return chosen[inside], rows[inside]
 

@@ -32,6 +32,12 @@ def load_model(text: str) -> Model:
     ------
     PredictionError
         The text has another form, or there is no such file or function.
+
+    Examples
+    --------
+    >>> _ = Path("model.py").write_text("def predict(data): return ['circle'] * data.sizes['sample']")
+    >>> load_model("model.py:predict").__name__
+    'predict'
     """
     path, colon, name = text.rpartition(":")
     file = Path(path)
@@ -51,7 +57,7 @@ def load_model(text: str) -> Model:
         sys.path.insert(0, folder)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PredictionError(
             f"'{file}' cannot be imported: {type(error).__name__}: {error}"
         ) from error
@@ -83,16 +89,16 @@ def predict(
     count = data.sizes["sample"]
     seen = data[list(variables)].drop_attrs(deep=False)
     try:
-        returned = model(seen)
-    except Exception as error:
+        returned = np.asarray(model(seen))
+    except (Exception, SystemExit) as error:
         raise PredictionError(f"the model fails: {type(error).__name__}: {error}") from error
-    return _codes(np.asarray(returned), count, classes)
+    return _codes(returned, count, classes)
 
 
 def _codes(returned: NDArray[Any], count: int, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return the classes that are meant by what a model returned, as codes."""
     expected = f"{count} classes, or probabilities ({count}, {len(classes)})"
-    if returned.shape == (count, len(classes)) and returned.dtype.kind in "iuf":
+    if returned.shape == (count, len(classes)) and returned.dtype.kind in "biuf":
         if not np.isfinite(returned).all():
             row = int(np.argmax(~np.isfinite(returned).all(axis=1)))
             raise PredictionError(
@@ -100,7 +106,14 @@ def _codes(returned: NDArray[Any], count: int, classes: Sequence[str]) -> NDArra
             )
         return np.argmax(returned, axis=1)
     if returned.shape != (count,):
-        raise PredictionError(f"the model returns the shape {returned.shape}; expected: {expected}")
+        of = "" if returned.dtype.kind in "biuf" else f" of {returned.dtype}"
+        raise PredictionError(
+            f"the model returns the shape {returned.shape}{of}; expected: {expected}"
+        )
+    if returned.dtype.kind == "f":
+        raise PredictionError(
+            f"the model returns the number {returned[0]}; expected: {expected}; codes of classes are whole numbers"
+        )
     if returned.dtype.kind in "iu":
         wrong = returned[(returned < 0) | (returned >= len(classes))]
         if wrong.size:

@@ -114,6 +114,17 @@ def reliance(
         Of the choice of the swapped values.
 
     Raises what ``sweep`` does.
+
+    Examples
+    --------
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/biased_shapes.yaml").replace({"tables.images.samples": 1500})
+    >>> def predict(data):
+    ...     slopes = np.abs(data["image"].diff("x")).max(("y", "x"))
+    ...     return np.where(slopes > 0.4, "circle", "rectangle")
+    >>> first, *others = reliance(recipe, "images", predict, split="test_fair", samples=100)
+    >>> first.column, first.through, round(first.two_sided, 2)
+    ('variables.blurred', ('psf.sigma',), 0.7)
     """
     view, truth = table_of(source, table), truth_of(source, table)
     if train not in truth.splits:

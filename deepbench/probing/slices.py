@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -20,21 +19,9 @@ from numpy.typing import NDArray
 from scipy import special, stats
 
 from deepbench.language.plain import digits
-from deepbench.probing.by_label import equal_count_bins
 from deepbench.probing.intervals import Estimate, Groups, effective_size, mean, plain, proportion
+from deepbench.probing.ranges import Candidate, Feature, best_candidate, features, members, refined
 from deepbench.probing.truth import Truth
-
-BINS = 16
-"""Largest number of bins of a label, whose ranges are searched."""
-
-FINE = 96
-"""Largest number of bins of a label between which the ends of a slice are moved."""
-
-ROUNDS = 2
-"""How often the ends of each of its labels are moved."""
-
-MOST_CLASSES = 32
-"""Largest number of classes that are searched."""
 
 RATE = 0.05
 """Largest rate of false discoveries among the slices that are told."""
@@ -214,165 +201,6 @@ class Slices(Sequence[Slice]):
         }
 
 
-@dataclass(frozen=True)
-class _Feature:
-    """Codes of samples, -1 where there is none, and the ranges of codes that are searched.
-
-    Attributes
-    ----------
-    label : str
-    codes : ndarray of int16, shape (n,)
-    lows, highs : ndarray, shape (count,)
-        Smallest and largest value of each code.
-    firsts, lasts : ndarray of int
-        First and last code of each range.
-    exact : bool
-        Whether each code is one value, so that ranges do not reach beyond it.
-    names : tuple of str
-        Names of classes; empty for labels.
-    """
-
-    label: str
-    codes: NDArray
-    lows: NDArray
-    highs: NDArray
-    firsts: NDArray
-    lasts: NDArray
-    exact: bool = False
-    names: tuple[str, ...] = ()
-
-    @property
-    def count(self) -> int:
-        """Number of codes."""
-        return len(self.lows)
-
-    @classmethod
-    def of_label(cls, label: str, values: NDArray, most: int) -> _Feature | None:
-        """Return all ranges of the bins of a label; None where it has one value."""
-        bins = equal_count_bins(label, values, most)
-        if bins is None:
-            return None
-        ranges = np.triu_indices(bins.count)
-        return cls(label, bins.codes, bins.lows, bins.highs, *ranges, bins.exact)
-
-    @classmethod
-    def of_classes(cls, codes: NDArray, names: Sequence[str]) -> _Feature:
-        """Return the classes, one at a time."""
-        every = np.arange(len(names))
-        codes = codes.astype(np.int16)
-        return cls("class", codes, every, every, every, every, True, tuple(names))
-
-    def inside(self, chosen: int, rows: NDArray | slice = slice(None)) -> NDArray:
-        """Return which samples are in a range."""
-        codes = self.codes[rows]
-        return (codes >= self.firsts[chosen]) & (codes <= self.lasts[chosen])
-
-    def condition(self, chosen: int) -> Condition | None:
-        """Return what a range says; None where all samples are in it."""
-        first, last = self.firsts[chosen], self.lasts[chosen]
-        if self.names:
-            return Condition(self.label, category=self.names[first])
-        whole = first == 0 and last == self.count - 1
-        if whole and not (self.codes < 0).any():
-            return None
-        low = float(self.lows[first]) if first or self.exact else -math.inf
-        high = float(self.highs[last]) if last < self.count - 1 or self.exact else math.inf
-        return Condition(self.label, low, high)
-
-
-def _features(
-    labels: Mapping[str, NDArray], classes: NDArray, names: Sequence[str]
-) -> list[_Feature]:
-    """Return what slices are made of: ranges of bins of labels, and classes."""
-    several = 1 < len(names) <= MOST_CLASSES
-    found = [_Feature.of_classes(classes, names)] if several else []
-    cut = (_Feature.of_label(label, values, BINS) for label, values in labels.items())
-    return found + [each for each in cut if each is not None]
-
-
-def _ranges(table: NDArray, feature: _Feature, axis: int) -> NDArray:
-    """Return the sums of a table over all ranges of a feature along an axis."""
-    total = np.cumsum(table, axis=axis)
-    zero = np.zeros_like(np.take(total, [0], axis=axis))
-    total = np.concatenate([zero, total], axis=axis)
-    return np.take(total, feature.lasts + 1, axis=axis) - np.take(total, feature.firsts, axis=axis)
-
-
-Candidate = tuple[tuple[_Feature, int], ...]
-
-
-def _best(
-    found: list[_Feature], rows: NDArray, scores: NDArray, fewest: float
-) -> tuple[float, Candidate]:
-    """Return the candidate whose mean score is most standard errors above that of all rows, and that number."""
-    n = len(rows)
-    if not n:
-        return 0.0, ()
-    scores = scores - scores.mean()
-    deviation = scores.std()
-    if not deviation:
-        return 0.0, ()
-    best: tuple[float, Candidate] = (0.0, ())
-    codes = [(each.codes[rows] + 1).astype(np.int32) for each in found]  # 0: has no such label
-    for i, j in combinations(range(len(found)), 2):
-        one, two = found[i], found[j]
-        shape = (one.count + 1, two.count + 1)
-        cell = codes[i] * shape[1] + codes[j]
-        counts = np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
-        sums = np.bincount(cell, weights=scores, minlength=shape[0] * shape[1]).reshape(shape)
-        size, total = (
-            _ranges(_ranges(each[1:, 1:], one, 0), two, 1) for each in (counts.astype(float), sums)
-        )
-        z = _excess(total / deviation, size, n, fewest)
-        place = int(np.argmax(z))
-        if z.flat[place] > best[0]:
-            a, b = np.unravel_index(place, z.shape)
-            best = (float(z.flat[place]), ((one, int(a)), (two, int(b))))
-    return best
-
-
-def _excess(total: NDArray, size: NDArray, n: int, fewest: float) -> NDArray:
-    """Return by how many standard errors the mean of some samples is above that of the rest; 0 for few samples.
-
-    ``total`` are sums over them of scores with mean 0 and standard deviation 1, so that their mean is
-    total / size + total / (n - size) above that of the rest.
-    """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = total * np.sqrt(n / (size * (n - size)))
-    z[(size < fewest) | (size > n - fewest)] = 0.0
-    return z
-
-
-def _refined(
-    candidate: Candidate,
-    labels: Mapping[str, NDArray],
-    rows: NDArray,
-    scores: NDArray,
-    fewest: float,
-) -> Candidate:
-    """Return a candidate with ends between the bins that raise its excess: each label in turn, the other fixed."""
-    scores = (scores - scores.mean()) / scores.std()
-    parts = list(candidate)
-    for turn in range(2 * ROUNDS):
-        k = turn % len(parts)
-        feature = parts[k][0]
-        if feature.names or feature.exact:
-            continue
-        if feature.count <= BINS:
-            fine = _Feature.of_label(feature.label, labels[feature.label], FINE)
-            assert fine is not None
-        else:
-            fine = feature
-        others = [each.inside(chosen, rows) for i, (each, chosen) in enumerate(parts) if i != k]
-        here = np.logical_and.reduce([fine.codes[rows] >= 0, *others])
-        codes = fine.codes[rows][here]
-        size = np.bincount(codes, minlength=fine.count).astype(float)
-        total = np.bincount(codes, weights=scores[here], minlength=fine.count)
-        z = _excess(_ranges(total, fine, 0), _ranges(size, fine, 0), len(rows), fewest)
-        parts[k] = (fine, int(np.argmax(z)))
-    return tuple(parts)
-
-
 def _p_value(scores: NDArray, inside: NDArray, groups: Groups, hits: bool) -> float:
     """Return the probability that the mean score inside is so far above that of the rest by chance, over groups."""
     n, total = int(np.sum(inside)), len(scores)
@@ -431,6 +259,16 @@ def find_slices(
         Smallest excess, in units of the loss.
     seed : int
         Of the halves.
+
+    Examples
+    --------
+    >>> random = np.random.default_rng(0)
+    >>> radius = random.uniform(1, 10, 4000)
+    >>> wrong = random.random(4000) < np.where(radius < 3, 0.5, 0.05)
+    >>> classes, groups = np.zeros(4000, int), Groups(np.arange(4000))
+    >>> found = find_slices(wrong, {"radius": radius}, classes, ["circle"], groups)
+    >>> [(str(each), round(each.error.value, 2), round(each.elsewhere, 2)) for each in found]
+    [('radius <= 3.036', 0.5, 0.05)]
     """
     n = len(losses)
     fewest = max(SMALLEST * n / 2, FEWEST)
@@ -443,16 +281,16 @@ def find_slices(
     if min(len(searched), len(tested)) < 2 * fewest or groups.count < 20:
         return Slices((), least_effect, float("nan"), smallest)
     scores = losses.astype(float) if hits else stats.rankdata(losses) / n
-    every = _features(labels, classes, names)
+    every = features(labels, classes, names)
     remaining = np.ones(n, dtype=bool)
     tests: list[tuple[float, tuple[Condition, ...], float, Estimate, int]] = []
     while len(tests) < MOST:
         left = searched[remaining[searched]]
-        z, candidate = _best(every, left, scores[left], fewest)
+        z, candidate = best_candidate(every, left, scores[left], fewest)
         if z < START:
             break
-        candidate = _refined(candidate, labels, left, scores[left], fewest)
-        inside = _members(candidate)
+        candidate = refined(candidate, labels, left, scores[left], fewest)
+        inside = members(candidate)
         rows = tested[remaining[tested]]
         here = inside[rows]
         p = _p_value(scores[rows], here, groups.take(rows), hits)
@@ -477,7 +315,7 @@ def find_slices(
 def _conditions(candidate: Candidate) -> tuple[Condition, ...]:
     """Return what a candidate says, without what follows, such as the class of a sample with a label of that class."""
     one, two = (feature.inside(chosen) for feature, chosen in candidate)
-    said = [feature.condition(chosen) for feature, chosen in candidate]
+    said = [_condition(feature, chosen) for feature, chosen in candidate]
     if not (two & ~one).any():
         said = said[1:]
     elif not (one & ~two).any():
@@ -485,11 +323,17 @@ def _conditions(candidate: Candidate) -> tuple[Condition, ...]:
     return tuple(each for each in said if each is not None)
 
 
-def _members(candidate: Candidate) -> NDArray:
-    """Return which samples are in a candidate."""
-    one, two = (feature.inside(chosen) for feature, chosen in candidate)
-    members: NDArray = one & two
-    return members
+def _condition(feature: Feature, chosen: int) -> Condition | None:
+    """Return what a range of a feature says; None where all samples are in it."""
+    first, last = feature.firsts[chosen], feature.lasts[chosen]
+    if feature.names:
+        return Condition(feature.label, category=feature.names[first])
+    whole = first == 0 and last == feature.count - 1
+    if whole and not (feature.codes < 0).any():
+        return None
+    low = float(feature.lows[first]) if first or feature.exact else -math.inf
+    high = float(feature.highs[last]) if last < feature.count - 1 or feature.exact else math.inf
+    return Condition(feature.label, low, high)
 
 
 def discoveries(p_values: Sequence[float], rate: float = RATE) -> list[bool]:

@@ -175,7 +175,21 @@ def sweep(
     CatalogError, LabelError
         There is no such table, or the label does not exist or cannot be changed.
     PredictionError
-        No sample of the split has the label, or the model fails or returns what it should not.
+        No sample of the split has the label, the values are no numbers, or the model fails or returns what it should
+        not.
+
+    Examples
+    --------
+    A model that calls all that is blurred a rectangle is wrong about circles that are:
+
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml").replace({"tables.images.samples": 500})
+    >>> def predict(data):
+    ...     slopes = np.abs(data["image"].diff("x")).max(("y", "x"))
+    ...     return np.where(slopes > 0.6, "circle", "rectangle")
+    >>> found = sweep(recipe, "images", predict, "psf.sigma", [0.5, 1, 2], samples=20)
+    >>> found.accuracy("circle")["accuracy"].round(2).tolist()
+    [1.0, 0.0, 0.0]
     """
     view, truth = table_of(source, table), truth_of(source, table)
     check_labels(view.plan, [column])
@@ -185,7 +199,12 @@ def sweep(
         values = np.unique(truth.labels[column][~np.isnan(truth.labels[column])])
         if len(values) > STEPS:
             values = np.linspace(values[0], values[-1], STEPS)
-    steps = np.unique(np.asarray(values, np.float64))
+    given = np.asarray(values)
+    if given.ndim != 1 or not given.size or given.dtype.kind not in "iuf" or np.isnan(given).any():
+        raise PredictionError(
+            f"the values of '{column}' must be a list of numbers, such as [0.5, 1, 2], not {values!r:.80}"
+        )
+    steps = np.unique(given.astype(np.float64))
     derive = derive_of(view.plan, [column])
     names, ids = [each.name for each in view.variables], truth.ids[rows]
     answers, along = [], []

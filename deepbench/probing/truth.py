@@ -150,10 +150,9 @@ def _present(counts: NDArray, codes: NDArray, classes: int) -> NDArray:
 
 def _digests(release: Release, table: str, variable: str) -> Sequence[bytes]:
     """Return the digests of the samples of a data variable."""
-    import pyarrow.parquet as pq
-
     from deepbench.format import DIGEST
+    from deepbench.storage.row_groups import read_columns
 
     with release._parquet(table) as file:
-        column: list[bytes] = pq.read_table(file, columns=[f"{DIGEST}{variable}"])[0].to_pylist()
+        column: list[bytes] = read_columns(file, [f"{DIGEST}{variable}"])[0].to_pylist()
     return column

@@ -1,4 +1,8 @@
-"""Single rows of a Parquet file, without decoding the rows around them for each one."""
+"""Parquet files that are read by the thread that asks: whole, or single rows without decoding those around them.
+
+Threads of Arrow can still let go of a Python file while the interpreter ends, and then abort the process
+(https://github.com/apache/arrow/issues/34314).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,31 @@ if TYPE_CHECKING:
 
 KEPT = 2**26
 """Bytes of decoded rows that are kept; the last group of rows is kept whatever its size."""
+
+
+def read_columns(opened: BinaryIO, columns: list[str] | None = None) -> pa.Table:
+    """Read columns of a Parquet file, all when absent."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(opened, pre_buffer=False) as file:
+        rows = file.read(columns, use_threads=False)
+    return rows if columns is None else rows.select(columns)  # "a" reads "a.b", too
+
+
+def read_between(opened: BinaryIO, column: str, start: int, stop: int) -> pa.Table:
+    """Read the rows of a Parquet file in which a column of whole numbers is ``start`` … ``stop - 1``."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(opened, pre_buffer=False) as file:
+        place, groups = file.schema_arrow.names.index(column), []
+        for group in range(file.num_row_groups):
+            known = file.metadata.row_group(group).column(place).statistics
+            if known is None or not known.has_min_max or (known.min < stop and known.max >= start):
+                groups.append(group)
+        rows = file.read_row_groups(groups, use_threads=False)
+    values = rows[column]
+    return rows.filter(pc.and_(pc.greater_equal(values, start), pc.less(values, stop)))
 
 
 class RowGroups:
@@ -53,14 +82,14 @@ class RowGroups:
     def _read(self, group: int) -> pa.Table:
         import pyarrow.parquet as pq
 
-        with self._opened() as opened, pq.ParquetFile(opened) as file:
-            return file.read_row_group(group, self._columns)
+        with self._opened() as opened, pq.ParquetFile(opened, pre_buffer=False) as file:
+            return file.read_row_group(group, self._columns, use_threads=False)
 
 
 def _ends(opened: BinaryIO) -> list[int]:
     """Return for each group of rows the number of rows up to its end."""
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(opened) as file:
+    with pq.ParquetFile(opened, pre_buffer=False) as file:
         counts = [file.metadata.row_group(each).num_rows for each in range(file.num_row_groups)]
     return list(accumulate(counts))

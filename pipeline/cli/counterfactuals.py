@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table, find_release
 from pipeline.cli.output import say, say_json, say_table
+from pipeline.units import number_text
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from deepbench.probing.reliance import Reliance
     from deepbench.probing.sweeps import Sweep
+
+MOST_STEPS = 10_000
+"""Largest number of steps of a sweep."""
 
 
 def probe(
@@ -60,21 +71,24 @@ def probe(
 
     found = find_release(release, catalog)
     name = choose_table(table, found.manifest.tables)
-    sweeps = [_sweep(each) for each in vary or ()]
+    sweeps = _sweeps(vary or ())
     if output is not None:
         check_folder(output)
-    asked = load_model(model)
-    swept = [
-        sweep(found, name, asked, label, values, split=split, samples=samples)
-        for label, values in sweeps
-    ]
+    with contextlib.redirect_stdout(sys.stderr):  # what the model prints is no result
+        asked = load_model(model)
+        swept = [
+            sweep(found, name, asked, label, values, split=split, samples=samples)
+            for label, values in sweeps.items()
+        ]
+        relied = (
+            [] if swept else reliance(found, name, asked, split=split, train=train, samples=samples)
+        )
     results: dict[str, Any] = {}
     if swept:
         data: dict[str, Any] = {"sweeps": [each.to_dict() for each in swept]}
         results |= {f"{each.column}.csv": each.accuracy() for each in swept}
         results |= {f"{each.column}.thresholds.csv": each.thresholds() for each in swept}
     else:
-        relied = reliance(found, name, asked, split=split, train=train, samples=samples)
         data = {"reliance": [each.to_dict() for each in relied]}
     written = []
     if output is not None:
@@ -96,23 +110,35 @@ def probe(
         say(path)
 
 
-def _sweep(text: str) -> tuple[str, Any]:
-    """Return the label and the values of ``LABEL=LOW:HIGH:STEPS``; None for values that are not given."""
+def _sweeps(texts: Sequence[str]) -> dict[str, Any]:
+    """Return labels and values of several ``LABEL=LOW:HIGH:STEPS``; None for values that are not given."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        label, equals, values = text.partition("=")
+        if label in found:
+            raise typer.BadParameter(f"'{label}' is given twice", param_hint="--vary")
+        found[label] = _steps(text, values) if equals else None
+    return found
+
+
+def _steps(text: str, values: str) -> NDArray[np.float64]:
+    """Return the values of ``LOW:HIGH:STEPS``, which stand in a text."""
     import numpy as np
 
-    label, equals, values = text.partition("=")
-    if not equals:
-        return label, None
     try:
-        low, high, steps = values.split(":")
-        found = np.linspace(float(low), float(high), int(steps))
+        low, high, count = values.split(":")
+        ends, steps = (float(low), float(high)), int(count)
     except ValueError:
-        found = np.array([])
-    if len(found) < 2 or not np.isfinite(found).all():
+        ends, steps = (math.nan, math.nan), 0
+    if not np.isfinite(ends).all():
         raise typer.BadParameter(
             f"'{text}' must be LABEL=LOW:HIGH:STEPS, such as psf.sigma=0.5:4:8", param_hint="--vary"
         )
-    return label, found
+    if ends[0] == ends[1] or not 2 <= steps <= MOST_STEPS:
+        raise typer.BadParameter(
+            f"'{text}' needs two different ends and 2 to {MOST_STEPS} steps", param_hint="--vary"
+        )
+    return np.linspace(*ends, steps)
 
 
 def _say_sweep(found: Sweep) -> None:
@@ -121,7 +147,7 @@ def _say_sweep(found: Sweep) -> None:
     say_table(
         (found.column, "accuracy", "95 % interval", "samples"),
         [
-            (f"{value:.4g}", f"{accuracy:.4g}", f"{low:.4g} … {high:.4g}", n)
+            (number_text(value), number_text(accuracy), number_text(low, high), n)
             for value, accuracy, low, high, n, _ in found.accuracy().itertuples(index=False)
         ],
     )
@@ -146,9 +172,9 @@ def _say_reliance(found: list[Reliance]) -> None:
         [
             (
                 each.column,
-                f"{each.two_sided:.3f}",
-                f"{each.estimate.value:.3f}",
-                f"{each.estimate.low:.3f} … {each.estimate.high:.3f}",
+                number_text(each.two_sided, form=".3f"),
+                number_text(each.estimate.value, form=".3f"),
+                number_text(each.estimate.low, each.estimate.high, form=".3f"),
                 each.estimate.n,
                 ", ".join(f"{name} {value:.3f}" for name, value in each.by_class.items()),
                 ", ".join(each.through),

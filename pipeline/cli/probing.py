@@ -8,10 +8,10 @@ import typer
 
 from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table, find_release
 from pipeline.cli.output import say, say_json, say_table
+from pipeline.units import number_text
 
 if TYPE_CHECKING:
     from deepbench.probing.audit import Audit
-    from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
 
 MOST_CLASSES = 12
@@ -193,8 +193,8 @@ def _say_score(result: Score) -> None:
         (
             each.target,
             each.name,
-            _value(each.estimate),
-            _interval(each.estimate),
+            number_text(each.estimate.value),
+            number_text(each.estimate.low, each.estimate.high),
             f"{each.estimate.n:,}",
             each.note,
         )
@@ -228,22 +228,11 @@ def _say_score(result: Score) -> None:
             [
                 (
                     str(each),
-                    _value(each.error),
-                    _interval(each.error),
+                    number_text(each.error.value),
+                    number_text(each.error.low, each.error.high),
                     f"{each.elsewhere:.4g}",
                     f"{each.samples:,}",
                 )
                 for each in slices
             ],
         )
-
-
-def _value(estimate: Estimate) -> str:
-    return f"{estimate.value:.4g}" if estimate.value == estimate.value else "-"
-
-
-def _interval(estimate: Estimate) -> str:
-    """Return an interval, or why there is none."""
-    if estimate.low == estimate.low:
-        return f"{estimate.low:.4g} … {estimate.high:.4g}"
-    return "-"

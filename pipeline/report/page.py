@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepbench.counterfactuals import unchanged, vary
 from deepbench.errors import LabelError, RangeWarning
-from deepbench.labelling.changes import dependents
+from deepbench.labelling.changes import derive_of
 from deepbench.panels import draw_row
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Pictures:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RangeWarning)
-                derive: Any = "again" if dependents(plan, [label]) else "keep"
+                derive = derive_of(plan, [label])
                 track = vary(self.release, self.table, [sample], {label: values}, derive=derive)
         except LabelError:
             return None

@@ -10,6 +10,7 @@ import pandas as pd
 
 from pipeline.report.charts import label_chart
 from pipeline.report.page import Pictures, page, strip, table
+from pipeline.units import number_text
 
 if TYPE_CHECKING:
     from deepbench.probing.reliance import Reliance
@@ -50,12 +51,12 @@ def _sweep(found: Sweep, unit: str, pictures: Pictures) -> str:
     bins = accuracy.rename(columns={found.column: "mean", "accuracy": "value"})
     chart = label_chart(bins, pd.DataFrame({"at": []}), found.column, unit, "accuracy")
     rows = [
-        (f"{value:.4g}", f"{share:.4g}", f"{low:.4g} – {high:.4g}", f"{n:,}")
+        (number_text(value), number_text(share), number_text(low, high, between=" – "), f"{n:,}")
         for value, share, low, high, n, _ in accuracy.itertuples(index=False)
     ]
     head = (found.column, "accuracy", "95 % interval", "samples")
-    numbers = table(head, rows, f"Accuracy along {found.column}", (1, 2, 3))
-    return f'<div class="charts"><figure>{chart}</figure></div>{numbers}{_tracks(found, pictures)}'
+    values = table(head, rows, f"Accuracy along {found.column}", (1, 2, 3))
+    return f'<div class="charts"><figure>{chart}</figure></div>{values}{_tracks(found, pictures)}'
 
 
 def _tracks(found: Sweep, pictures: Pictures) -> str:
@@ -65,8 +66,10 @@ def _tracks(found: Sweep, pictures: Pictures) -> str:
     distance = np.nan_to_num(np.fmin(above - own, own - below), nan=np.inf)
     parts = []
     for row in np.argsort(distance, kind="stable")[:SHOWN]:
+        if not np.isfinite(distance[row]):
+            break
         addresses = pictures.along(int(found.ids[row]), found.column, found.values)
-        if addresses is None or not np.isfinite(distance[row]):
+        if addresses is None:
             continue
         sample, truth = found.ids[row], found.classes[found.truth[row]]
         shown = (
@@ -88,9 +91,9 @@ def reliance_page(found: Sequence[Reliance], release: Release, name: str, model:
     rows = [
         (
             each.column,
-            f"{each.two_sided:.3f}",
-            f"{each.estimate.value:.3f}",
-            f"{each.estimate.low:.3f} – {each.estimate.high:.3f}",
+            number_text(each.two_sided, form=".3f"),
+            number_text(each.estimate.value, form=".3f"),
+            number_text(each.estimate.low, each.estimate.high, form=".3f", between=" – "),
             f"{each.estimate.n:,}",
             ", ".join(f"{of} {value:.3f}" for of, value in each.by_class.items()),
             ", ".join(each.through),

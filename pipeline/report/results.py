@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from pipeline.target import target_of
 
 
 def check_folder(folder: str) -> None:
-    """Refuse a folder inside a release, which never changes.
+    """Refuse a folder inside a release, which never changes, or one where nothing can be written.
 
     Raises
     ------
@@ -23,11 +24,16 @@ def check_folder(folder: str) -> None:
         It is one.
     """
     path = Path(folder).absolute()
-    for each in (path, *path.parents):
+    above = (path, *path.parents)
+    for each in above:
         if (each / fmt.MANIFEST).exists() and (each / fmt.RECIPE).exists():
             raise CatalogError(
                 f"'{folder}' is inside the release '{each}', which never changes; name another folder"
             )
+    there = next(each for each in above if each.exists())
+    if "://" not in folder and not (there.is_dir() and os.access(there, os.W_OK)):
+        why = "cannot be written to" if there.is_dir() else "is no folder"
+        raise CatalogError(f"'{folder}' cannot be made: '{there}' {why}; name another folder")
 
 
 def write_results(

@@ -9,11 +9,11 @@ import numpy as np
 
 from pipeline.report.charts import label_chart
 from pipeline.report.page import Pictures, page, strip, table
+from pipeline.units import number_text
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.probing.intervals import Estimate
     from deepbench.probing.results import Score
     from deepbench.probing.slices import Slice
     from deepbench.release import Release
@@ -67,8 +67,8 @@ def _summary(score: Score) -> str:
         (
             each.target,
             each.name.replace("_", " "),
-            "–" if np.isnan(each.estimate.value) else f"{each.estimate.value:.4g}",
-            _interval(each.estimate),
+            number_text(each.estimate.value),
+            number_text(each.estimate.low, each.estimate.high, between=" – "),
             f"{each.estimate.n:,}",
             each.note,
         )
@@ -76,12 +76,6 @@ def _summary(score: Score) -> str:
     ]
     head = ("what is predicted", "metric", "value", "95 % interval", "samples", "of")
     return table(head, rows, "Metrics", numbers=(2, 3, 4))
-
-
-def _interval(estimate: Estimate) -> str:
-    if estimate.low == estimate.low:
-        return f"{estimate.low:.4g} – {estimate.high:.4g}"
-    return "–"
 
 
 def _confusion(score: Score) -> str:
@@ -164,7 +158,7 @@ def _slices(score: Score, pictures: Pictures) -> str:
             (
                 str(each),
                 f"{each.error.value:.4g}",
-                _interval(each.error),
+                number_text(each.error.low, each.error.high, between=" – "),
                 f"{each.elsewhere:.4g}",
                 f"{each.samples:,}",
             )

@@ -1,8 +1,11 @@
 """The catalog: which releases there are, and what is read from them."""
 
+import io
 import json
 import pickle
 import shutil
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -395,6 +398,40 @@ def test_rows_of_several_groups_are_kept_up_to_a_size(tmp_path, monkeypatch):
         assert rows.row(index).to_pydict() == {"id": [index]}
     assert len(read) == 1 + 4
     assert rows.row(23) is None
+
+
+class Observed(io.BufferedReader):
+    """A file that knows which threads have read it."""
+
+    def __init__(self, path):
+        super().__init__(io.FileIO(path))
+        self.threads = set()
+
+    def read(self, *size):
+        self.threads.add(threading.get_ident())
+        return super().read(*size)
+
+    def readinto(self, buffer):
+        self.threads.add(threading.get_ident())
+        return super().readinto(buffer)
+
+
+@pytest.mark.parametrize("statistics", [True, False])
+def test_labels_are_read_by_the_thread_that_asks(tmp_path, statistics):
+    """A thread of Arrow that still holds the file when the interpreter ends would abort the process."""
+    frame = pd.DataFrame({"sample": np.arange(23) // 2, "a": np.arange(23), "a.b": np.ones(23)})
+    path = tmp_path / "labels.parquet"
+    frame.to_parquet(path, row_group_size=5, write_statistics=statistics)
+    with Observed(path) as file:
+        found = row_groups.read_columns(file, ["a", "sample"]).to_pandas()
+        pd.testing.assert_frame_equal(found, frame[["a", "sample"]])
+        found = row_groups.read_between(file, "sample", 2, 5).to_pandas()
+        pd.testing.assert_frame_equal(found, frame[4:10].reset_index(drop=True))
+        assert not len(row_groups.read_between(file, "sample", 99, 100))
+        assert row_groups.RowGroups(lambda: nullcontext(file), ["a"]).row(7).to_pydict() == {
+            "a": [7]
+        }
+        assert file.threads == {threading.get_ident()}
 
 
 def test_labels_that_end_too_early_are_a_damage(catalog):

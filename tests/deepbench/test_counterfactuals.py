@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import deepbench
 from deepbench.counterfactuals import twin, vary
 from deepbench.errors import CatalogError, LabelError, RangeWarning
-from deepbench.labelling.changes import dependents
+from deepbench.labelling.changes import dependents, derive_of
+from deepbench.samples import draw_labels
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 TEXT = """\
@@ -108,6 +110,54 @@ def test_what_follows_is_drawn_again_with_its_random_numbers(recipe):
     assert twin(recipe, "images", samples, {"variables.scale": own}, derive="again").equals(base)
 
 
+@pytest.mark.parametrize(
+    ("workflow", "column"),
+    [
+        ("stars", "psf.fwhm"),
+        ("stars", "member.repeat"),
+        ("all_shapes", "psf.sigma"),
+        ("light_curves", "variables.magnitude"),
+        pytest.param("transients", "variables.z", marks=pytest.mark.slow),
+        pytest.param("transits", "spot.repeat", marks=pytest.mark.slow),
+        pytest.param("lensed_quasars", "variables.sigma", marks=pytest.mark.slow),
+        pytest.param("strong_lenses", "companion.repeat", marks=pytest.mark.slow),
+        pytest.param("substructure", "variables.sigma", marks=pytest.mark.slow),
+        pytest.param("survey_field", "psf.fwhm", marks=pytest.mark.slow),
+        pytest.param("sky_catalogue", "field.spectrum.amplitude", marks=pytest.mark.slow),
+    ],
+)
+def test_steps_that_are_rendered_together_are_those_that_are_rendered_alone(workflow, column):
+    """Where objects repeat, each step has its sample's copies, or those that follow from its own change."""
+    recipe = deepbench.load_recipe(WORKFLOWS / f"{workflow}.yaml")
+    table = next(iter(recipe.tables))
+    plan = recipe.table(table).plan
+    labels = draw_labels(recipe.table(table), 0, 64).columns
+    copies = sum(labels[f"{name}.repeat"] for name in plan.repeated_names)
+    has = plan.own_columns[column].present(labels[column])
+    chosen = np.flatnonzero((copies > 0) & has)[[1, 0]]
+    own = labels[column][chosen]
+    steps, derive = np.stack([own, own[::-1]], axis=1), derive_of(plan, [column])
+    together = vary(recipe, table, chosen, {column: steps}, derive=derive)
+    for row, sample in enumerate(chosen):
+        for step in (0, 1):
+            alone = twin(recipe, table, [sample], {column: steps[row, step]}, derive=derive)
+            found = together.isel(sample=[row], step=step)
+            assert all(found[name].equals(alone[name]) for name in alone.variables)
+
+
+def test_many_steps_are_rendered_in_blocks_where_objects_repeat(recipe):
+    changes = {"variables.scale": np.linspace(1, 2, 5)}
+    small = recipe.replace({"storage.shard_bytes": 4096})
+    assert small.table("images").shard_length == 4
+    wanted = vary(recipe, "images", [7, 3, 5], changes, derive="again")
+    assert vary(small, "images", [7, 3, 5], changes, derive="again").equals(wanted)
+
+
+def test_joint_draws_follow_from_nothing():
+    recipe = deepbench.load_recipe(WORKFLOWS / "all_shapes.yaml")
+    assert dependents(recipe.table("images").plan, ["psf.sigma"]) == []
+
+
 def test_another_class_of_the_same_sample(recipe):
     classes = [["dot", "crowd"]]
     sweep = vary(recipe, "images", range(12), {"class": classes}, derive="again")
@@ -156,8 +206,16 @@ def test_nothing_else_changes_when_derived_values_are_kept(recipe):
         ([1], {"psf.sigma": [1], "circle.x": [1, 2]}, {}, "psf.sigma 1, circle.x 2"),
         ([1, 1], {"psf.sigma": [1]}, {}, "sample 1 is given twice"),
         ([2**32], {"psf.sigma": [1]}, {}, "there is no sample 4294967296"),
-        ([0.5], {"psf.sigma": [1]}, {}, "whole numbers"),
-        ([], {"psf.sigma": [1]}, {}, "whole numbers"),
+        ([2**63, -1], {"psf.sigma": [1]}, {}, "there is no sample 9223372036854775808: numbers"),
+        ([1, -1], {"psf.sigma": [1]}, {}, "there is no sample -1: numbers are 0 … 4294967295"),
+        ([2**70], {"psf.sigma": [1]}, {}, "there is no sample 1180591620717411303424"),
+        ([0.5], {"psf.sigma": [1]}, {}, r"list of whole numbers, such as \[41, 77\], not \[0.5\]$"),
+        ([1, True], {"psf.sigma": [1]}, {}, r"whole numbers.*not \[1, True\]$"),
+        (np.ones(3, bool), {"psf.sigma": [1]}, {}, "np.flatnonzero gives those of a mask"),
+        (["1"], {"psf.sigma": [1]}, {}, r"not \['1'\]"),
+        ([[1], [2, 3]], {"psf.sigma": [1]}, {}, r"not \[\[1\], \[2, 3\]\]"),
+        (None, {"psf.sigma": [1]}, {}, r"whole numbers.*not \[None\]"),
+        ([], {"psf.sigma": [1]}, {}, "no samples are given"),
         (range(60), {"circle.x": [1]}, {}, "class 'crowd' has no such parameter"),
         ([1], {"rectangle.width": [1]}, {}, "a value for each copy of 'rectangle'"),
         ([1], {"split": [1]}, {}, "says which sample this is"),
@@ -175,6 +233,13 @@ def test_nothing_else_changes_when_derived_values_are_kept(recipe):
 def test_changes_that_are_refused(recipe, samples, changes, options, message):
     with pytest.raises(LabelError, match=message):
         vary(recipe, "images", samples, changes, **options)
+
+
+@pytest.mark.parametrize(
+    "samples", [range(1, 3), (np.int64(1), 2), np.array([1, 2], "uint8"), pd.Index([1, 2])]
+)
+def test_samples_by_any_whole_numbers(recipe, samples):
+    assert vary(recipe, "images", samples, {"psf.sigma": [1]})["id"].values.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize("values", [np.ones(3), np.ones((2, 1)), np.ones((1, 2))])

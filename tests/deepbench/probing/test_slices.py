@@ -44,6 +44,16 @@ def test_a_planted_failure_is_the_first_slice_and_the_only_one(seed):
     assert found[0].elsewhere == pytest.approx(0.05, abs=0.01)
 
 
+def test_one_label_of_one_class_is_searched():
+    _, labels, rng = labels_of(4000, 0)
+    wide = labels["psf.sigma"] > 1.5
+    losses = (rng.random(4000) < np.where(wide, 0.5, 0.05)).astype(float)
+    sigma = {"psf.sigma": labels["psf.sigma"]}
+    (found,) = find_slices(losses, sigma, np.zeros(4000, int), ["star"], Groups(np.arange(4000)))
+    (condition,) = found.conditions
+    assert condition.low == pytest.approx(1.5, rel=0.05)
+
+
 @pytest.mark.parametrize("kind", ["hits", "groups", "values"])
 def test_nothing_is_told_where_nothing_is_planted(kind):
     """40 sets of samples, at 5 % each: 7 or more would come once in 300."""

@@ -118,11 +118,38 @@ def test_a_model_that_blur_only_confuses_does_not_rely_on_it(biased, model):
         (lambda data: np.full(20, 2), "returns the class 2; codes are 0 … 1"),
         (lambda data: np.full((20, 2), np.nan), "not finite for sample 0"),
         (lambda data: data["psf.sigma"], "the model fails: KeyError"),
+        (lambda data: [[1], [2, 3]], "the model fails: ValueError"),
+        (lambda data: sys.exit(0), "the model fails: SystemExit: 0"),
+        (lambda data: None, r"returns the shape \(\) of object; expected: 20 classes"),
+        (
+            lambda data: np.zeros(20),
+            "returns the number 0.0; expected: 20 classes, or probabilities",
+        ),
     ],
 )
 def test_models_that_are_refused(biased, model, message):
     with pytest.raises(PredictionError, match=message):
         sweep(biased, "images", model, "psf.sigma", [1.0], split="test_fair", samples=20)
+
+
+def test_a_model_that_spoils_what_it_sees_spoils_nothing_else(biased):
+    def spoils(data):
+        for each in data.data_vars.values():
+            each.values[...] = 0
+        with pytest.raises(ValueError, match="read-only"):
+            data["x"].values[...] = 0
+        return np.eye(2, dtype=bool)[np.zeros(data.sizes["sample"], int)]  # one-hot
+
+    before = deepbench.render(biased, "images", 0, 2)
+    found = sweep(biased, "images", spoils, "psf.sigma", [1.0, 2.0], split="test_fair", samples=3)
+    assert (found.along == 0).all()
+    assert deepbench.render(biased, "images", 0, 2).identical(before)
+
+
+@pytest.mark.parametrize("values", [[], ["wide"], [1, np.nan], [[1, 2]], 1.0])
+def test_values_of_a_sweep_that_are_no_numbers(biased, values):
+    with pytest.raises(PredictionError, match="of 'psf.sigma' must be a list of numbers"):
+        sweep(biased, "images", looks_at_shape, "psf.sigma", values, split="test_fair")
 
 
 def test_what_cannot_be_probed_is_refused(biased):
@@ -154,11 +181,13 @@ def test_models_in_files(tmp_path, monkeypatch):
     )
     assert load_model(f"{tmp_path}/typed.py:predict")(None) == [1]
     (tmp_path / "broken.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "leaves.py").write_text("import sys\nsys.exit(0)\n")
     for text, message in {
         "model.py": "FILE.py:FUNCTION",
         f"{tmp_path}/other.py:predict": "no file",
         f"{tmp_path}/model.py:train": "no function 'train'",
         f"{tmp_path}/broken.py:predict": "ModuleNotFoundError",
+        f"{tmp_path}/leaves.py:predict": "cannot be imported: SystemExit: 0",
     }.items():
         with pytest.raises(PredictionError, match=message):
             load_model(text)

@@ -117,6 +117,9 @@ import numpy as np
 def predict(data):
     assert list(data.data_vars) == ["image"]
     return (data["image"].values.mean(axis=(1, 2)) > 0.1).astype(int)
+def talks(data):
+    print("a model that talks")
+    return predict(data)
 def fails(data):
     raise RuntimeError("no memory")
 """
@@ -146,6 +149,24 @@ def test_a_model_is_probed_along_a_label(release, run, model, tmp_path):
     assert len(json.loads(out)["sweeps"][0]["accuracy"]) == 16
 
 
+def test_what_a_model_prints_is_no_result(release, run, model):
+    arguments = ("probe", str(release), *catalog(release), "--model", f"{model}:talks")
+    code, out, err = run(*arguments, "--vary", "psf.sigma=0.5:2:2", "--samples", "4", "--json")
+    assert code == 0
+    assert json.loads(out)["sweeps"]
+    assert "a model that talks" in err
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_the_model_is_asked(
+    release, run, model, monkeypatch, tmp_path
+):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    options = ("--model", f"{model}:fails", "-o", str(tmp_path / "report"))
+    code, _, err = run("probe", str(release), *catalog(release), *options)
+    assert code == 2
+    assert f"'{tmp_path}' cannot be written to; name another folder" in err
+
+
 def test_labels_that_a_model_relies_on(release, run, model):
     arguments = ("probe", str(release), *catalog(release), "--model", f"{model}:predict")
     code, out, err = run(*arguments)
@@ -161,7 +182,10 @@ def test_labels_that_a_model_relies_on(release, run, model):
         ("fails", (), "the model fails: RuntimeError: no memory"),
         ("nothing", (), "has no function 'nothing'"),
         ("predict", ("--vary", "psf.sigma=1:2"), "LABEL=LOW:HIGH:STEPS"),
+        ("predict", ("--vary", "psf.sigma=2:1:1"), "two different ends and 2 to 10000 steps"),
+        ("predict", ("--vary", "psf.sigma", "--vary", "psf.sigma=1:2:2"), "is given twice"),
         ("predict", ("--vary", "psf.sigam"), "did you mean 'psf.sigma'"),
+        ("fails", ("--output", "/dev/null/report"), "'/dev/null' is no folder; name another"),
         ("predict", ("--split", "trial"), "no split 'trial'"),
     ],
 )
