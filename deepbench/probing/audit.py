@@ -13,11 +13,11 @@ from scipy import special
 
 from deepbench.probing.intervals import Groups, plain
 from deepbench.probing.overlap import Shared, parameter_keys, shared_keys, unresolved
-from deepbench.probing.predictions import TRAINING
 from deepbench.probing.slices import discoveries
 from deepbench.probing.telling import Samples, Telling, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
+from deepbench.statistics import training_split
 
 if TYPE_CHECKING:
     from deepbench.release import Release
@@ -203,12 +203,12 @@ def audit(
         from deepbench.catalog import find_named
 
         release = find_named(release, catalog)
-    table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
+    table = release.check_table(table)
     truth = Truth.of(release, table)
     columns = release.recipe.table(table).plan.columns
     follows = {each.name for each in columns if each.measured or each.derived}
     drawn = [name for name in truth.labels if name not in follows and name not in SHORT]
-    first = training_split(truth)
+    first = first_split(truth)
     read = min(most, len(truth))
     statistics = _read_statistics(release, table, read)
     overlaps = list(_overlaps(release, table, truth, drawn, first))
@@ -216,11 +216,10 @@ def audit(
     return Audit(str(release), table, truth.splits[first], len(truth), read, *found)
 
 
-def training_split(truth: Truth) -> int:
-    """Return the code of the split that is trained on: the first with such a name, or the first that has samples."""
-    used = [k for k in range(len(truth.splits)) if (truth.split_codes == k).any()]
-    named = [k for k in used if TRAINING.fullmatch(truth.splits[k])]
-    return (named or used)[0]
+def first_split(truth: Truth) -> int:
+    """Return the code of the split that is trained on: the training split of those that have samples."""
+    used = [truth.splits[code] for code in np.unique(truth.split_codes)]
+    return truth.splits.index(training_split(tuple(used)))
 
 
 def audit_truth(
@@ -243,7 +242,7 @@ def audit_truth(
     overlaps : list of Shared
     seed : int
     """
-    first = training_split(truth)
+    first = first_split(truth)
     samples = _samples(truth, first, seed)
     tellings: list[Telling | None] = [
         tell_class(name, "drawn" if name in drawn else "measured", values, samples)

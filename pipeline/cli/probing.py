@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table, find_release
+from pipeline.cli.options import Catalog, Json, ReleaseName, Table, find_release
 from pipeline.cli.output import say, say_json, say_table
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def score(
     from pipeline.report.score_page import score_page
 
     found = find_release(release, catalog)
-    name = choose_table(table, found.manifest.tables)
+    name = found.check_table(table)
     if output is not None:
         check_folder(output)
     result = score_predictions(
@@ -122,7 +122,7 @@ def audit(
     found = find_release(release, catalog)
     folder = output or f"reports/{found.name}-{found.version}"
     check_folder(folder)
-    names = [choose_table(table, found.manifest.tables)] if table else list(found.manifest.tables)
+    names = [found.check_table(table)] if table else list(found.manifest.tables)
     audits = [audit_table(found, name, most=samples) for name in names]
     report = {"release": str(found), "tables": [each.to_dict() for each in audits]}
     written = write_results(

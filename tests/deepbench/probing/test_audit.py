@@ -6,7 +6,7 @@ import pytest
 
 import deepbench
 from deepbench.probing import audit as audits
-from deepbench.probing.audit import audit_truth, training_split
+from deepbench.probing.audit import audit_truth, first_split
 from deepbench.probing.overlap import Shared, parameter_keys, shared_keys, unresolved
 from deepbench.probing.telling import Samples, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
@@ -39,7 +39,7 @@ def audited(recipe, samples=None):
     data = deepbench.render(recipe, "images", 0, len(frame))
     statistics = trivial_statistics("image", data["image"].to_numpy(), ("y", "x"))
     drawn = [each.name for each in view.plan.columns if each.name in truth.labels]
-    first = training_split(truth)
+    first = first_split(truth)
     overlaps = shared_keys("parameters", "", parameter_keys(truth, drawn), truth, first)
     varying = [name for name in truth.varying() if name in drawn]
     overlaps += unresolved(recipe, "images", frame, truth, varying, first)
@@ -259,6 +259,6 @@ def test_the_shift_of_a_label_is_that_of_kolmogorov_and_smirnov(make_truth):
 
 def test_the_split_that_is_trained_on_is_known_by_its_name():
     frame = pd.DataFrame({"id": [0, 1], "class": ["a", "a"], "group": [0, 1]})
-    for names, first in ((("test", "train_a"), 1), (("fit", "test"), 0)):
+    for names, first in ((("test", "train"), 1), (("train_a", "train"), 1), (("fit", "test"), 0)):
         truth = Truth.from_frame(frame.assign(split=list(names)), splits=names)
-        assert training_split(truth) == first
+        assert first_split(truth) == first

@@ -126,7 +126,10 @@ def test_models_that_are_refused(biased, model, message):
 
 
 def test_what_cannot_be_probed_is_refused(biased):
-    with pytest.raises(PredictionError, match="no split 'test': train"):
+    with pytest.raises(
+        PredictionError,
+        match="no split 'test' in 'images' of biased_shapes.*did you mean 'test_fair'",
+    ):
         sweep(biased, "images", looks_at_shape, "psf.sigma")
     with pytest.raises(LabelError, match="did you mean 'psf.sigma'"):
         sweep(biased, "images", looks_at_shape, "psf.sgima", split="test_fair")
