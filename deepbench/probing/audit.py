@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepbench.probing.intervals import Groups, plain
-from deepbench.probing.overlap import Shared, parameter_keys, shared_keys, unresolved
+from deepbench.probing.limits import SAMPLES as LIMITS
+from deepbench.probing.limits import Ceiling, ceiling
+from deepbench.probing.near import unresolved
+from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
 from deepbench.probing.slices import discoveries
 from deepbench.probing.telling import Samples, Telling, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
@@ -113,6 +116,10 @@ class Audit:
     shifts : tuple of Shift
         The largest first.
     overlaps : tuple of Shared
+    searched : str
+        How near-duplicates were looked for.
+    ceiling : Ceiling
+        What no model can do better.
     findings : tuple of Finding
         The worst first; empty where nothing is given away.
 
@@ -130,6 +137,8 @@ class Audit:
     shifts: tuple[Shift, ...]
     overlaps: tuple[Shared, ...]
     findings: tuple[Finding, ...]
+    searched: str
+    ceiling: Ceiling
 
     def __repr__(self) -> str:
         return f"<Audit of '{self.table}' of {self.release}: {len(self.findings)} findings>"
@@ -157,6 +166,8 @@ class Audit:
             "first": self.first,
             "samples": self.samples,
             "read": self.read,
+            "searched": self.searched,
+            "ceiling": self.ceiling.to_dict(),
             **{
                 name: [each.to_dict() for each in getattr(self, name)]
                 for name in ("findings", "tellings", "shifts", "overlaps")
@@ -169,6 +180,7 @@ def audit(
     table: str | None = None,
     *,
     most: int = MOST,
+    limits: int = LIMITS,
     catalog: str = "releases",
     seed: int = 0,
 ) -> Audit:
@@ -181,7 +193,9 @@ def audit(
     table : str, optional
         The first table when absent.
     most : int
-        Largest number of samples whose data are read.
+        Largest number of samples whose data are read, and which are compared with each other.
+    limits : int
+        Number of samples of each class that are rendered for the ceiling; 0 leaves it out.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int
@@ -212,8 +226,11 @@ def audit(
     read = min(most, len(truth))
     statistics = _read_statistics(release, table, read)
     overlaps = list(_overlaps(release, table, truth, drawn, first))
-    found = audit_truth(truth, statistics, drawn, overlaps, seed=seed)
-    return Audit(str(release), table, truth.splits[first], len(truth), read, *found)
+    near = unresolved(release.recipe, table, truth, first, most)
+    found = audit_truth(truth, statistics, drawn, [*overlaps, *near.found], seed=seed)
+    highest = ceiling(release.recipe, table, truth, limits)
+    names = str(release), table, truth.splits[first]
+    return Audit(*names, len(truth), read, *found, near.searched, highest)
 
 
 def first_split(truth: Truth) -> int:
@@ -304,8 +321,7 @@ def _overlaps(
     assert truth.digests is not None
     digests = [truth.digests(name) for name in release.manifest.tables[table].variables]
     keys = np.array([b"".join(each).hex() for each in zip(*digests, strict=True)])
-    same = list(shared_keys("data", "", keys, truth, first))
-    yield from same
+    yield from shared_keys("data", "", keys, truth, first)
     plan = release.recipe.table(table).plan
     frame = release.labels(table)
     for column in plan.columns:
@@ -316,8 +332,6 @@ def _overlaps(
     if plan.object_columns or release.manifest.tables[table].kind not in REPEATABLE:
         return
     yield from shared_keys("parameters", "", parameter_keys(truth, drawn), truth, first)
-    varying = [name for name in truth.varying() if name in drawn]
-    yield from unresolved(release.recipe, table, frame, truth, varying, first)
 
 
 def _shifts(truth: Truth, first: int) -> Iterator[Shift]:
