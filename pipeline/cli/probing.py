@@ -111,7 +111,7 @@ def audit(
         int,
         typer.Option(
             min=0,
-            help="Samples of each class that are rendered to know what no model does better; 0 for none.",
+            help="Samples of each class that are rendered for the ceiling of every model; 0 for none.",
         ),
     ] = 64,
     output: Annotated[
@@ -188,8 +188,8 @@ def _say_audit(found: Audit) -> None:
 
 
 def _say_ceiling(found: Ceiling) -> None:
-    """Print what no model does better, and why where it is not known."""
-    say("\nwhat no model does better")
+    """Print the ceiling, and why where it is not known."""
+    say("\nthe ceiling of every model")
     for pair in found.separations:
         reached = "" if pair.known else " at most"
         say(
@@ -198,7 +198,7 @@ def _say_ceiling(found: Ceiling) -> None:
         )
     if found.bounds:
         say_table(
-            ("label", "class", "best error", "spread", "samples resolved"),
+            ("label", "class", "Fisher bound", "spread", "samples resolved"),
             [
                 (
                     each.label,

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from deepbench.probing.telling import Telling
     from deepbench.release import Release
 
-SHOWN = 24
+SHOWN = 16
 """Largest number of rows of a table; the CSV files have all."""
 
 VERDICTS = {
     "label": "A label that should not tell the class does",
     "statistic": "A trivial number tells the class",
-    "overlap": "Splits share samples",
+    "overlap": "Splits share samples, or samples that noise does not tell apart",
     "shift": "Splits differ",
 }
 """What findings of a kind mean."""
@@ -93,16 +93,16 @@ def _tellings(found: Sequence[Telling], what: str) -> str:
             f'<tr><th scope="row">{escape(each.name)}</th><td>{_bar(each)}</td>{cells}'
             f'<td class="number">{each.chance:.3f}</td><td class="number">{eta}</td></tr>'
         )
-    caption = (
-        f"{what} alone, and how often the class is right that is called from them: balanced accuracy, learned in "
+    words = (
+        "How often the class is right that is called from one number alone: balanced accuracy, learned in "
         f"{splits[0]}. A bar reaches from chance (left) to certainty (right). η² is the share of the number's variance "
-        "between classes: its correlation with the class."
+        "that is between classes: its correlation with the class."
     )
     left = len(found) - SHOWN
     note = f'<p class="soft">{left} more are in telling.csv.</p>' if left > 0 else ""
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(what)}"><table class="telling">'
-        f"<caption>{caption}</caption>{''.join(rows)}</table></div>{note}"
+        f'<p class="soft">{escape(words)}</p><div class="scroll" tabindex="0" role="region" aria-label="{what}">'
+        f"<table><caption>{what}</caption>{''.join(rows)}</table></div>{note}"
     )
 
 
@@ -134,13 +134,14 @@ def _shifts(found: Audit) -> str:
     if not rows:
         return "<p>There is no other split to compare with.</p>"
     head = ("label", "class", "split", "distance", "p")
-    caption = (
+    words = (
         f"Largest difference of the distribution functions of a label in {found.first} and in another split; of "
-        "classes, half the sum of differences of their shares"
+        "classes, half the sum of differences of their shares. p is the probability of such a difference by chance."
     )
     left = len(found.shifts) - SHOWN
     note = f'<p class="soft">{left} more are in shifts.csv.</p>' if left > 0 else ""
-    return table(head, rows, caption, (3, 4)) + note
+    shown = table(head, rows, "Shifts, the largest first", (3, 4))
+    return f'<p class="soft">{escape(words)}</p>{shown}{note}'
 
 
 def _overlaps(found: Audit, pictures: Pictures) -> str:
@@ -173,18 +174,22 @@ def _ceiling(found: Ceiling) -> str:
             for each in found.separations
         ]
         head = ("classes", "best accuracy", "", "samples")
-        caption = (
+        words = (
             "Accuracy of the likelihood ratio of two signals in known noise, the classes being equally frequent: no "
-            "model is better on average"
+            "model is better on average."
         )
-        parts.append(table(head, rows, caption, (1, 3)))
+        parts.append(
+            f'<p class="soft">{words}</p>{table(head, rows, "Classes told apart", (1, 3))}'
+        )
     if found.bounds:
-        head = ("label", "class", "best error", "spread", "share", "samples resolved")
-        caption = (
+        head = ("label", "class", "Fisher bound", "spread", "share", "samples resolved")
+        words = (
             "Fisher bound: the smallest root-mean-square error of an unbiased estimate of each label, all being "
-            "unknown, over the samples where it is below the spread of the label, which is the error of a guess"
+            "unknown, over the samples where it is below the spread of the label, which is the error of a guess. Who "
+            "knows the prior can have a smaller error."
         )
-        parts.append(table(head, map(_bound, found.bounds), caption, (2, 3, 4, 5)))
+        bounds = table(head, map(_bound, found.bounds), "Labels measured", (2, 3, 4, 5))
+        parts.append(f'<p class="soft">{words}</p>{bounds}')
     return "".join(parts) + (_list(found.reasons) if found.reasons else "")
 
 

@@ -1,5 +1,7 @@
 """What the data give away: planted leaks come first, and nothing comes from clean data."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -252,6 +254,40 @@ def test_no_pair_within_the_noise_is_missed(noise, clean):
             gaps[np.flatnonzero(test == each.first)[0], np.flatnonzero(train == each.twin)[0]] < 1
         )
     assert near.any() == (noise > 0.1)
+
+
+@pytest.mark.slow
+def test_every_planted_pair_is_found_among_thirty_thousand():
+    """Disks at 200 places, each in 150 sizes once; two sizes differ by 1e-4 pixel, others far more."""
+    radii = [*np.linspace(2, 10, 149).tolist(), 2 + 5 * 8 / 148 + 1e-4]
+    described = {
+        "kind": "image",
+        "size": [24, 40],
+        "factors": {
+            "radius": radii,
+            "across": {"grid": {"low": 11, "high": 29, "count": 200}},
+        },
+        "classes": {
+            "disk": {"objects": [{"circle": {"x": "= across", "y": 12, "radius": "= radius"}}]}
+        },
+        "noise": [{"gaussian": {"sigma": 0.05}}],
+    }
+    head = {"name": "planted", "version": "1.0.0", "title": "Pairs", "seed": 1}
+    recipe = deepbench.parse_recipe(json.dumps({**head, "tables": {"images": described}}))
+    frame = deepbench.labels(recipe, "images")
+    assert len(frame) == 30_000
+    truth = Truth.from_frame(frame)
+    pair = frame[np.isin(frame["circle.radius"], [radii[5], radii[149]])]
+    assert len(pair) == 400
+    expected = dict.fromkeys(truth.splits[1:], 0)
+    for _, two in pair.groupby("variables.across"):
+        splits = sorted(two["split"], key=truth.splits.index)
+        if splits[0] == "train" and splits[1] != "train":
+            expected[splits[1]] += 1
+    found, searched = unresolved(recipe, "images", truth, 0, 30_000)
+    assert {each.split: each.samples for each in found} == expected
+    assert min(expected.values()) > 0
+    assert searched.endswith("no pair nearer than the noise is missed.")
 
 
 def test_classes_that_are_rarer_in_the_test_are_a_shift(make_truth):
