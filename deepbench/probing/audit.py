@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepbench.probing.intervals import Groups, plain
-from deepbench.probing.limits import SAMPLES as LIMITS
 from deepbench.probing.limits import Ceiling, ceiling
 from deepbench.probing.near import unresolved
 from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
@@ -180,7 +179,7 @@ def audit(
     table: str | None = None,
     *,
     most: int = MOST,
-    limits: int = LIMITS,
+    limits: int | None = None,
     catalog: str = "releases",
     seed: int = 0,
 ) -> Audit:
@@ -194,8 +193,9 @@ def audit(
         The first table when absent.
     most : int
         Largest number of samples whose data are read, and which are compared with each other.
-    limits : int
-        Number of samples of each class that are rendered for the ceiling; 0 leaves it out.
+    limits : int, optional
+        Number of samples of each class that are rendered for the ceiling; 0 leaves it out. When absent 64, and for
+        bounds fewer where there are many labels or samples are large.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int
@@ -229,8 +229,16 @@ def audit(
     near = unresolved(release.recipe, table, truth, first, most)
     found = audit_truth(truth, statistics, drawn, [*overlaps, *near.found], seed=seed)
     highest = ceiling(release.recipe, table, truth, limits)
-    names = str(release), table, truth.splits[first]
-    return Audit(*names, len(truth), read, *found, near.searched, highest)
+    return Audit(
+        str(release),
+        table,
+        truth.splits[first],
+        len(truth),
+        read,
+        *found,
+        searched=near.searched,
+        ceiling=highest,
+    )
 
 
 def first_split(truth: Truth) -> int:

@@ -33,7 +33,7 @@ STEP = 0.01
 SMALL = 0.6
 """Largest change of a sample between two steps, in standard deviations of its noise; else the step is shortened."""
 
-SHORTENED = 6
+SHORTENED = 4
 """How often steps are shortened, at most."""
 
 TYPICAL = 512

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import combinations
@@ -30,7 +31,16 @@ if TYPE_CHECKING:
     from deepbench.recipe import Recipe
 
 SAMPLES = 64
-"""Number of samples of a class that are rendered for its ceiling."""
+"""Largest number of samples of a class from which its ceiling is known, where no number is asked for."""
+
+RENDERED = 3_000
+"""Number of samples that are rendered for the bounds of a class, about, where no number is asked for."""
+
+VALUES = 2**26
+"""Number of their values, about: of large samples fewer are rendered."""
+
+FEWEST = 8
+"""Smallest number of samples from which bounds are known."""
 
 MOST_CLASSES = 8
 """Largest number of classes that are told apart in pairs."""
@@ -40,6 +50,9 @@ MOST_LABELS = 48
 
 DIFFERENT = 0.9
 """Share of the samples with a value of their own from which a label is continuous."""
+
+ERROR = "_error"
+"""End of the name of a label that is added to another, so that the sum is what a sample shows."""
 
 OBSERVING = ("instrument", "survey", "cadence", "wcs")
 """Scopes of what is known of an observation."""
@@ -127,7 +140,7 @@ class Ceiling:
         }
 
 
-def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int = SAMPLES) -> Ceiling:
+def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None) -> Ceiling:
     """Return the limits of every model of a table, as far as they are known.
 
     Parameters
@@ -136,26 +149,26 @@ def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int = SAMPLES) ->
     table : str
     truth : Truth
         Of all its samples.
-    samples : int
+    samples : int, optional
         Number of samples of each class, the first ones; each is rendered at least twice for every label and once for
-        every other class.
+        every other class. When absent 64, and for bounds fewer where there are many labels or samples are large.
     """
-    if samples < 1:
+    if samples == 0:
         return Ceiling(reasons=("It was not asked for.",))
     try:
         model = known_noise(recipe, table)
     except DeepBenchError as error:
         return Ceiling(reasons=(f"No limit is known: {error}.",))
     rows = {
-        name: found[:samples]
+        name: np.flatnonzero(truth.codes == code)[: samples or SAMPLES]
         for code, name in enumerate(truth.classes)
-        if len(found := np.flatnonzero(truth.codes == code))
+        if (truth.codes == code).any()
     }
     bounds: list[Bound] = []
     reasons: list[str] = []
     for name, own in rows.items():
         try:
-            found = list(_bounds_of(model, table, truth, name, own))
+            found = list(_bounds_of(model, table, truth, name, own, samples is None))
         except DeepBenchError as error:
             reasons.append(f"No bound of the labels of {name} is known: {error}.")
             continue
@@ -181,20 +194,34 @@ def free_labels(plan: LabelPlan, truth: Truth, rows: NDArray) -> list[str]:
 
 
 def _bounds_of(
-    model: Model, table: str, truth: Truth, category: str, rows: NDArray
+    model: Model, table: str, truth: Truth, category: str, rows: NDArray, bounded: bool
 ) -> Iterator[Bound]:
-    """Yield the bounds of all labels of a class that change its samples; all of them are unknown."""
+    """Yield the bounds of all labels of a class that change its samples; all of them are unknown.
+
+    Of an error of another label, which none could tell from it, the distribution is known: its inverse variance is
+    one more measurement (exact for normal errors).
+    """
     labels = free_labels(model.recipe.table(table).plan, truth, rows)
     if len(labels) > MOST_LABELS:
         raise DeepBenchError(f"it has {len(labels)}, more than {MOST_LABELS}")
     if not labels:
         return
+    if bounded:
+        each = sum(math.prod(every.shape) for every in model.recipe.table(table).variables)
+        rendered = 4 * len(labels)  # on two sides, and again where the step is shortened
+        rows = rows[: max(FEWEST, min(RENDERED, VALUES // each) // rendered)]
     matrices = information(model, table, truth.ids[rows], labels)
-    bounds = np.array([bounds_of(each) for each in matrices])
     whole = truth.codes == truth.classes.index(category)
+    spreads = {label: float(np.std(truth.labels[label][whole])) for label in labels}
+    seen = np.flatnonzero(matrices.diagonal(axis1=1, axis2=2).any(axis=0))
+    errors = [label for label in labels if label.removesuffix(ERROR) in {*labels} - {label}]
+    for label in errors:
+        place = labels.index(label)
+        matrices[:, place, place] += 1 / spreads[label] ** 2
+    bounds = np.array([bounds_of(each) for each in matrices])
     for place, label in enumerate(labels):
-        if matrices[:, place, place].any():
-            spread = float(np.std(truth.labels[label][whole]))
+        if place in seen and label not in errors:
+            spread = spreads[label]
             known = bounds[:, place] < spread
             error = np.sqrt(np.mean(bounds[known, place] ** 2)) if known.any() else np.nan
             unit = truth.units.get(label, "1")

@@ -30,7 +30,7 @@ DIRECTIONS = 24
 """Number of directions of a sketch."""
 
 LEARNED = 256
-"""Number of images from which the directions are found."""
+"""Number of images from which the directions are found; fewer of large ones, which are held together."""
 
 BLOCK_BYTES = 2**26
 """Bytes of images that are rendered together, about."""
@@ -166,10 +166,11 @@ class _Images:
         self._table = table
         each = sum(variable.sample_bytes for variable in self._recipe.table(table).variables)
         self._block = max(1, BLOCK_BYTES // each)
+        self._learned = min(LEARNED, max(2, 2 * BLOCK_BYTES // each))
 
     def sketches(self, ids: NDArray) -> _Sketches:
         """Return sketches of samples."""
-        directions = self._directions(ids[:LEARNED])
+        directions = self._directions(ids[: self._learned])
         points, sigmas = [], []
         for images, sigma in self._blocks(ids):
             along = images @ directions.T
@@ -193,8 +194,9 @@ class _Images:
     def _directions(self, ids: NDArray) -> NDArray[np.float64]:
         """Return the directions in which images differ most, orthonormal, shape (directions, pixels)."""
         images = np.concatenate([each for each, _ in self._blocks(ids)])
-        _, _, found = np.linalg.svd(images - images.mean(axis=0), full_matrices=False)
-        directions: NDArray[np.float64] = found[:DIRECTIONS]
+        images -= images.mean(axis=0)
+        _, weights = np.linalg.eigh(images @ images.T)
+        directions: NDArray[np.float64] = np.linalg.qr(images.T @ weights[:, -DIRECTIONS:])[0].T
         return directions
 
     def _blocks(self, ids: NDArray) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:

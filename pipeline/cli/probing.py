@@ -108,12 +108,12 @@ def audit(
         typer.Option(min=1, help="Samples whose data are read, and that are compared, at most."),
     ] = 50_000,
     limits: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="Samples of each class that are rendered for the ceiling of every model; 0 for none.",
+            help="Samples of each class that are rendered for the ceiling; 64 or fewer when absent, 0 for none.",
         ),
-    ] = 64,
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(

@@ -182,13 +182,13 @@ def _ceiling(found: Ceiling) -> str:
             f'<p class="soft">{words}</p>{table(head, rows, "Classes told apart", (1, 3))}'
         )
     if found.bounds:
-        head = ("label", "class", "Fisher bound", "spread", "share", "samples resolved")
+        columns = ("label", "class", "Fisher bound", "spread", "share", "samples resolved")
         words = (
             "Fisher bound: the smallest root-mean-square error of an unbiased estimate of each label, all being "
             "unknown, over the samples where it is below the spread of the label, which is the error of a guess. Who "
             "knows the prior can have a smaller error."
         )
-        bounds = table(head, map(_bound, found.bounds), "Labels measured", (2, 3, 4, 5))
+        bounds = table(columns, map(_bound, found.bounds), "Labels measured", (2, 3, 4, 5))
         parts.append(f'<p class="soft">{words}</p>{bounds}')
     return "".join(parts) + (_list(found.reasons) if found.reasons else "")
 

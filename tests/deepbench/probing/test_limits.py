@@ -1,5 +1,7 @@
 """Ceilings hold for the best of models, and where there is none it is said why."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -139,3 +141,26 @@ def test_it_is_said_why_a_ceiling_is_not_known(changes, reasons, faint):
 
 def test_a_ceiling_that_is_not_asked_for_says_so(faint):
     assert found_in(faint, 0).reasons == ("It was not asked for.",)
+
+
+def test_an_error_of_a_label_is_the_least_error_of_its_estimate():
+    """No measurement tells a pendulum's length from its error: what is left is the root of the sum of squares."""
+    pendulum = {"length": {"uniform": [1, 2]}, "angle": 30, "gravity": 9.8}
+    described = {
+        "kind": "dynamics",
+        "samples": 200,
+        "times": {"duration": 5, "steps": 51},
+        "store": ["position"],
+        "noise": {"position": 0.01},
+        "classes": {"swing": {"system": {"pendulum": pendulum}}},
+    }
+    head = {"name": "swings", "version": "1.0.0", "title": "Swings", "seed": 2}
+    exact = deepbench.parse_recipe(json.dumps({**head, "tables": {"swings": described}}))
+    path = "tables.swings.classes.swing.system.pendulum.length_error"
+    (alone,) = found_in(exact).bounds
+    (found,) = found_in(exact.replace({path: {"normal": [0, 0.03]}})).bounds
+    assert alone.rmse < 0.003
+    assert found.label == "pendulum.length"
+    assert found.rmse == pytest.approx(
+        np.hypot(alone.rmse, 0.03), rel=0.15
+    )  # the deviation of 200 errors
