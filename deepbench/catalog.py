@@ -14,8 +14,8 @@ from deepbench import format as fmt
 from deepbench.errors import (
     CatalogError,
 )
-from deepbench.language.plain import FEW, some
-from deepbench.release import Release, unknown
+from deepbench.language.plain import FEW, absent, some
+from deepbench.release import Release
 from deepbench.storage.locations import Folder, Location, is_archive, location_of
 from deepbench.storage.names import RELEASE_NAME, VERSION
 
@@ -138,8 +138,7 @@ def find(name: str, version: str | None = None, catalog: str | Path = CATALOG) -
     if not named:
         names = list(dict.fromkeys(release.name for release in every))
         raise CatalogError(
-            unknown(f"release '{name}' in '{catalog}'", name, names)
-            + _unfinished(name, version, catalog)
+            absent("release", name, names, f"'{catalog}'") + _unfinished(name, version, catalog)
         )
     if wanted is None:
         return named[-1]

@@ -30,9 +30,9 @@ from deepbench.language.canonical import canonical_hash, pairs
 from deepbench.language.constants import allow_expressions, write_out
 from deepbench.language.document import Steps
 from deepbench.language.extends import EXTENDS, extended
-from deepbench.language.load import Document, nearest, parse_document, read_document, write_document
+from deepbench.language.load import Document, parse_document, read_document, write_document
 from deepbench.language.ordered import CANONICAL
-from deepbench.language.plain import FEW, show, some, unknown
+from deepbench.language.plain import FEW, absent, show, some, unknown
 from deepbench.language.specification import (
     Name,
     Number,
@@ -274,11 +274,7 @@ class Recipe(Specification):
             The recipe has no such table.
         """
         if name not in self.tables:
-            near = nearest(name, self.tables)
-            hint = f"did you mean '{near}'? " if near else ""
-            raise CatalogError(
-                f"no table '{name}' in '{self.name}'; {hint}tables: {', '.join(self.tables)}"
-            )
+            raise CatalogError(absent("table", name, self.tables, f"'{self.name}'"))
         if name not in self._views:
             origin = self.tables[name].draw_from
             self._views[name] = Table(

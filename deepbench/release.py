@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from deepbench import format as fmt
 from deepbench.errors import CatalogError, ReleaseError, refuse_optimized
-from deepbench.language.load import nearest, parse_document, write_document
+from deepbench.language.load import parse_document, write_document
+from deepbench.language.plain import absent
 from deepbench.storage.damage import reading
 from deepbench.storage.locations import Location
 from deepbench.storage.row_groups import RowGroups, read_between, read_columns
@@ -159,16 +160,18 @@ class Release:
             return None
         return Deprecation.parse(self.catalog.read(name), self.catalog.locate(name))
 
-    def check_table(self, table: str) -> str:
-        """Return the name of a table of the release.
+    def check_table(self, table: str | None) -> str:
+        """Return the name of a table of the release, of the first one where none is named.
 
         Raises
         ------
         CatalogError
             There is no such table.
         """
+        if table is None:
+            return next(iter(self.manifest.tables))
         if table not in self.manifest.tables:
-            raise CatalogError(unknown(f"table '{table}' in {self}", table, self.manifest.tables))
+            raise CatalogError(absent("table", table, self.manifest.tables, str(self)))
         return table
 
     def labels(self, table: str, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -189,7 +192,7 @@ class Release:
         chosen = list(there if columns is None else columns)
         for name in chosen:
             if name not in there:
-                raise CatalogError(unknown(f"label '{name}' in '{table}' of {self}", name, there))
+                raise CatalogError(absent("label", name, there, f"'{table}' of {self}"))
         with self._parquet(table) as file:
             return read_columns(file, chosen).to_pandas()
 
@@ -445,10 +448,3 @@ class Release:
 
 _READ = ("_one", "_rows", "_statistics", "_stored")
 """Attributes of a release that hold what has been read of its data."""
-
-
-def unknown(what: str, word: str, allowed: Any) -> str:
-    """Return a message about a word that names nothing, with the nearest that does."""
-    near = nearest(word, allowed)
-    hint = f"did you mean '{near}'? " if near else ""
-    return f"there is no {what}; {hint}there is: {', '.join(allowed) or 'nothing'}"

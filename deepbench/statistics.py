@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 TRAINING = "train"
 """Name of the training split; where a table has none of that name, its first split takes its place."""
+
+TRAINED_ON = re.compile(rf"{TRAINING}(ing)?(_.*)?")
+"""Pattern of the names of splits on which a model may have been trained, whichever the training split is."""
 
 CHANNELS = ("band", "channel", "image", "body", "axis", "degree")
 """Dimensions along which a data variable has channels, which are summarised apart, too."""
@@ -144,8 +148,13 @@ def _text(data: Any, indent: str = "") -> str:
 
 
 def training_split(splits: tuple[str, ...]) -> str:
-    """Return the name of the training split."""
+    """Return the name of the training split: it has the statistics, and audits compare others with it."""
     return TRAINING if TRAINING in splits else splits[0]
+
+
+def is_trained_on(split: str) -> bool:
+    """Return whether the name of a split says that models are trained on it."""
+    return TRAINED_ON.fullmatch(split) is not None
 
 
 @dataclass

@@ -10,6 +10,7 @@ import numpy as np
 import xxhash
 
 from deepbench.errors import CatalogError
+from deepbench.language.plain import absent
 from deepbench.reading.caches import (
     DESCRIPTION,
     NUMBERS,
@@ -64,10 +65,9 @@ def write_cache(
     target = _place(release)
     counts = release.manifest.tables[release.check_table(table)].splits
     if split is not None and not counts.get(split):
-        there = ", ".join(name for name, count in counts.items() if count)
-        raise CatalogError(
-            f"there are no samples of a split '{split}' in '{table}' of {release}; splits: {there}"
-        )
+        filled = [name for name, count in counts.items() if count]
+        what = "split" if split not in counts else "sample of a split"
+        raise CatalogError(absent(what, split, filled, f"'{table}' of {release}"))
     reader = TableReader(release, table, cached=False)
     folder = folder_of(release.name, release.version, table, split)
     with target.lock(f"{folder}.lock") as held:

@@ -72,6 +72,21 @@ def unknown(what: str, word: object, allowed: Iterable[object]) -> str:
     return f"unknown {what} {show(word)}{hint} allowed: {', '.join(names) or 'none'}"
 
 
+def absent(what: str, word: object, allowed: Iterable[object], where: str = "") -> str:
+    """Return the message about something that is asked for by a name that nothing has, with the nearest that there is.
+
+    Examples
+    --------
+    >>> absent("split", "trian", ["train", "test"], "'images' of shapes@1.0.0")
+    "there is no split 'trian' in 'images' of shapes@1.0.0; did you mean 'train'? there is: train, test"
+    """
+    names = [str(name) for name in allowed]
+    guess = nearest(str(word), names)
+    inside = f" in {where}" if where else ""
+    hint = f"did you mean '{guess}'? " if guess else ""
+    return f"there is no {what} '{word}'{inside}; {hint}there is: {', '.join(names) or 'nothing'}"
+
+
 def resolve_scalar(text: str) -> str | int | float | bool | None:
     """Return what a scalar without quotes means by the core schema of YAML 1.2.
 

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from deepbench.probing.intervals import Groups, plain
-from deepbench.probing.overlap import Shared, parameter_keys, shared_keys, unresolved
-from deepbench.probing.predictions import TRAINING
+from deepbench.probing.limits import Ceiling, ceiling
+from deepbench.probing.near import unresolved
+from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
 from deepbench.probing.slices import discoveries
 from deepbench.probing.telling import Samples, Telling, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
+from deepbench.statistics import training_split
 
 if TYPE_CHECKING:
     from deepbench.release import Release
@@ -113,6 +115,10 @@ class Audit:
     shifts : tuple of Shift
         The largest first.
     overlaps : tuple of Shared
+    searched : str
+        How near-duplicates were looked for.
+    ceiling : Ceiling
+        What no model can do better.
     findings : tuple of Finding
         The worst first; empty where nothing is given away.
 
@@ -130,6 +136,8 @@ class Audit:
     shifts: tuple[Shift, ...]
     overlaps: tuple[Shared, ...]
     findings: tuple[Finding, ...]
+    searched: str
+    ceiling: Ceiling
 
     def __repr__(self) -> str:
         return f"<Audit of '{self.table}' of {self.release}: {len(self.findings)} findings>"
@@ -157,6 +165,8 @@ class Audit:
             "first": self.first,
             "samples": self.samples,
             "read": self.read,
+            "searched": self.searched,
+            "ceiling": self.ceiling.to_dict(),
             **{
                 name: [each.to_dict() for each in getattr(self, name)]
                 for name in ("findings", "tellings", "shifts", "overlaps")
@@ -169,6 +179,7 @@ def audit(
     table: str | None = None,
     *,
     most: int = MOST,
+    limits: int | None = None,
     catalog: str = "releases",
     seed: int = 0,
 ) -> Audit:
@@ -181,7 +192,10 @@ def audit(
     table : str, optional
         The first table when absent.
     most : int
-        Largest number of samples whose data are read.
+        Largest number of samples whose data are read, and which are compared with each other.
+    limits : int, optional
+        Number of samples of each class that are rendered for the ceiling; 0 leaves it out. When absent 64, and for
+        bounds fewer where there are many labels or samples are large.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int
@@ -203,24 +217,34 @@ def audit(
         from deepbench.catalog import find_named
 
         release = find_named(release, catalog)
-    table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
+    table = release.check_table(table)
     truth = Truth.of(release, table)
     columns = release.recipe.table(table).plan.columns
     follows = {each.name for each in columns if each.measured or each.derived}
     drawn = [name for name in truth.labels if name not in follows and name not in SHORT]
-    first = training_split(truth)
+    first = first_split(truth)
     read = min(most, len(truth))
     statistics = _read_statistics(release, table, read)
     overlaps = list(_overlaps(release, table, truth, drawn, first))
-    found = audit_truth(truth, statistics, drawn, overlaps, seed=seed)
-    return Audit(str(release), table, truth.splits[first], len(truth), read, *found)
+    near = unresolved(release.recipe, table, truth, first, most)
+    found = audit_truth(truth, statistics, drawn, [*overlaps, *near.found], seed=seed)
+    highest = ceiling(release.recipe, table, truth, limits)
+    return Audit(
+        str(release),
+        table,
+        truth.splits[first],
+        len(truth),
+        read,
+        *found,
+        searched=near.searched,
+        ceiling=highest,
+    )
 
 
-def training_split(truth: Truth) -> int:
-    """Return the code of the split that is trained on: the first with such a name, or the first that has samples."""
-    used = [k for k in range(len(truth.splits)) if (truth.split_codes == k).any()]
-    named = [k for k in used if TRAINING.fullmatch(truth.splits[k])]
-    return (named or used)[0]
+def first_split(truth: Truth) -> int:
+    """Return the code of the split that is trained on: the training split of those that have samples."""
+    used = [truth.splits[code] for code in np.unique(truth.split_codes)]
+    return truth.splits.index(training_split(tuple(used)))
 
 
 def audit_truth(
@@ -243,7 +267,7 @@ def audit_truth(
     overlaps : list of Shared
     seed : int
     """
-    first = training_split(truth)
+    first = first_split(truth)
     samples = _samples(truth, first, seed)
     tellings: list[Telling | None] = [
         tell_class(name, "drawn" if name in drawn else "measured", values, samples)
@@ -305,8 +329,7 @@ def _overlaps(
     assert truth.digests is not None
     digests = [truth.digests(name) for name in release.manifest.tables[table].variables]
     keys = np.array([b"".join(each).hex() for each in zip(*digests, strict=True)])
-    same = list(shared_keys("data", "", keys, truth, first))
-    yield from same
+    yield from shared_keys("data", "", keys, truth, first)
     plan = release.recipe.table(table).plan
     frame = release.labels(table)
     for column in plan.columns:
@@ -317,8 +340,6 @@ def _overlaps(
     if plan.object_columns or release.manifest.tables[table].kind not in REPEATABLE:
         return
     yield from shared_keys("parameters", "", parameter_keys(truth, drawn), truth, first)
-    varying = [name for name in truth.varying() if name in drawn]
-    yield from unresolved(release.recipe, table, frame, truth, varying, first)
 
 
 def _shifts(truth: Truth, first: int) -> Iterator[Shift]:

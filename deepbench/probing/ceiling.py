@@ -1,104 +1,188 @@
-"""Limits of every model: bounds that follow from the recipe alone, for images in Gaussian noise of known σ.
+"""Limits of every model: bounds that follow from the recipe alone, where the noise of its samples is known.
 
 References
 ----------
-Kay 1993, Fundamentals of Statistical Signal Processing I, chapter 3 (Fisher information of a signal in white noise)
-and II, chapter 4 (two known signals).
+Kay 1993, Fundamentals of Statistical Signal Processing I, chapter 3 (Fisher information) and II, chapter 4 (two known
+signals).
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from deepbench.counterfactuals import vary
 from deepbench.errors import LabelError, RangeWarning
-from deepbench.language.one_of import names_of
-from deepbench.language.plain import unknown
+from deepbench.labelling.changes import derive_of, drawn_values
+from deepbench.language.plain import absent
+from deepbench.probing.signals import Model, Signals, known_noise
+from deepbench.selection import draw_samples
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
 
 STEP = 0.01
-"""Step of differences, in standard deviations of a label over the samples."""
+"""Largest step of differences, in standard deviations of a label over the samples."""
+
+SMALL = 0.6
+"""Largest change of a sample between two steps, in standard deviations of its noise; else the step is shortened."""
+
+SHORTENED = 4
+"""How often steps are shortened, at most."""
 
 TYPICAL = 512
 """Number of samples from which the standard deviation of a label is known."""
+
+ALIKE = 1e-6
+"""Part of the largest eigenvalue of the information below which labels do the same to a sample, as far as single
+precision knows.
+"""
 
 
 def fisher_bounds(
     recipe: Recipe, table: str, ids: Sequence[int], labels: Sequence[str], step: float = STEP
 ) -> pd.DataFrame:
-    """Return the smallest standard deviation that an unbiased estimate of labels from an image can have, by sample.
+    """Return the smallest standard deviation that an unbiased estimate of labels from a sample can have, by sample.
 
     The bound of Cramér and Rao: the root of the diagonal of the inverse Fisher matrix of ``labels``, all of which are
     unknown; other labels are known, so bounds of a model that knows less are larger. A prior can make errors smaller.
+    What the recipe derives from a label follows it.
 
     Parameters
     ----------
     recipe : Recipe
     table : str
-        Images whose noise is steps of `background` and `gaussian`.
+        Images whose noise is a background, photons and normal noise, in this order, or that of an instrument; light
+        curves without red noise and random walks; or motions whose variables all have noise.
     ids : sequence of int, length n
         Numbers of samples, all of whose classes have the labels.
     labels : sequence of str
     step : float
-        Step of the central differences, in standard deviations of each label.
+        Step of the central differences, in standard deviations of each label; it is shortened where the sample would
+        change by more than its noise resolves, and ends where values of the label do.
 
     Returns
     -------
     DataFrame
-        ``id``, and a column for each label, in its unit; infinite where the image says nothing of it.
+        ``id``, and a column for each label, in its unit; infinite where the sample says nothing of it, or not how much
+        of it is another label's.
 
     Raises
     ------
     LabelError
         The noise is another, a label is unknown, or a class has none.
     """
-    from deepbench.samples import labels as draw
-    from deepbench.samples import render
+    try:
+        model = known_noise(recipe, table)
+    except LabelError as error:
+        raise LabelError(f"table '{table}' has no bound that is known: {error}") from error
+    numbers = np.asarray(ids, dtype=np.int64)
+    found = information(model, table, numbers, labels, step)
+    bounds = np.array([bounds_of(each) for each in found])
+    return pd.DataFrame({"id": numbers} | {name: bounds[:, i] for i, name in enumerate(labels)})
 
-    quiet = without_noise(recipe, table)
-    rows = pd.concat([draw(recipe, table, int(each), int(each) + 1) for each in ids])
-    rows = rows.reset_index(drop=True)
-    sigma = noise_sigma(recipe, table, rows)
-    known = draw(recipe, table, 0, min(TYPICAL, recipe.table(table).samples))
-    slopes = []
+
+def information(
+    model: Model, table: str, ids: NDArray[np.int64], labels: Sequence[str], step: float = STEP
+) -> NDArray[np.float64]:
+    """Return the Fisher matrix of labels of each sample, shape (n, labels, labels); see ``fisher_bounds``."""
+    view = model.recipe.table(table)
+    order = np.argsort(ids)
+    drawn = draw_samples(view, ids[order]).columns
+    typical = draw_samples(view, np.arange(min(TYPICAL, view.samples))).columns
+    slopes, weights = [], []
     for label in labels:
-        if label not in rows.columns:
-            raise LabelError(unknown("label", label, rows.columns))
-        if rows[label].isna().any():
-            first = rows["id"][rows[label].isna()].iloc[0]
+        if label not in drawn:
+            raise LabelError(absent("label", label, drawn, f"'{table}'"))
+        values = drawn[label][np.argsort(order)].astype(float)
+        if np.isnan(values).any():
+            first = ids[np.argmax(np.isnan(values))]
             raise LabelError(f"sample {first} has no '{label}': name samples of classes that do")
-        spread = float(known[label].std())
+        spread = float(np.nanstd(typical[label]))
         size = step * (spread if spread > 0 else 1.0)
-        sides = []
-        for sign in (1, -1):
-            moved = rows.assign(**{label: rows[label] + sign * size})
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", RangeWarning)
-                image = render(quiet, table, labels=moved, extra="ignore")["image"].to_numpy()
-            sides.append(image.reshape(len(rows), -1).astype(float))
-        slopes.append((sides[0] - sides[1]) / (2 * size))
-    jacobian = np.stack(slopes, axis=2) / sigma[:, None, None]
-    information = np.einsum("npi,npj->nij", jacobian, jacobian)
-    bounds = np.array([_bounds(each) for each in information])
-    return pd.DataFrame({"id": rows["id"]} | {k: bounds[:, i] for i, k in enumerate(labels)})
+        slope, weight = _slope(model, table, ids, label, values, np.full(len(ids), size))
+        slopes.append(slope)
+        weights.append(weight)
+    jacobian = np.stack(slopes, axis=2)
+    weight = np.mean(weights, axis=0)
+    found: NDArray[np.float64] = np.einsum("npi,np,npj->nij", jacobian, weight, jacobian)
+    return found
 
 
-def _bounds(information: NDArray) -> NDArray:
-    """Return the roots of the diagonal of an inverse; infinite where the image says nothing, or not which of two."""
-    scale = np.sqrt(np.diag(information))
-    if not (scale > 0).all() or np.linalg.cond(information / np.outer(scale, scale)) > 1e10:
-        return np.full(len(information), np.inf)
-    inverse = np.linalg.inv(information / np.outer(scale, scale))
-    bounds: NDArray = np.sqrt(np.diag(inverse)) / scale
+def _slope(
+    model: Model, table: str, ids: NDArray, label: str, values: NDArray, sizes: NDArray
+) -> tuple[NDArray, NDArray]:
+    """Return the derivative of the means of samples by a label, and their mean weights, both of shape (n, p)."""
+    plan = model.recipe.table(table).plan
+    low, high = _range(drawn_values(plan).get(label, (None, None))[1])
+    derive = derive_of(plan, [label])
+    slope = weight = np.empty(0)
+    left = np.arange(len(ids))
+    for _ in range(SHORTENED):
+        ends = np.clip(values[left, None] + sizes[left, None] * np.array([-1.0, 1.0]), low, high)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RangeWarning)
+            moved = vary(model.recipe, table, ids[left], {label: ends}, derive=derive)
+        one, two = (model.read(moved.isel(step=k)) for k in range(2))
+        between = (one.weight + two.weight) / 2
+        change = two.mean - one.mean
+        if not slope.size:
+            slope, weight = np.empty((2, len(ids), change.shape[1]))
+        slope[left], weight[left] = change / np.diff(ends), between
+        moves = np.sqrt(np.sum(between * change**2, axis=1))
+        far = moves > SMALL
+        if not far.any():
+            break
+        left, moves = left[far], moves[far]
+        sizes[left] *= SMALL / 2 / moves
+    return slope, weight
+
+
+def _range(parameter: Any) -> tuple[float, float]:
+    """Return the ends of the values that a parameter can have."""
+    low, high = -np.inf, np.inf
+    if parameter is not None:
+        ends = (parameter.minimum, parameter.above), (parameter.maximum, parameter.below)
+        for (closed, opened), sign in zip(ends, (1, -1), strict=True):
+            end = closed if opened is None else np.nextafter(opened, sign * np.inf)
+            if end is not None:
+                low, high = (end, high) if sign > 0 else (low, end)
+    return low, high
+
+
+def bounds_of(information: NDArray) -> NDArray:
+    """Return the roots of the diagonal of an inverse; infinite where the sample says nothing, or not which of two."""
+    bounds = np.full(len(information), np.inf)
+    told = np.flatnonzero(np.diag(information) > 0)
+    scale = np.sqrt(np.diag(information)[told])
+    values, vectors = np.linalg.eigh(information[np.ix_(told, told)] / np.outer(scale, scale))
+    if not told.size:
+        return bounds
+    known = values > ALIKE * values[-1]
+    apart = np.sum(vectors[:, ~known] ** 2, axis=1) < 1e-3
+    variances = np.sum(vectors[:, known] ** 2 / values[known], axis=1)
+    bounds[told[apart]] = (np.sqrt(variances) / scale)[apart]
     return bounds
+
+
+def distances(one: Signals, two: Signals) -> NDArray[np.float64]:
+    """Return how far two signals of each sample are apart in the same noise, in its standard deviations, shape (n,).
+
+    Raises
+    ------
+    LabelError
+        Their noise is not the same.
+    """
+    if not np.allclose(one.weight, two.weight, rtol=1e-6, atol=0):
+        raise LabelError("the noise depends on the class")
+    found: NDArray[np.float64] = np.sqrt(np.sum(one.weight * (one.mean - two.mean) ** 2, axis=1))
+    return found
 
 
 def likelihood_ratio_accuracy(distance: NDArray | float) -> NDArray | float:
@@ -111,39 +195,3 @@ def likelihood_ratio_accuracy(distance: NDArray | float) -> NDArray | float:
     """
     accuracy: NDArray | float = special.ndtr(np.asarray(distance) / 2)[()]
     return accuracy
-
-
-def without_noise(recipe: Recipe, table: str) -> Recipe:
-    """Return the recipe with images without noise, on their backgrounds.
-
-    Raises
-    ------
-    LabelError
-        The table is none of images, or its noise is not Gaussian with a known σ.
-    """
-    steps = recipe.resolved()["tables"][table].get("noise", [])
-    kinds = {key for each in steps for key in each if key != "name"}
-    gaussian = "gaussian" in kinds and kinds <= {"background", "gaussian"}
-    if recipe.table(table).kind != "image" or not gaussian:
-        raise LabelError(
-            f"table '{table}' has no bound that is known: it must have images whose noise is steps of background and "
-            f"gaussian, not {', '.join(sorted(kinds)) or 'none'}"
-        )
-    return backgrounds_alone(recipe, table)
-
-
-def backgrounds_alone(recipe: Recipe, table: str) -> Recipe:
-    """Return the recipe with backgrounds as the only steps of a table's noise."""
-    steps = recipe.resolved()["tables"][table].get("noise", [])
-    certain = [each for each in steps if "background" in each]
-    return recipe.replace({f"tables.{table}.noise": certain})
-
-
-def noise_sigma(recipe: Recipe, table: str, rows: pd.DataFrame) -> NDArray:
-    """Return the standard deviation of the noise of each row, from the labels of all Gaussian steps."""
-    steps = recipe.tables[table].noise  # type: ignore[attr-defined]
-    variance = np.zeros(len(rows))
-    for each, name in zip(steps, names_of(steps), strict=True):
-        if each.kind == "gaussian":
-            variance += rows[f"noise.{name}.sigma"].to_numpy(dtype=float) ** 2
-    return np.sqrt(variance)

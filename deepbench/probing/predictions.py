@@ -15,12 +15,10 @@ from deepbench.errors import PredictionError
 from deepbench.format import DIGEST
 from deepbench.language.plain import nearest, show, some
 from deepbench.probing.truth import Truth
+from deepbench.statistics import is_trained_on
 
 TOLERANCE = 1e-3
 """Largest distance of the sum of probabilities from 1."""
-
-TRAINING = re.compile(r"train(ing)?(_.*)?")
-"""Pattern of the names of splits on which a model may have been trained."""
 
 PROBABILITIES = "class.probabilities"
 _PART = re.compile(
@@ -157,7 +155,7 @@ def _rows(ids: NDArray, truth: Truth, splits: Sequence[str], allow_train: bool) 
         )
     wanted = np.isin(truth.split_codes, [truth.splits.index(each) for each in splits])
     own = truth.split_codes[place]
-    training = [k for k, name in enumerate(truth.splits) if TRAINING.fullmatch(name)]
+    training = [k for k, name in enumerate(truth.splits) if is_trained_on(name)]
     trained = np.isin(own, training)
     if trained.any() and not allow_train:
         first = int(np.argmax(trained))
@@ -178,9 +176,10 @@ def _rows(ids: NDArray, truth: Truth, splits: Sequence[str], allow_train: bool) 
         present = np.zeros(len(truth), dtype=bool)
         present[place] = True
         missing = truth.ids[wanted & ~present]
+        rest = f", and {len(missing) - 1:,} more" if len(missing) > 1 else ""
         raise PredictionError(
-            f"sample {missing[0]} of {some(list(splits))} is missing, and {len(missing) - 1:,} more: predict all "
-            f"{count:,} of {truth.name}, so that none is left out that is hard"
+            f"sample {missing[0]} of {some(list(splits))} is missing{rest}: predict all {count:,} of {truth.name}, so "
+            "that none is left out that is hard"
         )
     return place
 

@@ -12,9 +12,11 @@ from deepbench.counterfactuals import table_of, twin, unchanged
 from deepbench.errors import PredictionError
 from deepbench.labelling.changes import dependents, derive_of, drawn_values
 from deepbench.labelling.scopes import VARIABLES
+from deepbench.language.plain import absent
 from deepbench.probing.intervals import Estimate, Groups, mean, plain
 from deepbench.probing.models import Model, predict
 from deepbench.probing.sweeps import SAMPLES, check_labels, parts_of, rows_of, truth_of
+from deepbench.statistics import training_split
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -89,7 +91,7 @@ def reliance(
     columns: Sequence[str] | None = None,
     *,
     split: str = "test",
-    train: str = "train",
+    train: str | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> list[Reliance]:
@@ -106,8 +108,9 @@ def reliance(
     model : callable
     columns : sequence of str, optional
         Labels; all that several classes share, that vary, and that can be changed when absent.
-    split, train : str
-        Split of the samples, and the one that says which class a value favours.
+    split : str
+    train : str, optional
+        Split of the samples, and the one that says which class a value favours: the training split when absent.
     samples : int
         Largest number of samples.
     seed : int
@@ -127,8 +130,9 @@ def reliance(
     ('variables.blurred', ('psf.sigma',), 0.7)
     """
     view, truth = table_of(source, table), truth_of(source, table)
+    train = training_split(truth.splits) if train is None else train
     if train not in truth.splits:
-        raise PredictionError(f"{truth.name} has no split '{train}': {', '.join(truth.splits)}")
+        raise PredictionError(absent("split", train, truth.splits, truth.name))
     names = _shared(view.plan, truth) if columns is None else list(columns)
     if names:
         check_labels(view.plan, names)

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from deepbench.errors import PredictionError
-from deepbench.language.plain import unknown
+from deepbench.language.plain import absent, unknown
 from deepbench.probing.columns import Source, read_columns
-from deepbench.probing.predictions import TRAINING, check_predictions
+from deepbench.probing.predictions import check_predictions
 from deepbench.probing.results import Score
 from deepbench.probing.scoring import Scoring
 from deepbench.probing.truth import Truth
+from deepbench.statistics import is_trained_on
 
 if TYPE_CHECKING:
     from deepbench.release import Release
@@ -79,7 +80,7 @@ def score(
         from deepbench.catalog import find_named
 
         release = find_named(release, catalog)
-    table = next(iter(release.manifest.tables)) if table is None else release.check_table(table)
+    table = release.check_table(table)
     return score_truth(
         Truth.of(release, table),
         predictions,
@@ -109,8 +110,8 @@ def score_truth(
     splits = (split,) if isinstance(split, str) else tuple(split)
     for each in splits:
         if each not in truth.splits:
-            raise PredictionError(unknown(f"split of {truth.name}", each, truth.splits))
-        if TRAINING.fullmatch(each) and not allow_train:
+            raise PredictionError(absent("split", each, truth.splits, truth.name))
+        if is_trained_on(each) and not allow_train:
             raise PredictionError(
                 f"the split '{each}' is one to train on; allow it with --allow-train (allow_train=True)"
             )

@@ -156,7 +156,8 @@ class Scoring:
             found += zip(words, (Estimate(*each) for each in rows), strict=True)
         found = [each for each in found if each[1].n >= FEWEST_OF_GROUP]
         if not found:
-            return Estimate(np.nan, np.nan, np.nan, 0, 0), ""
+            none = f"no class or group has {FEWEST_OF_GROUP} samples"
+            return Estimate(np.nan, np.nan, np.nan, 0, 0), none
         note, lowest = min(found, key=lambda each: each[1].value)
         low, high = (
             min((end for end in ends if end == end), default=np.nan)

@@ -15,6 +15,7 @@ import pandas as pd
 from deepbench.counterfactuals import table_of, unchanged, vary
 from deepbench.errors import PredictionError
 from deepbench.labelling.changes import check_changes, derive_of
+from deepbench.language.plain import absent
 from deepbench.probing.intervals import Groups, plain, proportion
 from deepbench.probing.models import Model, predict
 from deepbench.probing.truth import Truth
@@ -259,7 +260,7 @@ def truth_of(source: Recipe | Release, table: str) -> Truth:
 def rows_of(truth: Truth, split: str, most: int, column: str | None = None) -> NDArray[np.intp]:
     """Return the rows of the first samples of a split, of those that have a label where one is named."""
     if split not in truth.splits:
-        raise PredictionError(f"{truth.name} has no split '{split}': {', '.join(truth.splits)}")
+        raise PredictionError(absent("split", split, truth.splits, truth.name))
     if most < 1:
         raise PredictionError(f"the number of samples must be at least 1, not {most}")
     chosen = truth.split_codes == truth.splits.index(split)

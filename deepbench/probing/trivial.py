@@ -19,7 +19,7 @@ BANDS = ("band", "channel")
 MOST_BANDS = 12
 """Largest number of bands or channels that have statistics of their own."""
 
-HIDDEN = ("segmentation",)
+HIDDEN = ("segmentation", "convergence")
 """Variables that are answers, and no model sees; those that end with ``_true`` are, too."""
 
 

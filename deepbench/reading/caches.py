@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +92,7 @@ class Cache:
 
 
 def open_cache(
-    release: Release, table: str, split: str | None, variables: dict[str, StoredVariable]
+    release: Release, table: str, split: str | None, variables: Mapping[str, StoredVariable]
 ) -> Cache | None:
     """Return the cache of a table or of one of its splits; None where there is none that is whole and of these data."""
     place, wanted = place_of(release), description(release, table, split)
@@ -121,7 +121,7 @@ def open_cache(
 
 
 def caches_of(
-    release: Release, table: str, variables: dict[str, StoredVariable]
+    release: Release, table: str, variables: Mapping[str, StoredVariable]
 ) -> Iterator[Cache]:
     """Yield the caches of a table: that of all samples alone, if it is there, or those of splits."""
     for split in (None, *release.manifest.tables[table].splits):

@@ -76,8 +76,8 @@ def some_rows(
     planes = scratch[edge:end].reshape(8 * size, -1)
     kind = version, compressor, flags | UNSPLIT, size
     if row % 8 == 0 and end - edge == values:  # each row has bytes of its own
-        some = planes.reshape(8 * size, shape[0], row // 8)[:, rows]
-        return _put_together([some], kind, dtype).reshape(-1, *shape[1:])
+        chosen = planes.reshape(8 * size, shape[0], row // 8)[:, rows]
+        return _put_together([chosen], kind, dtype).reshape(-1, *shape[1:])
     width = min((row + 14) // 8, planes.shape[1])
     begins = [each * row - edge // size for each in numbers]
     firsts = [min(begin // 8, planes.shape[1] - width) for begin in begins]

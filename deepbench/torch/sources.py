@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from deepbench.errors import CatalogError, LoadingError
-from deepbench.language.load import nearest
+from deepbench.language.plain import absent
 from deepbench.reading.table_reader import TableReader
 from deepbench.recipe import Recipe
 from deepbench.release import Release
@@ -126,14 +126,10 @@ class Source(ABC):
             there, others = others, there
         for name in names:
             if name not in there:
-                near = nearest(str(name), there)
-                hint = f"did you mean '{near}'? " if near else ""
+                message = absent(what, name, there, f"'{self.table.name}' of {self.name}")
                 if name in others:
-                    hint = f"it is a {'label' if what == 'input' else 'data variable'}; "
-                raise LoadingError(
-                    f"there is no {what} {name!r} in '{self.table.name}' of {self.name}; {hint}there is: "
-                    f"{', '.join(there)}"
-                )
+                    message += f"; it is a {'label' if what == 'input' else 'data variable'}"
+                raise LoadingError(message)
         if len(set(names)) < len(names):
             raise LoadingError(f"a name stands twice among the {what}s: {', '.join(names)}")
 
@@ -147,12 +143,8 @@ class Source(ABC):
         """
         splits = self.columns["split"].meanings
         if split not in splits:
-            near = nearest(str(split), splits)
-            hint = f"did you mean '{near}'? " if near else ""
-            raise LoadingError(
-                f"there is no split {split!r} in '{self.table.name}' of {self.name}; {hint}there is: "
-                f"{', '.join(splits)}"
-            )
+            where = f"'{self.table.name}' of {self.name}"
+            raise LoadingError(absent("split", split, splits, where))
 
     def first(self, epoch: int) -> int:
         """Return the number of the first sample of an epoch."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table, find_release
+from pipeline.cli.options import Catalog, Json, ReleaseName, Table, find_release
 from pipeline.cli.output import say, say_json, say_table
 from pipeline.units import number_text
 
@@ -45,8 +45,11 @@ def probe(
     ] = None,
     split: Annotated[str, typer.Option(help="Split of the samples.")] = "test",
     train: Annotated[
-        str, typer.Option(help="Split that says which class a value of a label favours.")
-    ] = "train",
+        str | None,
+        typer.Option(
+            help="Split that says which class a value of a label favours; the training split when absent."
+        ),
+    ] = None,
     samples: Annotated[int, typer.Option(min=1, help="Largest number of samples.")] = 256,
     output: Annotated[
         str | None,
@@ -70,7 +73,7 @@ def probe(
     from pipeline.report.results import check_folder, write_results
 
     found = find_release(release, catalog)
-    name = choose_table(table, found.manifest.tables)
+    name = found.check_table(table)
     sweeps = _sweeps(vary or ())
     if output is not None:
         check_folder(output)

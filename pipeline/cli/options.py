@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from deepbench.errors import CatalogError, RecipeError
+from deepbench.errors import RecipeError
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
@@ -105,12 +105,3 @@ def find_release(name: str, catalog: str) -> Release:
     from deepbench.catalog import find_named
 
     return find_named(name, catalog)
-
-
-def choose_table(given: str | None, tables: Any) -> str:
-    """Return the table that was asked for, or the first one."""
-    if given is None:
-        return next(iter(tables))
-    if given not in tables:
-        raise CatalogError(f"there is no table '{given}'; tables: {', '.join(tables)}")
-    return given

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipeline.cli.options import Catalog, Json, ReleaseName, Table, choose_table, find_release
+from pipeline.cli.options import Catalog, Json, ReleaseName, Table, find_release
 from pipeline.cli.output import say, say_json, say_table
 from pipeline.units import number_text
 
 if TYPE_CHECKING:
     from deepbench.probing.audit import Audit
+    from deepbench.probing.limits import Ceiling
     from deepbench.probing.results import Score
 
 MOST_CLASSES = 12
@@ -63,7 +64,7 @@ def score(
     from pipeline.report.score_page import score_page
 
     found = find_release(release, catalog)
-    name = choose_table(table, found.manifest.tables)
+    name = found.check_table(table)
     if output is not None:
         check_folder(output)
     result = score_predictions(
@@ -103,8 +104,16 @@ def audit(
         str | None, typer.Option(help="Which table; all that have classes when absent.")
     ] = None,
     samples: Annotated[
-        int, typer.Option(min=1, help="Samples whose data are read, at most.")
+        int,
+        typer.Option(min=1, help="Samples whose data are read, and that are compared, at most."),
     ] = 50_000,
+    limits: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Samples of each class that are rendered for the ceiling; 64 or fewer when absent, 0 for none.",
+        ),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -113,17 +122,18 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what the data give away: labels and trivial statistics that tell the class, shifts, duplicates."""
+    """Tell what the data give away: labels and statistics that tell the class, shifts, duplicates; and the ceiling."""
     import pandas as pd
 
     from deepbench.probing.audit import audit as audit_table
+    from pipeline.report.audit_page import audit_page
     from pipeline.report.results import check_folder, write_results
 
     found = find_release(release, catalog)
     folder = output or f"reports/{found.name}-{found.version}"
     check_folder(folder)
-    names = [choose_table(table, found.manifest.tables)] if table else list(found.manifest.tables)
-    audits = [audit_table(found, name, most=samples) for name in names]
+    names = [found.check_table(table)] if table else list(found.manifest.tables)
+    audits = [audit_table(found, name, most=samples, limits=limits) for name in names]
     report = {"release": str(found), "tables": [each.to_dict() for each in audits]}
     written = write_results(
         folder,
@@ -131,6 +141,7 @@ def audit(
             "audit.json": report,
             "telling.csv": pd.concat([each.telling_frame() for each in audits]),
             "shifts.csv": pd.concat([each.shift_frame() for each in audits]),
+            "index.html": audit_page(audits, found),
         },
     )
     if as_json:
@@ -172,6 +183,35 @@ def _say_audit(found: Audit) -> None:
                 for each in found.tellings[:TOLD]
             ],
         )
+    _say_ceiling(found.ceiling)
+    say(f"\n{found.searched}")
+
+
+def _say_ceiling(found: Ceiling) -> None:
+    """Print the ceiling, and why where it is not known."""
+    say("\nthe ceiling of every model")
+    for pair in found.separations:
+        reached = "" if pair.known else " at most"
+        say(
+            f"  {' and '.join(pair.classes)} are told apart with accuracy {pair.accuracy.value:.4f}{reached} "
+            f"({pair.accuracy.n:,} samples)"
+        )
+    if found.bounds:
+        say_table(
+            ("label", "class", "Fisher bound", "spread", "samples resolved"),
+            [
+                (
+                    each.label,
+                    each.category,
+                    f"{each.rmse:.3g}" if each.resolved else "-",
+                    f"{each.spread:.3g}",
+                    f"{each.resolved} of {each.n}",
+                )
+                for each in found.bounds
+            ],
+        )
+    for reason in found.reasons:
+        say(f"  {reason}")
 
 
 def _pair(text: str) -> tuple[str, str]:

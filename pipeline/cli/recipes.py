@@ -19,7 +19,6 @@ from pipeline.cli.options import (
     RecipeFile,
     Table,
     Workers,
-    choose_table,
     cluster_options,
     read_recipe,
 )
@@ -86,7 +85,7 @@ def preview(
     from pipeline.report.pictures import montage
 
     found = read_recipe(recipe, changes)
-    name = choose_table(table, found.tables)
+    name = next(iter(found.tables)) if table is None else found.table(table).name
     needed = count * sum(each.sample_bytes for each in found.table(name).variables)
     if needed > PREVIEW_BYTES:
         raise typer.BadParameter(

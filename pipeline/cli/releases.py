@@ -14,7 +14,6 @@ from pipeline.cli.options import (
     Output,
     ReleaseName,
     Table,
-    choose_table,
     find_release,
 )
 from pipeline.cli.output import progress_bar, say, say_json, say_table
@@ -171,7 +170,7 @@ def sample(
     from pipeline.report.pictures import describe, portrait
 
     found = find_release(release, catalog)
-    name = choose_table(table, found.manifest.tables)
+    name = found.check_table(table)
     count = found.manifest.tables[name].samples
     if index >= count:
         raise CatalogError(f"'{name}' of {found} has the samples 0 … {count - 1}, not {index}")
@@ -277,8 +276,7 @@ def export(
     from pipeline.export.selection import Selection
 
     found = find_release(release, catalog)
-    if table is not None:
-        choose_table(table, found.manifest.tables)
+    found.check_table(table)
     names = None if labels is None else tuple(",".join(labels).replace(",", " ").split())
     if split is not None:
         file = file.replace(SPLIT, split)

@@ -183,7 +183,7 @@ def exported_tables(release: Release, table: str | None, path: str) -> list[str]
 def _choose(release: Release, table: str | None, path: str) -> tuple[list[str], Export, str]:
     """Return the tables that are exported, the format, and the ending of the file."""
     tables = release.manifest.tables
-    first = next(iter(tables)) if table is None else release.check_table(table)
+    first = release.check_table(table)
     kind = tables[first].kind
     formats = [each for each in EXPORTS.values() if not each.kinds or kind in each.kinds]
     for each in formats:

@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from deepbench.errors import DeepBenchError, ExportError
-from deepbench.language.load import nearest
+from deepbench.language.plain import absent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from deepbench.release import Release
@@ -49,7 +47,7 @@ class Selection:
             return known
         for name in self.labels:
             if name not in known:
-                raise _unknown(f"label '{name}' in table '{table}' of {release}", name, known)
+                raise ExportError(absent("label", name, known, f"'{table}' of {release}"))
         return tuple(name for name in known if name == "id" or name in self.labels)
 
     def rows(self, release: Release, table: str) -> NDArray[np.int64] | None:
@@ -64,9 +62,8 @@ class Selection:
         """
         summary = release.manifest.tables[table]
         if self.split is not None and self.split not in summary.splits:
-            raise _unknown(
-                f"split '{self.split}' in table '{table}' of {release}", self.split, summary.splits
-            )
+            where = f"'{table}' of {release}"
+            raise ExportError(absent("split", self.split, summary.splits, where))
         if self.split is None and self.where is None:
             return None
         chosen = np.ones(summary.samples, bool)
@@ -104,10 +101,3 @@ def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
         raise ExportError(
             f"the condition {condition!r} on table '{table}' of {release} cannot be evaluated: {error}; {hint}"
         ) from error
-
-
-def _unknown(what: str, word: str, allowed: Iterable[str]) -> ExportError:
-    allowed = list(allowed)
-    near = nearest(word, allowed)
-    hint = f"did you mean '{near}'? " if near else ""
-    return ExportError(f"there is no {what}; {hint}there is: {', '.join(allowed)}")

@@ -72,8 +72,12 @@ def label_chart(bins: pd.DataFrame, curve: pd.DataFrame, name: str, unit: str, l
     x = bins["mean"].to_numpy()
     every = np.concatenate([x, curve["at"].to_numpy()]) if len(curve) else x
     heights = bins[["value", "low", "high"]].to_numpy()
-    top = float(np.nanmax(heights)) or 1.0
-    bottom = min(0.0, float(np.nanmin(heights)))
+    tops, bottoms = heights.ravel(), heights.ravel()
+    if len(curve):
+        tops = np.concatenate([tops, curve["value"], curve["high"]])
+        bottoms = np.concatenate([bottoms, curve["value"]])
+    top = float(np.nanmax(tops)) or 1.0
+    bottom = min(0.0, float(np.nanmin(bottoms)))
     wide = every.min() > 0 and x.max() > WIDE * x.min()
     across = Axis(every.min(), every.max(), LEFT + 8, WIDTH - RIGHT - 8, logarithmic=wide)
     up = Axis(bottom, top * 1.05, HEIGHT - BOTTOM, TOP)

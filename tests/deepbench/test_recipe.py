@@ -423,7 +423,7 @@ def test_an_unknown_table_is_refused_with_the_nearest():
         CatalogError, match=r"no table 'image' in 'things'; did you mean 'images'\?"
     ):
         parse_recipe(TEXT).table("image")
-    with pytest.raises(CatalogError, match="no table 'zzz' in 'things'; tables: images"):
+    with pytest.raises(CatalogError, match="no table 'zzz' in 'things'; there is: images"):
         parse_recipe(TEXT).table("zzz")
 
 

@@ -182,7 +182,7 @@ def test_caches_are_removed_with_their_release_or_alone(release, copied):
 
 def test_what_cannot_be_cached(release, copied):
     with pytest.raises(
-        CatalogError, match="there are no samples of a split 'trial' in 'images' of"
+        CatalogError, match="there is no split 'trial' in 'images' of .*did you mean 'train'"
     ):
         write_cache(release, "images", "trial")
     with pytest.raises(CatalogError, match="there is no table 'image' in"):
@@ -232,4 +232,4 @@ def test_the_command(release, copied, run):
     assert (code, out) == (0, "there is no such cache of small@1.0.0\n")
     code, _, err = run("cache", "small", "--catalog", copied, "--split", "trial")
     assert code == 2
-    assert "there are no samples of a split 'trial'" in err
+    assert "there is no split 'trial' in 'images' of small@1.0.0; did you mean 'train'?" in err

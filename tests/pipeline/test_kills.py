@@ -71,7 +71,7 @@ IMPATIENT = """
 from pipeline.execution import window
 window.PATIENCE, window.TICK, window.SLOWEST = 30.0, 0.2, 1
 """
-"""A block on a new worker, which imports everything first, must not seem to hang: it takes 2 s, on a busy machine 10."""
+"""A block on a new worker, which imports everything first, must not seem to hang: it takes 2 s, or 10 under load."""
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from deepbench.errors import CatalogError
+from deepbench.language.plain import absent
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -52,7 +53,7 @@ def training_statistics(
         )
     names = table["split"].attrs["flag_meanings"].split()
     if split not in names:
-        raise CatalogError(f"there is no split '{split}'; splits: {', '.join(names)}")
+        raise CatalogError(absent("split", split, names, "the table"))
     rows = np.flatnonzero(table["split"].values == names.index(split))
     count, mean, squares = 0, 0.0, 0.0
     for first in range(0, len(rows), block):

@@ -1,13 +1,17 @@
 """What the data give away: planted leaks come first, and nothing comes from clean data."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.distance import cdist
 
 import deepbench
 from deepbench.probing import audit as audits
-from deepbench.probing.audit import audit_truth, training_split
-from deepbench.probing.overlap import Shared, parameter_keys, shared_keys, unresolved
+from deepbench.probing.audit import audit_truth, first_split
+from deepbench.probing.near import unresolved
+from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
 from deepbench.probing.telling import Samples, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
@@ -39,10 +43,9 @@ def audited(recipe, samples=None):
     data = deepbench.render(recipe, "images", 0, len(frame))
     statistics = trivial_statistics("image", data["image"].to_numpy(), ("y", "x"))
     drawn = [each.name for each in view.plan.columns if each.name in truth.labels]
-    first = training_split(truth)
+    first = first_split(truth)
     overlaps = shared_keys("parameters", "", parameter_keys(truth, drawn), truth, first)
-    varying = [name for name in truth.varying() if name in drawn]
-    overlaps += unresolved(recipe, "images", frame, truth, varying, first)
+    overlaps += unresolved(recipe, "images", truth, first, len(truth)).found
     return audit_truth(truth, statistics, drawn, overlaps)
 
 
@@ -218,17 +221,74 @@ def test_samples_that_noise_does_not_tell_apart_are_found(clean):
     path = "tables.images.variables"
     alike = clean.replace({f"{path}.side": {"uniform": [5, 5.001]}, f"{path}.x": 8, f"{path}.y": 8})
     dark = alike.replace({f"{path}.sky": 0.5})
-    for recipe, drawn in ((alike, "side"), (dark, "side")):
-        frame = deepbench.labels(recipe, "images", 0, 300)
-        truth = Truth.from_frame(frame)
-        found = unresolved(recipe, "images", frame, truth, [f"variables.{drawn}"], 0)
-        if recipe is dark:
-            tests = int(np.sum(truth.split_codes == 1))
-            assert [(each.samples, each.of) for each in found] == [(tests, tests)]
-        else:
-            assert sum(each.samples for each in found) < 20
+    truth = Truth.from_frame(deepbench.labels(alike, "images", 0, 300))
+    tests = int(np.sum(truth.split_codes == 1))
+    found, searched = unresolved(dark, "images", truth, 0, 300)
+    assert [(each.samples, each.of) for each in found] == [(tests, tests)]
+    assert searched == (
+        f"Each of {tests} samples of other splits was compared with all {300 - tests} of 'train', without noise: no "
+        "pair nearer than the noise is missed."
+    )
+    assert "but the 200 samples after these" in unresolved(dark, "images", truth, 0, 100).searched
     quiet = clean.replace({"tables.images.noise": []})
-    assert unresolved(quiet, "images", frame, truth, ["variables.side"], 0) == []
+    assert unresolved(quiet, "images", truth, 0, 300).found == []
+    assert "have no noise" in unresolved(quiet, "images", truth, 0, 300).searched
+
+
+@pytest.mark.parametrize("noise", [0.1, 2.0, 6.0])
+def test_no_pair_within_the_noise_is_missed(noise, clean):
+    """Against the distances of all pairs of images, from none that are near to most."""
+    recipe = clean.replace({"tables.images.noise.1.gaussian.sigma": noise})
+    truth = Truth.from_frame(deepbench.labels(recipe, "images", 0, 700))
+    found, _ = unresolved(recipe, "images", truth, 0, 700)
+    kept = recipe.replace({"tables.images.planes": ["image_true"]})
+    images = deepbench.render(kept, "images", 0, 700)["image_true"].values.reshape(700, -1)
+    sigma = (
+        deepbench.render(recipe, "images", 0, 700)["image"].values.reshape(700, -1) - images
+    ).std(axis=1)
+    test, train = (np.flatnonzero(truth.split_codes == code) for code in (1, 0))
+    gaps = cdist(images[test].astype(float), images[train].astype(float)) / sigma[test, None]
+    near = gaps.min(axis=1) < 1
+    assert sum(each.samples for each in found) == near.sum()
+    for each in found:
+        assert (
+            gaps[np.flatnonzero(test == each.first)[0], np.flatnonzero(train == each.twin)[0]] < 1
+        )
+    assert near.any() == (noise > 0.1)
+
+
+@pytest.mark.slow
+def test_every_planted_pair_is_found_among_thirty_thousand():
+    """Disks at 200 places, each in 150 sizes once; two sizes differ by 1e-4 pixel, others far more."""
+    radii = [*np.linspace(2, 10, 149).tolist(), 2 + 5 * 8 / 148 + 1e-4]
+    described = {
+        "kind": "image",
+        "size": [24, 40],
+        "factors": {
+            "radius": radii,
+            "across": {"grid": {"low": 11, "high": 29, "count": 200}},
+        },
+        "classes": {
+            "disk": {"objects": [{"circle": {"x": "= across", "y": 12, "radius": "= radius"}}]}
+        },
+        "noise": [{"gaussian": {"sigma": 0.05}}],
+    }
+    head = {"name": "planted", "version": "1.0.0", "title": "Pairs", "seed": 1}
+    recipe = deepbench.parse_recipe(json.dumps({**head, "tables": {"images": described}}))
+    frame = deepbench.labels(recipe, "images")
+    assert len(frame) == 30_000
+    truth = Truth.from_frame(frame)
+    pair = frame[np.isin(frame["circle.radius"], [radii[5], radii[149]])]
+    assert len(pair) == 400
+    expected = dict.fromkeys(truth.splits[1:], 0)
+    for _, two in pair.groupby("variables.across"):
+        splits = sorted(two["split"], key=truth.splits.index)
+        if splits[0] == "train" and splits[1] != "train":
+            expected[splits[1]] += 1
+    found, searched = unresolved(recipe, "images", truth, 0, 30_000)
+    assert {each.split: each.samples for each in found} == expected
+    assert min(expected.values()) > 0
+    assert searched.endswith("no pair nearer than the noise is missed.")
 
 
 def test_classes_that_are_rarer_in_the_test_are_a_shift(make_truth):
@@ -260,6 +320,6 @@ def test_the_shift_of_a_label_is_that_of_kolmogorov_and_smirnov(make_truth):
 
 def test_the_split_that_is_trained_on_is_known_by_its_name():
     frame = pd.DataFrame({"id": [0, 1], "class": ["a", "a"], "group": [0, 1]})
-    for names, first in ((("test", "train_a"), 1), (("fit", "test"), 0)):
+    for names, first in ((("test", "train"), 1), (("train_a", "train"), 1), (("fit", "test"), 0)):
         truth = Truth.from_frame(frame.assign(split=list(names)), splits=names)
-        assert training_split(truth) == first
+        assert first_split(truth) == first

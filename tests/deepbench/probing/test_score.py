@@ -238,7 +238,7 @@ def test_quantiles_and_draws_have_scores_of_their_own(make_truth):
 
 
 @pytest.mark.parametrize(
-    ("split", "message"), [("tset", "did you mean 'test'"), ("", "unknown split")]
+    ("split", "message"), [("tset", "did you mean 'test'"), ("", "there is no split")]
 )
 def test_unknown_splits_and_labels_are_refused(split, message, make_truth):
     truth = make_truth([0, 1], {"x": [1.0, 2.0]})

@@ -153,7 +153,10 @@ def test_values_of_a_sweep_that_are_no_numbers(biased, values):
 
 
 def test_what_cannot_be_probed_is_refused(biased):
-    with pytest.raises(PredictionError, match="no split 'test': train"):
+    with pytest.raises(
+        PredictionError,
+        match="no split 'test' in 'images' of biased_shapes.*did you mean 'test_fair'",
+    ):
         sweep(biased, "images", looks_at_shape, "psf.sigma")
     with pytest.raises(LabelError, match="did you mean 'psf.sigma'"):
         sweep(biased, "images", looks_at_shape, "psf.sgima", split="test_fair")

@@ -98,7 +98,7 @@ def test_statistics_of_what_is_not_there():
     data = render(parse_recipe(RECIPE), "maps", 0, 24)
     for arguments, message in (
         ({"variable": "image"}, "no variable 'image'; it has"),
-        ({"split": "dev"}, "no split 'dev'; splits: train, validation, test"),
+        ({"split": "dev"}, "no split 'dev' in the table; there is: train, validation, test"),
     ):
         with pytest.raises(CatalogError, match=message):
             training_statistics(data, **arguments)

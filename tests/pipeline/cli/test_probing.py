@@ -210,6 +210,9 @@ def test_an_audit_is_printed_and_written_beside_the_release(release, run, tmp_pa
     expected = deepbench.audit(release, "images")
     assert report["tables"][0] == json.loads(json.dumps(expected.to_dict()))
     assert {each.kind for each in expected.tellings} == {"drawn", "statistic"}
+    assert f"Audit of {release}" in (folder / "index.html").read_text()
+    assert re.search(r"circle\.radius +circle +\d", out.partition("the ceiling of every model")[2])
+    assert "samples of other splits was compared with all" in out
     telling = pd.read_csv(folder / "telling.csv")
     assert set(telling["table"]) == {"images"}  # the other has one class
     assert {"psf.sigma", "image.mean", "all statistics together"} <= set(telling["name"])
@@ -218,10 +221,21 @@ def test_an_audit_is_printed_and_written_beside_the_release(release, run, tmp_pa
 
 
 def test_an_audit_reads_as_many_samples_as_it_should(release, run, tmp_path):
-    options = ("--table", "images", "--samples", "100", "-o", str(tmp_path / "here"))
+    options = (
+        "--table",
+        "images",
+        "--samples",
+        "100",
+        "--limits",
+        "0",
+        "-o",
+        str(tmp_path / "here"),
+    )
     code, out, _ = run("audit", str(release), *catalog(release), *options)
     assert code == 0
     assert "the data of 100" in out
+    assert "but the 200 samples after these were not searched" in out
+    assert "It was not asked for." in out
     code, _, err = run("audit", str(release), *catalog(release), "-o", release.path)
     assert code == 2
     assert "which never changes" in err

@@ -505,7 +505,7 @@ def test_the_command(curves, run, tmp_path, decoded):
     [
         (
             ("a.zarr", "--table", "other"),
-            "there is no table 'other'; tables: visits, steady, images",
+            "there is no table 'other' in curves@1.0.0; there is: visits, steady, images",
         ),
         (
             ("a.csv", "--table", "images"),

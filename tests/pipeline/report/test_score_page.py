@@ -1,7 +1,6 @@
 """The page of a score: complete, well formed, readable without seeing it, and nothing of it lies elsewhere."""
 
 import re
-from html.parser import HTMLParser
 
 import numpy as np
 import pandas as pd
@@ -13,35 +12,6 @@ from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.report.charts import Axis, label_chart
 from pipeline.report.score_page import _change, score_page
-
-VOID = {"meta", "img", "br", "line", "circle", "polygon", "polyline"}
-
-
-class Page(HTMLParser):
-    """The elements of a page: what is open at each, and what has which attributes."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.found, self.words, self._open = [], [], []
-        self.feed(text)
-        assert self._open == []
-
-    def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attributes):
-        self.found.append((tag, dict(attributes)))
-
-    def handle_endtag(self, tag):
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        self.words.append(data)
-
-    def all(self, tag):
-        return [attributes for name, attributes in self.found if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +44,9 @@ def page(release):
     return score, score_page(score, release)
 
 
-def test_a_page_is_whole_and_needs_nothing_from_elsewhere(page):
+def test_a_page_is_whole_and_needs_nothing_from_elsewhere(page, parse_page):
     _, text = page
-    parsed = Page(text)
+    parsed = parse_page(text)
     headings = re.findall(r"<h2[^>]*>([^<]*)</h2>", text)
     assert headings == [
         "Summary",
@@ -95,9 +65,9 @@ def test_a_page_is_whole_and_needs_nothing_from_elsewhere(page):
     assert targets <= {each.get("id") for _, each in parsed.found}
 
 
-def test_a_page_can_be_read_without_seeing_it(page):
+def test_a_page_can_be_read_without_seeing_it(page, parse_page):
     score, text = page
-    parsed = Page(text)
+    parsed = parse_page(text)
     assert parsed.all("html")[0]["lang"] == "en"
     assert all(each["alt"] for each in parsed.all("img"))
     charts = parsed.all("svg")
@@ -147,3 +117,18 @@ def test_round_ticks():
     assert np.allclose(Axis(2, 9, 0, 1, logarithmic=True).ticks(), [2, 4, 6, 8])
     flat = Axis(3, 3, 0, 100)
     assert flat(3) == pytest.approx(50)
+
+
+def test_a_curve_is_not_cut_at_the_top_of_its_chart():
+    bins = pd.DataFrame(
+        {"mean": [1.0, 2], "value": [0.1, 0.2], "low": [0.05, 0.1], "high": [0.2, 0.3]}
+    )
+    curve = pd.DataFrame(
+        {"at": [1.0, 2], "value": [0.1, 0.9], "low": [0.0, 0.8], "high": [0.2, 1.0]}
+    )
+    svg = label_chart(bins, curve, "x", "", "error")
+    heights = [
+        float(each.split(",")[1])
+        for each in re.search('class="curve" points="([^"]*)', svg)[1].split()
+    ]
+    assert heights[0] - heights[1] == pytest.approx(0.8 / (1.0 * 1.05) * 146, abs=0.2)
