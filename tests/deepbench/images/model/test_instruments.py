@@ -215,6 +215,7 @@ def test_every_value_of_a_band_is_a_label_and_may_be_drawn():
     ("options", "message"),
     [
         ({"instrument": {"preset": "dse"}}, "unknown preset 'dse'; did you mean 'des'"),
+        ({"instrument": {"preset": "des"}}, r"such as bands: \{g: \{\}\}; 'des' has g, r, i, z, y"),
         ({"instrument": {"unit": "dn"}}, "must be 'electron', 'adu' or 'flux'"),
         ({"pixel_scale": 1}, "the instrument has its own pixel_scale"),
         ({"noise": [{"gaussian": {"sigma": 1}}]}, "the instrument has its own noise"),
