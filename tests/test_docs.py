@@ -251,6 +251,11 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor in anchors(target.read_text()), link
 
 
+def test_the_page_of_benchmarks_names_every_recipe():
+    text = (ROOT / "docs/benchmarks.md").read_text()
+    assert all(f"| [`{path.stem}`]" in text for path in (ROOT / "workflows").glob("*.yaml"))
+
+
 def test_the_index_of_the_documents_names_every_page():
     text = (ROOT / "docs/README.md").read_text()
     assert all(f"({page.name})" in text for page in (ROOT / "docs").glob("[a-z]*.md"))

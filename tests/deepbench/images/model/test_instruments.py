@@ -215,7 +215,6 @@ def test_every_value_of_a_band_is_a_label_and_may_be_drawn():
     ("options", "message"),
     [
         ({"instrument": {"preset": "dse"}}, "unknown preset 'dse'; did you mean 'des'"),
-        ({"instrument": {"preset": "des"}}, r"such as bands: \{g: \{\}\}; 'des' has g, r, i, z, y"),
         ({"instrument": {"unit": "dn"}}, "must be 'electron', 'adu' or 'flux'"),
         ({"pixel_scale": 1}, "the instrument has its own pixel_scale"),
         ({"noise": [{"gaussian": {"sigma": 1}}]}, "the instrument has its own noise"),
@@ -237,6 +236,8 @@ def test_bands_must_fit():
     described = {"preset": "des", "bands": {"q": {}}}
     with pytest.raises(RecipeError, match="unknown band of 'des' 'q'; allowed: g, r, i, z, y"):
         recipe([STAR], instrument=described)
+    with pytest.raises(RecipeError, match="such as bands: {g: {}}; 'des' has g, r, i, z, y"):
+        recipe([STAR], instrument={"preset": "des", "bands": None})
     text = recipe([STAR]).to_yaml()
     head, _, _ = text.partition("instrument:")
     assert "magnitude: 20" in head
