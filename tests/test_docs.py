@@ -251,6 +251,14 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor in anchors(target.read_text()), link
 
 
+def test_the_first_table_of_the_page_on_images_is_drawn():
+    text = (ROOT / "docs/images.md").read_text()
+    table = re.search(r"```yaml\n(images:.*?)```", text, re.DOTALL)[1]
+    head = "name: hubble\nversion: 1.0.0\ntitle: Hubble\nseed: 1\ntables:\n"
+    frame = labels(parse_recipe(head + re.sub("^", "  ", table, flags=re.M)), "images", 0, 100)
+    assert set(frame["class"]) == {"star", "galaxy"}
+
+
 def test_the_page_of_benchmarks_names_every_recipe():
     text = (ROOT / "docs/benchmarks.md").read_text()
     assert all(f"| [`{path.stem}`]" in text for path in (ROOT / "workflows").glob("*.yaml"))
