@@ -57,7 +57,7 @@ def score(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a model's predictions: how good they are, by which label, and where they fail most."""
+    """Score a model's predictions. It tells how good they are, by which label, and where they fail most."""
     from deepbench.probing.score import score as score_predictions
     from pipeline.report.results import check_folder, write_results
     from pipeline.report.score_page import score_page
@@ -113,7 +113,7 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what the data give away: labels and trivial statistics that tell the class, shifts, duplicates."""
+    """Tell what the data give away. This is what tells the class without looking, shifts, and duplicates."""
     import pandas as pd
 
     from deepbench.probing.audit import audit as audit_table
