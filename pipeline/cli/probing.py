@@ -113,7 +113,7 @@ def audit(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell what the data give away. This is what tells the class without looking, shifts, and duplicates."""
+    """Tell what the data give away: labels and trivial statistics that tell the class, shifts, duplicates."""
     import pandas as pd
 
     from deepbench.probing.audit import audit as audit_table
