@@ -94,6 +94,12 @@ class Release:
     version : Version
     catalog : Location
         The catalog that it is in.
+
+    Examples
+    --------
+    >>> release = deepbench.find("shapes", "1.0.0")                # doctest: +SKIP
+    >>> release.manifest.tables["images"].samples                  # doctest: +SKIP
+    6000
     """
 
     name: str
@@ -189,6 +195,11 @@ class Release:
         ------
         CatalogError
             There is no such table or label.
+
+        Examples
+        --------
+        >>> frame = release.labels("images", ["class", "circle.radius"])      # doctest: +SKIP
+        >>> frame[frame["circle.radius"] < 3]                                 # doctest: +SKIP
         """
         import pandas as pd
 
@@ -230,6 +241,10 @@ class Release:
         ------
         CatalogError
             The table repeats no objects.
+
+        Examples
+        --------
+        >>> release.objects("images", 41)                              # doctest: +SKIP
         """
         import pandas as pd
 
@@ -292,6 +307,10 @@ class Release:
             There is no such table or sample.
         ReleaseError
             A file is missing or damaged.
+
+        Examples
+        --------
+        >>> release.sample("images", 41).image.plot()                  # doctest: +SKIP
         """
         count = self.manifest.tables[self.check_table(table)].samples
         if not 0 <= index < count:
@@ -325,6 +344,10 @@ class Release:
         -----
         DeprecatedReleaseWarning
             It should not be used any more.
+
+        Examples
+        --------
+        >>> release.open(chunks="shards")["images"]["image"].mean().compute()      # doctest: +SKIP
         """
         return self._open(chunks)
 
