@@ -90,6 +90,12 @@ class Release:
     version : Version
     catalog : Location
         The catalog that it is in.
+
+    Examples
+    --------
+    >>> release = deepbench.find("shapes", "1.0.0")                # doctest: +SKIP
+    >>> release.manifest.tables["images"].samples                  # doctest: +SKIP
+    6000
     """
 
     name: str
@@ -187,6 +193,11 @@ class Release:
         ------
         CatalogError
             There is no such table or label.
+
+        Examples
+        --------
+        >>> frame = release.labels("images", ["class", "circle.radius"])      # doctest: +SKIP
+        >>> frame[frame["circle.radius"] < 3]                                 # doctest: +SKIP
         """
         there = self.manifest.tables[self.check_table(table)].columns
         chosen = list(there if columns is None else columns)
@@ -226,6 +237,10 @@ class Release:
         ------
         CatalogError
             The table repeats no objects.
+
+        Examples
+        --------
+        >>> release.objects("images", 41)                              # doctest: +SKIP
         """
         self.check_table(table)
         if not self.recipe.table(table).plan.object_columns:
@@ -287,6 +302,10 @@ class Release:
             There is no such table or sample.
         ReleaseError
             A file is missing or damaged.
+
+        Examples
+        --------
+        >>> release.sample("images", 41).image.plot()                  # doctest: +SKIP
         """
         summary = self.manifest.tables[self.check_table(table)]
         if not 0 <= index < summary.samples:
@@ -371,6 +390,10 @@ class Release:
         -----
         DeprecatedReleaseWarning
             It should not be used any more.
+
+        Examples
+        --------
+        >>> release.open(chunks="shards")["images"]["image"].mean().compute()      # doctest: +SKIP
         """
         return self._open(chunks)
 

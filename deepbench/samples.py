@@ -34,6 +34,12 @@ def draw_labels(table: Table[Any], start: int, stop: int) -> Labels:
     ------
     LabelError
         The range is not inside the counter's 2³² samples, or a value leaves the range of its parameter.
+
+    Examples
+    --------
+    >>> table = recipe.table("images")                                  # doctest: +SKIP
+    >>> drawn = draw_labels(table, 0, 100)                              # doctest: +SKIP
+    >>> arrays, labels = render_arrays(table, drawn)                    # doctest: +SKIP
     """
     return draw_samples(table, np.arange(*_range(start, stop), dtype=np.int64))
 

@@ -64,7 +64,9 @@ def read_document(path: str | Path) -> Document:
         with path.open("rb") as stream:
             content = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        message = f"the recipe cannot be read: {error.strerror or error}"
+        near = nearest(path.name, sorted(each.name for each in path.parent.glob("*.yaml")))
+        hint = f"; did you mean '{path.with_name(near)}'?" if near and near != path.name else ""
+        message = f"the recipe cannot be read: {error.strerror or error}{hint}"
         raise RecipeError.from_problems(str(path), [Problem(message)]) from error
     document = parse_document(content, str(path))
     return replace(document, folder=path.parent)

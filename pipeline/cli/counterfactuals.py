@@ -62,7 +62,7 @@ def probe(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Ask a model about samples whose labels are changed: on which labels it relies, and where it breaks.
+    """Ask a model about samples with changed labels. It tells on which labels the model relies, and where it breaks.
 
     Without --vary each label's value is swapped for one that favours another class; with it the label is swept.
     """

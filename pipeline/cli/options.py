@@ -53,7 +53,7 @@ def come_with_us(path: str) -> str:
     package = Path(__file__).parents[1]
     if Path(path).parts[:1] == (WORKFLOWS,) and not Path(path).exists():
         for folder in (package, package.parent):  # in a wheel, in a clone
-            if (folder / path).is_file():
+            if (folder / WORKFLOWS).is_dir():
                 return str(folder / path)
     return path
 

@@ -129,7 +129,7 @@ class Log:
     def line(self) -> str:
         """Return the messages since the last line, the step, how much of it is done, and the time left."""
         step, done, total = self._latest
-        amount = f": {done:,} of {total:,}" if total else f": {done:,}" if done else ""
+        amount = f": {done:,} of {total:,}" if total else f": {done:,} so far" if done else ""
         words = [*self._messages, f"{step}{amount}"]
         self._messages.clear()
         if self._first < done < total:

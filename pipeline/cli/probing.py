@@ -58,7 +58,7 @@ def score(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Score a model's predictions: how good they are, by which label, and where they fail most."""
+    """Score a model's predictions. It tells how good they are, by which label, and where they fail most."""
     from deepbench.probing.score import score as score_predictions
     from pipeline.report.results import check_folder, write_results
     from pipeline.report.score_page import score_page

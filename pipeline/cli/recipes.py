@@ -175,7 +175,7 @@ def warm(
         list[str], typer.Argument(metavar="RECIPE...", help="Recipes that will be built.")
     ],
 ) -> None:
-    """Compile the kernels that recipes need, so that no build waits for them.
+    """Compile the kernels that recipes need. No build waits for them then.
 
     They are kept on this machine, for this version of DeepBench and this processor: an image for the workers of a
     cluster is ready once this has run in it.

@@ -166,7 +166,7 @@ def sample(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show the labels and a picture of one sample, or write it for lens modellers."""
+    """Show the labels and a picture of one sample. With --coolest, write it for lens modellers."""
     from pipeline.report.pictures import describe, portrait
 
     found = find_release(release, catalog)
@@ -271,7 +271,7 @@ def export(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a release, or a choice of it, in the format of others, and compare what was written with the release."""
+    """Write a release, or a part of it, in another format. What was written is compared with the release."""
     from pipeline.export import SPLIT, export_table, exported_tables, paths_by_split
     from pipeline.export.selection import Selection
 

@@ -51,7 +51,7 @@ def deposit(
     catalog: Catalog = "releases",
     as_json: Json = False,
 ) -> None:
-    """Prepare the deposit of a release at Zenodo, and print the commands that make it. Nothing is sent."""
+    """Prepare the deposit of a release at Zenodo. It prints the commands that make it; nothing is sent."""
     from pipeline.deposit import check_target, prepare_deposit, write_deposit
 
     found = find_exactly(release, catalog)

@@ -97,7 +97,7 @@ def repair(
     scheduler: Scheduler = None,
     as_json: Json = False,
 ) -> None:
-    """Make the damaged files of a release again, exactly as they were.
+    """Make the damaged files of a release again. Each is exactly as it was.
 
     Exit code 3 when some could not be.
     """
@@ -134,7 +134,7 @@ def cache(
     catalog: Catalog = "releases",
     as_json: Json = False,
 ) -> None:
-    """Write plain arrays of a release for training, beside the catalog or where DEEPBENCH_CACHE says."""
+    """Write plain arrays of a release for training. They lie beside the catalog, or where DEEPBENCH_CACHE says."""
     from pipeline.caches import remove_caches, write_cache
 
     found = find_release(release, catalog)
@@ -185,7 +185,7 @@ def deprecate(
     undo: Annotated[bool, typer.Option("--undo", help="Take it back.")] = False,
     catalog: Catalog = "releases",
 ) -> None:
-    """Warn everybody who opens a release that it should not be used any more."""
+    """Warn everybody who opens a release. --reason says why it should not be used."""
     from pipeline import upkeep
     from pipeline.target import target_of
 

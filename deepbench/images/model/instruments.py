@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from deepbench.images.psf.model import PsfEntry
 from deepbench.labelling.scopes import EVERY_CLASS
 from deepbench.language.presets import FromPreset, Presets, check_bands, named_preset, read_presets
-from deepbench.language.specification import Name, Number, Specification, parameter
+from deepbench.language.specification import Name, Number, Specification, parameter, problem
 from deepbench.language.values import Value
 
 MAGNITUDE = -0.4 * math.log(10.0)
@@ -71,6 +71,12 @@ class Instrument(FromPreset):
             return data
         filled = {"pixel_scale": preset["pixel_scale"], **data}
         given = data.get("bands")
+        if given is None:
+            names = list(preset["bands"])
+            raise problem(
+                f"'bands' is missing: name those that you want, such as bands: {{{names[0]}: {{}}}}; "
+                f"'{data['preset']}' has {', '.join(names)}"
+            )
         if not isinstance(given, Mapping):
             return filled
         check_bands(given, data["preset"], preset)

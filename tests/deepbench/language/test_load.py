@@ -162,6 +162,11 @@ def test_reading_no_file(tmp_path):
         read_document(tmp_path / "none.yaml")
     with pytest.raises(RecipeError, match="cannot be read: Is a directory"):
         read_document(tmp_path)
+    (tmp_path / "shapes.yaml").touch()
+    with pytest.raises(
+        RecipeError, match=r"No such file or directory; did you mean '.*/shapes\.yaml'\?"
+    ):
+        read_document(tmp_path / "shape.yaml")
 
 
 MERGES = """\

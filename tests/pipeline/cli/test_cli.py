@@ -725,7 +725,7 @@ def test_lines_of_a_log_say_how_long_it_takes():
     log = output.Log(lambda: now[0])
     log.tell("dashboard: here")
     log.report("compiling", 3, 0)
-    assert log.line() == "dashboard: here, compiling: 3"
+    assert log.line() == "dashboard: here, compiling: 3 so far"
     log.report("rendering", 340, 1340)
     assert log.line() == "rendering: 340 of 1,340"
     now[0] = 60.0

@@ -236,6 +236,8 @@ def test_bands_must_fit():
     described = {"preset": "des", "bands": {"q": {}}}
     with pytest.raises(RecipeError, match="unknown band of 'des' 'q'; allowed: g, r, i, z, y"):
         recipe([STAR], instrument=described)
+    with pytest.raises(RecipeError, match="such as bands: {g: {}}; 'des' has g, r, i, z, y"):
+        recipe([STAR], instrument={"preset": "des", "bands": None})
     text = recipe([STAR]).to_yaml()
     head, _, _ = text.partition("instrument:")
     assert "magnitude: 20" in head
