@@ -47,9 +47,8 @@ def test_the_blur_predicts_the_class_with_the_probability_of_the_split(rho):
     blurred = frame["psf.sigma"] > 1.75
     assert (blurred == frame["variables.blurred"]).all()
     expected = {"train": rho, "validation": rho, "test_fair": 0.5, "test_opposed": 1 - rho}
-    groups = frame.assign(hit=blurred == (frame["class"] == "rectangle")).groupby(
-        ["split", "class"]
-    )
+    called = frame.assign(hit=blurred == (frame["class"] == "rectangle"))
+    groups = called.groupby(["split", "class"], observed=True)
     for (split, _), hits in groups["hit"]:
         p = expected[split]
         assert abs(hits.mean() - p) < 4 * np.sqrt(p * (1 - p) / len(hits))
