@@ -331,7 +331,10 @@ class Release:
             nodes = self._nodes()
             for name, summary in self.manifest.tables.items():
                 one = nodes[name][list(summary.variables)].isel(sample=0)
-                blank = {each: np.zeros(values.shape, values.dtype) for each, values in one.items()}
+                blank = {
+                    each: np.broadcast_to(np.zeros((), values.dtype), values.shape)
+                    for each, values in one.items()
+                }
                 found[name] = one.copy(data=blank).load()
         return found
 

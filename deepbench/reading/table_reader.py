@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +82,7 @@ class TableReader:
         return self._release.manifest.tables[self._table].samples
 
     @property
-    def variables(self) -> Mapping[str, StoredVariable]:
+    def variables(self) -> dict[str, StoredVariable]:
         """The data variables by name, each with ``dtype``, and ``shape`` and ``dims`` of one sample.
 
         Raises

@@ -81,8 +81,8 @@ def some_rows(
     width = min((row + 14) // 8, planes.shape[1])
     begins = [each * row - edge // size for each in numbers]
     firsts = [min(begin // 8, planes.shape[1] - width) for begin in begins]
-    some = [planes[:, None, first : first + width] for first in firsts]
-    together, found = _put_together(some, kind, dtype), np.empty((len(begins), row), dtype)
+    parts = [planes[:, None, first : first + width] for first in firsts]
+    together, found = _put_together(parts, kind, dtype), np.empty((len(begins), row), dtype)
     for number, (begin, first) in enumerate(zip(begins, firsts, strict=True)):
         found[number] = together[number, begin - 8 * first :][:row]
     return found.reshape(-1, *shape[1:])

@@ -53,7 +53,7 @@ class StoredTable:
         The release.
     folder : str
         Folder of the table in it.
-    variables : mapping of str to StoredVariable
+    variables : dict of str to StoredVariable
         Its data variables.
     files : mapping of str to StoredObject
         What the manifest lists, by the names of the files.
@@ -63,7 +63,7 @@ class StoredTable:
         self,
         location: Location,
         folder: str,
-        variables: Mapping[str, StoredVariable],
+        variables: dict[str, StoredVariable],
         files: Mapping[str, StoredObject],
     ) -> None:
         self.variables = variables

@@ -103,7 +103,7 @@ class Batches(Loading, IterableDataset):
     Notes
     -----
     A process holds ``window`` × ``lanes`` / (ranks × workers) bytes, at most its part of the data. With ``lanes=1``,
-    which allows no workers, it is one window.
+    which allows no workers, it is one window. With ``cache="memory"`` it holds all samples.
 
     Examples
     --------
