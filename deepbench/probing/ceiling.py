@@ -39,6 +39,12 @@ SHORTENED = 4
 TYPICAL = 512
 """Number of samples from which the standard deviation of a label is known."""
 
+OBSERVING = ("instrument", "survey", "cadence", "wcs")
+"""Scopes of what is known of an observation."""
+
+COUNTING = ("gain", "background")
+"""Parameters of the counting of photons, which are known, too."""
+
 ALIKE = 1e-6
 """Part of the largest eigenvalue of the information below which labels do the same to a sample, as far as single
 precision knows.
@@ -76,7 +82,7 @@ def fisher_bounds(
     Raises
     ------
     LabelError
-        The noise is another, a label is unknown, or a class has none.
+        The noise is another, a label is unknown, of the observation, or a class has none.
     """
     try:
         model = known_noise(recipe, table)
@@ -86,6 +92,12 @@ def fisher_bounds(
     found = information(model, table, numbers, labels, step)
     bounds = np.array([bounds_of(each) for each in found])
     return pd.DataFrame({"id": numbers} | {name: bounds[:, i] for i, name in enumerate(labels)})
+
+
+def is_known(label: str) -> bool:
+    """Return whether a label is of the observation, so that who looks at a sample knows it."""
+    parts = label.split(".")
+    return parts[0] in OBSERVING or (parts[0] == "noise" and parts[-1] in COUNTING)
 
 
 def information(
@@ -100,6 +112,8 @@ def information(
     for label in labels:
         if label not in drawn:
             raise LabelError(absent("label", label, drawn, f"'{table}'"))
+        if is_known(label):
+            raise LabelError(f"'{label}' is of the observation, and so it is known: leave it out")
         values = drawn[label][np.argsort(order)].astype(float)
         if np.isnan(values).any():
             first = ids[np.argmax(np.isnan(values))]

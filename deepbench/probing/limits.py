@@ -20,6 +20,7 @@ from deepbench.probing.ceiling import (
     bounds_of,
     distances,
     information,
+    is_known,
     likelihood_ratio_accuracy,
 )
 from deepbench.probing.intervals import Estimate, Groups, mean, plain
@@ -53,9 +54,6 @@ DIFFERENT = 0.9
 
 ERROR = "_error"
 """End of the name of a label that is added to another, so that the sum is what a sample shows."""
-
-OBSERVING = ("instrument", "survey", "cadence", "wcs")
-"""Scopes of what is known of an observation."""
 
 
 @dataclass(frozen=True)
@@ -183,12 +181,12 @@ def free_labels(plan: LabelPlan, truth: Truth, rows: NDArray) -> list[str]:
     """Return the continuous labels of some samples of a class that the recipe draws, and a sample may depend on."""
     found = []
     for name, (value, _) in drawn_values(plan).items():
-        if name not in truth.labels or isinstance(value, Expression):
+        if name not in truth.labels or isinstance(value, Expression) or is_known(name):
             continue
         own = truth.labels[name][rows]
         many = len(np.unique(own)) >= max(2, DIFFERENT * len(own))
         used = not name.startswith(f"{VARIABLES}.") or dependents(plan, [name])
-        if np.isfinite(own).all() and many and used and name.split(".")[0] not in OBSERVING:
+        if np.isfinite(own).all() and many and used:
             found.append(name)
     return found
 

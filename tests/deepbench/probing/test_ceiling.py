@@ -122,6 +122,11 @@ def test_the_best_test_of_two_signals_is_known():
             ["circle.x"],
             "before their photons",
         ),
+        (
+            {"noise": [{"poisson": {"background": 1}}]},
+            ["noise.poisson.gain"],
+            "is of the observation",
+        ),
         ({"noise": [{"background": {"level": 1}}]}, ["circle.x"], "have no noise"),
         ({"noise": []}, ["circle.x"], "have no noise"),
         ({"noise": [{"gaussian": {"sigma": 0}}]}, ["circle.x"], "has no noise"),
