@@ -17,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from deepbench.counterfactuals import vary
+from deepbench.counterfactuals import numbers_of, vary
 from deepbench.errors import LabelError, RangeWarning
 from deepbench.labelling.changes import derive_of, drawn_values
 from deepbench.language.plain import absent
@@ -82,13 +82,22 @@ def fisher_bounds(
     Raises
     ------
     LabelError
-        The noise is another, a label is unknown, of the observation, or a class has none.
+        The noise is another, a label is unknown, of the observation, or a class has none; a sample does not exist or is given twice.
+
+    Examples
+    --------
+    >>> import deepbench
+    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml")
+    >>> fisher_bounds(recipe, "images", [0, 1], ["psf.sigma"]).round(3)
+       id  psf.sigma
+    0   0      0.019
+    1   1      0.010
     """
     try:
         model = known_noise(recipe, table)
     except LabelError as error:
         raise LabelError(f"table '{table}' has no bound that is known: {error}") from error
-    numbers = np.asarray(ids, dtype=np.int64)
+    numbers = numbers_of(recipe, model.recipe.table(table), ids)
     found = information(model, table, numbers, labels, step)
     bounds = np.array([bounds_of(each) for each in found])
     return pd.DataFrame({"id": numbers} | {name: bounds[:, i] for i, name in enumerate(labels)})

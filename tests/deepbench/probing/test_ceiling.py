@@ -138,6 +138,13 @@ def test_bounds_that_are_not_known_are_refused(change, labels, message, recipe, 
         fisher_bounds(changed, "images", disks["id"], labels)
 
 
+def test_bounds_of_no_sample_are_refused(recipe):
+    with pytest.raises(LabelError, match="list of whole numbers"):
+        fisher_bounds(recipe, "images", [0.5], ["circle.x"])
+    with pytest.raises(LabelError, match="there is no sample -1"):
+        fisher_bounds(recipe, "images", [-1], ["circle.x"])
+
+
 # --- other noise --------------------------------------------------------------------------------
 
 
