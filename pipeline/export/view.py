@@ -161,10 +161,10 @@ class View:
         A thread reads the next block while one is used: decompression, and most of what writes files, run without the
         lock of Python.
         """
-        names = [each.name for each in self.variables] if names is None else [*names]
+        wanted = [each.name for each in self.variables] if names is None else [*names]
 
         def read(start: int, stop: int) -> tuple[int, int, dict[str, NDArray]]:
-            return start, stop, {name: self.read(name, start, stop) for name in names}
+            return start, stop, {name: self.read(name, start, stop) for name in wanted}
 
         coming: list[Future[tuple[int, int, dict[str, NDArray]]]] = []
         with ThreadPoolExecutor(1) as thread:
