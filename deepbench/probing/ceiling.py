@@ -82,7 +82,8 @@ def fisher_bounds(
     Raises
     ------
     LabelError
-        The noise is another, a label is unknown, of the observation, or a class has none; a sample does not exist or is given twice.
+        The noise is another, a label is unknown, of the observation, or a class has none; a sample does not exist or is
+        given twice.
 
     Examples
     --------
