@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 RESOLVED = 1.0
 """Distance of two noiseless samples, in standard deviations of the noise, below which they are not told apart."""
 
+ROUNDING = 1e-11
+"""Part of the largest value of a sketch that its rounding stays below."""
+
 DIRECTIONS = 24
 """Number of directions of a sketch."""
 
@@ -115,7 +118,7 @@ def _twins(
     """Return for each row one of ``own`` that is near it, -1 where there is none; and how many are not settled."""
     tree = cKDTree(sketches.points[own])
     twins = np.full(len(ids), -1)
-    reach = RESOLVED * sketches.sigma
+    reach = RESOLVED * sketches.sigma + ROUNDING * np.abs(sketches.points).max()
     left, seen, unsettled = asked, 0, 0
     for count in CANDIDATES:
         k = min(count, len(own))
@@ -124,10 +127,10 @@ def _twins(
         left = left[:room]
         if not len(left):
             break
-        limit = float(reach[left].max()) * (1 + 1e-9) + 1e-12
+        limit = np.nextafter(reach[left].max(), np.inf)  # the bound itself is outside
         gaps, places = tree.query(sketches.points[left], k=k, distance_upper_bound=limit)
         gaps, places = gaps.reshape(len(left), k), places.reshape(len(left), k)
-        open_ = gaps[:, seen:] <= reach[left, None] * (1 + 1e-9) + 1e-12
+        open_ = gaps[:, seen:] <= reach[left, None]
         which, column = np.nonzero(open_)
         pairs = np.stack([left[which], own[places[:, seen:][which, column]]], axis=1)
         distance = images.distances(ids, pairs) / sketches.sigma[pairs[:, 0]]
@@ -174,8 +177,8 @@ class _Images:
         points, sigmas = [], []
         for images, sigma in self._blocks(ids):
             along = images @ directions.T
-            rest = np.sum(images**2, axis=1) - np.sum(along**2, axis=1)
-            points.append(np.column_stack([along, np.sqrt(np.maximum(rest, 0.0))]))
+            rest = np.linalg.norm(images - along @ directions, axis=1)
+            points.append(np.column_stack([along, rest]))
             sigmas.append(sigma)
         return _Sketches(np.concatenate(points), np.concatenate(sigmas))
 

@@ -268,3 +268,12 @@ def test_a_curve_of_a_line_is_the_line():
     cells = equal_count_bins("a", values, 256)
     curve = smooth_curve(cells, values, 2 * values + 1)
     np.testing.assert_allclose(curve["value"], 2 * curve["at"] + 1, rtol=1e-9)
+
+
+def test_a_worst_group_that_there_is_not_has_a_reason(make_truth):
+    found = score_truth(
+        make_truth([0, 1] * 4), {"id": np.arange(8), "class": np.array(["a", "b"] * 4)}
+    )
+    notes = found.summary.set_index("metric")["note"]
+    assert np.isnan(found["worst_group_accuracy"].value)
+    assert notes["worst_group_accuracy"] == "no class or group has 10 samples"
