@@ -101,7 +101,7 @@ def test_the_recipe_page_names_all_of_the_language():
     [
         "counterfactuals",
         "ground_truth",
-        *(f"probing.{each}" for each in ("models", "sweeps", "reliance", "ceiling", "slices")),
+        *(f"probing.{each}" for each in ("models", "sweeps", "reliance", "bounds", "slices")),
     ],
 )
 def test_the_examples_of_probing_run(module, monkeypatch, tmp_path):

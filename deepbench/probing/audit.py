@@ -11,8 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from deepbench.probing.ceiling import Ceiling, ceiling
 from deepbench.probing.intervals import Groups, plain
-from deepbench.probing.limits import Ceiling, ceiling
 from deepbench.probing.near import unresolved
 from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
 from deepbench.probing.slices import discoveries
@@ -179,7 +179,7 @@ def audit(
     table: str | None = None,
     *,
     most: int = MOST,
-    limits: int | None = None,
+    ceiling_samples: int | None = None,
     catalog: str = "releases",
     seed: int = 0,
 ) -> Audit:
@@ -193,7 +193,7 @@ def audit(
         The first table when absent.
     most : int
         Largest number of samples whose data are read, and which are compared with each other.
-    limits : int, optional
+    ceiling_samples : int, optional
         Number of samples of each class that are rendered for the ceiling; 0 leaves it out. When absent 64, and for
         bounds fewer where there are many labels or samples are large.
     catalog : str
@@ -228,7 +228,7 @@ def audit(
     overlaps = list(_overlaps(release, table, truth, drawn, first))
     near = unresolved(release.recipe, table, truth, first, most)
     found = audit_truth(truth, statistics, drawn, [*overlaps, *near.found], seed=seed)
-    highest = ceiling(release.recipe, table, truth, limits)
+    highest = ceiling(release.recipe, table, truth, ceiling_samples)
     return Audit(
         str(release),
         table,

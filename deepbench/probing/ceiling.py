@@ -1,221 +1,277 @@
-"""Limits of every model: bounds that follow from the recipe alone, where the noise of its samples is known.
-
-References
-----------
-Kay 1993, Fundamentals of Statistical Signal Processing I, chapter 3 (Fisher information) and II, chapter 4 (two known
-signals).
-"""
+"""The ceiling of a table: how well its labels can be measured and its classes be told apart, whatever the model."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import special
 
-from deepbench.counterfactuals import numbers_of, vary
-from deepbench.errors import LabelError, RangeWarning
-from deepbench.labelling.changes import derive_of, drawn_values
-from deepbench.language.plain import absent
+from deepbench.counterfactuals import twin, unchanged
+from deepbench.errors import DeepBenchError
+from deepbench.labelling.changes import dependents, drawn_values
+from deepbench.labelling.scopes import VARIABLES
+from deepbench.language.expressions import Expression
+from deepbench.probing.bounds import (
+    bounds_of,
+    distances,
+    information,
+    is_known,
+    likelihood_ratio_accuracy,
+)
+from deepbench.probing.intervals import Estimate, Groups, mean, plain
 from deepbench.probing.signals import Model, Signals, known_noise
-from deepbench.selection import draw_samples
 
 if TYPE_CHECKING:
+    from deepbench.labelling.plan import LabelPlan
+    from deepbench.probing.truth import Truth
     from deepbench.recipe import Recipe
 
-STEP = 0.01
-"""Largest step of differences, in standard deviations of a label over the samples."""
+SAMPLES = 64
+"""Largest number of samples of a class from which its ceiling is known, where no number is asked for."""
 
-SMALL = 0.6
-"""Largest change of a sample between two steps, in standard deviations of its noise; else the step is shortened."""
+RENDERED = 3_000
+"""Number of samples that are rendered for the bounds of a class, about, where no number is asked for."""
 
-SHORTENED = 4
-"""How often steps are shortened, at most."""
+VALUES = 2**26
+"""Number of their values, about: of large samples fewer are rendered."""
 
-TYPICAL = 512
-"""Number of samples from which the standard deviation of a label is known."""
+FEWEST = 8
+"""Smallest number of samples from which bounds are known."""
 
-OBSERVING = ("instrument", "survey", "cadence", "wcs")
-"""Scopes of what is known of an observation."""
+MOST_CLASSES = 8
+"""Largest number of classes that are told apart in pairs."""
 
-COUNTING = ("gain", "background")
-"""Parameters of the counting of photons, which are known, too."""
+MOST_LABELS = 48
+"""Largest number of labels of a class that have bounds together."""
 
-ALIKE = 1e-6
-"""Part of the largest eigenvalue of the information below which labels do the same to a sample, as far as single
-precision knows.
-"""
+DIFFERENT = 0.9
+"""Share of the samples with a value of their own from which a label is continuous."""
+
+ERROR = "_error"
+"""End of the name of a label that is added to another, so that the sum is what a sample shows."""
 
 
-def fisher_bounds(
-    recipe: Recipe, table: str, ids: Sequence[int], labels: Sequence[str], step: float = STEP
-) -> pd.DataFrame:
-    """Return the smallest standard deviation that an unbiased estimate of labels from a sample can have, by sample.
+@dataclass(frozen=True)
+class Bound:
+    """The Fisher bound of a label of a class.
 
-    The bound of Cramér and Rao: the root of the diagonal of the inverse Fisher matrix of ``labels``, all of which are
-    unknown; other labels are known, so bounds of a model that knows less are larger. A prior can make errors smaller.
-    What the recipe derives from a label follows it.
+    Attributes
+    ----------
+    label, category, unit : str
+    rmse : float
+        Smallest root-mean-square error of an unbiased estimate, of the samples where it is below ``spread``; NaN where
+        there are none.
+    spread : float
+        Standard deviation of the label: the error of an estimate that looks at nothing.
+    resolved, n : int
+        Samples whose own bound is below ``spread``, and all that were looked at.
+    """
+
+    label: str
+    category: str
+    unit: str
+    rmse: float
+    spread: float
+    resolved: int
+    n: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {key: plain(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Separation:
+    """The best accuracy with which two classes, equally frequent, are told apart.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Two of them.
+    accuracy : Estimate
+        Mean of the likelihood-ratio accuracy of pairs of signals.
+    known : bool
+        Whether each class is one signal: then a model can be as good. Else it would have to be told both signals
+        of each pair, and no model of the data alone is better on average.
+    """
+
+    classes: tuple[str, str]
+    accuracy: Estimate
+    known: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "classes": list(self.classes),
+            "known": self.known,
+            "accuracy": self.accuracy.to_dict(),
+        }
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """Limits of every model of a table.
+
+    Attributes
+    ----------
+    bounds : tuple of Bound
+    separations : tuple of Separation
+    reasons : tuple of str
+        Why others cannot be had.
+    """
+
+    bounds: tuple[Bound, ...] = ()
+    separations: tuple[Separation, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {
+            "bounds": [each.to_dict() for each in self.bounds],
+            "separations": [each.to_dict() for each in self.separations],
+            "reasons": list(self.reasons),
+        }
+
+
+def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None) -> Ceiling:
+    """Return the limits of every model of a table, as far as they are known.
 
     Parameters
     ----------
     recipe : Recipe
     table : str
-        Images whose noise is a background, photons and normal noise, in this order, or that of an instrument; light
-        curves without red noise and random walks; or motions whose variables all have noise.
-    ids : sequence of int, length n
-        Numbers of samples, all of whose classes have the labels.
-    labels : sequence of str
-    step : float
-        Step of the central differences, in standard deviations of each label; it is shortened where the sample would
-        change by more than its noise resolves, and ends where values of the label do.
-
-    Returns
-    -------
-    DataFrame
-        ``id``, and a column for each label, in its unit; infinite where the sample says nothing of it, or not how much
-        of it is another label's.
-
-    Raises
-    ------
-    LabelError
-        The noise is another, a label is unknown, of the observation, or a class has none; a sample does not exist or is
-        given twice.
-
-    Examples
-    --------
-    >>> import deepbench
-    >>> recipe = deepbench.load_recipe("workflows/shapes.yaml")
-    >>> fisher_bounds(recipe, "images", [0, 1], ["psf.sigma"]).round(3)
-       id  psf.sigma
-    0   0      0.019
-    1   1      0.010
+    truth : Truth
+        Of all its samples.
+    samples : int, optional
+        Number of samples of each class, the first ones; each is rendered at least twice for every label and once for
+        every other class. When absent 64, and for bounds fewer where there are many labels or samples are large.
     """
+    if samples == 0:
+        return Ceiling(reasons=("It was not asked for.",))
     try:
         model = known_noise(recipe, table)
-    except LabelError as error:
-        raise LabelError(f"table '{table}' has no bound that is known: {error}") from error
-    numbers = numbers_of(recipe, model.recipe.table(table), ids)
-    found = information(model, table, numbers, labels, step)
-    bounds = np.array([bounds_of(each) for each in found])
-    return pd.DataFrame({"id": numbers} | {name: bounds[:, i] for i, name in enumerate(labels)})
+    except DeepBenchError as error:
+        return Ceiling(reasons=(f"No limit is known: {error}.",))
+    rows = {
+        name: np.flatnonzero(truth.codes == code)[: samples or SAMPLES]
+        for code, name in enumerate(truth.classes)
+        if (truth.codes == code).any()
+    }
+    bounds: list[Bound] = []
+    reasons: list[str] = []
+    for name, own in rows.items():
+        try:
+            found = list(_bounds_of(model, table, truth, name, own, samples is None))
+        except DeepBenchError as error:
+            reasons.append(f"No bound of the labels of {name} is known: {error}.")
+            continue
+        bounds += found
+        if not found:
+            reasons.append(f"No continuous label that is drawn changes the samples of {name}.")
+    separations, why = _separations(model, table, truth, rows)
+    return Ceiling(tuple(bounds), separations, (*reasons, *why))
 
 
-def is_known(label: str) -> bool:
-    """Return whether a label is of the observation, so that who looks at a sample knows it."""
-    parts = label.split(".")
-    return parts[0] in OBSERVING or (parts[0] == "noise" and parts[-1] in COUNTING)
-
-
-def information(
-    model: Model, table: str, ids: NDArray[np.int64], labels: Sequence[str], step: float = STEP
-) -> NDArray[np.float64]:
-    """Return the Fisher matrix of labels of each sample, shape (n, labels, labels); see ``fisher_bounds``."""
-    view = model.recipe.table(table)
-    order = np.argsort(ids)
-    drawn = draw_samples(view, ids[order]).columns
-    typical = draw_samples(view, np.arange(min(TYPICAL, view.samples))).columns
-    slopes, weights = [], []
-    for label in labels:
-        if label not in drawn:
-            raise LabelError(absent("label", label, drawn, f"'{table}'"))
-        if is_known(label):
-            raise LabelError(f"'{label}' is of the observation, and so it is known: leave it out")
-        values = drawn[label][np.argsort(order)].astype(float)
-        if np.isnan(values).any():
-            first = ids[np.argmax(np.isnan(values))]
-            raise LabelError(f"sample {first} has no '{label}': name samples of classes that do")
-        spread = float(np.nanstd(typical[label]))
-        size = step * (spread if spread > 0 else 1.0)
-        slope, weight = _slope(model, table, ids, label, values, np.full(len(ids), size))
-        slopes.append(slope)
-        weights.append(weight)
-    jacobian = np.stack(slopes, axis=2)
-    weight = np.mean(weights, axis=0)
-    found: NDArray[np.float64] = np.einsum("npi,np,npj->nij", jacobian, weight, jacobian)
+def free_labels(plan: LabelPlan, truth: Truth, rows: NDArray) -> list[str]:
+    """Return the continuous labels of some samples of a class that the recipe draws, and a sample may depend on."""
+    found = []
+    for name, (value, _) in drawn_values(plan).items():
+        if name not in truth.labels or isinstance(value, Expression) or is_known(name):
+            continue
+        own = truth.labels[name][rows]
+        many = len(np.unique(own)) >= max(2, DIFFERENT * len(own))
+        used = not name.startswith(f"{VARIABLES}.") or dependents(plan, [name])
+        if np.isfinite(own).all() and many and used:
+            found.append(name)
     return found
 
 
-def _slope(
-    model: Model, table: str, ids: NDArray, label: str, values: NDArray, sizes: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Return the derivative of the means of samples by a label, and their mean weights, both of shape (n, p)."""
-    plan = model.recipe.table(table).plan
-    low, high = _range(drawn_values(plan).get(label, (None, None))[1])
-    derive = derive_of(plan, [label])
-    slope = weight = np.empty(0)
-    left = np.arange(len(ids))
-    for _ in range(SHORTENED):
-        ends = np.clip(values[left, None] + sizes[left, None] * np.array([-1.0, 1.0]), low, high)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RangeWarning)
-            moved = vary(model.recipe, table, ids[left], {label: ends}, derive=derive)
-        one, two = (model.read(moved.isel(step=k)) for k in range(2))
-        between = (one.weight + two.weight) / 2
-        change = two.mean - one.mean
-        if not slope.size:
-            slope, weight = np.empty((2, len(ids), change.shape[1]))
-        slope[left], weight[left] = change / np.diff(ends), between
-        moves = np.sqrt(np.sum(between * change**2, axis=1))
-        far = moves > SMALL
-        if not far.any():
-            break
-        left, moves = left[far], moves[far]
-        sizes[left] *= SMALL / 2 / moves
-    return slope, weight
+def _bounds_of(
+    model: Model, table: str, truth: Truth, category: str, rows: NDArray, bounded: bool
+) -> Iterator[Bound]:
+    """Yield the bounds of all labels of a class that change its samples; all of them are unknown.
 
-
-def _range(parameter: Any) -> tuple[float, float]:
-    """Return the ends of the values that a parameter can have."""
-    low, high = -np.inf, np.inf
-    if parameter is not None:
-        ends = (parameter.minimum, parameter.above), (parameter.maximum, parameter.below)
-        for (closed, opened), sign in zip(ends, (1, -1), strict=True):
-            end = closed if opened is None else np.nextafter(opened, sign * np.inf)
-            if end is not None:
-                low, high = (end, high) if sign > 0 else (low, end)
-    return low, high
-
-
-def bounds_of(information: NDArray) -> NDArray:
-    """Return the roots of the diagonal of an inverse; infinite where the sample says nothing, or not which of two."""
-    bounds = np.full(len(information), np.inf)
-    told = np.flatnonzero(np.diag(information) > 0)
-    scale = np.sqrt(np.diag(information)[told])
-    values, vectors = np.linalg.eigh(information[np.ix_(told, told)] / np.outer(scale, scale))
-    if not told.size:
-        return bounds
-    known = values > ALIKE * values[-1]
-    apart = np.sum(vectors[:, ~known] ** 2, axis=1) < 1e-3
-    variances = np.sum(vectors[:, known] ** 2 / values[known], axis=1)
-    bounds[told[apart]] = (np.sqrt(variances) / scale)[apart]
-    return bounds
-
-
-def distances(one: Signals, two: Signals) -> NDArray[np.float64]:
-    """Return how far two signals of each sample are apart in the same noise, in its standard deviations, shape (n,).
-
-    Raises
-    ------
-    LabelError
-        Their noise is not the same.
+    Of an error of another label, which none could tell from it, the distribution is known: its inverse variance is
+    one more measurement (exact for normal errors).
     """
-    if not np.allclose(one.weight, two.weight, rtol=1e-6, atol=0):
-        raise LabelError("the noise depends on the class")
-    found: NDArray[np.float64] = np.sqrt(np.sum(one.weight * (one.mean - two.mean) ** 2, axis=1))
-    return found
+    labels = free_labels(model.recipe.table(table).plan, truth, rows)
+    if len(labels) > MOST_LABELS:
+        raise DeepBenchError(f"it has {len(labels)}, more than {MOST_LABELS}")
+    if not labels:
+        return
+    if bounded:
+        each = sum(math.prod(every.shape) for every in model.recipe.table(table).variables)
+        rendered = 4 * len(labels)  # on two sides, and again where the step is shortened
+        rows = rows[: max(FEWEST, min(RENDERED, VALUES // each) // rendered)]
+    matrices = information(model, table, truth.ids[rows], labels)
+    whole = truth.codes == truth.classes.index(category)
+    spreads = {label: float(np.std(truth.labels[label][whole])) for label in labels}
+    seen = np.flatnonzero(matrices.diagonal(axis1=1, axis2=2).any(axis=0))
+    errors = [label for label in labels if label.removesuffix(ERROR) in {*labels} - {label}]
+    for label in errors:
+        place = labels.index(label)
+        matrices[:, place, place] += 1 / spreads[label] ** 2
+    bounds = np.array([bounds_of(each) for each in matrices])
+    for place, label in enumerate(labels):
+        if place in seen and label not in errors:
+            spread = spreads[label]
+            known = bounds[:, place] < spread
+            error = np.sqrt(np.mean(bounds[known, place] ** 2)) if known.any() else np.nan
+            unit = truth.units.get(label, "1")
+            yield Bound(label, category, unit, float(error), spread, int(known.sum()), len(rows))
 
 
-def likelihood_ratio_accuracy(distance: NDArray | float) -> NDArray | float:
-    """Return the accuracy of the best test between two known signals that are equally likely: Φ(d / 2).
+def _separations(
+    model: Model, table: str, truth: Truth, rows: dict[str, NDArray]
+) -> tuple[tuple[Separation, ...], tuple[str, ...]]:
+    """Return how well each pair of classes can be told apart, or why it is not known."""
+    why = ""
+    if len(rows) < 2:
+        why = "it has one class"
+    elif not model.normal:
+        why = "the likelihood ratio of counted photons has no closed form"
+    elif len(rows) > MOST_CLASSES:
+        why = f"it has {len(rows)} classes, more than {MOST_CLASSES}"
+    elif model.recipe.table(table).plan.selection is not None:
+        why = "its samples are selected"
+    found = []
+    try:
+        for one, two in combinations(rows, 2) if not why else ():
+            found.append(_separation(model, table, truth, (one, two), rows))
+    except DeepBenchError as error:
+        found, why = [], str(error)
+    reasons = (f"How well classes can be told apart is not known: {why}.",) if why else ()
+    return tuple(found), reasons
 
-    Parameters
-    ----------
-    distance : float or ndarray
-        Root of the sum of squared differences of the signals over the standard deviation of the noise.
+
+def _separation(
+    model: Model, table: str, truth: Truth, pair: tuple[str, str], rows: dict[str, NDArray]
+) -> Separation:
+    """Return how well two classes can be told apart.
+
+    The twin of a sample has the other class and the same random numbers, so its labels are those of a sample of
+    that class. Who is told both signals without noise, and which noise there is, decides best by the likelihood
+    ratio; who is told less is right less often.
     """
-    accuracy: NDArray | float = special.ndtr(np.asarray(distance) / 2)[()]
-    return accuracy
+    values, groups, every = [], [], []
+    for name, other in (pair, pair[::-1]):
+        ids = truth.ids[rows[name]]
+        own = model.read(unchanged(model.recipe, table, ids))
+        there = model.read(twin(model.recipe, table, ids, {"class": other}, derive="again"))
+        values.append(likelihood_ratio_accuracy(distances(own, there)))
+        groups.append(truth.groups[rows[name]])
+        every.append((own, there) if name == pair[0] else (there, own))
+    known = all(_is_one([each[k] for each in every]) for k in range(2))
+    accuracy = mean(np.concatenate(values), Groups(np.concatenate(groups)))
+    return Separation(pair, accuracy, known)
+
+
+def _is_one(signals: list[Signals]) -> bool:
+    """Return whether all samples have the same signal."""
+    means = np.concatenate([each.mean for each in signals])
+    return bool((means == means[0]).all())

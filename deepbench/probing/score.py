@@ -54,7 +54,7 @@ def score(
         The class that a search looks for.
     noise : mapping of str to str or Series, optional
         Labels whose predicted σ is scored, and the labels that hold the true σ of the noise in them; or a σ by sample
-        number, such as the bounds that ``deepbench.probing.ceiling.fisher_bounds`` returns.
+        number, such as the bounds that ``deepbench.probing.bounds.fisher_bounds`` returns.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int

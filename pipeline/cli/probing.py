@@ -12,7 +12,7 @@ from pipeline.units import number_text
 
 if TYPE_CHECKING:
     from deepbench.probing.audit import Audit
-    from deepbench.probing.limits import Ceiling
+    from deepbench.probing.ceiling import Ceiling
     from deepbench.probing.results import Score
 
 MOST_CLASSES = 12
@@ -107,7 +107,7 @@ def audit(
         int,
         typer.Option(min=1, help="Samples whose data are read, and that are compared, at most."),
     ] = 50_000,
-    limits: Annotated[
+    ceiling_samples: Annotated[
         int | None,
         typer.Option(
             min=0,
@@ -133,7 +133,9 @@ def audit(
     folder = output or f"reports/{found.name}-{found.version}"
     check_folder(folder)
     names = [found.check_table(table)] if table else list(found.manifest.tables)
-    audits = [audit_table(found, name, most=samples, limits=limits) for name in names]
+    audits = [
+        audit_table(found, name, most=samples, ceiling_samples=ceiling_samples) for name in names
+    ]
     report = {"release": str(found), "tables": [each.to_dict() for each in audits]}
     written = write_results(
         folder,

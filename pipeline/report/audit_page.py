@@ -10,7 +10,7 @@ from pipeline.report.page import Pictures, page, strip, table
 
 if TYPE_CHECKING:
     from deepbench.probing.audit import Audit
-    from deepbench.probing.limits import Bound, Ceiling
+    from deepbench.probing.ceiling import Bound, Ceiling
     from deepbench.probing.overlap import Shared
     from deepbench.probing.telling import Telling
     from deepbench.release import Release

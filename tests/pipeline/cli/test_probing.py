@@ -226,7 +226,7 @@ def test_an_audit_reads_as_many_samples_as_it_should(release, run, tmp_path):
         "images",
         "--samples",
         "100",
-        "--limits",
+        "--ceiling-samples",
         "0",
         "-o",
         str(tmp_path / "here"),
