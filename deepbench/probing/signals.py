@@ -37,6 +37,11 @@ any noise of reading it differs by less than 1e-3.
 RESOLVED = 0.05
 """Noise of reading (electron) below which each photon is counted."""
 
+LOUD = 25.0
+"""Noise of reading (electron) from which the sum has the information of a normal one, whatever the mean number of
+photons: it differs by less than 1e-3.
+"""
+
 NODES = 72
 """Mean numbers of photons between ``FEWEST`` and ``MANY`` for which the information is integrated."""
 
@@ -168,7 +173,7 @@ def _of_photons(mean: NDArray, sigma: NDArray, data: xr.Dataset) -> Signals:
         )
     with np.errstate(divide="ignore"):
         weight = np.where(sigma < RESOLVED, 1 / mean, 1 / (mean + sigma**2))
-    faint = (mean < MANY) & (sigma >= RESOLVED)
+    faint = (mean < MANY) & (sigma >= RESOLVED) & (sigma < LOUD)
     for each in np.unique(sigma[faint]):
         own = faint & (sigma == each)
         weight[own] *= _gain_of_counting(mean[own], float(each))

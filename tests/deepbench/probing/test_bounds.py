@@ -175,6 +175,9 @@ def test_photons_behind_noise_of_reading_tell_more_than_their_variance_says():
         found = _of_photons(np.array([[mean]]), np.array([[sigma]]), data)
         assert found.weight[0, 0] == pytest.approx(of_pixel(mean, sigma), rel=1e-4)
     assert of_pixel(101.0, 8.0) == pytest.approx(1 / (101 + 64), rel=1e-3)
+    assert of_pixel(0.01, 25.0) == pytest.approx(1 / (0.01 + 625), rel=1e-3)
+    found = _of_photons(np.array([[0.01, 50.0]]), np.array([[1e6]]), data)  # without integration
+    np.testing.assert_array_equal(found.weight[0], 1 / (np.array([0.01, 50.0]) + 1e12))
     assert of_pixel(0.3, 0.4) > 1.15 / (0.3 + 0.16)
 
 
