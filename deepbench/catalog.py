@@ -11,9 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from deepbench import format as fmt
-from deepbench.errors import (
-    CatalogError,
-)
+from deepbench.errors import CatalogError
 from deepbench.language.plain import FEW, absent, some
 from deepbench.release import Release
 from deepbench.storage.locations import Folder, Location, is_archive, location_of

@@ -266,12 +266,12 @@ def _separation(
         values.append(likelihood_ratio_accuracy(distances(own, there)))
         groups.append(truth.groups[rows[name]])
         every.append((own, there) if name == pair[0] else (there, own))
-    known = all(_is_one([each[k] for each in every]) for k in range(2))
+    known = all(_are_one_signal([each[k] for each in every]) for k in range(2))
     accuracy = mean(np.concatenate(values), Groups(np.concatenate(groups)))
     return Separation(pair, accuracy, known)
 
 
-def _is_one(signals: list[Signals]) -> bool:
+def _are_one_signal(signals: list[Signals]) -> bool:
     """Return whether all samples have the same signal."""
     means = np.concatenate([each.mean for each in signals])
     return bool((means == means[0]).all())

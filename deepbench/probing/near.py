@@ -27,7 +27,7 @@ RESOLVED = 1.0
 """Distance of two noiseless samples, in standard deviations of the noise, below which they are not told apart."""
 
 ROUNDING = 1e-11
-"""Part of the largest value of a sketch that its rounding stays below."""
+"""Bound on the rounding of sketches, as a part of the largest value in them."""
 
 DIRECTIONS = 24
 """Number of directions of a sketch."""

@@ -169,8 +169,8 @@ class Source(ABC):
         Raises
         ------
         LoadingError
-            There is no such split, the condition cannot be evaluated, or no sample is left. The condition of one sample
-            depends on others, and each epoch has new ones.
+            There is no such split, the condition cannot be evaluated, or no sample is left; or each epoch has new
+            samples, and whether one of them meets the condition depends on the others.
         """
         if split is not None:
             self.check_split(split)
@@ -194,13 +194,10 @@ class Source(ABC):
         frame = parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
         kept = np.ones(len(frame), bool) if where is None else self._holds(where, frame)
         if where is not None and self.is_endless:
-            for part in (
-                kept,
-                ~kept,
-            ):  # of which it holds, and of which not, also without the others
+            for part in (kept, ~kept):  # each alone must give what both together gave
                 if (self._holds(where, frame[part]) != kept[part]).any():
                     raise LoadingError(
-                        f"where={where!r} holds of a sample because of others, as with mean(), and each epoch of "
+                        f"where={where!r} depends on all samples of an epoch, as with mean(), and each epoch of "
                         f"{self.name} has others: write the number instead"
                     )
         if split is not None:

@@ -100,9 +100,7 @@ def score(
 def audit(
     release: ReleaseName,
     catalog: Catalog = "releases",
-    table: Annotated[
-        str | None, typer.Option(help="Which table; all that have classes when absent.")
-    ] = None,
+    table: Annotated[str | None, typer.Option(help="Which table; all when absent.")] = None,
     samples: Annotated[
         int,
         typer.Option(min=1, help="Samples whose data are read, and that are compared, at most."),

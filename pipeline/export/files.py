@@ -54,12 +54,12 @@ def new_path(path: str) -> Iterator[Path]:
             for each in (*partial.rglob("*"), partial):
                 force_to_disk(each)
         except (OSError, RuntimeError) as error:
-            if _is_one(error, LONG):
+            if _has_errno(error, LONG):
                 raise ExportError(
                     f"'{path}' would be longer than a file may be on its disk, or by `ulimit -f`; nothing is left of "
                     "it: name a file elsewhere, or export fewer samples"
                 ) from error
-            if not _is_one(error, FULL):
+            if not _has_errno(error, FULL):
                 raise
             raise ExportError(
                 f"there is no room for '{path}' on its disk, and nothing is left of it: make room, or name a file "
@@ -91,8 +91,8 @@ def _check_absent(path: str) -> None:
         raise ExportError(f"'{path}' exists already; remove it, or name another file")
 
 
-def _is_one(error: BaseException | None, numbers: tuple[int, ...]) -> bool:
-    """Return whether an error, or one that it came from, is one of the system's; libraries tell some in words alone."""
+def _has_errno(error: BaseException | None, numbers: tuple[int, ...]) -> bool:
+    """Return whether an error, or one that it came from, has one of these numbers; some libraries tell it in words."""
     words = [word for each in numbers for word in (os.strerror(each), f"errno = {each}")]
     while error is not None:
         if getattr(error, "errno", None) in numbers or any(each in str(error) for each in words):

@@ -21,7 +21,7 @@ def check_folder(folder: str) -> None:
     Raises
     ------
     CatalogError
-        It is one.
+        It is inside a release, or cannot be made.
     """
     path = Path(folder).absolute()
     above = (path, *path.parents)

@@ -283,7 +283,9 @@ def test_a_condition_on_all_samples_does_not_depend_on_how_labels_are_drawn(
     monkeypatch.setattr("deepbench.torch.sources.LABEL_ROWS", 100)
     found = open_source(recipe, "images", "recipe", None).chosen("train", where)
     assert np.array_equal(found, wanted)
-    with pytest.raises(LoadingError, match="because of others, .* write the number instead"):
+    with pytest.raises(
+        LoadingError, match="depends on all samples of an epoch, .* write the number instead"
+    ):
         batches(recipe, samples=None, where=where)
     with pytest.raises(LoadingError, match='leave out cache="memory", or give their number'):
         batches(recipe, samples=None, cache="memory")
