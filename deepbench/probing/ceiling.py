@@ -50,7 +50,7 @@ MOST_LABELS = 48
 """Largest number of labels of a class that have bounds together."""
 
 DIFFERENT = 0.9
-"""Share of the samples with a value of their own from which a label is continuous."""
+"""Share of the samples with a value of their own from which a label is continuous, if some values are not whole."""
 
 ERROR = "_error"
 """End of the name of a label that is added to another, so that the sum is what a sample shows."""
@@ -178,15 +178,16 @@ def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None
 
 
 def free_labels(plan: LabelPlan, truth: Truth, rows: NDArray) -> list[str]:
-    """Return the continuous labels of some samples of a class that the recipe draws, and a sample may depend on."""
+    """Return the continuous labels of the samples of a class that the recipe draws, and a sample may depend on."""
     found = []
     for name, (value, _) in drawn_values(plan).items():
         if name not in truth.labels or isinstance(value, Expression) or is_known(name):
             continue
         own = truth.labels[name][rows]
         many = len(np.unique(own)) >= max(2, DIFFERENT * len(own))
+        continuous = many and (own != np.trunc(own)).any()
         used = not name.startswith(f"{VARIABLES}.") or dependents(plan, [name])
-        if np.isfinite(own).all() and many and used:
+        if np.isfinite(own).all() and continuous and used:
             found.append(name)
     return found
 
@@ -199,7 +200,8 @@ def _bounds_of(
     Of an error of another label, which none could tell from it, the distribution is known: its inverse variance is
     one more measurement (exact for normal errors).
     """
-    labels = free_labels(model.recipe.table(table).plan, truth, rows)
+    whole = truth.codes == truth.classes.index(category)
+    labels = free_labels(model.recipe.table(table).plan, truth, np.flatnonzero(whole))
     if len(labels) > MOST_LABELS:
         raise DeepBenchError(f"it has {len(labels)}, more than {MOST_LABELS}")
     if not labels:
@@ -209,7 +211,6 @@ def _bounds_of(
         rendered = 4 * len(labels)  # on two sides, and again where the step is shortened
         rows = rows[: max(FEWEST, min(RENDERED, VALUES // each) // rendered)]
     matrices = information(model, table, truth.ids[rows], labels)
-    whole = truth.codes == truth.classes.index(category)
     spreads = {label: float(np.std(truth.labels[label][whole])) for label in labels}
     seen = np.flatnonzero(matrices.diagonal(axis1=1, axis2=2).any(axis=0))
     errors = [label for label in labels if label.removesuffix(ERROR) in {*labels} - {label}]

@@ -139,6 +139,31 @@ def test_it_is_said_why_a_ceiling_is_not_known(changes, reasons, faint):
     assert found.separations == ()
 
 
+def test_labels_of_whole_numbers_have_no_bound_however_few_samples_show_them(faint):
+    disk = {
+        "objects": [
+            {
+                "regular_polygon": {
+                    "x": "= place",
+                    "y": 6,
+                    "sides": {"integers": [3, 12]},
+                    "radius": 3,
+                }
+            }
+        ]
+    }
+    recipe = faint.replace(
+        {
+            "tables.images.classes.disk": disk,
+            "tables.images.variables.place": {"uniform": [5, 7]},
+            "tables.images.samples": 8,
+        }
+    )
+    found = found_in(recipe, 2)
+    assert [each.label for each in found.bounds] == ["variables.place"] * 2
+    assert found.reasons == ()
+
+
 def test_a_ceiling_that_is_not_asked_for_says_so(faint):
     assert found_in(faint, 0).reasons == ("It was not asked for.",)
 
