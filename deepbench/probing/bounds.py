@@ -19,8 +19,7 @@ from scipy import special
 
 from deepbench.counterfactuals import numbers_of, vary
 from deepbench.errors import LabelError, RangeWarning
-from deepbench.labelling.changes import derive_of, drawn_values
-from deepbench.language.plain import absent
+from deepbench.labelling.changes import check_changes, derive_of, drawn_values
 from deepbench.probing.signals import Model, Signals, known_noise
 from deepbench.selection import draw_samples
 
@@ -82,8 +81,8 @@ def fisher_bounds(
     Raises
     ------
     LabelError
-        The noise is another; a label does not exist, is given twice, is of the observation, or is not of a sample's
-        class; a sample does not exist or is given twice; the step is not above 0.
+        The noise is another; a label does not exist, is given twice, is not continuous, is of the observation, or is
+        not of a sample's class; a sample does not exist or is given twice; the step is not above 0.
 
     Examples
     --------
@@ -94,7 +93,7 @@ def fisher_bounds(
     0   0      0.019
     1   1      0.010
     """
-    if isinstance(labels, str) or not labels or len({*labels}) < len(labels):
+    if isinstance(labels, str) or not 0 < len({*labels}) == len(labels):
         raise LabelError(f"`labels` must be a list of labels, each once, not {labels!r:.80}")
     if not step > 0:
         raise LabelError(f"`step` must be above 0, such as {STEP}, not {step!r}")
@@ -119,14 +118,15 @@ def information(
 ) -> NDArray[np.float64]:
     """Return the Fisher matrix of labels of each sample, shape (n, labels, labels); see ``fisher_bounds``."""
     view = model.recipe.table(table)
+    check_changes(view.plan, labels, "again")
     order = np.argsort(ids)
     drawn = draw_samples(view, ids[order]).columns
     typical = draw_samples(view, np.arange(min(TYPICAL, view.samples))).columns
     slopes: list[NDArray] = []
     weights: NDArray | float = 0.0
     for label in labels:
-        if label not in drawn:
-            raise LabelError(absent("label", label, drawn, f"'{table}'"))
+        if drawn[label].dtype.kind != "f":
+            raise LabelError(f"'{label}' is not continuous, so that it has no bound: leave it out")
         if is_known(label):
             raise LabelError(f"'{label}' is of the observation, and so it is known: leave it out")
         values = drawn[label][np.argsort(order)].astype(float)

@@ -93,8 +93,7 @@ def test_what_the_mean_of_an_image_does_not_say_has_no_bound(recipe, disks):
     two = recipe.replace(
         {f"{light}.variables": pair, f"{light}.objects.0.circle.amplitude": "= one * two"}
     )
-    labels = ["disk.variables.one", "disk.variables.two", "circle.x"]
-    labels = [each.removeprefix("disk.") for each in labels]
+    labels = ["variables.one", "variables.two", "circle.x"]
     found = fisher_bounds(two, "images", disks["id"], labels)
     assert np.isinf(found[labels[:2]].to_numpy()).all()
     alone = fisher_bounds(two, "images", disks["id"], [*labels[:1], "circle.x"])
@@ -111,6 +110,8 @@ def test_the_best_test_of_two_signals_is_known():
     [
         ({}, ["circle.amplitud"], "did you mean 'circle.amplitude'"),
         ({}, ["ring.x"], "has no 'ring.x'"),
+        ({}, ["class"], "'class' is not continuous, so that it has no bound"),
+        ({}, ["id"], "'id' cannot be changed: it says which sample this is"),
         ({"noise": [{"poisson": {}}]}, ["circle.x"], "pixels without any light"),
         (
             {"noise": [{"correlated": {"sigma": 1, "length": 2}}]},
