@@ -310,7 +310,7 @@ class Labels:
         return replace(self, columns=wide, objects=long)
 
     def take(self, rows: NDArray[np.intp]) -> Labels:
-        """Return the labels of samples by their rows, in any order and as often as they are there."""
+        """Return the labels of some rows, which may be in any order, and repeat."""
         columns = {name: values[rows] for name, values in self.columns.items()}
         if not self.objects:
             return Labels(columns)

@@ -73,7 +73,7 @@ def unknown(what: str, word: object, allowed: Iterable[object]) -> str:
 
 
 def absent(what: str, word: object, allowed: Iterable[object], where: str = "") -> str:
-    """Return the message about something that is asked for by a name that nothing has, with the nearest that there is.
+    """Return the message that nothing has the name that was asked for, with the nearest name and all that exist.
 
     Examples
     --------

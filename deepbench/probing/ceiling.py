@@ -96,8 +96,8 @@ class Separation:
     accuracy : Estimate
         Mean of the likelihood-ratio accuracy of pairs of signals.
     known : bool
-        Whether each class is one signal: then a model can be as good. Else it would have to be told both signals
-        of each pair, and no model of the data alone is better on average.
+        Whether each class is one signal: then a model can reach the accuracy. Else it is only an upper limit, as it
+        is that of a judge who knows both signals of each pair.
     """
 
     classes: tuple[str, str]
@@ -197,8 +197,8 @@ def _bounds_of(
 ) -> Iterator[Bound]:
     """Yield the bounds of all labels of a class that change its samples; all of them are unknown.
 
-    Of an error of another label, which none could tell from it, the distribution is known: its inverse variance is
-    one more measurement (exact for normal errors).
+    No sample tells an error of a label from the label itself, so the distribution of the error counts as known: its
+    inverse variance is one more measurement (exact for normal errors).
     """
     whole = truth.codes == truth.classes.index(category)
     labels = free_labels(model.recipe.table(table).plan, truth, np.flatnonzero(whole))
@@ -256,8 +256,8 @@ def _separation(
     """Return how well two classes can be told apart.
 
     The twin of a sample has the other class and the same random numbers, so its labels are those of a sample of
-    that class. Who is told both signals without noise, and which noise there is, decides best by the likelihood
-    ratio; who is told less is right less often.
+    that class. A judge who knows both signals and the noise decides best by the likelihood ratio. A model knows less,
+    and is right less often.
     """
     values, groups, every = [], [], []
     for name, other in (pair, pair[::-1]):

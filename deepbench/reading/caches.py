@@ -1,7 +1,7 @@
 """Caches: plain arrays of the samples of a table, or of one of its splits, outside of the release.
 
-``deepbench cache`` writes them. A cache is used when it says of what it is, that is what the manifest says of the
-table, and its files have the sizes that it says. Their digests are compared by ``deepbench cache`` alone.
+``deepbench cache`` writes them. A cache is used when its description agrees with the manifest of the release, and its
+files have the sizes of the description. Only ``deepbench cache`` compares their digests.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Cache:
     numbers : int64[n] or None
         Numbers of the samples, ascending; None where they are all samples of the table.
     files : dict of str to dict
-        What it says of each of its files: ``bytes`` and ``xxh3_128``.
+        Size and digest of each of its files: ``bytes`` and ``xxh3_128``.
     """
 
     arrays: dict[str, NDArray]

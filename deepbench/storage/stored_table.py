@@ -88,7 +88,18 @@ class StoredTable:
         return self._gather(variable, _range(start, stop, variable.chunk[0]), out)
 
     def take(self, name: str, numbers: NDArray[np.int64], out: NDArray) -> NDArray:
-        """Write samples of a variable, in the order of their numbers, to an array of as many; else as ``read``."""
+        """Write samples of a variable to an array, in the order of their numbers, and return it.
+
+        Parameters
+        ----------
+        name : str
+        numbers : int64[n]
+            They may repeat.
+        out : ndarray, shape (n, *shape)
+            A contiguous one.
+
+        Raises what ``read`` does.
+        """
         variable = self.variables[name]
         return self._gather(variable, _scattered(numbers, variable.chunk[0]), out)
 
@@ -179,6 +190,6 @@ def _scattered(numbers: NDArray[np.int64], length: int) -> Iterator[Wanted]:
 def _runs(
     numbers: NDArray[np.int64], firsts: NDArray[np.int64], lasts: NDArray[np.int64]
 ) -> list[int]:
-    """Return the first number of each part, from one index up to another, that counts up by ones; −1 of the others."""
+    """Return the first number of each part, ``firsts`` up to ``lasts``, or −1 where the part does not count by ones."""
     breaks = np.cumsum(np.diff(numbers, prepend=0) != 1)
     return np.where(breaks[firsts] == breaks[lasts - 1], numbers[firsts], -1).tolist()

@@ -73,7 +73,7 @@ class Source(ABC):
         """Return the number of samples that are read together where ``size`` bytes of memory hold that many."""
 
     def is_cached(self, numbers: NDArray[np.int64]) -> bool:
-        """Return whether plain arrays have all of some samples, so that none is dearer alone than with others."""
+        """Return whether a cache has all of some samples, so that one alone is read as fast as among others."""
         return False
 
     @property
