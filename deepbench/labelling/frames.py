@@ -44,6 +44,30 @@ def to_frame(columns: tuple[Column, ...], arrays: dict[str, NDArray]) -> pd.Data
     return frame
 
 
+def meets(frame: pd.DataFrame, condition: str) -> NDArray[np.bool_]:
+    """Return which rows of labels meet a condition, as ``DataFrame.query`` takes it.
+
+    A label that the class of a row does not have is NaN, which meets ``!=`` alone. No variable of Python is in reach.
+
+    Raises
+    ------
+    LabelError
+        It cannot be evaluated, or is not true or false of each row.
+    """
+    try:
+        if "@" in condition:
+            raise ValueError("it names a variable of Python (@)")
+        found = np.array(frame.eval(condition, engine="python", local_dict={}, global_dict={}))
+        if found.dtype != np.dtype(bool) or found.shape != (len(frame),):
+            raise ValueError("it is not true or false of each sample")
+    except Exception as error:  # of pandas' parser: almost any
+        raise LabelError(
+            f"the condition {condition!r} on labels cannot be evaluated: {error}; write it as pandas' `query` takes "
+            "it, `class` and names with dots in backticks, such as `psf.sigma` < 1.5 and `class` == 'circle'"
+        ) from error
+    return found
+
+
 def from_frames(
     plan: LabelPlan,
     frame: pd.DataFrame,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from deepbench.errors import CatalogError, LoadingError
+from deepbench.errors import CatalogError, LabelError, LoadingError
 from deepbench.language.load import nearest
 from deepbench.reading.table_reader import TableReader
 from deepbench.recipe import Recipe
@@ -198,13 +198,13 @@ class Source(ABC):
 
     def _holds(self, where: str, frame: pd.DataFrame) -> NDArray[np.bool_]:
         """Return which rows meet a condition."""
+        from deepbench.labelling.frames import meets
+
         try:
-            found = frame.eval(where, engine="python", local_dict={}, global_dict={})
-            return np.broadcast_to(np.asarray(found), len(frame)).astype(bool, casting="safe")
-        except Exception as error:  # whatever pandas' evaluation raises is about the text
+            return meets(frame, where)
+        except LabelError as error:
             raise LoadingError(
-                f"where={where!r} is no condition on labels: {error}; write it as `psf.sigma` < 1.5 and `class` == "
-                f"'circle', names in backticks; labels: {', '.join(self.columns)}"
+                f"where={where!r}: {error}; labels: {', '.join(self.columns)}"
             ) from error
 
 

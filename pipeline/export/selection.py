@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from deepbench.errors import DeepBenchError, ExportError
+from deepbench.errors import ExportError, LabelError
+from deepbench.labelling.frames import meets
 from deepbench.language.load import nearest
 
 if TYPE_CHECKING:
@@ -84,25 +85,12 @@ class Selection:
 def _meets(release: Release, table: str, condition: str) -> NDArray[np.bool_]:
     """Return which samples meet a condition."""
     known = release.manifest.tables[table].columns
-    named = [name for name in known if name in condition]
-    example = next((name for name in known if "." in name), "id")
-    hint = (
-        f"write a condition on its labels as pandas' `query` takes it, `class` and names with dots in "
-        f"backticks: `{example}` > 1"
-    )
+    labels = release.labels(table, [name for name in known if name in condition] or ["id"])
     try:
-        if "@" in condition:
-            raise ValueError("it names a variable of Python (@)")
-        labels = release.labels(table, named or ["id"])
-        found = np.asarray(labels.eval(condition, engine="python"))
-        if found.dtype != np.dtype(bool) or found.shape != (len(labels),):
-            raise ValueError("it is not true or false of each sample")
-        return found
-    except DeepBenchError:
-        raise
-    except Exception as error:  # of pandas' parser: almost any
+        return meets(labels, condition)
+    except LabelError as error:
         raise ExportError(
-            f"the condition {condition!r} on table '{table}' of {release} cannot be evaluated: {error}; {hint}"
+            f"table '{table}' of {release}: {error}; labels: {', '.join(known)}"
         ) from error
 
 
