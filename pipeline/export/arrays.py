@@ -72,9 +72,9 @@ def _write(view: View, output: Output, prefix: str, request: Request) -> None:
             np.dtype(variable.dtype),
             fmt.variable_attributes(variable),
         )
-    for start, stop in view.blocks():
-        for variable in view.variables:
-            output.append(prefix + variable.name, view.read(variable.name, start, stop))
+    for _, stop, block in view.read_blocks():
+        for name, values in block.items():
+            output.append(prefix + name, values)
         request.report("writing", stop, view.samples)
 
 

@@ -361,9 +361,8 @@ def _write_maps(file: IO[bytes], request: Request) -> None:
     kind = np.dtype([(name, dtype) for name, dtype, _ in columns])
     nside, names = view.table.specification.nside, ("id", "map.first_cell")
     keywords = {"PIXTYPE": "HEALPIX", "ORDERING": "NESTED", "NSIDE": nside}
-    for start, stop in view.blocks():
+    for start, stop, values in view.read_blocks():
         labels = view.read_labels(start, stop, names)
-        values = {each.name: view.read(each.name, start, stop) for each in view.variables}
         for place, sample in enumerate(labels["id"].tolist()):
             rows = np.empty(view.variables[0].shape[-1], kind)
             inside = {
@@ -429,9 +428,8 @@ def _write_cube(file: IO[bytes], request: Request, variable: DataVariable) -> No
     for number, name in enumerate(reversed(("sample", *variable.dimensions)), start=1):
         header[f"CNAME{number}"] = name
     _write_header(file, header)
-    for start, stop in view.blocks():
-        values = view.read(variable.name, start, stop)
-        file.write(np.ascontiguousarray(values, dtype.newbyteorder(">")).data)
+    for _, stop, block in view.read_blocks([variable.name]):
+        file.write(np.ascontiguousarray(block[variable.name], dtype.newbyteorder(">")).data)
         request.report(f"writing {variable.name}", stop, view.samples)
     _fill(file)
 

@@ -153,11 +153,9 @@ class _Layout:
                 )
                 for split, part in self.parts.items()
             }
-            for start, stop in self.view.blocks():
+            for start, stop, block in self.view.read_blocks():
                 of_split = self.view.read_labels(start, stop, ("split",))["split"]
-                columns = self.view.read_labels(start, stop)
-                for variable in self.view.variables:
-                    columns[variable.name] = self.view.read(variable.name, start, stop)
+                columns = self.view.read_labels(start, stop) | block
                 for code, writer in writers.items():
                     chosen = of_split == code
                     if chosen.all():

@@ -76,8 +76,8 @@ def _pieces(view: View, archive: zipfile.ZipFile) -> Iterator[tuple[str, NDArray
 
 def _reported(view: View, name: str, request: Request) -> Iterator[NDArray]:
     """Yield a variable block by block, and tell so."""
-    for start, stop in view.blocks():
-        yield view.read(name, start, stop)
+    for _, stop, block in view.read_blocks([name]):
+        yield block[name]
         request.report(f"writing {name}", stop, view.samples)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property
 from itertools import accumulate
@@ -151,6 +152,28 @@ class View:
             start, stop = self._within(first, min(first + step, self.summary.samples))
             if start < stop:
                 yield start, stop
+
+    def read_blocks(
+        self, names: Iterable[str] | None = None
+    ) -> Iterator[tuple[int, int, dict[str, NDArray]]]:
+        """Yield ``blocks`` with the values of some variables by their names, all variables where none are named.
+
+        A thread reads the next block while one is used: decompression, and most of what writes files, run without the
+        lock of Python.
+        """
+        wanted = [each.name for each in self.variables] if names is None else [*names]
+
+        def read(start: int, stop: int) -> tuple[int, int, dict[str, NDArray]]:
+            return start, stop, {name: self.read(name, start, stop) for name in wanted}
+
+        coming: list[Future[tuple[int, int, dict[str, NDArray]]]] = []
+        with ThreadPoolExecutor(1) as thread:
+            for block in self.blocks():
+                coming.append(thread.submit(read, *block))
+                if len(coming) > 1:
+                    yield coming.pop(0).result()
+            for last in coming:
+                yield last.result()
 
     def label_blocks(self) -> Iterator[tuple[int, int]]:
         """Yield the first sample and the end of blocks of labels, counted in the view."""
