@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from deepbench.errors import CatalogError
+from deepbench.errors import CatalogError, ExportError
 from deepbench.words import bytes_text
 from pipeline.cli.options import (
     Catalog,
@@ -280,6 +280,8 @@ def export(
     if table is not None:
         choose_table(table, found.manifest.tables)
     names = None if labels is None else tuple(",".join(labels).replace(",", " ").split())
+    if names == ():
+        raise ExportError("`--labels` names no label; `--labels id` leaves out all others")
     if split is not None:
         file = file.replace(SPLIT, split)
     paths: dict[str | None, str] = {split: file}

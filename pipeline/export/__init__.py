@@ -164,14 +164,19 @@ def paths_by_split(
     Raises
     ------
     ExportError
-        As ``export_table``; one of the files exists.
+        As ``export_table``; one of the files exists, or a table has no sample of a split that another one has.
     """
     names, _, _ = _choose(release, table, path)
-    found: dict[str, str] = {}
-    for name in names:
-        for split in View(release, name, selection).parts():
-            found[split] = path.replace(SPLIT, split)
-            check_path(found[split])
+    parts = {name: View(release, name, selection).parts() for name in names}
+    found = {split: path.replace(SPLIT, split) for each in parts.values() for split in each}
+    for split, own in found.items():
+        for name, each in parts.items():
+            if split not in each:
+                raise ExportError(
+                    f"none of the chosen samples of '{name}' of {release} is in split '{split}', of which other tables "
+                    "have some; export each table for itself, with `table`"
+                )
+        check_path(own)
     return found
 
 
@@ -183,6 +188,12 @@ def exported_tables(release: Release, table: str | None, path: str) -> list[str]
 def _choose(release: Release, table: str | None, path: str) -> tuple[list[str], Export, str]:
     """Return the tables that are exported, the format, and the ending of the file."""
     tables = release.manifest.tables
+    files = tuple(ending for ending in _endings(EXPORTS.values()) if ending != "/")
+    if path.endswith("/") and path.rstrip("/").endswith(files):
+        raise ExportError(
+            f"'{path}' would be a folder for Hugging Face, because of the slash at its end, with the name of another "
+            "format: leave out the slash, or choose another name"
+        )
     first = next(iter(tables)) if table is None else release.check_table(table)
     kind = tables[first].kind
     formats = [each for each in EXPORTS.values() if not each.kinds or kind in each.kinds]

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from deepbench.errors import ExportError, is_full_disk
+from deepbench.errors import ExportError
 from pipeline.target import FolderTarget
 from pipeline.target.base import TEMPORARY
 from pipeline.target.folder import force_to_disk
 
-FULL = ("No space left on device", "Disk quota exceeded", "errno = 28", "errno = 122")
-"""Words of libraries that do not pass on the number of the system's error."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Numbers of the system's errors when the disk is full, or the user's quota of it."""
+
+LONG = (errno.EFBIG,)
+"""Number of the system's error when a file would be longer than it may be."""
 
 
 @contextlib.contextmanager
@@ -38,9 +42,8 @@ def new_path(path: str) -> Iterator[Path]:
         try:
             hold = stack.enter_context(folder.lock(f".{final.name}.lock"))
         except OSError as error:
-            raise ExportError(
-                f"cannot write '{path}': {error.strerror}; choose another folder"
-            ) from error
+            other = "a shorter name" if error.errno == errno.ENAMETOOLONG else "another folder"
+            raise ExportError(f"cannot write '{path}': {error.strerror}; choose {other}") from error
         if hold is None:
             raise ExportError(f"another process writes '{path}'; wait for it, or name another file")
         _check_absent(path)
@@ -51,7 +54,12 @@ def new_path(path: str) -> Iterator[Path]:
             for each in (*partial.rglob("*"), partial):
                 force_to_disk(each)
         except (OSError, RuntimeError) as error:
-            if not _is_full(error):
+            if _is_one(error, LONG):
+                raise ExportError(
+                    f"'{path}' would be longer than a file may be on its disk, or by `ulimit -f`; nothing is left of "
+                    "it: name a file elsewhere, or export fewer samples"
+                ) from error
+            if not _is_one(error, FULL):
                 raise
             raise ExportError(
                 f"there is no room for '{path}' on its disk, and nothing is left of it: make room, or name a file "
@@ -79,14 +87,15 @@ def check_path(path: str) -> None:
 
 
 def _check_absent(path: str) -> None:
-    if os.path.lexists(path.rstrip("/")):  # of a link to nothing, not where it leads
+    if os.path.lexists(path.rstrip("/") or "/"):  # of a link to nothing, not where it leads
         raise ExportError(f"'{path}' exists already; remove it, or name another file")
 
 
-def _is_full(error: BaseException | None) -> bool:
-    """Return whether an error, or one that it came from, says that the disk is full."""
+def _is_one(error: BaseException | None, numbers: tuple[int, ...]) -> bool:
+    """Return whether an error, or one that it came from, is one of the system's; libraries tell some in words alone."""
+    words = [word for each in numbers for word in (os.strerror(each), f"errno = {each}")]
     while error is not None:
-        if is_full_disk(error) or any(words in str(error) for words in FULL):
+        if getattr(error, "errno", None) in numbers or any(each in str(error) for each in words):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import math
 import os
+import resource
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -262,9 +263,15 @@ class NetcdfOutput(Output):
         os.truncate(self._path, 0)
 
     def _check_room(self, size: int) -> None:
-        """Refuse to write so many bytes when the disk would be full: HDF5 crashes when it finds it so itself."""
-        held = min(HELD, self._size + METADATA)
-        if shutil.disk_usage(self._path.parent).free < size + held:
+        """Refuse to write so many bytes when the disk would be full, or the file longer than files may be here.
+
+        HDF5 crashes when it finds it so itself.
+        """
+        needed = size + min(HELD, self._size + METADATA)
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if most != resource.RLIM_INFINITY and most < self._path.stat().st_size + needed:
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(self._path))
+        if shutil.disk_usage(self._path.parent).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
 
     @classmethod

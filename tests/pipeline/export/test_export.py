@@ -520,6 +520,20 @@ def test_the_command(curves, run, tmp_path, decoded):
             "'a.csv' takes no `compress`; files that do end with .h5, .hdf5 or .npz",
         ),
         (("a.h5", "--preview"), "'a.h5' takes no `preview`; files that do end with /"),
+        (("/",), "'/' exists already; remove it, or name another file"),
+        (
+            ("a.zarr/",),
+            "'a.zarr/' would be a folder for Hugging Face, because of the slash at its end, with the name of another "
+            "format: leave out the slash, or choose another name",
+        ),
+        (
+            (f"{'a' * 250}.nc",),
+            f"cannot write '{'a' * 250}.nc': File name too long; choose a shorter name",
+        ),
+        (
+            ("a.nc", "--labels", ","),
+            "`--labels` names no label; `--labels id` leaves out all others",
+        ),
         (("absent/a.nc",), "cannot write 'absent/a.nc': there is no folder 'absent'; make it"),
         (("s3://bucket/a.zarr",), "'s3://bucket/a.zarr' must be a local file; copy it from there"),
     ],

@@ -25,6 +25,7 @@ from deepbench.catalog import find, releases
 from deepbench.errors import CatalogError, ExportError, MissingDataError, install
 from deepbench.reading import TableReader
 from deepbench.recipe import parse_recipe
+from deepbench.torch.sources import ReleasedTable
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.export import (
@@ -595,6 +596,52 @@ def test_a_condition_sees_the_whole_table(kinds, stored):
     assert same(rows, np.flatnonzero(values > values.mean()))
 
 
+@pytest.mark.parametrize(
+    ("table", "where", "expected"),
+    [
+        ("galaxies", "`bulge_disk.flux` > 300", lambda row: row["bulge_disk.flux"] > 300),
+        (
+            "galaxies",
+            "`bulge_disk.flux` != `bulge_disk.flux`",
+            lambda row: row["class"] != "bulge_disk",
+        ),
+        (
+            "galaxies",
+            "not `bulge_disk.flux` <= 300",
+            lambda row: not row["bulge_disk.flux"] <= 300,
+        ),
+        (
+            "galaxies",
+            "`bulge_disk.flux` == `bulge_disk.flux`",
+            lambda row: row["class"] == "bulge_disk",
+        ),
+        (
+            "galaxies",
+            "`class` in ['bulge_disk', 'none'] or split == 'test'",
+            lambda row: row["class"] == "bulge_disk" or row["split"] == "test",
+        ),
+        (
+            "galaxies",
+            "`class`.str.startswith('ring') and True",
+            lambda row: row["class"].startswith("ring"),
+        ),
+        (
+            "curves",
+            "1 < `transit.transit_time` < 2",
+            lambda row: 1 < row["transit.transit_time"] < 2,
+        ),
+        ("galaxies", "index % 2 == 1 and id > 1", lambda row: row["id"] in (3, 5)),
+    ],
+)
+def test_exports_and_loaders_agree_on_conditions(kinds, table, where, expected):
+    """Missing values, words, truth and dates: both choose the rows that Python chooses one by one."""
+    rows = [row for _, row in kinds.labels(table).iterrows()]
+    chosen = [row["id"] for row in rows if expected(row)]
+    assert 0 < len(chosen) < len(rows)
+    assert Selection(where=where).rows(kinds, table).tolist() == chosen
+    assert ReleasedTable(kinds, table).chosen(None, where).tolist() == chosen
+
+
 def test_views_cross_groups_of_rows(built):
     """Labels and digests of samples anywhere, whatever the groups of rows."""
     data = built.release.open()["images"].to_dataset().load()
@@ -612,6 +659,20 @@ def test_views_cross_groups_of_rows(built):
     )
     assert sum(stop - start for start, stop in view.label_blocks()) == view.samples == 43
     assert sum(stop - start for start, stop in view.blocks()) == 43
+
+
+def test_one_block_is_read_ahead(kinds, stored, monkeypatch):
+    monkeypatch.setattr(View, "blocks", lambda self: [(each, each + 1) for each in range(6)])
+    view, begun = View(kinds, "films"), []
+    read = view.read
+    view.read = lambda *block: begun.append(block) or read(*block)
+    blocks = view.read_blocks(["frames"])
+    start, stop, first = next(blocks)
+    blocks.close()  # waits for the thread
+    assert begun == [("frames", 0, 1), ("frames", 1, 2)]
+    assert (start, stop, list(first)) == (0, 1, ["frames"])
+    found = np.concatenate([block["frames"] for _, _, block in view.read_blocks()])
+    assert same(found, stored["films"]["frames"].values)
 
 
 @pytest.mark.parametrize(
@@ -655,6 +716,15 @@ def test_the_command_writes_a_file_for_each_split(kinds, run, tmp_path):
     assert paths_by_split(kinds, "galaxies", str(tmp_path / "{split}.h5"), chosen) == {
         "train": str(tmp_path / "train.h5")
     }
+
+
+def test_a_file_for_each_split_needs_each_table_in_it(kinds, run, tmp_path):
+    code, out, err = run("export", "kinds", "all-{split}.h5", "--catalog", kinds.catalog.root)
+    assert (code, out) == (2, "")
+    assert (
+        "none of the chosen samples of 'patches' of kinds@2.0.0 is in split 'test', of which" in err
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- what is wrong is found ----------------------------------------------------------------------
