@@ -73,8 +73,8 @@ def write_cache(
     with target.lock(f"{folder}.lock") as held:
         if held is None:
             raise CatalogError(f"another process writes {target.locate(folder)}; wait for it")
-        there = open_cache(release, table, split, reader.variables)
-        if there is not None and _sums(target, folder, there.files) == there.files:
+        cache = open_cache(release, table, split, reader.variables)
+        if cache is not None and _sums(target, folder, cache.files) == cache.files:
             return target.locate(folder), False
         staged = folder + UNFINISHED
         target.remove(staged)

@@ -62,8 +62,8 @@ class RaggedCurves:
     def sizes(self, report: Progress) -> NDArray[np.int32]:
         """Return how many observations each light curve has."""
         sizes = np.empty(self.view.samples, np.int32)
-        for start, stop, block in self.view.read_blocks(["mask"]):
-            sizes[start:stop] = _is_there(block["mask"]).sum(axis=1)
+        for start, stop in self.view.blocks():
+            sizes[start:stop] = _is_there(self._read("mask", start, stop)).sum(axis=1)
             report("counting", stop, self.view.samples)
         return sizes
 
@@ -74,11 +74,8 @@ class RaggedCurves:
 
         Samples are counted in the view. With ``check``, they are compared with the digests of the release.
         """
-        for start, stop, block in self.view.read_blocks():
-            columns = {
-                name: block[name] if name in block else self._axes[name].values
-                for name in self.names
-            }
+        for start, stop in self.view.blocks():
+            columns = {name: self._read(name, start, stop) for name in self.names}
             for name in self._variables if check else ():
                 check_source(self.view, name, start, columns[name])
             there = _is_there(columns["mask"])
@@ -87,7 +84,6 @@ class RaggedCurves:
                 name: np.broadcast_to(values, there.shape)[there]
                 for name, values in columns.items()
             }
-            del block, columns  # another block is read while `found` is used
             yield start, stop, owners, found
             report(step, stop, self.view.samples)
 
@@ -115,6 +111,12 @@ class RaggedCurves:
                 for name in others:
                     expected.update(name, labels[name][owners - start])
         found.compare(self.view, expected)
+
+    def _read(self, name: str, start: int, stop: int) -> NDArray:
+        """Return samples of a variable; all of one that is the same for every sample."""
+        if name not in self._variables:
+            return self._axes[name].values
+        return self.view.read(name, start, stop)
 
 
 def _is_there(mask: NDArray) -> NDArray[np.bool_]:

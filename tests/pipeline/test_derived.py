@@ -82,7 +82,8 @@ def test_they_are_stored_as_other_labels_are(catalog):
     drawn, stored = labels(release.recipe, "images"), release.labels("images")
     same(drawn, stored, drawn.columns)
     path = Path(release.path)
-    same(drawn, pd.read_csv(path / fmt.METADATA / "images.csv"), drawn.columns)
+    csv = pd.read_csv(path / fmt.METADATA / "images.csv", float_precision="round_trip")
+    same(drawn, csv, drawn.columns)
     note = pq.read_schema(path / LABELS).field("labels.size").metadata
     assert note == {b"unit": b"pixel", b"description": b"radius of a disk of this area"}
     assert "| `labels.size` | pixel | radius of a disk of this area |" in (
