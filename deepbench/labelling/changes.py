@@ -62,9 +62,13 @@ def check_changes(plan: LabelPlan, names: Collection[str], derive: Derive) -> No
 
 
 def derive_of(plan: LabelPlan, names: Collection[str]) -> Derive:
-    """Return how columns are changed where nobody says: drawn again where values follow from them, else alone."""
+    """Return how columns are changed where nobody says: drawn again where values follow from them, else alone.
+
+    Columns that cannot be changed are left to ``check_changes``.
+    """
     values = drawn_values(plan)
-    drawn_anew = any(name == "class" or values[name][1] is REPEAT for name in names)
+    parameters = (values[name][1] for name in names if name in values)
+    drawn_anew = "class" in names or any(each is REPEAT for each in parameters)
     return "again" if drawn_anew or dependents(plan, names) else "keep"
 
 

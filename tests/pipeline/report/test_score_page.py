@@ -11,6 +11,7 @@ from deepbench.catalog import find
 from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.report.charts import Axis, label_chart
+from pipeline.report.page import Pictures
 from pipeline.report.score_page import _change, score_page
 
 
@@ -117,6 +118,13 @@ def test_round_ticks():
     assert np.allclose(Axis(2, 9, 0, 1, logarithmic=True).ticks(), [2, 4, 6, 8])
     flat = Axis(3, 3, 0, 100)
     assert flat(3) == pytest.approx(50)
+
+
+def test_a_label_that_cannot_be_changed_has_no_pictures_along_it(release):
+    """Slices are of all labels, of those that are measured or derived, too."""
+    pictures, values = Pictures(release, "images"), np.array([1.0, 2.0])
+    assert pictures.along(0, "group", values) is None
+    assert len(pictures.along(0, "psf.sigma", values)) == 2
 
 
 def test_a_curve_is_not_cut_at_the_top_of_its_chart():
