@@ -25,9 +25,10 @@ from deepbench.storage.names import RELEASE_NAME, VERSION
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepbench.arrays import Coordinate, DataVariable, Storage
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
-    from deepbench.tables import Coordinate, DataVariable, Storage, Table
+    from deepbench.tables import Table
 
 FORMAT_VERSION = 2
 """Version of the folder's layout and of the manifest, of new releases."""
@@ -139,7 +140,7 @@ def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
 
     A sample larger than a chunk, or a shard, is cut along its own axes, the first axis first.
     """
-    from deepbench.tables import power_of_two
+    from deepbench.arrays import power_of_two
 
     size = variable.sample_bytes
     samples = math.gcd(length, power_of_two(storage.chunk_bytes / size))
@@ -151,7 +152,7 @@ def layout(variable: DataVariable, length: int, storage: Storage) -> Layout:
 
 def _cut(variable: DataVariable, limit: int) -> tuple[int, ...]:
     """Return the shape of a piece of one sample with at most ``limit`` bytes, cut along the first axes."""
-    from deepbench.tables import power_of_two
+    from deepbench.arrays import power_of_two
 
     piece = list(variable.shape)
     for axis, edge in enumerate(variable.shape):
@@ -252,7 +253,7 @@ def variable_attributes(variable: DataVariable) -> dict[str, Any]:
 
 def label_attributes(column: Column) -> dict[str, Any]:
     """Return the CF attributes of a label variable: codes carry ``flag_values`` and ``flag_meanings``."""
-    from deepbench.tables import flags
+    from deepbench.arrays import flags
 
     if column.meanings:
         return {"long_name": column.description, **flags(column.meanings)}
@@ -261,7 +262,7 @@ def label_attributes(column: Column) -> dict[str, Any]:
 
 def axis_attributes(axis: Coordinate) -> dict[str, Any]:
     """Return the CF attributes of a coordinate: one with meanings carries ``flag_values`` and ``flag_meanings``."""
-    from deepbench.tables import flags
+    from deepbench.arrays import flags
 
     if not axis.long_name:
         return dict(axis.attributes)

@@ -45,7 +45,7 @@ class Samples:
     """
 
     def __init__(self, recipe: Recipe, table: str) -> None:
-        from deepbench.tables import power_of_two
+        from deepbench.arrays import power_of_two
 
         self.recipe, self.table = recipe, recipe.table(table)
         self._columns = {column.name: column for column in self.table.plan.columns}

@@ -19,6 +19,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from deepbench import notebook
+from deepbench.arrays import Storage
 from deepbench.authors import AnyAuthor, Doi, Line, Url, Words
 from deepbench.errors import CatalogError, Problem, RecipeError
 from deepbench.kinds import KINDS
@@ -45,7 +46,7 @@ from deepbench.language.values import Variable, free_names
 from deepbench.numerics.stream_names import stream_number
 from deepbench.recipe_problems import problem_at
 from deepbench.storage.names import RELEASE_NAME, VERSION
-from deepbench.tables import Storage, Table, TableSpecification
+from deepbench.tables import Table, TableSpecification
 from deepbench.words import bytes_text
 
 ROOT = "/"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from deepbench.arrays import power_of_two
 from deepbench.errors import LabelError
 from deepbench.format import DIGEST, axis_attributes, label_attributes, variable_attributes
 from deepbench.kinds import KINDS
@@ -16,7 +17,6 @@ from deepbench.labelling.derived import derive
 from deepbench.labelling.frames import from_frames, to_frame
 from deepbench.labelling.scopes import Labels
 from deepbench.selection import by_attempt, draw_samples
-from deepbench.tables import power_of_two
 
 if TYPE_CHECKING:
     import pandas as pd

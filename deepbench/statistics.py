@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import NDArray
 
+    from deepbench.arrays import DataVariable
     from deepbench.labelling.scopes import Column
-    from deepbench.tables import DataVariable, Table
+    from deepbench.tables import Table
 
 TRAINING = "train"
 """Name of the training split; where a table has none of that name, its first split takes its place."""

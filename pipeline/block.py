@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from deepbench.arrays import DataVariable
     from deepbench.labelling.scopes import Labels
     from deepbench.storage.locations import Location
-    from deepbench.tables import DataVariable, Table
+    from deepbench.tables import Table
 
 
 def make_block(staging: Staging, block: Block) -> dict[str, float]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from deepbench.arrays import power_of_two
 from deepbench.errors import PlanError
-from deepbench.tables import power_of_two
 from deepbench.words import bytes_text
 
 if TYPE_CHECKING:

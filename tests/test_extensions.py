@@ -229,7 +229,8 @@ from pydantic import Field
 from deepbench.labelling.scopes import scope_of, variables_scope
 from deepbench.language.specification import Name, parameter
 from deepbench.language.values import Value
-from deepbench.tables import ClassSpecification, Coordinate, DataVariable, TableSpecification
+from deepbench.arrays import Coordinate, DataVariable
+from deepbench.tables import ClassSpecification, TableSpecification
 
 
 class DiceClass(ClassSpecification):

@@ -18,7 +18,7 @@ LAYERS = [
     r"numerics(\..*)?",
     r"lensing(\..*)?",
     r"storage(\..*)?|language(\..*)?",
-    r"labelling(\..*)?|tables|authors",
+    r"labelling(\..*)?|arrays|tables|authors",
     r"deflectors(\..*)?",
     r"images(\..*)?|light_curves(\..*)?",
     r"sphere(\..*)?|dynamics(\..*)?",

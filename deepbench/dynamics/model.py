@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator, model_validator
 
+from deepbench.arrays import Coordinate, DataVariable
 from deepbench.dynamics.recording import MAXIMUM_MARGIN, Frames, MeasurementNoise, Times
 from deepbench.dynamics.systems.system import LONG_NAMES, OF_BODIES, Setting, System
 from deepbench.dynamics.systems.systems import SystemEntry
@@ -23,12 +24,7 @@ from deepbench.language.specification import (
     Parameter,
     problem,
 )
-from deepbench.tables import (
-    ClassSpecification,
-    Coordinate,
-    DataVariable,
-    TableSpecification,
-)
+from deepbench.tables import ClassSpecification, TableSpecification
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan

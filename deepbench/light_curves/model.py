@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from deepbench.arrays import Coordinate, DataVariable, flags
 from deepbench.deflectors.deflector import Deflector
 from deepbench.deflectors.lens import Lens, check_plane
 from deepbench.labelling.objects import object_scopes
@@ -30,13 +31,7 @@ from deepbench.light_curves.families.registry import ObjectEntry
 from deepbench.light_curves.families.source import Source
 from deepbench.light_curves.survey.cadences import CADENCES
 from deepbench.light_curves.survey.surveys import DEPTHS, Survey, noise_stream
-from deepbench.tables import (
-    Coordinate,
-    DataVariable,
-    ObjectsClass,
-    TableSpecification,
-    flags,
-)
+from deepbench.tables import ObjectsClass, TableSpecification
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from deepbench.arrays import Coordinate, DataVariable
 from deepbench.errors import InputWarning
 from deepbench.labelling.objects import object_scopes
 from deepbench.labelling.scopes import EVERY_CLASS, Scope, scope_of, variables_scope
@@ -32,12 +33,7 @@ from deepbench.sphere.fields.fields import (
 from deepbench.sphere.fields.ranges import MAXIMUM_NSIDE
 from deepbench.sphere.mask import Mask
 from deepbench.sphere.objects.objects import ObjectEntry
-from deepbench.tables import (
-    Coordinate,
-    DataVariable,
-    ObjectsClass,
-    TableSpecification,
-)
+from deepbench.tables import ObjectsClass, TableSpecification
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan

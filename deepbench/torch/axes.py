@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.tables import DataVariable
+    from deepbench.arrays import DataVariable
 
 SPATIAL = frozenset({"y", "x", "cell", "pixel"})
 """Dimensions of variables that networks expect with an axis of channels, the first one after the samples."""

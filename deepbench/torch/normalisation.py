@@ -15,8 +15,8 @@ from deepbench.torch.axes import with_channels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepbench.arrays import DataVariable
     from deepbench.statistics import Entry, Statistics
-    from deepbench.tables import DataVariable
     from deepbench.torch.sources import Source
 
 Scale = tuple["NDArray[np.float64]", "NDArray[np.float64]"]

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    from deepbench.arrays import DataVariable
     from deepbench.labelling.scopes import Column, Labels
     from deepbench.statistics import Statistics
-    from deepbench.tables import DataVariable, Table
+    from deepbench.tables import Table
 
 LABEL_ROWS = 2**16
 """Number of samples whose labels are drawn together, and of an epoch of samples without end, about."""

@@ -13,9 +13,10 @@ from pipeline.documents.facts import date_of
 from pipeline.units import printable, rates
 
 if TYPE_CHECKING:
+    from deepbench.arrays import Coordinate, DataVariable
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
-    from deepbench.tables import Coordinate, DataVariable, Table
+    from deepbench.tables import Table
 
 
 def data_card(recipe: Recipe, manifest: fmt.Manifest) -> str:

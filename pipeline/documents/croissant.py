@@ -17,9 +17,10 @@ from pipeline.documents.facts import LICENCES, ORCID_URL, abstract, address_of
 from pipeline.units import printable
 
 if TYPE_CHECKING:
+    from deepbench.arrays import DataVariable
     from deepbench.labelling.scopes import Column
     from deepbench.recipe import Recipe
-    from deepbench.tables import DataVariable, Table
+    from deepbench.tables import Table
 
 CONFORMS_TO = "http://mlcommons.org/croissant/1.1"
 

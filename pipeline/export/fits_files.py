@@ -20,7 +20,7 @@ from pipeline.export.ragged import RaggedCurves
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.tables import DataVariable
+    from deepbench.arrays import DataVariable
     from pipeline.export.request import Request
     from pipeline.export.view import View
 

@@ -25,7 +25,7 @@ from pipeline.export.hugging_face_card import CARD, card, coordinates, feature_o
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from deepbench.tables import DataVariable
+    from deepbench.arrays import DataVariable
     from pipeline.export.request import Request
     from pipeline.export.view import View
 

@@ -11,8 +11,8 @@ import yaml
 from deepbench import format as fmt
 
 if TYPE_CHECKING:
+    from deepbench.arrays import DataVariable
     from deepbench.labelling.scopes import Column
-    from deepbench.tables import DataVariable
     from pipeline.export.view import View
 
     Features = dict[str, dict[str, Any]]

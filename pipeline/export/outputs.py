@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import zarr
 
+from deepbench.arrays import power_of_two
 from deepbench.errors import ExportError, install
 from deepbench.format import Layout
-from deepbench.tables import power_of_two
 from pipeline import encoding
 
 if TYPE_CHECKING:

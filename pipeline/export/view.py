@@ -25,9 +25,10 @@ from pipeline.parquet import digest_bytes, numbers
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from deepbench.arrays import Coordinate, DataVariable
     from deepbench.labelling.scopes import Column
     from deepbench.release import Release
-    from deepbench.tables import Coordinate, DataVariable, Table
+    from deepbench.tables import Table
 
 DIGEST_ROW = "V16"
 """Type of a digest in an array."""

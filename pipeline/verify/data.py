@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from deepbench.tables import DataVariable
+    from deepbench.arrays import DataVariable
     from pipeline.plan import Block
 
 TOLERANCE = 1e-6

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepbench import format as fmt
+from deepbench.arrays import DataVariable, Storage, power_of_two, shard_length
 from deepbench.errors import CatalogError, ReleaseError
 from deepbench.format import (
     DataDigest,
@@ -25,7 +26,6 @@ from deepbench.format import (
     sample_digests,
 )
 from deepbench.labelling.scopes import Column
-from deepbench.tables import DataVariable, Storage, power_of_two, shard_length
 
 STORAGE = Storage()
 

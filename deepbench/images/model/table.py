@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
+from deepbench.arrays import Coordinate, DataVariable
 from deepbench.deflectors.deflector import Deflector
 from deepbench.deflectors.lens import (
     ARC_AZIMUTH,
@@ -49,12 +50,7 @@ from deepbench.language.specification import (
     Whole,
     problem,
 )
-from deepbench.tables import (
-    Coordinate,
-    DataVariable,
-    ObjectsClass,
-    TableSpecification,
-)
+from deepbench.tables import ObjectsClass, TableSpecification
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan
