@@ -275,23 +275,28 @@ def _render(
     base = draw_samples(table, np.sort(samples))
     rows = np.repeat(np.argsort(np.argsort(samples)), steps)
     length = table.shard_length if base.objects else len(rows)
-    made, columns = [], []
+    made: dict[str, NDArray] = {}
+    columns: dict[str, NDArray] = {}
     for start in range(0, len(rows), length):
         part = slice(start, start + length)
         values = {name: grid.ravel()[part] for name, grid in grids.items()}
         labels = changed(table, base.take(rows[part]), values, derive)
         check_given(table.plan, labels, CALLER)
         arrays, found = render_arrays(table, labels)
-        made.append(arrays)
-        columns.append(found.columns)
-    return Labels(_joined(columns)), _joined(made)
+        _put(made, part, len(rows), arrays)
+        _put(columns, part, len(rows), found.columns)
+    return Labels(columns), made
 
 
-def _joined(parts: list[dict[str, NDArray]]) -> dict[str, NDArray]:
-    """Return the arrays of some rows after each other; those of one part are not copied."""
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([each[name] for each in parts]) for name in parts[0]}
+def _put(whole: dict[str, NDArray], part: slice, rows: int, found: Mapping[str, NDArray]) -> None:
+    """Put the arrays of some rows into those of all rows; arrays that have all rows are taken as they are."""
+    for name, values in found.items():
+        if len(values) == rows:
+            whole[name] = values
+            continue
+        if name not in whole:
+            whole[name] = np.empty((rows, *values.shape[1:]), values.dtype)
+        whole[name][part] = values
 
 
 def changed(
