@@ -8,6 +8,7 @@ signals).
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
-from deepbench.counterfactuals import numbers_of, vary
+from deepbench.counterfactuals import numbers_of, unchanged, vary
 from deepbench.errors import LabelError, RangeWarning
 from deepbench.labelling.changes import check_changes, derive_of, drawn_values
 from deepbench.probing.signals import Model, Signals, known_noise
@@ -26,14 +27,30 @@ from deepbench.selection import draw_samples
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
 
-STEP = 0.01
+STEP = 0.1
 """Largest step of differences, in standard deviations of a label over the samples."""
 
-SMALL = 0.6
-"""Largest change of a sample between two steps, in standard deviations of its noise; else the step is shortened."""
+SHORTER = 4.0
+"""How much shorter each step is than the one before."""
 
-STEPS_TRIED = 4
-"""Largest number of steps that are tried for a sample, each shorter than the one before."""
+STEPS_TRIED = 11
+"""Largest number of steps that are tried for a sample: down to a millionth of the first."""
+
+AGREE = 0.02
+"""Part of the slope of a sample within which those of two steps agree. Of a smooth signal the error of the shorter step
+is a fifteenth of their difference; where the signal jumps between the steps, 4 / 3 of it.
+"""
+
+TELLING = 0.01
+"""Difference of two slopes that does not matter, in standard deviations of the noise for one of the label: slopes of
+samples that agree no better tell less of the label than its spread does.
+"""
+
+VALUES = 2**25
+"""Number of values (256 MiB) of all slopes of the samples that are looked at together; never less than one sample."""
+
+WORKING = 10
+"""Number of slopes whose memory is needed to find one."""
 
 TYPICAL = 512
 """Number of samples from which the standard deviation of a label is known."""
@@ -69,20 +86,25 @@ def fisher_bounds(
         Numbers of samples, all of whose classes have the labels.
     labels : sequence of str
     step : float
-        Step of the central differences, in standard deviations of each label; it is shortened where the sample would
-        change by more than its noise resolves, and ends where values of the label do.
+        Largest step of the central differences, in standard deviations of each label. Each sample has the first of ever
+        shorter steps whose slope agrees with that of the step before. Steps end where values of the label do.
 
     Returns
     -------
     DataFrame
         ``id``, and a column for each label, in its unit; infinite where the sample says nothing of the label, or cannot
-        tell it from another one.
+        tell it from another one. NaN where no two steps agree on the slope of a label.
 
     Raises
     ------
     LabelError
         The noise is another; a label does not exist, is given twice, is not continuous, is of the observation, or is
         not of a sample's class; a sample does not exist or is given twice; the step is not above 0.
+
+    Warns
+    -----
+    UserWarning
+        No two steps agree on the slope of a label, for some samples.
 
     Examples
     --------
@@ -122,54 +144,98 @@ def information(
     order = np.argsort(ids)
     drawn = draw_samples(view, ids[order]).columns
     typical = draw_samples(view, np.arange(min(TYPICAL, view.samples))).columns
-    slopes: list[NDArray] = []
-    weights: NDArray | float = 0.0
+    values: dict[str, NDArray] = {}
+    spreads: dict[str, float] = {}
     for label in labels:
         if drawn[label].dtype.kind != "f":
             raise LabelError(f"'{label}' is not continuous, so that it has no bound: leave it out")
         if is_known(label):
             raise LabelError(f"'{label}' is of the observation, and so it is known: leave it out")
-        values = drawn[label][np.argsort(order)].astype(float)
-        if np.isnan(values).any():
-            first = ids[np.argmax(np.isnan(values))]
+        values[label] = drawn[label][np.argsort(order)].astype(float)
+        if np.isnan(values[label]).any():
+            first = ids[np.argmax(np.isnan(values[label]))]
             raise LabelError(f"sample {first} has no '{label}': name samples of classes that do")
         spread = float(np.nanstd(typical[label]))
-        size = step * (spread if spread > 0 else 1.0)
-        slope, weight = _slope(model, table, ids, label, values, np.full(len(ids), size))
-        slopes.append(slope)
-        weights = weights + weight / len(labels)
-    jacobian = np.stack(slopes, axis=2)
-    found: NDArray[np.float64] = np.einsum("npi,np,npj->nij", jacobian, weights, jacobian)
+        spreads[label] = spread if spread > 0 else 1.0
+    found = np.empty((len(ids), len(labels), len(labels)))
+    each = sum(math.prod(every.shape) for every in view.variables)
+    block = max(1, VALUES // (each * (2 * len(labels) + WORKING)))
+    for start in range(0, len(ids), block):
+        rows = slice(start, start + block)
+        weight = model.read(unchanged(model.recipe, table, ids[rows])).weight
+        slopes = [
+            _slope(
+                model, table, ids[rows], label, values[label][rows], spreads[label], weight, step
+            )
+            for label in labels
+        ]
+        jacobian = np.stack(slopes, axis=2)
+        found[rows] = np.einsum("npi,np,npj->nij", jacobian, weight, jacobian)
+    for label, own in zip(labels, found.diagonal(axis1=1, axis2=2).T, strict=True):
+        unknown = np.isnan(own)
+        if unknown.any():
+            message = (
+                f"{unknown.sum()} of {len(ids)} samples, such as {ids[np.argmax(unknown)]}, have no known bound: they "
+                f"change with '{label}' in jumps, or by less than their precision, so that no two steps agree to "
+                f"{AGREE:.0%} on how much"
+            )
+            warnings.warn(message, stacklevel=3)
     return found
 
 
 def _slope(
-    model: Model, table: str, ids: NDArray, label: str, values: NDArray, sizes: NDArray
-) -> tuple[NDArray, NDArray]:
-    """Return the derivative of the means of samples by a label, and their mean weights, both of shape (n, p)."""
+    model: Model,
+    table: str,
+    ids: NDArray,
+    label: str,
+    values: NDArray,
+    spread: float,
+    weight: NDArray,
+    step: float,
+) -> NDArray[np.float64]:
+    """Return the derivative of the means of samples by a label, shape (n, p), where values have a weight.
+
+    Of the slopes at ever shorter steps it is the first that agrees with the one before; NaN where none does. A step is
+    too long where the signal is not linear, and too short where rounding or a jump of the signal is larger than its
+    change; both show in a slope that depends on the step, whatever the noise.
+    """
     plan = model.recipe.table(table).plan
     low, high = _range(drawn_values(plan).get(label, (None, None))[1])
     derive = derive_of(plan, [label])
-    slope = weight = np.empty(0)
+    slope, before = np.full_like(weight, np.nan), np.empty(0)
+    apart = np.full(len(ids), np.inf)
+    matters = np.ones(len(ids), dtype=bool)
     left = np.arange(len(ids))
-    for _ in range(STEPS_TRIED):
-        ends = np.clip(values[left, None] + sizes[left, None] * np.array([-1.0, 1.0]), low, high)
+    for place, size in enumerate(step * spread / SHORTER ** np.arange(STEPS_TRIED)):
+        ends = np.clip(values[left, None] + size * np.array([-1.0, 1.0]), low, high)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RangeWarning)
             moved = vary(model.recipe, table, ids[left], {label: ends}, derive=derive)
-        one, two = (model.read(moved.isel(step=k)) for k in range(2))
-        between = (one.weight + two.weight) / 2
-        change = two.mean - one.mean
-        if not slope.size:
-            slope, weight = np.empty((2, len(ids), change.shape[1]))
-        slope[left], weight[left] = change / np.diff(ends), between
-        moves = np.sqrt(np.sum(between * change**2, axis=1))
-        far = moves > SMALL
-        if not far.any():
+        one, two = (model.read(moved.isel(step=k)).mean for k in range(2))
+        with np.errstate(
+            invalid="ignore"
+        ):  # a step that is shorter than the precision of the label
+            now = (two - one) / np.diff(ends)
+        if place == 0:
+            before = now
+            continue
+        own = weight[left]
+        differ, *norms = (
+            np.sqrt(np.sum(own * each**2, axis=1)) for each in (now - before, now, before)
+        )
+        norm = np.maximum(*norms)
+        still = np.where((norm == 0) & (place == 1), 0.0, np.inf)  # later: lost in rounding
+        part = np.divide(differ, norm, out=still, where=norm > 0)
+        better = part < apart[left]
+        best = left[better]
+        slope[best], apart[best] = now[better], part[better]
+        matters[best] = differ[better] * spread > TELLING
+        far = part > AGREE
+        left, before = left[far], now[far]
+        if not left.size:
             break
-        left, moves = left[far], moves[far]
-        sizes[left] *= SMALL / 2 / moves
-    return slope, weight
+    slope[(apart > AGREE) & matters] = np.nan
+    return slope
 
 
 def _range(parameter: Any) -> tuple[float, float]:
@@ -188,9 +254,11 @@ def bounds_of(information: NDArray) -> NDArray:
     """Return the smallest standard deviations of labels, shape (labels,), from their Fisher matrix.
 
     They are the roots of the diagonal of its inverse; infinite where a sample says nothing of a label, or cannot tell
-    it from another one.
+    it from another one; NaN where that of a label is.
     """
     bounds = np.full(len(information), np.inf)
+    if np.isnan(information).any():
+        return bounds * np.nan
     told = np.flatnonzero(np.diag(information) > 0)
     if not told.size:
         return bounds

@@ -69,7 +69,7 @@ class Bound:
     spread : float
         Standard deviation of the label: the error of an estimate that looks at nothing.
     resolved, n : int
-        Samples whose own bound is below ``spread``, and all that were looked at.
+        Samples whose own bound is known and below ``spread``, and all that were looked at.
     """
 
     label: str
@@ -148,8 +148,8 @@ def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None
     truth : Truth
         Of all its samples.
     samples : int, optional
-        Number of samples of each class, the first ones; each is rendered at least twice for every label and once for
-        every other class. When absent 64, and for bounds fewer where there are many labels or samples are large.
+        Number of samples of each class, the first ones; each is rendered at least four times for every label and once
+        for every other class. When absent 64, and for bounds fewer where there are many labels or samples are large.
     """
     if samples == 0:
         return Ceiling(reasons=("It was not asked for.",))
@@ -208,7 +208,7 @@ def _bounds_of(
         return
     if bounded:
         each = sum(math.prod(every.shape) for every in model.recipe.table(table).variables)
-        rendered = 4 * len(labels)  # on two sides, and again where the step is shortened
+        rendered = 6 * len(labels)  # on two sides, at two steps and often a third
         rows = rows[: max(FEWEST, min(RENDERED, VALUES // each) // rendered)]
     matrices = information(model, table, truth.ids[rows], labels)
     spreads = {label: float(np.std(truth.labels[label][whole])) for label in labels}

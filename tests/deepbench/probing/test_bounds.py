@@ -1,16 +1,21 @@
 """Bounds equal their formulas, and an estimate that is known to reach them does."""
 
 import json
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
-from scipy import integrate, special, stats
+from scipy import integrate, ndimage, special, stats
 
 import deepbench
-from deepbench.errors import LabelError
+from deepbench.errors import LabelError, RangeWarning
+from deepbench.probing import bounds
 from deepbench.probing.bounds import fisher_bounds, likelihood_ratio_accuracy
 from deepbench.probing.signals import _of_photons
+
+WORKFLOWS = Path(__file__).parents[3] / "workflows"
 
 RECIPE = """\
 name: one
@@ -81,6 +86,92 @@ def test_the_place_of_a_disk_is_known_as_well_as_its_edges_are_long(recipe, disk
     np.testing.assert_allclose(coarse * contrast, np.mean(coarse * contrast), rtol=0.05)
 
 
+@pytest.fixture(scope="module")
+def blurred():
+    """Return `shapes`, and the slope of its sample 4 by the blur from scipy, with as many pixels on either side."""
+    shapes = deepbench.load_recipe(WORKFLOWS / "shapes.yaml")
+    sigma = deepbench.labels(shapes, "images", 4, 5)["psf.sigma"].iloc[0]
+    assert abs(sigma - 1.125) < 1e-5  # where int(4σ + ½) changes
+    quiet = shapes.replace({"tables.images.noise": []})
+    with pytest.warns(RangeWarning):
+        sharp = deepbench.twin(quiet, "images", [4], {"psf.sigma": 0.0})["image"].values[0]
+    low, high = (
+        ndimage.gaussian_filter(sharp.astype(float), each, radius=5)
+        for each in (sigma - 1e-4, sigma + 1e-4)
+    )
+    return shapes, np.linalg.norm(high - low) / 2e-4
+
+
+@pytest.mark.parametrize("noise", [0.05, 1e-2, 1e-3, 1e-6])
+def test_the_bound_of_a_blur_beside_a_jump_of_its_images_follows_the_noise(noise, blurred):
+    """With steps that follow the noise it was 0.96, 0.89, 0.07 and 0.26 of the reference."""
+    shapes, slope = blurred
+    faint = shapes.replace({"tables.images.noise.0.gaussian.sigma": noise})
+    found = fisher_bounds(faint, "images", [4], ["psf.sigma"])["psf.sigma"]
+    np.testing.assert_allclose(found, noise / slope, rtol=0.01)
+
+
+@pytest.mark.parametrize("noise", [100.0, 0.1])
+def test_the_bounds_of_flux_and_place_of_a_star_are_their_formulas(noise):
+    """A star in a Gaussian PSF: its light in each pixel by error functions, and their derivatives."""
+    described = {
+        "kind": "image",
+        "samples": 6,
+        "size": [21, 21],
+        "psf": {"gaussian": {"sigma": 1.5}},
+        "classes": {
+            "star": {
+                "objects": [
+                    {"star": {"x": {"uniform": [8, 12]}, "y": 10, "flux": {"uniform": [1e3, 1e4]}}}
+                ]
+            }
+        },
+        "noise": [{"gaussian": {"sigma": noise}}],
+    }
+    stars = deepbench.parse_recipe(document({"images": described}))
+    frame = deepbench.labels(stars, "images")
+    names = ["star.x", "star.flux"]
+    found = fisher_bounds(stars, "images", range(6), names)
+    edges = np.arange(22) - 0.5
+    down = np.diff(special.ndtr((edges - 10) / 1.5))
+    for row in range(6):
+        x, flux = frame.loc[row, names]
+        along = np.diff(special.ndtr((edges - x) / 1.5))
+        moved = -np.diff(stats.norm.pdf(edges, x, 1.5))
+        slopes = [np.outer(down, flux * moved).ravel(), np.outer(down, along).ravel()]
+        matrix = np.array([[one @ two for one in slopes] for two in slopes]) / noise**2
+        expected = np.sqrt(np.diag(np.linalg.inv(matrix)))
+        np.testing.assert_allclose(found.loc[row, names].to_numpy(float), expected, rtol=3e-3)
+
+
+def test_a_slope_on_which_no_steps_agree_is_not_known(recipe, disks):
+    """A brightness that changes faster than the shortest step; who must find it, too, has no known bound."""
+    wild = recipe.replace(
+        {
+            "tables.images.classes.disk.variables": {"v": {"uniform": [0, 1]}},
+            "tables.images.classes.disk.objects.0.circle.amplitude": "= 2 + sin(1e9 * v)",
+        }
+    )
+    labels = ["variables.v", "circle.x"]
+    with pytest.warns(UserWarning, match=r"6 of 6 samples, such as \d+, have no known bound"):
+        found = fisher_bounds(wild, "images", disks["id"], labels)
+    assert found[labels].isna().to_numpy().all()
+    assert np.isfinite(fisher_bounds(wild, "images", disks["id"], labels[1:])["circle.x"]).all()
+
+
+def test_samples_are_looked_at_in_blocks(recipe, disks, monkeypatch):
+    labels = ["circle.x", "circle.amplitude"]
+    whole = fisher_bounds(recipe, "images", disks["id"], labels)
+    looked = []
+    read = bounds.unchanged
+    monkeypatch.setattr(
+        bounds, "unchanged", lambda *given: looked.append(len(given[2])) or read(*given)
+    )
+    monkeypatch.setattr(bounds, "VALUES", 2 * 2 * 24 * 24 * (2 * len(labels) + bounds.WORKING))
+    pd.testing.assert_frame_equal(fisher_bounds(recipe, "images", disks["id"], labels), whole)
+    assert looked == [2, 2, 2]
+
+
 def test_what_the_mean_of_an_image_does_not_say_has_no_bound(recipe, disks):
     """The noise's own σ, and two brightnesses of which the image shows the product; others are as well known."""
     labels = ["circle.amplitude", "noise.gaussian.sigma"]
@@ -147,7 +238,7 @@ def test_bounds_of_no_sample_are_refused(recipe):
     for labels in ([], "circle.x", ["circle.x", "circle.x"]):
         with pytest.raises(LabelError, match="must be a list of labels, each once, not"):
             fisher_bounds(recipe, "images", [0], labels)
-    with pytest.raises(LabelError, match="`step` must be above 0, such as 0.01, not 0"):
+    with pytest.raises(LabelError, match="`step` must be above 0, such as 0.1, not 0"):
         fisher_bounds(recipe, "images", [0], ["circle.x"], step=0)
 
 
