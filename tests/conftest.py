@@ -12,10 +12,15 @@ settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _temporary_files(tmp_path_factory):
-    """Put temporary files where pytest removes them: processes that tests kill leave theirs."""
-    folder = str(tmp_path_factory.mktemp("tmp"))
-    with pytest.MonkeyPatch.context() as patch:
+def _temporary_files():
+    """Put temporary files into a folder that is removed: processes that tests kill leave theirs.
+
+    Its name is short, as that of a socket in it can have about 100 characters.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="db-", ignore_cleanup_errors=True) as folder,
+        pytest.MonkeyPatch.context() as patch,
+    ):
         patch.setenv("TMPDIR", folder)
         patch.setattr(tempfile, "tempdir", folder)
         yield

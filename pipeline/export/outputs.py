@@ -9,7 +9,6 @@ import contextlib
 import errno
 import math
 import os
-import resource
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -268,8 +267,7 @@ class NetcdfOutput(Output):
         HDF5 crashes when it finds it so itself.
         """
         needed = size + min(HELD, self._size + METADATA)
-        most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        if most != resource.RLIM_INFINITY and most < self._path.stat().st_size + needed:
+        if self._path.stat().st_size + needed > _longest_file():
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), str(self._path))
         if shutil.disk_usage(self._path.parent).free < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
@@ -282,6 +280,16 @@ class NetcdfOutput(Output):
 
         with h5py.File(path) as file:
             yield file
+
+
+def _longest_file() -> float:
+    """Return the length that a file may have here, in bytes."""
+    try:
+        import resource
+    except ImportError:  # no POSIX
+        return math.inf
+    soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    return math.inf if soft == resource.RLIM_INFINITY else soft
 
 
 FORMATS: dict[str, type[ZarrOutput] | type[NetcdfOutput]] = {

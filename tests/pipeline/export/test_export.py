@@ -582,3 +582,10 @@ def test_a_damaged_release(curves, tmp_path, damage):
     ):
         export_table(release, "visits", str(folder / "out.nc"))
     assert list(folder.iterdir()) == []
+
+
+def test_files_have_no_longest_length_where_the_system_has_no_limits(monkeypatch):
+    """As on Windows, whose Python has no module ``resource``."""
+    assert outputs._longest_file() > 0
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert outputs._longest_file() == float("inf")
