@@ -24,6 +24,7 @@ from deepbench.samples import (
     render,
     render_arrays,
 )
+from tests.exact_csv import read_csv
 
 WORKFLOWS = Path(__file__).parents[2] / "workflows"
 
@@ -92,12 +93,6 @@ def frame():
 @pytest.fixture(scope="module")
 def copies():
     return objects(RECIPE, "images")
-
-
-def read_csv(text):
-    """Read every number exactly; pandas does so without being asked from 3.1 on."""
-    new = tuple(int(part) for part in pd.__version__.split(".")[:2]) >= (3, 1)
-    return pd.read_csv(text, **({} if new else {"float_precision": "round_trip"}))
 
 
 def same(first, second):

@@ -7,7 +7,6 @@ import runpy
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +20,7 @@ from pipeline.build import build
 from pipeline.execution.cluster import ClusterOptions
 from pipeline.repair import repair
 from pipeline.verify import verify
+from tests.exact_csv import read_csv
 
 TOOLS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "corruption.py"))
 overwrite, sign = TOOLS["overwrite"], TOOLS["sign"]
@@ -82,7 +82,7 @@ def test_they_are_stored_as_other_labels_are(catalog):
     drawn, stored = labels(release.recipe, "images"), release.labels("images")
     same(drawn, stored, drawn.columns)
     path = Path(release.path)
-    csv = pd.read_csv(path / fmt.METADATA / "images.csv", float_precision="round_trip")
+    csv = read_csv(path / fmt.METADATA / "images.csv")
     same(drawn, csv, drawn.columns)
     note = pq.read_schema(path / LABELS).field("labels.size").metadata
     assert note == {b"unit": b"pixel", b"description": b"radius of a disk of this area"}

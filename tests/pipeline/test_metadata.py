@@ -10,9 +10,9 @@ import deepbench
 from deepbench import format as fmt
 from deepbench import labels, objects, render
 from pipeline import metadata
+from tests.exact_csv import read_csv
 
 TABLES = ("images", "squares")
-PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
 
 
 def same(read, drawn):
@@ -62,8 +62,7 @@ def test_one_row_equals_labels(built):
 
 def test_csv_equals_labels(built, table):
     path = built.path / "metadata" / f"{table}.csv"
-    exact = {} if PANDAS >= (3, 1) else {"float_precision": "round_trip"}  # the default since 3.1
-    read = pd.read_csv(path, **exact)
+    read = read_csv(path)
     drawn = labels(built.recipe, table)
     assert list(read.columns) == list(drawn.columns)
     for name in drawn.columns:
