@@ -87,7 +87,8 @@ def fisher_bounds(
     labels : sequence of str
     step : float
         Largest step of the central differences, in standard deviations of each label. Each sample has the first of ever
-        shorter steps whose slope agrees with that of the step before. Steps end where values of the label do.
+        shorter steps whose slope agrees with that of the step before. Steps end where values of the label, or of what
+        follows from it, do.
 
     Returns
     -------
@@ -206,17 +207,23 @@ def _slope(
     apart = np.full(len(ids), np.inf)
     matters = np.ones(len(ids), dtype=bool)
     left = np.arange(len(ids))
-    for place, size in enumerate(step * spread / SHORTER ** np.arange(STEPS_TRIED)):
+    sizes = step * spread / SHORTER ** np.arange(STEPS_TRIED)
+    for size in sizes:
         ends = np.clip(values[left, None] + size * np.array([-1.0, 1.0]), low, high)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RangeWarning)
-            moved = vary(model.recipe, table, ids[left], {label: ends}, derive=derive)
+            try:
+                moved = vary(model.recipe, table, ids[left], {label: ends}, derive=derive)
+            except LabelError:  # what follows from the label has no such value: a shorter step
+                if size == sizes[-1]:
+                    raise
+                continue
         one, two = (model.read(moved.isel(step=k)).mean for k in range(2))
         with np.errstate(
             invalid="ignore"
         ):  # a step that is shorter than the precision of the label
             now = (two - one) / np.diff(ends)
-        if place == 0:
+        if not before.size:
             before = now
             continue
         own = weight[left]
@@ -224,7 +231,9 @@ def _slope(
             np.sqrt(np.sum(own * each**2, axis=1)) for each in (now - before, now, before)
         )
         norm = np.maximum(*norms)
-        still = np.where((norm == 0) & (place == 1), 0.0, np.inf)  # later: lost in rounding
+        still = np.where(
+            (norm == 0) & np.isinf(apart[left]), 0.0, np.inf
+        )  # later: lost in rounding
         part = np.divide(differ, norm, out=still, where=norm > 0)
         better = part < apart[left]
         best = left[better]

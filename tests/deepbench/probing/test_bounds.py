@@ -159,6 +159,23 @@ def test_a_slope_on_which_no_steps_agree_is_not_known(recipe, disks):
     assert np.isfinite(fisher_bounds(wild, "images", disks["id"], labels[1:])["circle.x"]).all()
 
 
+def test_a_step_is_shorter_where_what_follows_from_a_label_has_no_value(recipe, disks):
+    """Of an amplitude a it is that of the root of a: 2 √a times smaller. Roots of steps below 0 have no value."""
+    light = "tables.images.classes.disk"
+    change = {
+        f"{light}.variables": {"a": {"log_uniform": [1e-3, 1]}},
+        f"{light}.objects.0.circle.amplitude": "= sqrt(a)",
+    }
+    rooted = recipe.replace(change)
+    found = fisher_bounds(rooted, "images", disks["id"], ["variables.a"])["variables.a"]
+    frame = deepbench.labels(rooted, "images").loc[disks.index]
+    signal = shape(recipe, disks)
+    alone = frame["noise.gaussian.sigma"] / np.sqrt(np.sum(signal**2, axis=1))
+    expected = alone * 2 * np.sqrt(frame["variables.a"])
+    assert frame["variables.a"].min() < bounds.STEP * 0.2
+    np.testing.assert_allclose(found.to_numpy(), expected.to_numpy(), rtol=3e-3)
+
+
 def test_samples_are_looked_at_in_blocks(recipe, disks, monkeypatch):
     labels = ["circle.x", "circle.amplitude"]
     whole = fisher_bounds(recipe, "images", disks["id"], labels)
