@@ -54,7 +54,7 @@ MOST_LABELS = 48
 DIFFERENT = 0.9
 """Share of the samples with a value of their own from which a label is continuous, if some values are not whole."""
 
-MORE = f", as their rendering takes long: `--ceiling-samples {SAMPLES}` looks at {SAMPLES} of each class."
+MORE = f", for the sake of time: `--ceiling-samples {SAMPLES}` looks at {SAMPLES} of each class."
 """End of a sentence that says how many samples were looked at, where they are fewer than could be."""
 
 ERROR = "_error"
