@@ -6,18 +6,15 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterator
 
-Progress = Callable[[str, int, int], None]
-"""Function that is told of each step: its name, how much of it is done, and how much there is; 0 where none knows."""
+from deepbench.progress import Progress, silent
+
+__all__ = ["COMPILING", "KERNELS", "Progress", "compilations", "hearing", "silent"]
 
 COMPILING = "compiling kernels (first run on this machine)"
 """Step of a process that needs a kernel which its machine has not compiled yet."""
 
 KERNELS = "deepbench.numerics.kernels"
 """Logger that tells of each kernel that is compiled, one record for each; workers forward it."""
-
-
-def silent(step: str, done: int, total: int) -> None:
-    """Take progress and say nothing."""
 
 
 class _Heard(logging.Handler):

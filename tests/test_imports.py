@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("deepbench", "pipeline", "workflows", "benchmarks")
 
 LAYERS = [
-    r"errors|words|notebook",
+    r"errors|words|notebook|progress",
     r"numerics(\..*)?",
     r"lensing(\..*)?",
     r"storage(\..*)?|language(\..*)?",

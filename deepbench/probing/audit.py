@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import special
 
+from deepbench.errors import LabelError
 from deepbench.probing.ceiling import Ceiling, ceiling
 from deepbench.probing.intervals import Groups, plain
 from deepbench.probing.near import unresolved
@@ -19,13 +20,14 @@ from deepbench.probing.slices import discoveries
 from deepbench.probing.telling import Samples, Telling, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
+from deepbench.progress import Progress, silent
 from deepbench.statistics import training_split
 
 if TYPE_CHECKING:
     from deepbench.release import Release
 
 MOST = 50_000
-"""Largest number of samples whose data are read; the first ones, which are as random as all."""
+"""Largest number of samples whose data are read where no number is asked for: the first ones, as random as all."""
 
 LEAST_SKILL = 0.05
 """Smallest skill of a drawn label that is a finding: its place between chance and certainty."""
@@ -178,10 +180,11 @@ def audit(
     release: Release | str,
     table: str | None = None,
     *,
-    most: int = MOST,
+    most: int | None = None,
     ceiling_samples: int | None = None,
     catalog: str = "releases",
     seed: int = 0,
+    progress: Progress = silent,
 ) -> Audit:
     """Audit a table of a release.
 
@@ -191,18 +194,23 @@ def audit(
         A release, or ``name`` or ``name@version``.
     table : str, optional
         The first table when absent.
-    most : int
-        Largest number of samples whose data are read, and which are compared with each other.
+    most : int, optional
+        Largest number of samples whose data are read, and which are rendered and compared with each other. When absent
+        50,000, but no more are compared than are rendered in about half a minute.
     ceiling_samples : int, optional
-        Number of samples of each class that are rendered for the ceiling; 0 leaves it out. When absent 64, and for
-        bounds fewer where there are many labels or samples are large.
+        Number of samples of each class that are rendered for the ceiling; 0 leaves it out. When absent 64, and
+        fewer where there are many labels, or samples are large or slow.
     catalog : str
         Where ``release`` is looked for by its name.
     seed : int
         Of halves.
+    progress : callable
+        Is told of each step: its name, how much is done, and how much there is (0 where none knows).
 
     Raises
     ------
+    LabelError
+        ``most`` is no whole number of at least 1, or ``ceiling_samples`` none of at least 0.
     CatalogError
         There is no such release or table.
     ReleaseError
@@ -213,6 +221,11 @@ def audit(
     >>> for finding in audit("biased_shapes@1.0.0", "images").findings:                     # doctest: +SKIP
     ...     print(finding)
     """
+    for name, value, least in (("most", most, 1), ("ceiling_samples", ceiling_samples, 0)):
+        if value is not None and not (isinstance(value, int | np.integer) and value >= least):
+            raise LabelError(
+                f"`{name}` must be a whole number of at least {least}, or absent, not {value!r}"
+            )
     if isinstance(release, str):
         from deepbench.catalog import find_named
 
@@ -223,12 +236,12 @@ def audit(
     follows = {each.name for each in columns if each.measured or each.derived}
     drawn = [name for name in truth.labels if name not in follows and name not in SHORT]
     first = first_split(truth)
-    read = min(most, len(truth))
-    statistics = _read_statistics(release, table, read)
+    read = min(most or MOST, len(truth))
+    statistics = _read_statistics(release, table, read, progress)
     overlaps = list(_overlaps(release, table, truth, drawn, first))
-    near = unresolved(release.recipe, table, truth, first, most)
+    near = unresolved(release.recipe, table, truth, first, most, progress)
     found = audit_truth(truth, statistics, drawn, [*overlaps, *near.found], seed=seed)
-    highest = ceiling(release.recipe, table, truth, ceiling_samples)
+    highest = ceiling(release.recipe, table, truth, ceiling_samples, progress)
     return Audit(
         str(release),
         table,
@@ -305,12 +318,15 @@ def _samples(truth: Truth, first: int, seed: int) -> Samples:
     )
 
 
-def _read_statistics(release: Release, table: str, read: int) -> dict[str, NDArray]:
+def _read_statistics(
+    release: Release, table: str, read: int, progress: Progress
+) -> dict[str, NDArray]:
     """Return trivial statistics of the first samples, of every variable that a model may see; shard by shard."""
     summary = release.manifest.tables[table]
     data = release.open()[table]
     parts: dict[str, list[NDArray]] = {}
     for start in range(0, read, summary.shard_length):
+        progress(f"reading '{table}'", start, read)
         rows = slice(start, min(start + summary.shard_length, read))
         for variable, each in summary.variables.items():
             if is_seen(variable):

@@ -23,8 +23,10 @@ from deepbench.probing.bounds import (
     is_known,
     likelihood_ratio_accuracy,
 )
+from deepbench.probing.costs import affordable
 from deepbench.probing.intervals import Estimate, Groups, mean, plain
 from deepbench.probing.signals import Model, Signals, known_noise
+from deepbench.progress import Progress, silent
 
 if TYPE_CHECKING:
     from deepbench.labelling.plan import LabelPlan
@@ -40,8 +42,8 @@ RENDERED = 3_000
 VALUES = 2**26
 """Number of their values, about: of large samples fewer are rendered."""
 
-FEWEST = 8
-"""Smallest number of samples from which bounds are known."""
+FEWEST = 2
+"""Smallest number of samples of a class that are looked at where no number is asked for, however slow they are."""
 
 MOST_CLASSES = 8
 """Largest number of classes that are told apart in pairs."""
@@ -51,6 +53,9 @@ MOST_LABELS = 48
 
 DIFFERENT = 0.9
 """Share of the samples with a value of their own from which a label is continuous, if some values are not whole."""
+
+MORE = f", for the sake of time: `--ceiling-samples {SAMPLES}` looks at {SAMPLES} of each class."
+"""End of a sentence that says how many samples were looked at, where they are fewer than could be."""
 
 ERROR = "_error"
 """End of the name of a label that is added to another, so that the sum is what a sample shows."""
@@ -138,7 +143,13 @@ class Ceiling:
         }
 
 
-def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None) -> Ceiling:
+def ceiling(
+    recipe: Recipe,
+    table: str,
+    truth: Truth,
+    samples: int | None = None,
+    progress: Progress = silent,
+) -> Ceiling:
     """Return the limits of every model of a table, as far as they are known.
 
     Parameters
@@ -149,12 +160,17 @@ def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None
         Of all its samples.
     samples : int, optional
         Number of samples of each class, the first ones; each is rendered at least four times for every label and once
-        for every other class. When absent 64, and for bounds fewer where there are many labels or samples are large.
+        for every other class. When absent 64, and fewer where there are many labels, or samples are large or slow.
+    progress : callable
     """
     if samples == 0:
         return Ceiling(reasons=("It was not asked for.",))
     try:
         model = known_noise(recipe, table)
+        room = None
+        if samples is None:
+            progress("measuring the time of a sample", 0, 0)
+            room = affordable(model.recipe, table, truth.ids)
     except DeepBenchError as error:
         return Ceiling(reasons=(f"No limit is known: {error}.",))
     rows = {
@@ -164,16 +180,28 @@ def ceiling(recipe: Recipe, table: str, truth: Truth, samples: int | None = None
     }
     bounds: list[Bound] = []
     reasons: list[str] = []
-    for name, own in rows.items():
+    shorter: list[str] = []
+    for done, (name, own) in enumerate(rows.items()):
+        progress("bounds of the labels, class by class", done, len(rows))
         try:
-            found = list(_bounds_of(model, table, truth, name, own, samples is None))
+            share = None if room is None else room // len(rows)
+            found = list(_bounds_of(model, table, truth, name, own, share))
         except DeepBenchError as error:
             reasons.append(f"No bound of the labels of {name} is known: {error}.")
             continue
         bounds += found
         if not found:
             reasons.append(f"No continuous label that is drawn changes the samples of {name}.")
-    separations, why = _separations(model, table, truth, rows)
+        elif found[0].n < len(own):
+            shorter.append(f"{name} {found[0].n}")
+    if shorter:
+        reasons.append(f"Bounds are of the first samples of a class ({', '.join(shorter)}){MORE}")
+    if room is not None:
+        count = max(FEWEST, room // (8 * max(1, math.comb(len(rows), 2))))  # half of the time
+        rows = {name: own[:count] for name, own in rows.items()}
+    separations, why = _separations(model, table, truth, rows, progress)
+    if separations and room is not None and count < SAMPLES:
+        why = (f"Classes are told apart on the first {count} samples of each{MORE}",)
     return Ceiling(tuple(bounds), separations, (*reasons, *why))
 
 
@@ -193,7 +221,7 @@ def free_labels(plan: LabelPlan, truth: Truth, rows: NDArray) -> list[str]:
 
 
 def _bounds_of(
-    model: Model, table: str, truth: Truth, category: str, rows: NDArray, bounded: bool
+    model: Model, table: str, truth: Truth, category: str, rows: NDArray, room: int | None
 ) -> Iterator[Bound]:
     """Yield the bounds of all labels of a class that change its samples; all of them are unknown.
 
@@ -206,10 +234,10 @@ def _bounds_of(
         raise DeepBenchError(f"it has {len(labels)}, more than {MOST_LABELS}")
     if not labels:
         return
-    if bounded:
+    if room is not None:
         each = sum(math.prod(every.shape) for every in model.recipe.table(table).variables)
         rendered = 6 * len(labels)  # on two sides, at two steps and often a third
-        rows = rows[: max(FEWEST, min(RENDERED, VALUES // each) // rendered)]
+        rows = rows[: max(FEWEST, min(room, RENDERED, VALUES // each) // rendered)]
     matrices = information(model, table, truth.ids[rows], labels)
     spreads = {label: float(np.std(truth.labels[label][whole])) for label in labels}
     seen = np.flatnonzero(matrices.diagonal(axis1=1, axis2=2).any(axis=0))
@@ -228,7 +256,7 @@ def _bounds_of(
 
 
 def _separations(
-    model: Model, table: str, truth: Truth, rows: dict[str, NDArray]
+    model: Model, table: str, truth: Truth, rows: dict[str, NDArray], progress: Progress
 ) -> tuple[tuple[Separation, ...], tuple[str, ...]]:
     """Return how well each pair of classes can be told apart, or why it is not known."""
     why = ""
@@ -240,9 +268,10 @@ def _separations(
         why = f"it has {len(rows)} classes, more than {MOST_CLASSES}"
     elif model.recipe.table(table).plan.selection is not None:
         why = "its samples are selected"
-    found = []
+    found: list[Separation] = []
     try:
         for one, two in combinations(rows, 2) if not why else ():
+            progress("telling classes apart, pair by pair", len(found), math.comb(len(rows), 2))
             found.append(_separation(model, table, truth, (one, two), rows))
     except DeepBenchError as error:
         found, why = [], str(error)

@@ -17,13 +17,15 @@ from scipy.spatial import cKDTree
 
 from deepbench.counterfactuals import unchanged
 from deepbench.errors import DeepBenchError
+from deepbench.probing.costs import affordable, block_of
 from deepbench.probing.overlap import Shared
 from deepbench.probing.truth import Truth
+from deepbench.progress import Progress, silent
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
 
-RESOLVED = 1.0
+UNRESOLVED = 1.0
 """Distance of two noiseless samples, in standard deviations of the noise, below which they are not told apart."""
 
 ROUNDING = 1e-11
@@ -33,10 +35,13 @@ DIRECTIONS = 24
 """Number of directions of a sketch."""
 
 LEARNED = 256
-"""Number of images from which the directions are found; fewer of large ones, which are held together."""
+"""Number of images from which the directions are found; fewer of few, and of large ones, which are held together."""
 
-BLOCK_BYTES = 2**26
-"""Bytes of images that are rendered together, about."""
+MOST = 50_000
+"""Largest number of samples that are compared where no number is asked for; fewer where rendering is slow."""
+
+STEPS = 16
+"""Number of blocks of slow images, at least, so that progress is seen."""
 
 CANDIDATES = (1, 8, 64, 512)
 """Numbers of the nearest sketches whose images are compared, in turn, until one is near or none is left."""
@@ -66,7 +71,14 @@ class _Sketches(NamedTuple):
     sigma: NDArray[np.float64]
 
 
-def unresolved(recipe: Recipe, table: str, truth: Truth, first: int, most: int) -> Nearness:
+def unresolved(
+    recipe: Recipe,
+    table: str,
+    truth: Truth,
+    first: int,
+    most: int | None = None,
+    progress: Progress = silent,
+) -> Nearness:
     """Return samples of other splits that noise does not tell from one of the first split.
 
     The distance of two images is the root of the sum of their squared differences without noise, over the standard
@@ -80,16 +92,24 @@ def unresolved(recipe: Recipe, table: str, truth: Truth, first: int, most: int) 
         Of all its samples.
     first : int
         Code of the split that is trained on.
-    most : int
-        Largest number of samples that are rendered: the first ones.
+    most : int, optional
+        Largest number of samples that are rendered: the first ones. When absent ``MOST``, or as many as take about
+        half a minute.
+    progress : callable
     """
-    rows = np.arange(min(most, len(truth)))
-    own = rows[truth.split_codes[rows] == first]
-    asked = rows[truth.split_codes[rows] != first]
-    if not len(own) or not len(asked):
-        return Nearness([], "Near-duplicates were not looked for: there is one split.")
+    trained = truth.split_codes == first
     try:
-        images = _Images(recipe, table)
+        if trained.all() or not trained.any():
+            raise DeepBenchError("there is one split")
+        images = _Images(recipe, table, progress)
+        rows = np.arange(min(most or images.affordable(truth.ids), len(truth)))
+        own, asked = rows[trained[rows]], rows[~trained[rows]]
+        if not len(own) or not len(asked):
+            where = "in" if len(asked) else "outside"
+            raise DeepBenchError(
+                f"none of the first {len(rows):,} of {len(truth):,} samples is {where} '{truth.splits[first]}'; "
+                f"`--samples {len(truth)}` searches all"
+            )
         sketches = images.sketches(truth.ids[rows])
     except DeepBenchError as error:
         return Nearness([], f"Near-duplicates were not looked for: {error}.")
@@ -99,7 +119,10 @@ def unresolved(recipe: Recipe, table: str, truth: Truth, first: int, most: int) 
         f"'{truth.splits[first]}', without noise: no pair nearer than the noise is missed"
     )
     if len(rows) < len(truth):
-        searched += f", but the {len(truth) - len(rows):,} samples after these were not searched"
+        searched += (
+            f", but the {len(truth) - len(rows):,} samples after these were not searched "
+            f"(`--samples {len(truth)}` searches all)"
+        )
     if unsettled:
         searched += f", but for {unsettled:,} samples that have too many candidates"
     found = []
@@ -118,7 +141,7 @@ def _twins(
     """Return for each row one of ``own`` that is near it, -1 where there is none; and how many are not settled."""
     tree = cKDTree(sketches.points[own])
     twins = np.full(len(ids), -1)
-    reach = RESOLVED * sketches.sigma + ROUNDING * np.abs(sketches.points).max()
+    reach = UNRESOLVED * sketches.sigma + ROUNDING * np.abs(sketches.points).max()
     left, seen, unsettled = asked, 0, 0
     for count in CANDIDATES:
         k = min(count, len(own))
@@ -133,8 +156,8 @@ def _twins(
         open_ = gaps[:, seen:] <= reach[left, None]
         which, column = np.nonzero(open_)
         pairs = np.stack([left[which], own[places[:, seen:][which, column]]], axis=1)
-        distance = images.distances(ids, pairs) / sketches.sigma[pairs[:, 0]]
-        for one, two in pairs[distance < RESOLVED][::-1]:
+        near = images.distances(ids, pairs) < UNRESOLVED * sketches.sigma[pairs[:, 0]]
+        for one, two in pairs[near][::-1]:
             twins[one] = two
         left, seen = left[open_[:, -1] & (twins[left] < 0)], k
         if seen == len(own):
@@ -151,7 +174,7 @@ class _Images:
         The table has none, or their noise is not known.
     """
 
-    def __init__(self, recipe: Recipe, table: str) -> None:
+    def __init__(self, recipe: Recipe, table: str, progress: Progress) -> None:
         view = recipe.table(table)
         if view.kind != "image":
             raise DeepBenchError("only images are compared without noise")
@@ -167,15 +190,25 @@ class _Images:
         planes = dict.fromkeys([*(specification.planes or ()), *needed])
         self._recipe = recipe.replace({f"tables.{table}.planes": list(planes)})
         self._table = table
-        each = sum(variable.sample_bytes for variable in self._recipe.table(table).variables)
-        self._block = max(1, BLOCK_BYTES // each)
-        self._learned = min(LEARNED, max(2, 2 * BLOCK_BYTES // each))
+        self._progress = progress
+        self._block = block_of(self._recipe, table)
+        self._learned = min(LEARNED, max(2, 2 * self._block))
+
+    def affordable(self, ids: NDArray) -> int:
+        """Return how many of some samples are compared where no number is asked for, in blocks that show progress."""
+        self._progress("measuring the time of a sample", 0, 0)
+        count = affordable(self._recipe, self._table, ids)
+        self._block = min(self._block, max(1, count // STEPS))
+        return min(count, MOST)
 
     def sketches(self, ids: NDArray) -> _Sketches:
         """Return sketches of samples."""
-        directions = self._directions(ids[: self._learned])
-        points, sigmas = [], []
+        learned = min(self._learned, max(2, len(ids) // 4))
+        directions = self._directions(ids[:learned])
+        points: list[NDArray] = []
+        sigmas: list[NDArray] = []
         for images, sigma in self._blocks(ids):
+            self._progress("searching near-duplicates", len(points) * self._block, len(ids))
             along = images @ directions.T
             rest = np.linalg.norm(images - along @ directions, axis=1)
             points.append(np.column_stack([along, rest]))
@@ -187,6 +220,7 @@ class _Images:
         found = np.empty(len(pairs))
         size = max(1, self._block // 2)
         for start in range(0, len(pairs), size):
+            self._progress("comparing pairs", start, len(pairs))
             part = pairs[start : start + size]
             used, place = np.unique(part, return_inverse=True)
             images = np.concatenate([each for each, _ in self._blocks(ids[used])])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import Catalog, Json, ReleaseName, Table, find_release
-from pipeline.cli.output import say, say_json, say_table
+from pipeline.cli.output import progress_bar, say, say_json, say_table
 from pipeline.units import number_text
 
 if TYPE_CHECKING:
@@ -102,9 +102,12 @@ def audit(
     catalog: Catalog = "releases",
     table: Annotated[str | None, typer.Option(help="Which table; all when absent.")] = None,
     samples: Annotated[
-        int,
-        typer.Option(min=1, help="Samples whose data are read, and that are compared, at most."),
-    ] = 50_000,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Samples that are read and compared, at most; 50,000 when absent, fewer compared where slow.",
+        ),
+    ] = None,
     ceiling_samples: Annotated[
         int | None,
         typer.Option(
@@ -131,21 +134,23 @@ def audit(
     folder = output or f"reports/{found.name}-{found.version}"
     check_folder(folder)
     names = [found.check_table(table)] if table else list(found.manifest.tables)
-    audits = [
-        audit_table(found, name, most=samples, ceiling_samples=ceiling_samples) for name in names
-    ]
-    report = {"release": str(found), "tables": [each.to_dict() for each in audits]}
+    with progress_bar() as report:
+        audits = [
+            audit_table(found, name, most=samples, ceiling_samples=ceiling_samples, progress=report)
+            for name in names
+        ]
+    told = {"release": str(found), "tables": [each.to_dict() for each in audits]}
     written = write_results(
         folder,
         {
-            "audit.json": report,
+            "audit.json": told,
             "telling.csv": pd.concat([each.telling_frame() for each in audits]),
             "shifts.csv": pd.concat([each.shift_frame() for each in audits]),
             "index.html": audit_page(audits, found),
         },
     )
     if as_json:
-        say_json(report)
+        say_json(told)
         return
     for each in audits:
         _say_audit(each)

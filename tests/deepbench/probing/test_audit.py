@@ -8,13 +8,16 @@ import pytest
 from scipy.spatial.distance import cdist
 
 import deepbench
+from deepbench.errors import LabelError
 from deepbench.probing import audit as audits
+from deepbench.probing import near
 from deepbench.probing.audit import audit_truth, first_split
 from deepbench.probing.near import unresolved
 from deepbench.probing.overlap import Shared, parameter_keys, shared_keys
 from deepbench.probing.telling import Samples, tell_class, tell_class_together
 from deepbench.probing.trivial import is_seen, trivial_statistics
 from deepbench.probing.truth import Truth
+from deepbench.progress import silent
 
 RECIPE = """\
 name: clean
@@ -235,6 +238,43 @@ def test_samples_that_noise_does_not_tell_apart_are_found(clean):
     assert "have no noise" in unresolved(quiet, "images", truth, 0, 300).searched
 
 
+def test_a_search_says_which_samples_it_compares(clean, monkeypatch):
+    """All where they are cheap, the first ones where they are slow; and none where the first are of one split."""
+    truth = Truth.from_frame(deepbench.labels(clean, "images", 0, 300))
+    monkeypatch.setattr(near, "affordable", lambda *_: 64)
+    steps = []
+    searched = unresolved(clean, "images", truth, 0, progress=lambda *each: steps.append(each))
+    assert "the 236 samples after these were not searched (`--samples 300` " in searched.searched
+    assert ("searching near-duplicates", 60, 64) in steps
+    train = truth.take(np.flatnonzero(truth.split_codes == 0))
+    assert unresolved(clean, "images", train, 0).searched.endswith("there is one split.")
+    ordered = truth.take(np.argsort(truth.split_codes))
+    for first, where in ((0, "outside 'train'"), (1, "in 'test'")):
+        searched = unresolved(clean, "images", ordered, first, 50).searched
+        assert f"none of the first 50 of 300 samples is {where}; `--samples 300` searches all" in (
+            searched
+        )
+
+
+def test_images_without_noise_are_near_to_none(clean):
+    """A deviation of 0 divides nothing, and warns of nothing."""
+    images = near._Images(clean, "images", silent)
+    sketches = near._Sketches(np.zeros((2, 3)), np.zeros(2))
+    ids = np.array([4, 5])
+    twins, left = near._twins(images, sketches, ids, np.array([0]), np.array([1]))
+    assert (twins.tolist(), left) == ([-1, -1], 0)
+    alike = images.sketches(ids)._replace(sigma=np.zeros(2))
+    twins, _ = near._twins(images, alike, ids, np.array([0]), np.array([0]))
+    assert twins.tolist() == [-1, -1]
+
+
+@pytest.mark.parametrize("given", [{"most": 0}, {"most": 2.5}, {"ceiling_samples": -1}])
+def test_numbers_of_samples_that_are_refused(given):
+    name = next(iter(given))
+    with pytest.raises(LabelError, match=f"`{name}` must be a whole number of at least"):
+        deepbench.audit("any", **given)
+
+
 @pytest.mark.parametrize("noise", [0.1, 2.0, 6.0])
 def test_no_pair_within_the_noise_is_missed(noise, clean):
     """Against the distances of all pairs of images, from none that are near to most."""
@@ -248,13 +288,13 @@ def test_no_pair_within_the_noise_is_missed(noise, clean):
     ).std(axis=1)
     test, train = (np.flatnonzero(truth.split_codes == code) for code in (1, 0))
     gaps = cdist(images[test].astype(float), images[train].astype(float)) / sigma[test, None]
-    near = gaps.min(axis=1) < 1
-    assert sum(each.samples for each in found) == near.sum()
+    close = gaps.min(axis=1) < 1
+    assert sum(each.samples for each in found) == close.sum()
     for each in found:
         assert (
             gaps[np.flatnonzero(test == each.first)[0], np.flatnonzero(train == each.twin)[0]] < 1
         )
-    assert near.any() == (noise > 0.1)
+    assert close.any() == (noise > 0.1)
 
 
 @pytest.mark.slow

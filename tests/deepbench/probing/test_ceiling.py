@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import deepbench
+from deepbench.probing import ceiling as ceilings
 from deepbench.probing.ceiling import ceiling
 from deepbench.probing.truth import Truth
 
@@ -103,6 +104,22 @@ def test_bounds_stand_beside_the_spread_of_their_labels(faint):
     assert (light.resolved, light.n) == (64, 64)
     assert 0 < place.resolved < 64  # the place of a disk without light is not known
     assert place.rmse < place.spread
+
+
+@pytest.mark.parametrize(("room", "bounds", "pairs"), [(1, 2, 2), (96, 6, 12), (10**6, 64, 64)])
+def test_fewer_samples_are_looked_at_where_they_are_slow(room, bounds, pairs, faint, monkeypatch):
+    """Of two classes with two labels each, which take up to 8 renderings a sample; a pair takes 4."""
+    path = "tables.images.variables"
+    recipe = faint.replace(
+        {f"{path}.place": {"uniform": [5, 7]}, f"{path}.light": {"uniform": [1, 4]}}
+    )
+    monkeypatch.setattr(ceilings, "affordable", lambda *_: room)
+    found = found_in(recipe, None)
+    assert {each.n for each in found.bounds} == {bounds}
+    assert found.separations[0].accuracy.n == 2 * pairs
+    cut = [each for each in found.reasons if "`--ceiling-samples 64` looks at 64" in each]
+    assert len(cut) == (2 if room < 1000 else 0)
+    assert found_in(recipe, 4).bounds[0].n == 4
 
 
 @pytest.mark.parametrize(
