@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import NDArray
 
+from deepbench.arrays import power_of_two
 from deepbench.counterfactuals import unchanged
-from deepbench.tables import power_of_two
 
 if TYPE_CHECKING:
     from deepbench.recipe import Recipe
