@@ -1,4 +1,4 @@
-"""Progress of long work: what it tells while it runs."""
+"""Progress of compiling kernels, told as that of other long work."""
 
 from __future__ import annotations
 
