@@ -518,7 +518,7 @@ class Tally:
 
 
 Values = dict[str, list[tuple[bytes | int, ...]]]
-"""Of each table: for each sample, the digests of its decoded data and of its labels."""
+"""Digests of the decoded data and of the labels of each sample, by table."""
 
 
 def values_of(catalog: str) -> Values:

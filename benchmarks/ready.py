@@ -1,4 +1,4 @@
-"""What the recipes of ``workflows/`` cost, and what trivial statistics score: the rows of ``docs/benchmarks.md``.
+"""The cost of the recipes of ``workflows/``, and the score of trivial statistics: the rows of ``docs/benchmarks.md``.
 
 python benchmarks/ready.py shapes star_galaxy        # without names: all of them, one after another
 

@@ -1,4 +1,4 @@
-"""What trust costs: the speed of ``verify`` beside plain reading, and publishing of many objects.
+"""The cost of trust: the speed of ``verify`` beside plain reading, and publishing of many objects.
 
 python benchmarks/verifying.py                       # 12,000 images, in one process, three rounds in alternation
 python benchmarks/verifying.py --publish             # 1e3, 1e4 and 1e5 synthetic objects

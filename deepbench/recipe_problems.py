@@ -22,7 +22,7 @@ _PATTERNS = {
     LINE: "must be one line without '|'",
     NAME_PATTERN: "must be 1 to 63 lower-case letters, digits and '_', beginning with a letter",
 }
-"""What each pattern asks for, in words."""
+"""Sentences that say in words what a pattern asks for, by the pattern."""
 
 
 def problem_at(document: Document, details: Any, recipe: type[Specification]) -> Problem:

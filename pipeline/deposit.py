@@ -51,7 +51,7 @@ class DepositedFile:
 
 @dataclass(frozen=True)
 class Deposit:
-    """What is to be deposited.
+    """The metadata and files of a deposit.
 
     Attributes
     ----------

@@ -118,10 +118,10 @@ import numpy as np
 
 from deepbench.language.specification import parameter
 from deepbench.language.values import Value
-from deepbench.light_curves.families.family import Modulation, record
+from deepbench.light_curves.families.family import NumpyModulation, record
 
 
-class Dimming(Modulation):
+class Dimming(NumpyModulation):
     """A source that loses light at a rate."""
 
     row = record("half_life")

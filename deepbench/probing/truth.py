@@ -22,12 +22,12 @@ NUMBERS = ("attempt",)
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of the samples of a table.
+    """The true classes and labels of the samples of a table.
 
     Attributes
     ----------
     name : str
-        Of the release and the table, for messages.
+        Name of the release and the table, for messages.
     ids : ndarray of int64, shape (n,)
         Ascending.
     classes, splits : tuple of str
@@ -39,7 +39,8 @@ class Truth:
     units : dict of str to str
         Units of labels, where they are known.
     identities : dict of str to str
-        What predictions may say of the release that they are of: ``release``, ``recipe_hash``.
+        Columns by which predictions may name their release, with the values that they must have: ``release``,
+        ``recipe_hash``.
     digests : callable, optional
         Takes the name of a data variable, and returns the digest of each sample, 16 bytes each.
     """

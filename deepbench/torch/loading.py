@@ -27,7 +27,7 @@ DTYPES = {
 
 
 class Loading:
-    """What ``Batches`` and ``Samples`` share; their parameters are described there."""
+    """Base of ``Batches`` and ``Samples``, which describe its parameters."""
 
     def __init__(
         self,

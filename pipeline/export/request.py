@@ -1,4 +1,4 @@
-"""What is asked of a format: views of tables, and where and how to write them."""
+"""Requests to write an export: views of tables, and where and how they are written."""
 
 from __future__ import annotations
 

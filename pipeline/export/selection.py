@@ -1,4 +1,4 @@
-"""What of a table is exported: a split, samples whose labels meet a condition, some labels."""
+"""Selection of what is exported of a table: a split, samples whose labels meet a condition, some labels."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ VERDICTS = {
     "overlap": "Splits share samples, or samples that noise does not tell apart",
     "shift": "Splits differ",
 }
-"""What findings of a kind mean."""
+"""Meaning of the findings of each kind, as headings of the verdict."""
 
 
 def audit_page(audits: Sequence[Audit], release: Release) -> str:

@@ -250,8 +250,13 @@ class Modulation(Family):
 
     needs_source: ClassVar[bool] = True
 
+
+class NumpyModulation(Modulation):
+    """An object that changes the light of the source, computed by numpy, without kernels."""
+
+    @abstractmethod
     def factors(self, times: NDArray[np.float64], rows: NDArray) -> NDArray[np.float64]:
-        """Return the factors of one object's light: all that a family without kernels has to say.
+        """Return the factors that multiply the light of the source, float64[m], for one object.
 
         Parameters
         ----------
@@ -260,7 +265,6 @@ class Modulation(Family):
         rows : records[m]
             Row of the object in the band of each instant.
         """
-        raise NotImplementedError(f"{type(self).__name__} has neither factors nor kernels")
 
     def write(self, batch: ObjectBatch, nodes: Nodes, values: NDArray[np.float64]) -> None:
         """Multiply by the factors of each object."""
